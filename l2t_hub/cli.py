@@ -1,0 +1,315 @@
+"""The `l2t` command: each verb parses its arguments, calls one function, and prints what came back.
+
+Imports of the rooms stand inside the verbs: `l2t --help` should not wait for torch.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from l2t_hub import __version__
+from l2t_hub.errors import UserError
+from l2t_hub.recipe import Recipe, load_recipe
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="L2T: turn raw text into fourteen language learning tasks, train on the mixture, measure, compare.",
+    epilog="First time here? `l2t run nano` shows the whole road in a few minutes.",
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled recipe's name.")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a recipe key, e.g. --set train.max_steps=100. Repeatable.",
+    ),
+]
+Variant = Annotated[str | None, typer.Option("--variant", metavar="NAME", help="One variant of the recipe.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: one per core.")]
+
+
+def main() -> None:
+    """Run the command; a `UserError` becomes one sentence and an exit code, never a traceback."""
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        err.print(f"[bold red]error:[/] {escape(error.message)}")
+        if error.hint:
+            err.print(escape(error.hint))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("[bold]interrupted[/]: what was finished is kept; the same command goes on from there.")
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"l2t_hub {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="Example: `l2t run nano --out runs/nano`  ·  on your own text: `--set source.path=my.parquet`"
+)
+def run(
+    recipe: RecipeArgument,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where everything goes; default runs/<recipe name>."),
+    ] = None,
+    sets: Sets = None,
+    workers: Workers = None,
+) -> None:
+    """The whole road: build the datasets, train the models, evaluate them, write the report.
+
+    A second run reuses whatever is finished and unchanged.
+    """
+    from l2t_hub.road import run_road
+
+    loaded = load_recipe(recipe, sets or ())
+    road = run_road(
+        loaded, folder or Path("runs") / loaded.name, workers=workers, overrides=sets or (), say=out.print
+    )
+    for line in road.closing_lines():
+        out.print(line, markup=False)
+
+
+@app.command(epilog="Example: `l2t plan nano --set train.max_steps=1000`")
+def plan(recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_json: Json = False) -> None:
+    """What would happen: resolved recipe, documents and tokens, parameters, steps, outputs. Writes nothing."""
+    from l2t_hub.plan import make_plan, render_plan
+
+    made = make_plan(load_recipe(recipe, sets or ()), [variant] if variant else None, sets or ())
+    _print_json(made.as_dict()) if as_json else out.print(render_plan(made))
+
+
+@app.command(
+    epilog="Example: `l2t build nano --variant nano-l2t --out data/nano-l2t`  ·  then `l2t verify data/nano-l2t`"
+)
+def build(
+    recipe: RecipeArgument,
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The dataset directory to make.")],
+    sets: Sets = None,
+    variant: Variant = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Make a dataset directory: examples per task, raw, packed, validation split, manifest and card."""
+    from l2t_hub.build import build as make_dataset
+    from l2t_hub.build import summary_table
+
+    manifest = make_dataset(_one(recipe, sets, variant), folder, workers=workers)
+    if as_json:
+        return _print_json(manifest.as_dict())
+    out.print(summary_table(manifest))
+    out.print(f"dataset: {folder}", markup=False)
+
+
+@app.command(epilog="Example: `l2t verify data/nano-l2t`")
+def verify(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset directory.")],
+    as_json: Json = False,
+) -> None:
+    """Check every shard of a dataset against its manifest: size, hash, rows, tokens, and that the ledger adds up."""
+    from l2t_hub.build import verify as check
+
+    report = check(directory)
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        for problem in report.problems:
+            err.print(f"[red]✗[/] {escape(problem)}")
+        out.print(report.summary(), markup=False)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: `l2t train nano --variant nano-l2t --data data/nano-l2t --out models/nano-l2t`")
+def train(
+    recipe: RecipeArgument,
+    data: Annotated[
+        str, typer.Option("--data", metavar="DIR", help="A dataset directory made by `l2t build`.")
+    ],
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The model directory to make.")],
+    sets: Sets = None,
+    variant: Variant = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest complete checkpoint.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a causal language model from scratch on a dataset's packed view."""
+    from l2t_hub.train import train as train_model
+
+    result = train_model(_one(recipe, sets, variant), data, folder, resume=resume)
+    if as_json:
+        return _print_json(result.as_dict())
+    out.print(result.summary(), markup=False)
+
+
+@app.command(
+    name="eval", epilog="Example: `l2t eval models/nano-raw models/nano-l2t --suite probes --out scores.json`"
+)
+def evaluate(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Model directories or Hub names.")],
+    suite: Annotated[
+        str, typer.Option("--suite", metavar="NAME", help="probes, blimp or general.")
+    ] = "probes",
+    file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the scores here, as JSON.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure models with lm-evaluation-harness and compare them, with 95% intervals."""
+    from l2t_hub.evaluate import evaluate as measure
+    from l2t_hub.evaluate import render_table
+
+    report = measure(models, suite, file)
+    if as_json:
+        return _print_json(report.as_dict())
+    out.print(render_table(report))
+    if file:
+        out.print(f"scores: {file}", markup=False)
+
+
+@app.command(epilog="Example: `l2t demo runs/nano/models/nano-raw runs/nano/models/nano-l2t`")
+def demo(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL...]", help="Model directories or Hub names; default: the models under runs/."
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="Port on this machine; 0 picks a free one.")] = 7860,
+) -> None:
+    """Open the page that compares two models on minimal pairs, on this machine."""
+    from l2t_hub.demo import demo as open_page
+
+    open_page(
+        models or [str(path.parent) for path in sorted(Path("runs").glob("*/models/*/training.json"))],
+        port=port,
+    )
+
+
+@app.command(epilog='Example: `l2t tasks typo --text "The quick brown fox jumps over the lazy dog."`')
+def tasks(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One task, to see it at work.")] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="The text to work on; default: a short passage.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The seed of the example's draws.")] = 42,
+    module: Annotated[
+        list[str] | None, typer.Option("--module", help="A module or .py file that adds tasks. Repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the tasks, or show one at work on a text, with the difference highlighted."""
+    from l2t_hub.showcase import list_tasks, show_task
+
+    if name is None:
+        listing = list_tasks(module or ())
+        return _print_json(listing.as_dict()) if as_json else out.print(listing.table())
+    shown = show_task(name, text, seed, module or ())
+    _print_json(shown.as_dict()) if as_json else out.print(shown.panel())
+
+
+recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes.")
+app.add_typer(recipes, name="recipes")
+
+
+@recipes.command("list", epilog="Example: `l2t recipes list`")
+def recipes_list(as_json: Json = False) -> None:
+    """The bundled recipes."""
+    from l2t_hub.recipe.show import listing, listing_table
+
+    rows = listing()
+    _print_json(rows) if as_json else out.print(listing_table(rows))
+
+
+@recipes.command("show", epilog="Example: `l2t recipes show nano --variant nano-l2t`")
+def recipes_show(
+    recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_json: Json = False
+) -> None:
+    """A recipe resolved: every key that applies with its value, parents, overrides and defaults included."""
+    from l2t_hub.recipe.show import as_yaml
+
+    loaded = load_recipe(recipe, sets or (), variant)
+    _print_json(loaded.resolved()) if as_json else out.print(as_yaml(loaded), markup=False, end="")
+
+
+@recipes.command("validate", epilog="Example: `l2t recipes validate recipes/*.yaml`")
+def recipes_validate(
+    files: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipe files or names.")],
+    sets: Sets = None,
+) -> None:
+    """Check recipes and their variants; exit 2 at the first one that is wrong."""
+    from l2t_hub.plan import check_names
+
+    for file in files:
+        loaded = load_recipe(file, sets or ())
+        for one in [load_recipe(file, sets or (), name) for name in loaded.variants] or [loaded]:
+            check_names(one)
+        out.print(f"{file}: ok ({len(loaded.variants) or 'no'} variants)", markup=False)
+
+
+@recipes.command("keys", epilog="Example: `l2t recipes keys train`")
+def recipes_keys(
+    section: Annotated[
+        str | None, typer.Argument(metavar="[SECTION]", help="Only this section's keys.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Every recipe key: type, default and meaning."""
+    from l2t_hub.recipe.show import keys, keys_table
+
+    rows = keys(section)
+    _print_json(rows) if as_json else out.print(keys_table(rows))
+
+
+def _one(recipe: str, sets: list[str] | None, variant: str | None) -> Recipe:
+    """Load the recipe of exactly one release; a recipe with variants needs to be told which."""
+    from l2t_hub.errors import UsageError
+
+    loaded = load_recipe(recipe, sets or (), variant)
+    if loaded.variants:
+        names = ", ".join(loaded.variants)
+        raise UsageError(
+            f"{recipe} describes several releases: {names}",
+            f"Say which: --variant {next(iter(loaded.variants))}",
+        )
+    return loaded
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

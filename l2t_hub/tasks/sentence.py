@@ -1,0 +1,58 @@
+"""The sentence-level tasks: find the sentence that does not belong, put sentences back in order."""
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from l2t_hub.tasks.base import Block, Drop, Example, Task
+
+_SHUFFLES: Final = 64
+"""How often `reordering` shuffles before it gives up: two different sentences stay in order 64 times with p 2^-64."""
+
+
+def deletion(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
+    """The block with a random sentence of the other document inserted at a uniform one of its n + 1 places.
+
+    The completion is, with p 0.5 each, the block without the intruder or the intruder. The intruder is uniform
+    over the other document's sentences that are not also, word for word, in the block.
+    """
+    if block.blank:
+        return Drop("empty")
+    if not other:
+        return Drop("no_other")
+    intruder = rng.choice(other)
+    if intruder in block.sentences or not intruder.strip():
+        # Drawing again from the rest only now leaves the choice uniform, and costs nothing in the usual case.
+        strangers = [s for s in other if s not in block.sentences and s.strip()]
+        if not strangers:
+            return Drop("no_distractor")
+        intruder = rng.choice(strangers)
+    sentences = list(block.sentences)
+    sentences.insert(rng.randrange(len(sentences) + 1), intruder)
+    return Example(" ".join(sentences), block.text if rng.random() < 0.5 else intruder)
+
+
+def reordering(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
+    """The block's sentences in random order, uniform over the orders that read differently from the block."""
+    if block.blank:
+        return Drop("empty")
+    sentences = list(block.sentences)
+    if len(set(sentences)) > 1:
+        for _ in range(_SHUFFLES):
+            rng.shuffle(sentences)
+            if (shuffled := " ".join(sentences)) != block.text:
+                return Example(shuffled, block.text)
+    return Drop("sentences_alike")
+
+
+TASKS: Final = (
+    Task(
+        "deletion",
+        "sentence",
+        "Find the sentence that comes from another document.",
+        deletion,
+        min_sentences=2,
+        needs_other=True,
+    ),
+    Task("reordering", "sentence", "Put shuffled sentences back in order.", reordering, min_sentences=3),
+)

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from l2t_hub import __version__
 from l2t_hub.errors import UserError
-from l2t_hub.recipe import Recipe, load_recipe
+from l2t_hub.recipe import Recipe, load_recipe, load_releases
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,7 +25,7 @@ app = typer.Typer(
     help="L2T: turn raw text into fourteen language learning tasks, train on the mixture, measure, compare.",
     epilog="First time here? `l2t run nano` shows the whole road in a few minutes.",
 )
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 RecipeArgument = Annotated[
@@ -106,8 +106,8 @@ def plan(recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_
     """What would happen: resolved recipe, documents and tokens, parameters, steps, outputs. Writes nothing."""
     from l2t_hub.plan import make_plan, render_plan
 
-    made = make_plan(load_recipe(recipe, sets or ()), [variant] if variant else None, sets or ())
-    _print_json(made.as_dict()) if as_json else out.print(render_plan(made))
+    made = make_plan(load_releases(recipe, sets or (), variant))
+    _answer(as_json, made.as_dict(), render_plan(made))
 
 
 @app.command(
@@ -126,10 +126,7 @@ def build(
     from l2t_hub.build import summary_table
 
     manifest = make_dataset(_one(recipe, sets, variant), folder, workers=workers)
-    if as_json:
-        return _print_json(manifest.as_dict())
-    out.print(summary_table(manifest))
-    out.print(f"dataset: {folder}", markup=False)
+    _answer(as_json, manifest.as_dict(), summary_table(manifest), f"dataset: {folder}")
 
 
 @app.command(epilog="Example: `l2t verify data/nano-l2t`")
@@ -141,12 +138,7 @@ def verify(
     from l2t_hub.build import verify as check
 
     report = check(directory)
-    if as_json:
-        _print_json(report.as_dict())
-    else:
-        for problem in report.problems:
-            err.print(f"[red]✗[/] {escape(problem)}")
-        out.print(report.summary(), markup=False)
+    _answer(as_json, report.as_dict(), report.summary())
     if report.problems:
         raise typer.Exit(1)
 
@@ -169,9 +161,7 @@ def train(
     from l2t_hub.train import train as train_model
 
     result = train_model(_one(recipe, sets, variant), data, folder, resume=resume)
-    if as_json:
-        return _print_json(result.as_dict())
-    out.print(result.summary(), markup=False)
+    _answer(as_json, result.as_dict(), result.summary())
 
 
 @app.command(
@@ -192,11 +182,7 @@ def evaluate(
     from l2t_hub.evaluate import render_table
 
     report = measure(models, suite, file)
-    if as_json:
-        return _print_json(report.as_dict())
-    out.print(render_table(report))
-    if file:
-        out.print(f"scores: {file}", markup=False)
+    _answer(as_json, report.as_dict(), render_table(report), *([f"scores: {file}"] if file else []))
 
 
 @app.command(epilog="Example: `l2t demo runs/nano/models/nano-raw runs/nano/models/nano-l2t`")
@@ -231,13 +217,14 @@ def tasks(
     as_json: Json = False,
 ) -> None:
     """List the tasks, or show one at work on a text, with the difference highlighted."""
-    from l2t_hub.showcase import list_tasks, show_task
+    from l2t_hub.showcase import list_tasks, show_task, tasks_table
 
     if name is None:
-        listing = list_tasks(module or ())
-        return _print_json(listing.as_dict()) if as_json else out.print(listing.table())
-    shown = show_task(name, text, seed, module or ())
-    _print_json(shown.as_dict()) if as_json else out.print(shown.panel())
+        rows = list_tasks(module or ())
+        _answer(as_json, rows, tasks_table(rows))
+    else:
+        shown = show_task(name, text, seed, module or ())
+        _answer(as_json, shown.as_dict(), shown.panel())
 
 
 recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes.")
@@ -250,7 +237,7 @@ def recipes_list(as_json: Json = False) -> None:
     from l2t_hub.recipe.show import listing, listing_table
 
     rows = listing()
-    _print_json(rows) if as_json else out.print(listing_table(rows))
+    _answer(as_json, rows, listing_table(rows))
 
 
 @recipes.command("show", epilog="Example: `l2t recipes show nano --variant nano-l2t`")
@@ -261,7 +248,7 @@ def recipes_show(
     from l2t_hub.recipe.show import as_yaml
 
     loaded = load_recipe(recipe, sets or (), variant)
-    _print_json(loaded.resolved()) if as_json else out.print(as_yaml(loaded), markup=False, end="")
+    _answer(as_json, loaded.resolved(), as_yaml(loaded).rstrip())
 
 
 @recipes.command("validate", epilog="Example: `l2t recipes validate recipes/*.yaml`")
@@ -273,10 +260,10 @@ def recipes_validate(
     from l2t_hub.plan import check_names
 
     for file in files:
-        loaded = load_recipe(file, sets or ())
-        for one in [load_recipe(file, sets or (), name) for name in loaded.variants] or [loaded]:
-            check_names(one)
-        out.print(f"{file}: ok ({len(loaded.variants) or 'no'} variants)", markup=False)
+        releases = load_releases(file, sets or ())
+        for release in releases:
+            check_names(release)
+        out.print(f"{file}: ok ({', '.join(release.name for release in releases)})", markup=False)
 
 
 @recipes.command("keys", epilog="Example: `l2t recipes keys train`")
@@ -290,7 +277,7 @@ def recipes_keys(
     from l2t_hub.recipe.show import keys, keys_table
 
     rows = keys(section)
-    _print_json(rows) if as_json else out.print(keys_table(rows))
+    _answer(as_json, rows, keys_table(rows))
 
 
 def _one(recipe: str, sets: list[str] | None, variant: str | None) -> Recipe:
@@ -307,8 +294,13 @@ def _one(recipe: str, sets: list[str] | None, variant: str | None) -> Recipe:
     return loaded
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def _answer(as_json: bool, value: Any, *shown: Any) -> None:
+    """Print an answer: as JSON for a program, else as text and tables for a person."""
+    if as_json:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        return
+    for part in shown:
+        out.print(part, markup=False, soft_wrap=isinstance(part, str))
 
 
 if __name__ == "__main__":

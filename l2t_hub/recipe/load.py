@@ -41,6 +41,14 @@ def load_recipe(reference: str | Path, overrides: Sequence[str] = (), variant: s
     return resolved[variant]
 
 
+def load_releases(
+    reference: str | Path, overrides: Sequence[str] = (), variant: str | None = None
+) -> list[Recipe]:
+    """Read a recipe as the releases it describes: each of its variants (or the one named), else itself."""
+    recipe = load_recipe(reference, overrides, variant)
+    return [load_recipe(reference, overrides, name) for name in recipe.variants] or [recipe]
+
+
 def recipe_from_tree(tree: Tree, places: Places | None = None) -> Recipe:
     """Check a plain tree (from YAML or a manifest) against the schema; UsageError lists everything wrong."""
     places = places or {}

@@ -1,0 +1,73 @@
+"""The command: every verb explains itself with an example, and bad input ends in a sentence and an exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from l2t_hub.recipe.show import keys, keys_markdown
+
+VERBS = ["run", "plan", "build", "verify", "train", "eval", "demo", "tasks"]
+GROUPS = {"recipes": ["list", "show", "validate", "keys"]}
+
+
+def l2t(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "l2t_hub.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    "verb", [[v] for v in VERBS] + [[g, v] for g, verbs in GROUPS.items() for v in verbs]
+)
+def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
+    done = l2t(*verb, "--help")
+    assert done.returncode == 0
+    assert "Example" in done.stdout
+    assert f"l2t {' '.join(verb)}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["recipes", "show", "nanno"], 2, "did you mean 'nano'?"),
+        (["recipes", "show", "nano", "--set", "train.max_step=3"], 2, "did you mean 'max_steps'?"),
+        (["recipes", "keys", "mixtur"], 2, "did you mean 'mixture'?"),
+        (["build", "nano", "--out", "somewhere"], 2, "--variant nano-raw"),
+        (["build", "nano"], 2, "--out"),
+        (["frobnicate"], 2, "frobnicate"),
+        (["tasks", "typpo"], 2, "did you mean 'typo'?"),
+        (["verify", "nowhere"], 1, "nowhere"),
+        (["recipes", "validate", "nano", "--set", "mixture.tasks=[typpo]"], 2, "scheme"),
+        (["plan", "nano", "--set", "source.path=missing.parquet"], 1, "missing.parquet"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_an_exit_code(
+    arguments: list[str], code: int, says: str, tmp_path: Path
+) -> None:
+    done = l2t(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_version() -> None:
+    assert l2t("--version").stdout.startswith("l2t_hub 0.")
+
+
+def test_the_resolved_recipe_shown_as_yaml_and_as_json_is_the_same() -> None:
+    as_yaml = yaml.safe_load(l2t("recipes", "show", "nano", "--variant", "nano-raw").stdout)
+    assert as_yaml == json.loads(l2t("recipes", "show", "nano", "--variant", "nano-raw", "--json").stdout)
+
+
+def test_every_key_is_documented_and_the_page_is_up_to_date(repository: Path) -> None:
+    assert all(row["meaning"] for row in keys())
+    assert (repository / "docs" / "recipe.md").read_text(encoding="utf-8") == keys_markdown()

@@ -1,0 +1,53 @@
+"""Splitting a text into sentences, by the library a recipe names: sentencex (default) or BlingFire (the paper's)."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+
+from l2t_hub.errors import UsageError, UserError, nearest
+
+Splitter = Callable[[str], list[str]]
+
+LIBRARIES = ("sentencex", "blingfire")
+
+
+def splitter(name: str) -> Splitter:
+    """Give a function from text to its sentences, in order, without surrounding whitespace and blank ones.
+
+    Raises UserError if the library is not installed, UsageError for a name that is none of LIBRARIES.
+    """
+    if name == "sentencex":
+        return _sentencex
+    if name != "blingfire":
+        raise UsageError(f"no sentence splitter '{name}'; {nearest(name, LIBRARIES)}")
+    try:
+        import blingfire  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "blocks.sentences is blingfire, which is not installed", "pip install 'l2t_hub[blingfire]'"
+        ) from None
+    return _blingfire
+
+
+def library(name: str) -> tuple[str, str]:
+    """The splitting library and its version: part of what decides a dataset's bytes."""
+    return name, version(name)
+
+
+def _sentencex(text: str) -> list[str]:
+    """English rules; a paragraph break always ends a sentence."""
+    import sentencex
+
+    return [sentence for part in sentencex.segment("en", text) if (sentence := part.strip())]
+
+
+def _blingfire(text: str) -> list[str]:
+    """BlingFire's default model. It turns line breaks inside a sentence, and control characters, into spaces.
+
+    It answers nothing for some texts (control characters only); such a text is one sentence.
+    """
+    import blingfire
+
+    sentences = [
+        sentence for part in blingfire.text_to_sentences(text).split("\n") if (sentence := part.strip())
+    ]
+    return sentences or [text.strip()]

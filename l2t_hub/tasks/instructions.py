@@ -88,7 +88,7 @@ DIGITS: Final = (
     "How many digits are there in this text?",
     "Count the digits of the passage one by one.",
     "Give the number of digit characters in this passage.",
-    "What is the number of digits, from 0 to 9, in the text?",
+    "What is the number of digits in the text?",
     "Work out how many digit characters the passage holds.",
     "Of all the characters in this text, how many are digits?",
     "State how many characters of the passage are digits.",

@@ -1,0 +1,161 @@
+"""The nouns of the tasks, and the small tables: labels, wordings, lexicon."""
+
+import ast
+import pickle
+import random
+import string
+from dataclasses import FrozenInstanceError
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from l2t_hub.errors import UsageError
+from l2t_hub.tasks import ANCHORS, DROPS, TASKS, Block, Drop, Example, Task, instructions, labels, render
+from l2t_hub.tasks.lexicon import dictionary, stop_words
+
+QUESTIONS = {
+    "CHARACTERS": instructions.CHARACTERS,
+    "CONTENT_WORDS": instructions.CONTENT_WORDS,
+    "STOP_WORDS": instructions.STOP_WORDS,
+    "DIGITS": instructions.DIGITS,
+    "PUNCTUATION": instructions.PUNCTUATION,
+}
+
+NAMES = {
+    "CHARACTERS": ("space", "blank"),  # which count: without that the question has two answers
+    "CONTENT_WORDS": ("content word", "stop word"),
+    "STOP_WORDS": ("stop word",),
+    "DIGITS": ("digit",),
+    "PUNCTUATION": ("ascii",),
+}
+
+
+def _make(block: Block, other: list[str], rng: random.Random) -> Example:
+    return Example(block.text, block.text)
+
+
+def test_block_joins_sentences_and_keeps_inner_whitespace() -> None:
+    block = Block(("One\n two.", "Three."))
+    assert block.text == "One\n two. Three."
+    assert block.words == ("One", "two.", "Three.")
+    assert not block.blank
+    assert Block(()).blank
+    assert Block((" ", "\n\t ")).blank
+
+
+def test_nouns_are_frozen_and_travel_between_processes() -> None:
+    block = Block(("One two.",))
+    with pytest.raises(FrozenInstanceError):
+        block.sentences = ()  # type: ignore[misc]
+    assert pickle.loads(pickle.dumps(block)) == block
+    for task in TASKS.values():
+        assert pickle.loads(pickle.dumps(task)) == task
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"name": "Typo"}, "cannot name a task"),
+        ({"name": "a/b"}, "cannot name a task"),
+        ({"name": ""}, "cannot name a task"),
+        ({"name": 3}, "cannot name a task"),
+        ({"level": "sentense"}, "did you mean 'sentence'?"),
+        ({"description": " "}, "has no description"),
+        ({"make": "make"}, "is no function"),
+        ({"min_sentences": 0}, "`min_sentences` of task 'mine' is 0"),
+        ({"blocks_per_unit": 1.5}, "`blocks_per_unit` of task 'mine' is 1.5"),
+        ({"min_sentences": True}, "`min_sentences` of task 'mine' is True"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused(given: dict[str, object], said: str) -> None:
+    good = {"name": "mine", "level": "sentence", "description": "Do it.", "make": _make}
+    Task(**good)  # type: ignore[arg-type]
+    with pytest.raises(UsageError) as raised:
+        Task(**{**good, **given})  # type: ignore[arg-type]
+    assert said in str(raised.value)
+
+
+def test_render_separates_by_blank_line_and_one_space() -> None:
+    seen = {}
+    rng = random.Random(0)
+    for completion in ("rest", " rest"):
+        for _ in range(200):
+            anchor, text = render(Example("begin", completion), rng)
+            seen[completion, anchor] = text
+    for anchor in ANCHORS:
+        assert seen[" rest", anchor] == f"begin\n\n{anchor} rest"
+        assert seen["rest", anchor] == (f"begin\n\n{anchor} rest" if anchor else "begin\n\nrest")
+    assert len(seen) == 2 * len(ANCHORS) == 14
+
+
+def test_the_tables_hold_what_the_method_names() -> None:
+    assert labels.MARKERS == ("[MASK]", "___", "@@@", "###", "+++", "<<>>", "(())", "$$$")
+    assert len(set(labels.PART_LABELS)) == len(labels.PART_LABELS) == 24
+    assert len(set(labels.OPTION_LABELS)) == len(labels.OPTION_LABELS) == 18
+    assert {("[1] ", "[3] "), ("A. ", "C. "), ("First: ", "Third: "), ("(i) ", "(iii) ")} <= set(
+        labels.PART_LABELS
+    )
+    assert {("[a] ", "[b] "), ("1. ", "2. "), ("(i) ", "(ii) "), ("A: ", "B: ")} <= set(labels.OPTION_LABELS)
+    for pair in (*labels.PART_LABELS, *labels.OPTION_LABELS):
+        assert pair[0] != pair[1]
+        assert all(label.endswith(" ") and label.strip() for label in pair)
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+def test_wordings_are_many_and_name_what_they_ask(kind: str) -> None:
+    wordings = QUESTIONS[kind]
+    assert len({w.casefold() for w in wordings}) == len(wordings) >= 20
+    for wording in wordings:
+        lower = wording.lower()
+        assert any(name in lower for name in NAMES[kind])
+        assert wording == wording.strip()
+        assert "\n" not in wording
+        assert wording[-1] in ".?"
+        assert "above" not in lower
+        assert "below" not in lower
+
+
+def test_no_two_kinds_share_a_wording() -> None:
+    every = [w for wordings in QUESTIONS.values() for w in wordings]
+    assert len(set(every)) == len(every)
+
+
+def test_stop_words_are_function_words_in_lower_case() -> None:
+    words = stop_words()
+    assert 250 < len(words) < 450
+    assert {"the", "of", "and", "him", "don't", "cannot", "which", "been"} <= words
+    assert not {"house", "time", "said", "man", "went", "good"} & words
+    assert all(set(word) <= {*string.ascii_lowercase, "'"} for word in words)
+
+
+def test_the_dictionary_is_wordnets() -> None:
+    words = dictionary()
+    text = "\n".join(words) + "\n"
+    assert len(words) == 57_051
+    assert (
+        sha256(text.encode()).hexdigest()
+        == "7c7371865330aa29a5fa22693d4b81aaa4cb9c6ad91c32ab01c81c28eb78d7ef"
+    )
+    assert list(words) == sorted(set(words))
+    assert not any("_" in word or "(" in word or not word.isascii() for word in words)
+    assert {"entity", "breathe", "able", "galore"} <= set(words)
+
+
+def test_lexicon_files_are_small_and_licensed(repository: Path) -> None:
+    folder = repository / "l2t_hub" / "tasks" / "lexicon"
+    assert (folder / "dictionary.txt.xz").stat().st_size < 400_000
+    assert "Princeton University" in (folder / "LICENSE-WordNet.txt").read_text()
+    sources = (folder / "SOURCES.md").read_text()
+    assert all(name in sources for name in ("stop_words.txt", "dictionary.txt.xz", "LICENSE-WordNet.txt"))
+
+
+def test_every_drop_has_a_reason_from_the_table_and_every_reason_a_drop(repository: Path) -> None:
+    used = set()
+    for path in (repository / "l2t_hub" / "tasks").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Drop":
+                assert isinstance(node.args[0], ast.Constant), f"{path.name}: a reason that is no literal"
+                used.add(node.args[0].value)
+    assert used == set(DROPS)
+    assert Drop("empty") == Drop("empty")

@@ -1,0 +1,25 @@
+"""The embedded Hub: what the Hugging Face clients need of huggingface.co, on this machine, to rehearse a release on.
+
+It proves file sets, cards that parse, configs that load, transfers, tags, pull requests and idempotent re-runs. It
+cannot prove permissions, quotas, rate limits, the Hub's own metadata rules, Space builds, the viewer or throughput.
+
+`serve` runs it in the foreground, `running` in a thread; `RehearsalHub` says what both give.
+"""
+
+from l2t_hub.hub.rehearsal.call import Limits
+from l2t_hub.hub.rehearsal.faults import Answer, Cut, Delay, DiskFull, FaultTable
+from l2t_hub.hub.rehearsal.server import DEFAULT_PORT, RehearsalHub, client_environment, running, serve
+
+__all__ = [
+    "DEFAULT_PORT",
+    "Answer",
+    "Cut",
+    "Delay",
+    "DiskFull",
+    "FaultTable",
+    "Limits",
+    "RehearsalHub",
+    "client_environment",
+    "running",
+    "serve",
+]

@@ -1,0 +1,1 @@
+"""Scores models: lm-evaluation-harness runs, the bundled probe suite, comparisons with confidence intervals."""

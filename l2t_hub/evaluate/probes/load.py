@@ -1,0 +1,18 @@
+"""Reads the minimal pairs for lm-evaluation-harness, which imports this file by its path: nothing of l2t_hub in here."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+DATA = Path(__file__).parent / "data"
+
+
+def pairs(phenomenon: str, **_: Any) -> dict[str, Dataset]:
+    """Give the pairs of one phenomenon as the split `test`, from memory: no cache, no network, from any directory.
+
+    lm-eval also passes a task's metadata and the command line's model arguments; they change nothing here.
+    """
+    lines = (DATA / f"{phenomenon}.jsonl").read_text(encoding="utf-8").splitlines()
+    return {"test": Dataset.from_list([json.loads(line) for line in lines])}

@@ -1,0 +1,138 @@
+"""The bounded table from words to token ids that makes encoding fast: one dict lookup per word, then numpy only.
+
+A dict whose missing keys get the next row number does the lookups without a line of Python per word; the rows point into
+flat arrays, from which the ids of a whole batch are gathered at once.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import compress, count, islice
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Key = str | tuple[str] | None
+"""A word after a space, without the space; `(word,)` for one that opens a text; None for the BOS token."""
+
+LIBRARY, OPEN = 1, 2
+"""Flags of a word: its text needs the library; its text does unless the word is the last one (`words.Decision.closed`)."""
+
+_INT_BYTES = 32
+
+
+class Growing:
+    """A one-dimensional array that grows at its end, by half its size."""
+
+    def __init__(self, dtype: DTypeLike, room: int = 1024) -> None:
+        self._array: NDArray = np.empty(room, dtype)
+        self._size = 0
+
+    @property
+    def values(self) -> NDArray:
+        return self._array[: self._size]
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._array.nbytes)
+
+    def extend(self, values: NDArray) -> None:
+        needed = self._size + len(values)
+        if needed > len(self._array):
+            grown = np.empty(max(needed, len(self._array) * 3 // 2), self._array.dtype)
+            grown[: self._size] = self.values
+            self._array = grown
+        self._array[self._size : needed] = values
+        self._size = needed
+
+
+class WordTable:
+    """Words and their ids, flags and lengths, in at most `limit` bytes between batches.
+
+    A batch is `lookup`, `store` for the words it found missing, `lengths` and `gather`, then `settle`. Past the limit, words
+    that no later batch has asked for again are forgotten (most words of a text are rare); all are, if that frees too little.
+    """
+
+    def __init__(self, limit: int, dtype: DTypeLike, bos_ids: Sequence[int]) -> None:
+        self.limit = limit
+        self.evictions = 0
+        self._dtype = np.dtype(dtype)
+        self._bos_ids = np.asarray(bos_ids, self._dtype)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget every word; row 0 stays the BOS token."""
+        lengths = np.array([len(self._bos_ids)], np.int32)
+        self._fill([None], self._bos_ids, lengths, np.zeros(1, np.uint8))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held: keys, row numbers, the dict and the arrays."""
+        arrays = (self._ids, self._starts, self._lengths, self._flags, self._used)
+        return sys.getsizeof(self._rows) + self._key_bytes + sum(array.nbytes for array in arrays)
+
+    def __len__(self) -> int:
+        return len(self._rows) - 1
+
+    def lookup(self, keys: Sequence[Key]) -> tuple[NDArray[np.int32], list[Key]]:
+        """Return the row of each key, and the keys that were missing, in the order of their new rows."""
+        before = len(self._rows)
+        self._rows.default_factory = count(before).__next__
+        rows = np.fromiter(map(self._rows.__getitem__, keys), np.int32, count=len(keys))
+        missing = list(islice(reversed(self._rows), len(self._rows) - before))
+        missing.reverse()
+        return rows, missing
+
+    def store(self, keys: Sequence[Key], ids: NDArray, lengths: NDArray[np.int32], flags: NDArray[np.uint8]) -> None:
+        """Fill the rows that `lookup` gave to missing `keys`: flat ids, and a length and flags for each."""
+        self._starts.extend(len(self._ids.values) + np.cumsum(lengths, dtype=np.int64) - lengths)
+        self._ids.extend(ids)
+        self._lengths.extend(lengths)
+        self._flags.extend(flags)
+        self._used.extend(np.zeros(len(lengths), bool))
+        self._key_bytes += sum(map(_key_bytes, keys))
+
+    def flags(self, rows: NDArray[np.int32]) -> NDArray[np.uint8]:
+        return self._flags.values[rows]
+
+    def lengths(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        return self._lengths.values[rows]
+
+    def gather(self, rows: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray:
+        """The ids of all `rows`, one after another; `lengths` as `self.lengths(rows)` gives them."""
+        ends = np.cumsum(lengths, dtype=np.int64)
+        index = np.arange(ends[-1] if len(ends) else 0, dtype=np.int64)
+        index += np.repeat(self._starts.values[rows] - ends + lengths, lengths)
+        return self._ids.values[index]
+
+    def settle(self, rows: NDArray[np.int32]) -> None:
+        """End the batch that looked up `rows`: note which words it used again, and make room if the limit is passed."""
+        self._used.values[rows] = True
+        self._used.values[self._settled :] = False
+        self._settled = len(self._rows)
+        if self.nbytes > self.limit:
+            self.evictions += 1
+            self._forget_unused()
+            if self.nbytes > self.limit // 2:
+                self.clear()
+
+    def _forget_unused(self) -> None:
+        used = self._used.values
+        used[0] = True
+        kept = np.flatnonzero(used).astype(np.int32)
+        lengths = self.lengths(kept)
+        keys = list(compress(self._rows, used.tolist()))
+        self._fill(keys, self.gather(kept, lengths), lengths, self.flags(kept))
+
+    def _fill(self, keys: list[Key], ids: NDArray, lengths: NDArray[np.int32], flags: NDArray[np.uint8]) -> None:
+        """Hold exactly `keys`, the first of them in row 0."""
+        self._rows: defaultdict[Key, int] = defaultdict(None, zip(keys, count()))
+        self._ids, self._starts = Growing(self._dtype), Growing(np.int64)
+        self._lengths, self._flags, self._used = Growing(np.int32), Growing(np.uint8), Growing(np.bool_)
+        self._key_bytes, self._settled = 0, len(keys)
+        self.store(keys, ids, lengths, flags)
+
+
+def _key_bytes(key: Key) -> int:
+    """Bytes of a key and of its row number."""
+    return sys.getsizeof(key) + _INT_BYTES + (sys.getsizeof(key[0]) if isinstance(key, tuple) else 0)

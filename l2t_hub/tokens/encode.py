@@ -1,0 +1,307 @@
+"""Text to token ids, exactly as the tokenizers library gives them, but word by word from a cache where that is provably the
+same (`words.py` decides). Everything comes out flat: one array of ids and one of lengths for a batch of texts.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from l2t_hub.errors import UserError
+from l2t_hub.tokens.cache import LIBRARY, OPEN, Key, WordTable
+from l2t_hub.tokens.words import decide
+
+CACHE_BYTES = 96 << 20
+"""Default bound of the word cache: about what all words of 10M running words of English books take."""
+
+CHUNK_CHARACTERS = 1 << 18
+"""Texts are encoded in chunks of about this many characters, so that what a chunk needs for itself stays small."""
+
+_GROUP = 256
+_WORD_CUT = re.compile(r"(?<=\S) ")
+_RUNS = ("  ", "\n ", "\t ")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A batch: `ids` of all texts one after another (uint16 if the vocabulary fits, else uint32), `lengths` per text (int32)."""
+
+    ids: NDArray
+    lengths: NDArray[np.int32]
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each text begins in `ids`."""
+        return np.cumsum(self.lengths, dtype=np.int64) - self.lengths
+
+
+class Encoder:
+    """Encodes batches of texts. `method` is "words" (the cache) or "library"; `reason` says in a sentence why.
+
+    Special tokens that the tokenizer would add are not added; BOS is put in front where asked. Not for several threads at
+    once. Copies made by pickling (build workers) start with an empty cache.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        bos_id: int | None = None,
+        eos_id: int | None = None,
+        pad_id: int | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.bos_id, self.eos_id, self.pad_id, self.cache_bytes = bos_id, eos_id, pad_id, cache_bytes
+        self.vocab_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
+        self._decision = decide(self._tokenizer.to_str())
+        self.method = "words" if self._decision.safe else "library"
+        self.reason = self._decision.reason
+        self.texts_by_library = 0
+        inner = self._decision.inner
+        self._inner = Tokenizer.from_str(inner) if inner is not None else self._tokenizer
+        self._added = _AddedTokens.of(self._tokenizer)
+        self._table = WordTable(cache_bytes, self.dtype, [] if bos_id is None else [bos_id])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self._tokenizer.to_str(), self.bos_id, self.eos_id, self.pad_id, self.cache_bytes)
+
+    @property
+    def table(self) -> WordTable:
+        """The word cache, for those who want to know its size or empty it."""
+        return self._table
+
+    def encode(self, texts: Sequence[str], *, bos: bool = False) -> Encoded:
+        """Encode `texts`, with the BOS token in front of each if `bos`. UserError if a text is not valid Unicode."""
+        self._check_bos(bos)
+        parts = [self._encode_chunk(chunk, bos) for chunk in _chunks(texts)]
+        ids = np.concatenate([part.ids for part in parts]) if parts else np.empty(0, self.dtype)
+        lengths = np.concatenate([part.lengths for part in parts]) if parts else np.empty(0, np.int32)
+        return Encoded(ids, lengths)
+
+    def count(self, texts: Sequence[str], *, bos: bool = False) -> NDArray[np.int32]:
+        """How many tokens `encode` would give for each text, a little faster."""
+        self._check_bos(bos)
+        if not self._decision.safe:
+            return self.encode(texts, bos=bos).lengths
+        parts = [self._count_chunk(chunk, bos) for chunk in _chunks(texts)]
+        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+
+    def _check_bos(self, bos: bool) -> None:
+        if bos and self.bos_id is None:
+            raise ValueError("this tokenizer has no BOS token")
+
+    def _encode_chunk(self, texts: Sequence[str], bos: bool) -> Encoded:
+        if not self._decision.safe:
+            return self._by_library(texts, bos)
+        rows, starts, by_library = self._rows(texts, bos)
+        lengths = self._table.lengths(rows)
+        totals = np.add.reduceat(lengths, starts, dtype=np.int32)
+        encoded = Encoded(self._table.gather(rows, lengths), totals)
+        self._table.settle(rows)
+        if not len(by_library):
+            return encoded
+        return _replace(encoded, by_library, self._by_library([texts[i] for i in by_library], bos))
+
+    def _count_chunk(self, texts: Sequence[str], bos: bool) -> NDArray[np.int32]:
+        rows, starts, by_library = self._rows(texts, bos)
+        totals: NDArray[np.int32] = np.add.reduceat(self._table.lengths(rows), starts, dtype=np.int32)
+        self._table.settle(rows)
+        if len(by_library):
+            totals[by_library] = self._by_library([texts[i] for i in by_library], bos).lengths
+        return totals
+
+    def _rows(self, texts: Sequence[str], bos: bool) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+        """The table's rows for all words of `texts`, where each text begins, and which texts the library must encode."""
+        keys: list[Key] = []
+        starts = np.empty(len(texts), np.int64)
+        for i, text in enumerate(texts):
+            words: list[Key] = _split(text)  # type: ignore[assignment]
+            words[0] = (words[0],)  # type: ignore[assignment]
+            starts[i] = len(keys)
+            if bos:
+                keys.append(None)
+            keys += words
+        rows, missing = self._table.lookup(keys)
+        if missing:
+            try:
+                self._learn(missing)
+            except BaseException as error:
+                self._table.clear()  # rows without ids must not stay
+                _check_unicode(texts, error)
+                raise
+        return rows, starts, self._exceptions(texts, rows, starts)
+
+    def _exceptions(
+        self, texts: Sequence[str], rows: NDArray[np.int32], starts: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Which texts hold something that the words alone cannot settle."""
+        flags = self._table.flags(rows)
+        if flags.any():
+            last = np.append(starts[1:], len(rows)) - 1
+            flags[last] &= ~np.uint8(OPEN)
+        found = np.searchsorted(starts, np.flatnonzero(flags), side="right") - 1
+        spanning = self._decision.spanning
+        if spanning:
+            found = np.append(found, [i for i, text in enumerate(texts) if any(token in text for token in spanning)])
+        return np.unique(found).astype(np.int64)
+
+    def _learn(self, missing: list[Key]) -> None:
+        """Encode the words that the table does not know yet and put them into it."""
+        inner = [f" {key}" for key in missing if isinstance(key, str)]
+        first = [key[0] for key in missing if isinstance(key, tuple)]
+        inner_ids, inner_lengths = _encode_alone(self._inner, inner, self.dtype)
+        first_ids, first_lengths = _encode_alone(self._tokenizer, first, self.dtype)
+        lengths, ids = np.concatenate([inner_lengths, first_lengths]), np.concatenate([inner_ids, first_ids])
+        flags = self._added.flags(inner + first, ids, lengths)
+        decision = self._decision
+        if decision.closed:
+            flags[: len(inner)] |= _ends_open(self._inner, inner, decision.mark)
+        flags[len(inner) :] |= _ends_open(self._tokenizer, first, decision.mark)
+        self._table.store(missing, *_in_order_of(missing, ids, lengths, flags))
+
+    def _by_library(self, texts: Sequence[str], bos: bool) -> Encoded:
+        """Whole texts through the library's own batch encoding."""
+        self.texts_by_library += len(texts)
+        try:
+            encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        except (TypeError, UnicodeError) as error:
+            _check_unicode(texts, error)
+            raise
+        lists = [encoding.ids for encoding in encodings]
+        if bos:
+            lists = [[self.bos_id, *ids] for ids in lists]
+        lengths = np.fromiter(map(len, lists), np.int32, count=len(lists))
+        return Encoded(np.fromiter(chain.from_iterable(lists), self.dtype, count=int(lengths.sum())), lengths)
+
+
+@dataclass(frozen=True, slots=True)
+class _AddedTokens:
+    """The ids of the added tokens, and the unknown token, which a model also gives for what it does not know."""
+
+    ids: NDArray[np.int64]
+    unknown_id: int | None
+    unknown: str
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "_AddedTokens":
+        added = tokenizer.get_added_tokens_decoder()
+        model_unknown = getattr(tokenizer.model, "unk_token", None)
+        matched_raw = {token.content: id for id, token in added.items() if not token.normalized}
+        unknown = model_unknown if model_unknown in matched_raw else None
+        return cls(np.array(sorted(added), np.int64), matched_raw.get(unknown) if unknown else None, unknown or "")
+
+    def flags(self, words: list[str], ids: NDArray, lengths: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """LIBRARY for each word in which the library found an added token: its neighbours may be part of it.
+
+        An unknown token only counts if the word spells it.
+        """
+        flags = np.zeros(len(words), np.uint8)
+        hits = np.flatnonzero(np.isin(ids, self.ids))
+        if len(hits):
+            of_word = np.repeat(np.arange(len(words)), lengths)[hits]
+            for word, id in zip(of_word.tolist(), ids[hits].tolist(), strict=True):
+                if id != self.unknown_id or self.unknown in words[word]:
+                    flags[word] = LIBRARY
+        return flags
+
+
+def _rebuild(definition: str, bos_id: int | None, eos_id: int | None, pad_id: int | None, cache: int) -> Encoder:
+    tokenizer = Tokenizer.from_str(definition)
+    return Encoder(tokenizer, bos_id=bos_id, eos_id=eos_id, pad_id=pad_id, cache_bytes=cache)
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Runs of texts of about CHUNK_CHARACTERS characters together."""
+    start = characters = 0
+    for i, text in enumerate(texts):
+        characters += len(text)
+        if characters >= CHUNK_CHARACTERS:
+            yield texts[start : i + 1]
+            start, characters = i + 1, 0
+    if start < len(texts):
+        yield texts[start:]
+
+
+def _split(text: str) -> list[str]:
+    """Cut before each space that follows a non-blank; words after the first come without that space.
+
+    Where spaces stand alone, as almost always, `str.split` gives the same ten times faster; a blank other than a newline or
+    tab before a space slips through it and is caught by `words.Decision.closed`.
+    """
+    if text[:1] == " " or any(run in text for run in _RUNS):
+        return _WORD_CUT.split(text)
+    return text.split(" ")
+
+
+def _encode_alone(tokenizer: Tokenizer, words: list[str], dtype: np.dtype) -> tuple[NDArray, NDArray[np.int32]]:
+    """Encode each word as a text of its own: flat ids and a length per word.
+
+    The library takes a list of words as one input and runs its whole pipeline on each, which costs half of what as many
+    inputs do.
+    """
+    groups = [words[i : i + _GROUP] for i in range(0, len(words), _GROUP)]
+    encodings = tokenizer.encode_batch(groups, is_pretokenized=True, add_special_tokens=False)
+    ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), dtype)
+    lengths = [
+        np.bincount(np.array(encoding.word_ids, np.int64), minlength=len(group))
+        for encoding, group in zip(encodings, groups, strict=True)
+    ]
+    return ids, np.concatenate([np.empty(0, np.int32), *lengths]).astype(np.int32)
+
+
+def _ends_open(tokenizer: Tokenizer, words: list[str], mark: str | None) -> NDArray[np.uint8]:
+    """OPEN for each word whose normalised form is empty or ends in a blank or `mark`.
+
+    A last character in the ASCII range from "!" to "~" stays what it is, or a letter's other case, under every normaliser
+    that `words.py` allows, so those words need no second look.
+    """
+    flags = np.zeros(len(words), np.uint8)
+    normalizer = tokenizer.normalizer
+    for i, word in enumerate(words):
+        if not "!" <= word[-1:] <= "~":
+            end = (normalizer.normalize_str(word) if normalizer else word)[-1:]
+            if not end or end.isspace() or end == mark:
+                flags[i] = OPEN
+    return flags
+
+
+def _in_order_of(
+    keys: list[Key], ids: NDArray, lengths: NDArray[np.int32], flags: NDArray[np.uint8]
+) -> tuple[NDArray, NDArray[np.int32], NDArray[np.uint8]]:
+    """Bring rows that stand with a text's first words last into the order of `keys`."""
+    is_first = np.fromiter((isinstance(key, tuple) for key in keys), bool, count=len(keys))
+    order = np.argsort(np.argsort(is_first, kind="stable"), kind="stable")
+    begin = (np.cumsum(lengths, dtype=np.int64) - lengths)[order]
+    lengths = lengths[order]
+    ends = np.cumsum(lengths, dtype=np.int64)
+    index = np.arange(len(ids)) + np.repeat(begin - ends + lengths, lengths)
+    return ids[index], lengths, flags[order]
+
+
+def _replace(encoded: Encoded, which: NDArray[np.int64], other: Encoded) -> Encoded:
+    """Put the texts of `other` in place of those numbered `which`."""
+    parts = np.split(encoded.ids, encoded.starts[1:])
+    lengths = encoded.lengths.copy()
+    lengths[which] = other.lengths
+    for i, ids in zip(which.tolist(), np.split(other.ids, other.starts[1:]), strict=True):
+        parts[i] = ids
+    return Encoded(np.concatenate(parts), lengths)
+
+
+def _check_unicode(texts: Sequence[str], error: BaseException) -> None:
+    """Raise a UserError that names the first text with a lone surrogate, the one kind of string no tokenizer takes."""
+    for i, text in enumerate(texts):
+        if re.search("[\ud800-\udfff]", text):
+            raise UserError(
+                f"text {i} of the batch, which begins {text[:40]!r}, holds a lone surrogate and is no valid Unicode",
+                hint="drop or repair it where the text is read",
+            ) from error

@@ -3,6 +3,7 @@
 import ast
 import pickle
 import random
+import runpy
 import string
 from dataclasses import FrozenInstanceError
 from hashlib import sha256
@@ -100,6 +101,11 @@ def test_the_tables_hold_what_the_method_names() -> None:
     for pair in (*labels.PART_LABELS, *labels.OPTION_LABELS):
         assert pair[0] != pair[1]
         assert all(label.endswith(" ") and label.strip() for label in pair)
+    third = {"1": "3", "a": "c", "A": "C", "i": "iii", "I": "III", "First": "Third", "Part 1": "Part 3",
+             "Beginning": "End", "Before": "After"}  # fmt: skip
+    second = {"1": "2", "a": "b", "A": "B", "i": "ii", "Option 1": "Option 2", "Option A": "Option B"}
+    for pairs, follows in ((labels.PART_LABELS, third), (labels.OPTION_LABELS, second)):
+        assert all(follows[a.strip(" [().]:")] == b.strip(" [().]:") for a, b in pairs)
 
 
 @pytest.mark.parametrize("kind", QUESTIONS)
@@ -140,6 +146,40 @@ def test_the_dictionary_is_wordnets() -> None:
     assert list(words) == sorted(set(words))
     assert not any("_" in word or "(" in word or not word.isascii() for word in words)
     assert {"entity", "breathe", "able", "galore"} <= set(words)
+
+
+@pytest.fixture
+def script(repository: Path) -> dict[str, object]:
+    return runpy.run_path(str(repository / "scripts" / "make_lexicon.py"))
+
+
+def test_the_script_takes_first_lemmas(script: dict[str, object], tmp_path: Path) -> None:
+    lemmas = {
+        "noun": (
+            "02 dog 0 domestic_dog 0 001 @ 02083346 n 0000",
+            "01 hot_dog 0 000",
+            "01 'hood 0 000",
+            "01 set 0 000",
+        ),
+        "verb": ("01 set 0 000", "0a bark 0 000"),
+        "adj": (
+            "01 galore(ip) 0 000",
+            "02 ablaze(p) 0 afire(p) 0 000",
+            "01 main(a) 0 000",
+            "01 Polish 0 000",
+        ),
+    }
+    for part, entries in lemmas.items():
+        synsets = [f"{i:08d} 03 {part[0]} {entry} | a gloss, with words" for i, entry in enumerate(entries)]
+        (tmp_path / f"data.{part}").write_text("\n".join(["  1 The licence comes first.  ", *synsets]) + "\n")
+    pool = script["word_pool"](tmp_path)  # type: ignore[operator]
+    assert pool == ["'hood", "Polish", "ablaze", "bark", "dog", "galore", "main", "set"]
+
+
+def test_the_pool_agrees_with_the_installed_wordnet(script: dict[str, object]) -> None:
+    if not (script["DATABASE"] / "data.noun").is_file():  # type: ignore[operator]
+        pytest.skip("Debian's wordnet-base is not installed")
+    assert tuple(script["word_pool"](script["DATABASE"])) == dictionary()  # type: ignore[operator]
 
 
 def test_lexicon_files_are_small_and_licensed(repository: Path) -> None:

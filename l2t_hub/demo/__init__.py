@@ -1,0 +1,60 @@
+"""The page that compares two models on a minimal pair: `l2t demo` on this machine, `spaces/compare` on the Hub.
+
+`comparison` aligns and judges, `view` turns that into HTML, `page` is the one Gradio definition, `models` loads and
+scores, `names` and `examples` say what can be chosen. Here they are put together and served.
+"""
+
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from l2t_hub.demo.examples import example_pairs
+from l2t_hub.demo.names import chosen_models, display_names
+from l2t_hub.errors import UserError
+
+
+def demo(
+    models: Sequence[str],
+    *,
+    port: int | None = None,
+    share: bool = False,
+    open_browser: bool = True,
+    readme: Path | None = None,
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    `models` are directories or Hub names; empty means those of the environment variable `L2T_DEMO_MODELS` or of the
+    front matter of `readme`. `port` 0 takes a free one, None what the environment (a Space) or Gradio says. `share`
+    opens Gradio's tunnel to the internet; otherwise only this machine is served, unless `GRADIO_SERVER_NAME` says more.
+
+    Raises UsageError when there is no model, UserError when the port is taken.
+    """
+    try:
+        from l2t_hub.demo.models import lazy_scores
+        from l2t_hub.demo.page import build_page, launch_settings
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise UserError("The page needs Gradio.", "Install it: pip install 'l2t_hub[demo]'") from error
+
+    names = display_names(chosen_models(models, os.environ, readme))
+    page = build_page(list(names), lazy_scores(names), example_pairs())
+    try:
+        page.queue(max_size=32).launch(
+            server_port=_free_port() if port == 0 else port,
+            share=share,
+            inbrowser=open_browser,
+            **launch_settings(),
+        )
+    except OSError as error:
+        raise UserError(
+            f"The page cannot be served: {error}", "Choose another port, or 0 for a free one."
+        ) from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

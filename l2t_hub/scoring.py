@@ -9,12 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from l2t_hub.errors import UserError, nearest
-
-if TYPE_CHECKING:
-    import torch
 
 BATCH_TOKENS = 2048
 """Tokens in one batch, padding included: 256 MiB of float32 logits with a vocabulary of 32,768."""
@@ -121,7 +118,7 @@ def load_scorer(name: str, *, device: str | None = None, prefix_id: int | None =
     where = {"revision": source.revision} if source.revision else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.location, **where)
-        model = AutoModelForCausalLM.from_pretrained(source.location, dtype="auto", **where)
+        model: Any = AutoModelForCausalLM.from_pretrained(source.location, dtype="auto", **where)
         model.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = str(error).strip().split("\n")[0]
@@ -131,7 +128,8 @@ def load_scorer(name: str, *, device: str | None = None, prefix_id: int | None =
             else "It is no directory here; the Hub has it only if this machine is online."
         )
         raise UserError(f"{name}: cannot load this model: {reason}", hint or None) from error
-    return Scorer(model.eval(), tokenizer, _prefix(name, tokenizer, prefix_id), source)
+    model.eval()
+    return Scorer(model, tokenizer, _prefix(name, tokenizer, prefix_id), source)
 
 
 def _prefix(name: str, tokenizer: Any, prefix_id: int | None) -> int:
@@ -147,7 +145,7 @@ def _prefix(name: str, tokenizer: Any, prefix_id: int | None) -> int:
 def score(scorer: Scorer, sentences: Sequence[str], *, batch_tokens: int = BATCH_TOKENS) -> list[Score]:
     """Score sentences; the results come in the order of `sentences` and do not depend on how they are batched.
 
-    A batch is padded on the right and holds at most `batch_tokens` tokens (more only for one sentence that is longer).
+    A batch is padded on the right and holds at most `batch_tokens` tokens, or one longer sentence.
     An empty sentence has no tokens and 0 bits. Raises UserError for a sentence longer than the model can read.
     """
     if not sentences:
@@ -197,9 +195,7 @@ def _surprisals(scorer: Scorer, ids: list[list[int]]) -> list[list[float]]:
     mask = torch.arange(width, device=device) < lengths[:, None]
     inputs = torch.cat([prefix, targets[:, :-1]], dim=1)
     with torch.inference_mode():
-        logits: torch.Tensor = scorer.model(
-            input_ids=inputs, attention_mask=mask.long(), use_cache=False
-        ).logits
+        logits = scorer.model(input_ids=inputs, attention_mask=mask.long(), use_cache=False).logits
         # In float32 whatever the model's precision: a bfloat16 softmax cannot tell near sentences apart.
         logits = logits.float()
         nats = logits.logsumexp(-1) - logits.gather(2, targets[..., None]).squeeze(-1)

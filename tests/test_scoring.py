@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny_models import make_tiny_model
 
 from l2t_hub.errors import UserError
 from l2t_hub.scoring import Scorer, batches, find_model, load_scorer, score
-from tiny_models import make_tiny_model
 
 SENTENCES = [
     "The cat sat.",

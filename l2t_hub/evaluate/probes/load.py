@@ -1,4 +1,4 @@
-"""Reads the minimal pairs for lm-evaluation-harness, which imports this file by its path: nothing of l2t_hub in here."""
+"""Reads the minimal pairs for lm-evaluation-harness, which imports this file by its path, so without l2t_hub."""
 
 import json
 from pathlib import Path

@@ -1,0 +1,148 @@
+"""The only place that calls lm-evaluation-harness: loads a suite's tasks, runs a model over them, gives samples back.
+
+It calls lm-eval's `evaluate`, not `simple_evaluate`: that one also asks the Hub about the model, runs git and pip for
+an environment report, and loads the tasks anew for every model.
+"""
+
+import contextlib
+import hashlib
+import io
+import logging
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from l2t_hub.errors import UserError
+from l2t_hub.evaluate.report import Sample, TaskProtocol
+from l2t_hub.evaluate.suites import Part, Suite
+from l2t_hub.scoring import Scorer
+
+SHOT_SEED = 1234
+"""lm-eval's own default seed for the draw of few-shot examples."""
+CONTEXT = (
+    "zero-shot sentences and empty contexts stand behind one prefix token (BOS, or EOS where there is no BOS); "
+    "no other special token is added"
+)
+
+
+@dataclass(frozen=True)
+class LoadedPart:
+    """Tasks in lm-eval's form, with their data."""
+
+    part: Part
+    tasks: Any
+
+
+def load_tasks(suite: Suite) -> list[LoadedPart]:
+    """Load a suite's tasks and their data.
+
+    Raises UserError if a dataset cannot be had, as without a network where it is in no cache.
+    """
+    from lm_eval.tasks import TaskManager
+
+    with quiet():
+        manager = TaskManager(include_path=suite.task_folder, include_defaults=suite.task_folder is None)
+        loaded = []
+        for part in suite.parts:
+            try:
+                tasks = manager.load(list(part.tasks))
+            except (OSError, ValueError, KeyError) as error:
+                reason = str(error).strip().split("\n")[0]
+                raise UserError(
+                    f"suite '{suite.name}': its data cannot be loaded: {reason}",
+                    "It comes from the Hub: run once online to cache it, or use --suite probes, which is bundled.",
+                ) from error
+            for task in tasks["tasks"].values():
+                if part.shots is not None:
+                    task.set_config(key="num_fewshot", value=part.shots)
+                task.set_fewshot_seed(seed=SHOT_SEED)
+            loaded.append(LoadedPart(part, tasks))
+    return loaded
+
+
+def as_lm(scorer: Scorer, batch_size: int) -> Any:
+    """Give the scorer's model to lm-eval as its own `hf` model class."""
+    from lm_eval.models.huggingface import HFLM
+
+    with quiet():
+        return HFLM(
+            pretrained=scorer.model,
+            tokenizer=scorer.tokenizer,
+            batch_size=batch_size,
+            softmax_dtype="float32",
+            prefix_token_id=scorer.prefix_id,
+        )
+
+
+def run(
+    lm: Any, label: str, suite: Suite, loaded: Sequence[LoadedPart], limit: int | None
+) -> tuple[list[Sample], tuple[TaskProtocol, ...]]:
+    """Run an lm-eval model over all tasks of a suite.
+
+    Raises UserError if a likelihood is not finite: lm-eval would count such an answer as right or wrong by its place.
+    """
+    from lm_eval.evaluator import evaluate
+
+    samples: list[Sample] = []
+    protocols: list[TaskProtocol] = []
+    for part in loaded:
+        with quiet():
+            results = evaluate(
+                lm=lm, task_dict=part.tasks, limit=limit, bootstrap_iters=0, confirm_run_unsafe_code=False
+            )
+        for task, rows in results["samples"].items():
+            config = part.tasks["tasks"][task].config
+            shots = int(config.num_fewshot or 0)
+            samples.extend(_sample(label, suite, task, shots, row) for row in rows)
+            hashes = "".join(row["doc_hash"] for row in rows)
+            protocols.append(
+                TaskProtocol(
+                    task=task,
+                    version=str(results["versions"][task]),
+                    shots=shots,
+                    metric=suite.metric(task),
+                    target_delimiter=config.target_delimiter,
+                    examples=len(rows),
+                    examples_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
+                )
+            )
+    return samples, tuple(protocols)
+
+
+def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any]) -> Sample:
+    likelihoods = tuple(float(answer[0]) for answer in row["filtered_resps"])
+    if not all(math.isfinite(value) for value in likelihoods):
+        raise UserError(
+            f"{label}: gives no finite probability to an example of {task}",
+            "Its weights hold no usable numbers; training probably diverged.",
+        )
+    doc = row["doc"]
+    return Sample(
+        model=label,
+        task=task,
+        id=str(doc.get("id", f"{task}/{row['doc_id']}")),
+        phenomenon=suite.group(task, shots, doc),
+        paradigm=doc.get("paradigm") or doc.get("UID"),
+        correct=bool(row[suite.metric(task)]),
+        gold=row["target"] if isinstance(row["target"], int) else None,
+        log_likelihoods=likelihoods,
+    )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep lm-eval's log to errors, and progress bars to terminals."""
+    # Imported first: a logger made on import would hold on to the redirected stderr.
+    import lm_eval.models.huggingface  # noqa: F401
+
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    bars = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
+    try:
+        with bars:
+            yield
+    finally:
+        logger.setLevel(level)

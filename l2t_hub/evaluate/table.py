@@ -1,0 +1,55 @@
+"""A report as a table for the terminal: a row per phenomenon, a column per model and per difference."""
+
+from rich.table import Table
+from rich.text import Text
+
+from l2t_hub.evaluate.compare import Estimate
+from l2t_hub.evaluate.report import EvalReport
+
+
+def render_table(report: EvalReport) -> Table:
+    """Accuracies and differences in percent with their 95% intervals, the overall figures last."""
+    first = report.models[0]
+    table = Table(
+        title=f"{report.protocol.suite}: accuracy in %", caption=_caption(report), caption_style="dim"
+    )
+    table.add_column("phenomenon", no_wrap=True)
+    table.add_column("n", justify="right")
+    for model in report.models:
+        table.add_column(Text(model.label), justify="right")
+    for comparison in report.comparisons:
+        table.add_column(Text(f"{comparison.model} - {comparison.baseline}"), justify="right")
+    for i, row in enumerate(first.phenomena):
+        scores = [_percent(model.phenomena[i].accuracy) for model in report.models]
+        gains = [_gain(comparison.phenomena[i].difference) for comparison in report.comparisons]
+        table.add_row(Text(row.phenomenon), str(row.total), *scores, *gains)
+    table.add_section()
+    table.add_row(
+        "every example (micro)",
+        str(first.micro.total),
+        *(_percent(model.micro.accuracy) for model in report.models),
+        *(_gain(comparison.micro.difference) for comparison in report.comparisons),
+    )
+    table.add_row(
+        "mean of phenomena (macro)",
+        "",
+        *(_percent(model.macro) for model in report.models),
+        *(_gain(comparison.macro) for comparison in report.comparisons),
+    )
+    return table
+
+
+def _percent(estimate: Estimate) -> Text:
+    return Text(f"{100 * estimate.value:.1f} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]")
+
+
+def _gain(estimate: Estimate) -> Text:
+    text = f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.0f}, {100 * estimate.high:+.0f}]"
+    if not estimate.excludes_zero:
+        return Text(text + "  ")
+    return Text(text + " *", style="green" if estimate.value > 0 else "red")
+
+
+def _caption(report: EvalReport) -> str:
+    text = f"95% intervals; lm-eval {report.protocol.harness_version}; prefix token {report.models[0].prefix_token}"
+    return f"{text}; * a paired interval without 0" if report.comparisons else text

@@ -1,13 +1,15 @@
-"""The bounded table from words to token ids that makes encoding fast: one dict lookup per word, then numpy only.
+"""The bounded table from words to token ids that makes encoding fast: one dict lookup per word, then numpy
+only.
 
-A dict whose missing keys get the next row number does the lookups without a line of Python per word; the rows point into
-flat arrays, from which the ids of a whole batch are gathered at once.
+A dict whose missing keys get the next row number does the lookups without a line of Python per word; the rows
+point into flat arrays, from which the ids of a whole batch are gathered at once.
 """
 
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import compress, count, islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -16,7 +18,9 @@ Key = str | tuple[str] | None
 """A word after a space, without the space; `(word,)` for one that opens a text; None for the BOS token."""
 
 LIBRARY, OPEN = 1, 2
-"""Flags of a word: its text needs the library; its text does unless the word is the last one (`words.Decision.closed`)."""
+"""Flags of a word: its text needs the library; its text does unless the word is the last one
+(`words.Decision.closed`).
+"""
 
 _INT_BYTES = 32
 
@@ -25,18 +29,21 @@ class Growing:
     """A one-dimensional array that grows at its end, by half its size."""
 
     def __init__(self, dtype: DTypeLike, room: int = 1024) -> None:
-        self._array: NDArray = np.empty(room, dtype)
+        self._array: NDArray[Any] = np.empty(room, dtype)
         self._size = 0
 
     @property
-    def values(self) -> NDArray:
+    def values(self) -> NDArray[Any]:
+        """What it holds: a view, good until the next `extend`."""
         return self._array[: self._size]
 
     @property
     def nbytes(self) -> int:
+        """Bytes of memory, room to grow included."""
         return int(self._array.nbytes)
 
-    def extend(self, values: NDArray) -> None:
+    def extend(self, values: NDArray[Any]) -> None:
+        """Append `values`."""
         needed = self._size + len(values)
         if needed > len(self._array):
             grown = np.empty(max(needed, len(self._array) * 3 // 2), self._array.dtype)
@@ -49,8 +56,9 @@ class Growing:
 class WordTable:
     """Words and their ids, flags and lengths, in at most `limit` bytes between batches.
 
-    A batch is `lookup`, `store` for the words it found missing, `lengths` and `gather`, then `settle`. Past the limit, words
-    that no later batch has asked for again are forgotten (most words of a text are rare); all are, if that frees too little.
+    A batch is `lookup`, `store` for the words it found missing, `lengths` and `gather`, then `settle`. Past
+    the limit, words that no later batch has asked for again are forgotten (most words of a text are rare);
+    all are, if that frees too little.
     """
 
     def __init__(self, limit: int, dtype: DTypeLike, bos_ids: Sequence[int]) -> None:
@@ -58,6 +66,7 @@ class WordTable:
         self.evictions = 0
         self._dtype = np.dtype(dtype)
         self._bos_ids = np.asarray(bos_ids, self._dtype)
+        self._settled = 0
         self.clear()
 
     def clear(self) -> None:
@@ -83,7 +92,9 @@ class WordTable:
         missing.reverse()
         return rows, missing
 
-    def store(self, keys: Sequence[Key], ids: NDArray, lengths: NDArray[np.int32], flags: NDArray[np.uint8]) -> None:
+    def store(
+        self, keys: Sequence[Key], ids: NDArray[Any], lengths: NDArray[np.int32], flags: NDArray[np.uint8]
+    ) -> None:
         """Fill the rows that `lookup` gave to missing `keys`: flat ids, and a length and flags for each."""
         self._starts.extend(len(self._ids.values) + np.cumsum(lengths, dtype=np.int64) - lengths)
         self._ids.extend(ids)
@@ -93,12 +104,14 @@ class WordTable:
         self._key_bytes += sum(map(_key_bytes, keys))
 
     def flags(self, rows: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Flags of each row."""
         return self._flags.values[rows]
 
     def lengths(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Ids that each row stands for."""
         return self._lengths.values[rows]
 
-    def gather(self, rows: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray:
+    def gather(self, rows: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[Any]:
         """The ids of all `rows`, one after another; `lengths` as `self.lengths(rows)` gives them."""
         ends = np.cumsum(lengths, dtype=np.int64)
         index = np.arange(ends[-1] if len(ends) else 0, dtype=np.int64)
@@ -106,7 +119,9 @@ class WordTable:
         return self._ids.values[index]
 
     def settle(self, rows: NDArray[np.int32]) -> None:
-        """End the batch that looked up `rows`: note which words it used again, and make room if the limit is passed."""
+        """End the batch that looked up `rows`: note which words it used again, and make room if the limit is
+        passed.
+        """
         self._used.values[rows] = True
         self._used.values[self._settled :] = False
         self._settled = len(self._rows)
@@ -124,12 +139,15 @@ class WordTable:
         keys = list(compress(self._rows, used.tolist()))
         self._fill(keys, self.gather(kept, lengths), lengths, self.flags(kept))
 
-    def _fill(self, keys: list[Key], ids: NDArray, lengths: NDArray[np.int32], flags: NDArray[np.uint8]) -> None:
+    def _fill(
+        self, keys: list[Key], ids: NDArray[Any], lengths: NDArray[np.int32], flags: NDArray[np.uint8]
+    ) -> None:
         """Hold exactly `keys`, the first of them in row 0."""
         self._rows: defaultdict[Key, int] = defaultdict(None, zip(keys, count()))
         self._ids, self._starts = Growing(self._dtype), Growing(np.int64)
         self._lengths, self._flags, self._used = Growing(np.int32), Growing(np.uint8), Growing(np.bool_)
-        self._key_bytes, self._settled = 0, len(keys)
+        self._key_bytes = 0
+        self._settled = len(keys)
         self.store(keys, ids, lengths, flags)
 
 

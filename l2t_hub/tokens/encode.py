@@ -1,5 +1,6 @@
-"""Text to token ids, exactly as the tokenizers library gives them, but word by word from a cache where that is provably the
-same (`words.py` decides). Everything comes out flat: one array of ids and one of lengths for a batch of texts.
+"""Text to token ids, exactly as the tokenizers library gives them, but word by word from a cache where that
+is provably the same (`words.py` decides). Everything comes out flat: one array of ids and one of lengths for
+a batch of texts.
 """
 
 import re
@@ -20,7 +21,9 @@ CACHE_BYTES = 96 << 20
 """Default bound of the word cache: about what all words of 10M running words of English books take."""
 
 CHUNK_CHARACTERS = 1 << 18
-"""Texts are encoded in chunks of about this many characters, so that what a chunk needs for itself stays small."""
+"""Texts are encoded in chunks of about this many characters, so that what a chunk needs for itself stays
+small.
+"""
 
 _GROUP = 256
 _WORD_CUT = re.compile(r"(?<=\S) ")
@@ -29,9 +32,11 @@ _RUNS = ("  ", "\n ", "\t ")
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A batch: `ids` of all texts one after another (uint16 if the vocabulary fits, else uint32), `lengths` per text (int32)."""
+    """A batch: `ids` of all texts one after another (uint16 if the vocabulary fits, else uint32), `lengths`
+    per text (int32).
+    """
 
-    ids: NDArray
+    ids: NDArray[Any]
     lengths: NDArray[np.int32]
 
     @property
@@ -41,10 +46,11 @@ class Encoded:
 
 
 class Encoder:
-    """Encodes batches of texts. `method` is "words" (the cache) or "library"; `reason` says in a sentence why.
+    """Encodes batches of texts. `method` is "words" (the cache) or "library"; `reason` says in a sentence
+    why.
 
-    Special tokens that the tokenizer would add are not added; BOS is put in front where asked. Not for several threads at
-    once. Copies made by pickling (build workers) start with an empty cache.
+    Special tokens that the tokenizer would add are not added; BOS is put in front where asked. Not for
+    several threads at once. Copies made by pickling (build workers) start with an empty cache.
     """
 
     def __init__(
@@ -80,7 +86,9 @@ class Encoder:
         return self._table
 
     def encode(self, texts: Sequence[str], *, bos: bool = False) -> Encoded:
-        """Encode `texts`, with the BOS token in front of each if `bos`. UserError if a text is not valid Unicode."""
+        """Encode `texts`, with the BOS token in front of each if `bos`. UserError if a text is not valid
+        Unicode.
+        """
         self._check_bos(bos)
         parts = [self._encode_chunk(chunk, bos) for chunk in _chunks(texts)]
         ids = np.concatenate([part.ids for part in parts]) if parts else np.empty(0, self.dtype)
@@ -119,8 +127,12 @@ class Encoder:
             totals[by_library] = self._by_library([texts[i] for i in by_library], bos).lengths
         return totals
 
-    def _rows(self, texts: Sequence[str], bos: bool) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-        """The table's rows for all words of `texts`, where each text begins, and which texts the library must encode."""
+    def _rows(
+        self, texts: Sequence[str], bos: bool
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+        """The table's rows for all words of `texts`, where each text begins, and which texts the library must
+        encode.
+        """
         keys: list[Key] = []
         starts = np.empty(len(texts), np.int64)
         for i, text in enumerate(texts):
@@ -151,7 +163,9 @@ class Encoder:
         found = np.searchsorted(starts, np.flatnonzero(flags), side="right") - 1
         spanning = self._decision.spanning
         if spanning:
-            found = np.append(found, [i for i, text in enumerate(texts) if any(token in text for token in spanning)])
+            found = np.append(
+                found, [i for i, text in enumerate(texts) if any(token in text for token in spanning)]
+            )
         return np.unique(found).astype(np.int64)
 
     def _learn(self, missing: list[Key]) -> None:
@@ -177,8 +191,9 @@ class Encoder:
             _check_unicode(texts, error)
             raise
         lists = [encoding.ids for encoding in encodings]
-        if bos:
-            lists = [[self.bos_id, *ids] for ids in lists]
+        first = [self.bos_id] if bos and self.bos_id is not None else []
+        if first:
+            lists = [[*first, *ids] for ids in lists]
         lengths = np.fromiter(map(len, lists), np.int32, count=len(lists))
         return Encoded(np.fromiter(chain.from_iterable(lists), self.dtype, count=int(lengths.sum())), lengths)
 
@@ -197,9 +212,11 @@ class _AddedTokens:
         model_unknown = getattr(tokenizer.model, "unk_token", None)
         matched_raw = {token.content: id for id, token in added.items() if not token.normalized}
         unknown = model_unknown if model_unknown in matched_raw else None
-        return cls(np.array(sorted(added), np.int64), matched_raw.get(unknown) if unknown else None, unknown or "")
+        return cls(
+            np.array(sorted(added), np.int64), matched_raw.get(unknown) if unknown else None, unknown or ""
+        )
 
-    def flags(self, words: list[str], ids: NDArray, lengths: NDArray[np.int32]) -> NDArray[np.uint8]:
+    def flags(self, words: list[str], ids: NDArray[Any], lengths: NDArray[np.int32]) -> NDArray[np.uint8]:
         """LIBRARY for each word in which the library found an added token: its neighbours may be part of it.
 
         An unknown token only counts if the word spells it.
@@ -214,7 +231,9 @@ class _AddedTokens:
         return flags
 
 
-def _rebuild(definition: str, bos_id: int | None, eos_id: int | None, pad_id: int | None, cache: int) -> Encoder:
+def _rebuild(
+    definition: str, bos_id: int | None, eos_id: int | None, pad_id: int | None, cache: int
+) -> Encoder:
     tokenizer = Tokenizer.from_str(definition)
     return Encoder(tokenizer, bos_id=bos_id, eos_id=eos_id, pad_id=pad_id, cache_bytes=cache)
 
@@ -234,19 +253,21 @@ def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 def _split(text: str) -> list[str]:
     """Cut before each space that follows a non-blank; words after the first come without that space.
 
-    Where spaces stand alone, as almost always, `str.split` gives the same ten times faster; a blank other than a newline or
-    tab before a space slips through it and is caught by `words.Decision.closed`.
+    Where spaces stand alone, as almost always, `str.split` gives the same ten times faster; a blank other
+    than a newline or tab before a space slips through it and is caught by `words.Decision.closed`.
     """
     if text[:1] == " " or any(run in text for run in _RUNS):
         return _WORD_CUT.split(text)
     return text.split(" ")
 
 
-def _encode_alone(tokenizer: Tokenizer, words: list[str], dtype: np.dtype) -> tuple[NDArray, NDArray[np.int32]]:
+def _encode_alone(
+    tokenizer: Tokenizer, words: list[str], dtype: np.dtype
+) -> tuple[NDArray[Any], NDArray[np.int32]]:
     """Encode each word as a text of its own: flat ids and a length per word.
 
-    The library takes a list of words as one input and runs its whole pipeline on each, which costs half of what as many
-    inputs do.
+    The library takes a list of words as one input and runs its whole pipeline on each, which costs half of
+    what as many inputs do.
     """
     groups = [words[i : i + _GROUP] for i in range(0, len(words), _GROUP)]
     encodings = tokenizer.encode_batch(groups, is_pretokenized=True, add_special_tokens=False)
@@ -261,8 +282,8 @@ def _encode_alone(tokenizer: Tokenizer, words: list[str], dtype: np.dtype) -> tu
 def _ends_open(tokenizer: Tokenizer, words: list[str], mark: str | None) -> NDArray[np.uint8]:
     """OPEN for each word whose normalised form is empty or ends in a blank or `mark`.
 
-    A last character in the ASCII range from "!" to "~" stays what it is, or a letter's other case, under every normaliser
-    that `words.py` allows, so those words need no second look.
+    A last character in the ASCII range from "!" to "~" stays what it is, or a letter's other case, under
+    every normaliser that `words.py` allows, so those words need no second look.
     """
     flags = np.zeros(len(words), np.uint8)
     normalizer = tokenizer.normalizer
@@ -275,8 +296,8 @@ def _ends_open(tokenizer: Tokenizer, words: list[str], mark: str | None) -> NDAr
 
 
 def _in_order_of(
-    keys: list[Key], ids: NDArray, lengths: NDArray[np.int32], flags: NDArray[np.uint8]
-) -> tuple[NDArray, NDArray[np.int32], NDArray[np.uint8]]:
+    keys: list[Key], ids: NDArray[Any], lengths: NDArray[np.int32], flags: NDArray[np.uint8]
+) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.uint8]]:
     """Bring rows that stand with a text's first words last into the order of `keys`."""
     is_first = np.fromiter((isinstance(key, tuple) for key in keys), bool, count=len(keys))
     order = np.argsort(np.argsort(is_first, kind="stable"), kind="stable")
@@ -298,7 +319,9 @@ def _replace(encoded: Encoded, which: NDArray[np.int64], other: Encoded) -> Enco
 
 
 def _check_unicode(texts: Sequence[str], error: BaseException) -> None:
-    """Raise a UserError that names the first text with a lone surrogate, the one kind of string no tokenizer takes."""
+    """Raise a UserError that names the first text with a lone surrogate, the one kind of string no tokenizer
+    takes.
+    """
     for i, text in enumerate(texts):
         if re.search("[\ud800-\udfff]", text):
             raise UserError(

@@ -1,7 +1,8 @@
-"""Tokenizers from disk and Hub: the edge of this room that reads files, checks what it finds and makes an `Encoder` of it.
+"""Tokenizers from disk and Hub: the edge of this room that reads files, checks what it finds and makes an
+`Encoder` of it.
 
-transformers is imported where it is used: it takes over a second, which a program that trains its own tokenizer in a worker
-should not pay.
+transformers is imported where it is used: it takes over a second, which a program that trains its own
+tokenizer in a worker should not pay.
 """
 
 from pathlib import Path
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 TOKENIZER_FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
 
 
-def load_tokenizer(name: str, revision: str | None = None, *, where: str = "tokenizer") -> "PreTrainedTokenizerFast":
+def load_tokenizer(
+    name: str, revision: str | None = None, *, where: str = "tokenizer"
+) -> "PreTrainedTokenizerFast":
     """Load a fast tokenizer: a folder, a `tokenizer.json`, or a name on the Hub with an optional revision.
 
-    `where` opens the error messages (a recipe's file and line). Raises UsageError for a path that is not there or holds no
-    fast tokenizer, UserError if the Hub does not give one.
+    `where` opens the error messages (a recipe's file and line). Raises UsageError for a path that is not
+    there or holds no fast tokenizer, UserError if the Hub does not give one.
     """
     path = Path(name).expanduser()
     if path.is_file():
@@ -36,9 +39,14 @@ def load_tokenizer(name: str, revision: str | None = None, *, where: str = "toke
 
 
 def encoder_of(
-    tokenizer: "PreTrainedTokenizerFast", *, bos: bool = True, cache_bytes: int = CACHE_BYTES, where: str = "tokenizer"
+    tokenizer: "PreTrainedTokenizerFast",
+    *,
+    bos: bool = True,
+    cache_bytes: int = CACHE_BYTES,
+    where: str = "tokenizer",
 ) -> Encoder:
-    """An `Encoder` for a loaded or trained tokenizer; padding is EOS (the paper), or the padding token where there is no EOS.
+    """An `Encoder` for a loaded or trained tokenizer; padding is EOS (the paper), or the padding token where
+    there is no EOS.
 
     Raises UsageError if the recipe wants BOS and there is none, or if there is nothing to pad with.
     """
@@ -67,13 +75,15 @@ def _looks_like_path(name: str) -> bool:
 
 
 def _from_file(path: Path, where: str) -> "PreTrainedTokenizerFast":
-    """A lone `tokenizer.json` does not say which token is BOS; the configuration beside it does, so use it if it is there."""
+    """A lone `tokenizer.json` does not say which token is BOS; the configuration beside it does, so use it if
+    it is there.
+    """
     from transformers import PreTrainedTokenizerFast
 
     if path.name == TOKENIZER_FILE and (path.parent / CONFIG_FILE).is_file():
         return _from_folder(path.parent, where)
     try:
-        return PreTrainedTokenizerFast(tokenizer_file=str(path))
+        return PreTrainedTokenizerFast(tokenizer_file=str(path))  # type: ignore[no-untyped-call]
     except Exception as error:  # the library raises bare Exceptions
         raise UsageError(f"{where}: {path} holds no tokenizer: {_first_line(error)}") from error
 
@@ -102,7 +112,7 @@ def _from_hub(name: str, revision: str | None, where: str) -> "PreTrainedTokeniz
     except Exception as error:  # network, permissions, formats: the Hub's sentence is the useful one
         raise UserError(
             f"{where}: the tokenizer {name}{at} could not be loaded from the Hub: {_first_line(error)}",
-            hint="check the name and the network, log in with `hf auth login` if the model is gated, or name a local folder",
+            hint="check the name and the network, log in with `hf auth login` if it is gated, or name a local folder",
         ) from error
     return _fast(tokenizer, name, where)
 

@@ -15,12 +15,15 @@ SMALLEST = 2 + 256
 """The special tokens and one token per byte: below this there is no byte-level vocabulary."""
 
 
-def train_bpe(texts: Iterable[str], vocab_size: int, *, where: str = "tokenizer.vocab_size") -> "PreTrainedTokenizerFast":
+def train_bpe(
+    texts: Iterable[str], vocab_size: int, *, where: str = "tokenizer.vocab_size"
+) -> "PreTrainedTokenizerFast":
     """Train on `texts`; the same texts in the same order give the same tokenizer, byte for byte.
 
-    Byte-level BPE as GPT-2's (Radford et al. 2019): any text can be encoded, there is no unknown token. `<s>` (id 0) is BOS,
-    `</s>` (id 1) is EOS and padding. Small texts may give fewer than `vocab_size` entries. Save it with `save_pretrained`.
-    Raises UsageError if `vocab_size` is under 258, UserError if there is no text.
+    Byte-level BPE as GPT-2's (Radford et al. 2019): any text can be encoded, there is no unknown token. `<s>`
+    (id 0) is BOS, `</s>` (id 1) is EOS and padding. Small texts may give fewer than `vocab_size` entries.
+    Save it with `save_pretrained`. Raises UsageError if `vocab_size` is under 258, UserError if there is no
+    text.
     """
     if vocab_size < SMALLEST:
         raise UsageError(
@@ -50,12 +53,18 @@ def _at_least_one(texts: Iterable[str], where: str) -> Iterator[str]:
         empty = empty and not text.strip()
         yield text
     if empty:
-        raise UserError(f"{where}: there is no text to train a tokenizer on", hint="check the source and its filters")
+        raise UserError(
+            f"{where}: there is no text to train a tokenizer on", hint="check the source and its filters"
+        )
 
 
 def _wrap(tokenizer: Tokenizer) -> "PreTrainedTokenizerFast":
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=EOS, clean_up_tokenization_spaces=False
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=EOS,
+        clean_up_tokenization_spaces=False,
     )

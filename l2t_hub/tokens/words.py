@@ -1,10 +1,11 @@
-"""Whether a tokenizer can be run word by word: the decision, taken from its own definition (`tokenizer.json`).
+"""Whether a tokenizer can be run word by word: the decision, taken from its own definition
+(`tokenizer.json`).
 
-A text is cut before each space that follows a non-blank character. Encoding the pieces one by one and joining the ids gives
-the ids of the whole text if every step of the tokenizer treats the two sides of such a cut alone. Each rule below is one step
-for which that holds; a step with no rule here makes the answer "no", and the library encodes whole texts. What a rule cannot
-settle for all texts (an added token in the text, a word that ends in a blank once normalised) is left to `encode.py`, which
-looks at each new word once.
+A text is cut before each space that follows a non-blank character. Encoding the pieces one by one and joining
+the ids gives the ids of the whole text if every step of the tokenizer treats the two sides of such a cut
+alone. Each rule below is one step for which that holds; a step with no rule here makes the answer "no", and
+the library encodes whole texts. What a rule cannot settle for all texts (an added token in the text, a word
+that ends in a blank once normalised) is left to `encode.py`, which looks at each new word once.
 """
 
 import json
@@ -17,9 +18,11 @@ MARK = "\u2581"
 
 Step = Mapping[str, Any]
 
-# Normalisers that map each character alone, or (the Unicode forms) never look across a U+0020: it is a starter that no
-# composition takes as its second part (UAX #15, section 9.1, "stable concatenation").
-_LOCAL_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer", "Nmt"})
+# Normalisers that map each character alone, or (the Unicode forms) never look across a U+0020: it is a
+# starter that no composition takes as its second part (UAX #15, section 9.1, "stable concatenation").
+_LOCAL_NORMALIZERS = frozenset(
+    {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer", "Nmt"}
+)
 
 # Pre-tokenizers that cut at every blank, whatever stands around it.
 _CUT_AT_BLANKS = frozenset({"BertPreTokenizer", "Whitespace", "WhitespaceSplit"})
@@ -28,9 +31,9 @@ _CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _SUFFIX = f"(?i:{'|'.join(_CONTRACTIONS)})?"
 
-# Alternatives of the byte-level families' regular expressions. In each, a U+0020 can only be matched before anything that is
-# not blank has been; so no match runs over a cut, and the one look-ahead, (?!\S), reads one character to the right of blanks
-# only, which a cut never separates.
+# Alternatives of the byte-level families' regular expressions. In each, a U+0020 can only be matched before
+# anything that is not blank has been; so no match runs over a cut, and the one look-ahead, (?!\S), reads one
+# character to the right of blanks only, which a cut never separates.
 _ALTERNATIVES = frozenset(
     [
         *_CONTRACTIONS,
@@ -74,10 +77,11 @@ _ALTERNATIVES = frozenset(
 class Decision:
     """Whether words can be encoded alone, and what must still be looked at word by word.
 
-    `reason` is one sentence for people. `closed` says that a word which ends in a blank may not be followed by another (the
-    cut would stand inside a run of blanks); `mark` is one more character that counts as a blank there. A text
-    that holds one of `spanning` (added tokens with a space) goes to the library whole. `inner` is the definition to use for
-    words after the first when it is not the tokenizer's own (a prefix that only the text's start gets), else None.
+    `reason` is one sentence for people. `closed` says that a word which ends in a blank may not be followed
+    by another (the cut would stand inside a run of blanks); `mark` is one more character that counts as a
+    blank there. A text that holds one of `spanning` (added tokens with a space) goes to the library whole.
+    `inner` is the definition to use for words after the first when it is not the tokenizer's own (a prefix
+    that only the text's start gets), else None.
     """
 
     safe: bool
@@ -93,7 +97,9 @@ class _UnsafeError(Exception):
 
 
 def decide(definition: str) -> Decision:
-    """Decide for a tokenizer, given the text of its `tokenizer.json`. Never raises: what is not known is not safe."""
+    """Decide for a tokenizer, given the text of its `tokenizer.json`. Never raises: what is not known is not
+    safe.
+    """
     tokenizer = json.loads(definition)
     normalizers = list(_flatten(tokenizer["normalizer"], "normalizers"))
     pre_tokenizers = list(_flatten(tokenizer["pre_tokenizer"], "pretokenizers"))
@@ -138,7 +144,12 @@ def _check_normalizers(steps: list[Step]) -> str | None:
         kind = step["type"]
         if kind == "Prepend" and step["prepend"] == MARK and mark is None:
             continue
-        if kind == "Replace" and step["pattern"] == {"String": " "} and step["content"] == MARK and mark is None:
+        if (
+            kind == "Replace"
+            and step["pattern"] == {"String": " "}
+            and step["content"] == MARK
+            and mark is None
+        ):
             mark = MARK
             continue
         if kind not in _LOCAL_NORMALIZERS:
@@ -149,8 +160,9 @@ def _check_normalizers(steps: list[Step]) -> str | None:
 def _check_pre_tokenizers(steps: list[Step], mark: str | None) -> tuple[str, str | None]:
     """Return where the steps cut and what a space is by then.
 
-    "blanks": at every space; "words": at least before each space that follows a word; "none": not for certain. What comes
-    after the first step that cuts sees the same pieces either way, so it is not looked at.
+    "blanks": at every space; "words": at least before each space that follows a word; "none": not for
+    certain. What comes after the first step that cuts sees the same pieces either way, so it is not looked
+    at.
     """
     searched = False
     for step in steps:
@@ -177,7 +189,9 @@ def _cuts(step: Step) -> str:
         return "blanks" if step.get("split", True) else "none"
     if kind == "ByteLevel":
         return "words" if step.get("use_regex", True) else "none"
-    if kind == "Digits" or (kind == "Punctuation" and step["behavior"] in ("Isolated", "Removed", "Contiguous")):
+    if kind == "Digits" or (
+        kind == "Punctuation" and step["behavior"] in ("Isolated", "Removed", "Contiguous")
+    ):
         return "none"
     if kind == "Split":
         return _split_cuts(step)
@@ -189,12 +203,18 @@ def _split_cuts(step: Step) -> str:
     pattern, behavior, invert = step["pattern"], step["behavior"], step["invert"]
     if pattern == {"String": " "} and not invert and behavior in ("Isolated", "Removed", "MergedWithNext"):
         return "blanks"
-    if "Regex" not in pattern or (behavior, invert) not in (("Isolated", False), ("Isolated", True), ("Removed", True)):
+    if "Regex" not in pattern or (behavior, invert) not in (
+        ("Isolated", False),
+        ("Isolated", True),
+        ("Removed", True),
+    ):
         raise _UnsafeError("its pre-tokenizer Split is of a kind not known to cut at spaces")
     alternatives = list(_alternatives(pattern["Regex"]))
     strange = [a for a in alternatives if a not in _ALTERNATIVES]
     if strange:
-        raise _UnsafeError(f"its pre-tokenizer's regular expression has a part that is not known: {strange[0]}")
+        raise _UnsafeError(
+            f"its pre-tokenizer's regular expression has a part that is not known: {strange[0]}"
+        )
     if r"\s+" in alternatives:
         return "words"
     if invert:
@@ -225,10 +245,11 @@ def _alternatives(regex: str) -> Iterator[str]:
 
 
 def _check_model(model: Step, mark: str | None) -> None:
-    """For a text that reaches the model in one piece: only a BPE whose merges never join a word's end to a space will do.
+    """For a text that reaches the model in one piece: only a BPE whose merges never join a word's end to a
+    space will do.
 
-    Merges apply to neighbouring symbols, lowest rank first. When no merge's result has a space after another character, no
-    merge ever touches both sides of a cut, and the sides cannot influence each other.
+    Merges apply to neighbouring symbols, lowest rank first. When no merge's result has a space after another
+    character, no merge ever touches both sides of a cut, and the sides cannot influence each other.
     """
     if model["type"] != "BPE" or mark is None:
         raise _UnsafeError("nothing cuts the text at spaces before the model")
@@ -248,8 +269,8 @@ def _check_model(model: Step, mark: str | None) -> None:
 def _check_added_tokens(tokens: list[Step], normalised: bool) -> tuple[str, ...]:
     """Return the added tokens that hold a space, without those that hold another of them.
 
-    An added token without a space lies inside one word and is found there (`encode.py`). One that is matched after the
-    normaliser and holds a blank or mark of its own is not followed any further.
+    An added token without a space lies inside one word and is found there (`encode.py`). One that is matched
+    after the normaliser and holds a blank or mark of its own is not followed any further.
     """
     spanning: list[str] = []
     for token in sorted(tokens, key=lambda t: len(t["content"])):

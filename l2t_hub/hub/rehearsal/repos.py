@@ -168,6 +168,11 @@ def settings(call: Call) -> Response:
     return JSONResponse({"private": private, "gated": gated or False})
 
 
+def agent_harnesses(call: Call) -> Response:
+    """GET /api/agent-harnesses: a table of coding agents that `hf` asks for at every start; this Hub knows none."""
+    return JSONResponse({"standardEnvVars": [], "harnesses": {}})
+
+
 def auth_check(call: Call) -> Response:
     """GET /api/T/R/auth-check and auth-check/write: an empty answer says yes; the route has checked already."""
     return JSONResponse({})
@@ -241,8 +246,12 @@ def listing(call: Call) -> Response:
     facts = []
     for repo in repos[start : start + size]:
         told = describe(call.hub, repo, call.hub.history.resolve(repo.id, "main"))
-        if not call.flag("full") and not call.flag("cardData"):
+        if not call.flag("cardData"):
             told.pop("cardData")
+        if not call.flag("full"):
+            told = {
+                key: value for key, value in told.items() if key not in ("siblings", "usedStorage", "sha")
+            }
         tags = told["tags"]
         if isinstance(tags, list) and wanted_tags <= set(tags):
             facts.append(told)

@@ -86,6 +86,7 @@ def route(
 
 API: tuple[Route, ...] = (
     route("GET", "/api/whoami-v2", "user", repos.whoami),
+    route("GET", "/api/agent-harnesses", "open", repos.agent_harnesses),
     route("POST", "/api/repos/create", "write", repos.create),
     route("DELETE", "/api/repos/delete", "write", repos.delete),
     route("POST", "/api/repos/move", "write", repos.move),

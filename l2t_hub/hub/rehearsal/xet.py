@@ -15,7 +15,7 @@ from l2t_hub.hub.rehearsal.call import Call, byte_range, content_response
 from l2t_hub.hub.rehearsal.content import PIECE_BYTES, BlobReader
 from l2t_hub.hub.rehearsal.problems import HubError
 from l2t_hub.hub.rehearsal.storage import Incoming, Store
-from l2t_hub.hub.rehearsal.xet_files import XetFile, XetReader, keep_file, spans, xet_file, xorb_chunks
+from l2t_hub.hub.rehearsal.xet_files import Span, XetFile, XetReader, keep_file, spans, xet_file, xorb_chunks
 from l2t_hub.hub.rehearsal.xet_format import (
     Chunk,
     FormatError,
@@ -172,23 +172,40 @@ def reconstruction(call: Call) -> Response:
     if file is None or not reachable:
         raise HubError(404, "This repo has no file with that Xet hash")
     start, end = byte_range(call.request.headers.get("range"), file.size) or (0, file.size)
-    terms: list[dict[str, object]] = []
-    fetches: dict[str, dict[tuple[int, int], object]] = {}
-    skip = 0
-    for span in spans(store, file.terms, start, end):
-        xorb, run = hash_text(span.term.xorb), {"start": span.term.first, "end": span.term.last}
-        if not terms:
-            skip = start - span.content_start
-        terms.append({"hash": xorb, "unpacked_length": span.term.length, "range": run})
-        stored = {"start": span.stored_start, "end": span.stored_end - 1}
-        url = f"{call.base}{call.hub.keys.signed(f'/xet/xorb/{xorb}')}"
-        fetches.setdefault(xorb, {})[(span.term.first, span.term.last)] = {
-            "range": run,
-            "url": url,
-            "url_range": stored,
+    found = list(spans(store, file.terms, start, end))
+    by_xorb: dict[str, list[Span]] = {}
+    for span in found:
+        by_xorb.setdefault(hash_text(span.term.xorb), []).append(span)
+    return JSONResponse(
+        {
+            "offset_into_first_range": start - found[0].content_start if found else 0,
+            "terms": [
+                {
+                    "hash": hash_text(span.term.xorb),
+                    "unpacked_length": span.term.length,
+                    "range": {"start": span.term.first, "end": span.term.last},
+                }
+                for span in found
+            ],
+            "fetch_info": {xorb: _fetches(call, xorb, needed) for xorb, needed in by_xorb.items()},
         }
-    info = {xorb: list(found.values()) for xorb, found in fetches.items()}
-    return JSONResponse({"offset_into_first_range": skip, "terms": terms, "fetch_info": info})
+    )
+
+
+def _fetches(call: Call, xorb: str, needed: list[Span]) -> list[dict[str, object]]:
+    """Where to get the chunks of one xorb: disjoint runs, as hf_xet takes the first one that a term starts in."""
+    runs: list[list[int]] = []
+    for span in sorted(needed, key=lambda span: span.term.first):
+        if runs and span.term.first <= runs[-1][1]:
+            if span.term.last > runs[-1][1]:
+                runs[-1][1], runs[-1][3] = span.term.last, span.stored_end
+        else:
+            runs.append([span.term.first, span.term.last, span.stored_start, span.stored_end])
+    url = f"{call.base}{call.hub.keys.signed(f'/xet/xorb/{xorb}')}"
+    return [
+        {"range": {"start": first, "end": last}, "url": url, "url_range": {"start": start, "end": end - 1}}
+        for first, last, start, end in runs
+    ]
 
 
 def get_xorb(call: Call) -> Response:

@@ -1,0 +1,228 @@
+"""Building a dataset directory from a recipe: decide what is to do, do it, put it together.
+
+One build at a time works in a directory; what is finished and still holds is used again, what is stale is rebuilt
+with the reason said; the directory shows the old dataset or the new one, never half of either.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from l2t_hub.build.assemble import (
+    final_shards,
+    foreign,
+    link,
+    repeated_ids,
+    shard_entries,
+    stage,
+    switch,
+)
+from l2t_hub.build.card import write_card
+from l2t_hub.build.executor import LocalExecutor
+from l2t_hub.build.ledger import Ledger, merged
+from l2t_hub.build.manifest import Manifest, read_manifest, realised, totals
+from l2t_hub.build.partition import id_hashes
+from l2t_hub.build.pipeline import MakeRows, ReadSource, WriteShards, make_setup
+from l2t_hub.build.plan import Plan, made_from, make_plan, reasons
+from l2t_hub.build.progress import Meter, Reporter, Watch, reporter
+from l2t_hub.build.tokenizer import FOLDER, TokenizerInfo, prepare
+from l2t_hub.build.workspace import MANIFEST, Part, Workspace, intact, workspace
+from l2t_hub.build.write import Shard, sha256_of, write_text
+from l2t_hub.corpus.source import Document, Source, open_source
+from l2t_hub.errors import UsageError, UserError
+from l2t_hub.mixture import tasks_of
+from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.tasks.registry import tasks_for
+
+CARD = "README.md"
+PLAN = "plan.json"
+
+
+def build(
+    recipe: Recipe, out: Path | str, *, workers: int | None = None, progress: Reporter | None = None
+) -> Manifest:
+    """Make the dataset of a recipe (one without variants) in the directory `out`, and give its manifest.
+
+    `workers` processes work at once (default: one per core); they change nothing in the result. Raises UsageError for
+    a recipe or directory that cannot be used, UserError for a source that cannot be read, a full disk, a worker killed,
+    or another build in the same directory. What is finished is kept and used by the next build.
+    """
+    out, report = Path(out), progress or reporter()
+    tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
+    source = open_source(recipe)
+    with workspace(out) as space:
+        before = _finished_dataset(out)
+        tokenizer = prepare(recipe, source, space, before.tokenizer if before else None, report)
+        plan = make_plan(recipe, source, tokenizer.sha256)
+        if before is not None:
+            if _same(before, recipe, plan) and _whole(out, before):
+                report.say(f"{out}: finished already, nothing has changed")
+                shutil.rmtree(space.folder, ignore_errors=True)
+                return before
+            _adopt(space, before, source, plan)
+        _say_reasons(space, before, plan, report)
+        parts = _run(recipe, source, space, tokenizer, plan, workers or _cores(), report)
+        manifest = _assemble(recipe, source, space, tokenizer, plan, parts)
+        shutil.rmtree(space.folder, ignore_errors=True)
+        return manifest
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _finished_dataset(out: Path) -> Manifest | None:
+    """The manifest of the dataset that lies here; UsageError if somebody else's files lie among its data."""
+    if not (out / MANIFEST).is_file():
+        return None
+    manifest = read_manifest(out)
+    strange = foreign(out, manifest.shards)
+    if strange:
+        raise UsageError(
+            f"{out}: holds files that no build made: {', '.join(strange[:3])}",
+            "Nothing was touched. Move them away, or build into another directory.",
+        )
+    return manifest
+
+
+def _same(before: Manifest, recipe: Recipe, plan: Plan) -> bool:
+    keys = tuple(part["key"] for part in before.partitions)
+    return before.recipe == recipe.resolved() and keys == plan.keys and before.fingerprint == plan.fingerprint
+
+
+def _whole(out: Path, manifest: Manifest) -> bool:
+    """Whether every file of a dataset is as the manifest says."""
+    shards = all(intact(out / s["path"], s["bytes"], s["sha256"]) for s in manifest.shards)
+    return shards and all((out / n).is_file() and sha256_of(out / n) == h for n, h in manifest.files.items())
+
+
+def _adopt(space: Workspace, before: Manifest, source: Source, plan: Plan) -> None:
+    """Take over the partitions of a finished dataset whose keys still hold."""
+    for rank, (key, old) in enumerate(zip(plan.keys, before.partitions, strict=False)):
+        entries = [s for s in before.shards if s["partition"] == rank]
+        good = all(intact(space.out / s["path"], s["bytes"], s["sha256"]) for s in entries)
+        if old["key"] != key or not good or space.place(rank, key).is_dir():
+            continue
+        folder = space.begin(rank, key)
+        shards = []
+        for entry in entries:
+            task = entry["config"] if entry["view"] == "examples" else ""
+            about = {k: entry[k] for k in ("view", "split", "rows", "tokens", "bytes", "sha256")}
+            shard = Shard(file=entry["path"].replace("/", "-"), task=task, **about)
+            link(space.out / entry["path"], folder / shard.file)
+            shards.append(shard)
+        ids = id_hashes(record.id for record in source.read(rank) if isinstance(record, Document))
+        space.commit(folder, Part(rank, key, shards, Ledger.from_json(old["ledger"])), ids)
+
+
+def _say_reasons(space: Workspace, before: Manifest | None, plan: Plan, report: Reporter) -> None:
+    """Say why what is there cannot be used, and clear it away."""
+    old: Mapping[str, Any] | None = _made_from(before) if before is not None else space.read(PLAN)
+    changed = reasons(old, plan.made_from)
+    stale = any(folder.name[:1] != "." for folder in space.parts.iterdir()) or before is not None
+    if changed and stale:
+        report.say("rebuilding what these changes touch:")
+        for line in changed:
+            report.say(f"  {line}")
+    elif before is not None:
+        report.say(
+            "the dataset here is not as its manifest says, or its description changed: putting it right"
+        )
+    space.clear(plan.keys)
+    space.write(PLAN, plan.made_from)
+
+
+def _made_from(before: Manifest) -> dict[str, Any]:
+    """What a finished dataset was made from, as its manifest tells it."""
+    recipe, contents = recipe_from_tree(before.recipe), before.source["contents"]
+    return made_from(recipe, contents, before.tokenizer["sha256"], before.made_by, before.modules)
+
+
+def _run(
+    recipe: Recipe,
+    source: Source,
+    space: Workspace,
+    tokenizer: TokenizerInfo,
+    plan: Plan,
+    workers: int,
+    report: Reporter,
+) -> list[Part]:
+    """Make the partitions that are not there yet, and give all of them in order."""
+    count = len(plan.keys)
+    todo = [rank for rank, key in enumerate(plan.keys) if not space.place(rank, key).is_dir()]
+    if len(todo) < count:
+        report.say(f"{count - len(todo)} of {count} partitions are finished already")
+    if todo:
+        workers = min(workers, len(todo))
+        report.say(f"building {recipe.name}: {len(todo)} partitions, {workers} workers")
+        meter = Meter(space.folder / "progress", count).create()
+        steps = [
+            ReadSource(source),
+            MakeRows(recipe, space.folder / FOLDER, tokenizer, meter),
+            WriteShards(space, plan.keys),
+        ]
+        with Watch(meter, report, source.records if len(todo) == count else None):
+            LocalExecutor(steps, count, todo, workers, space.folder / "log").run()
+    parts = [space.finished(rank, key) for rank, key in enumerate(plan.keys)]
+    missing = [rank for rank, part in enumerate(parts) if part is None]
+    if missing:
+        raise UserError(
+            f"{space.folder}: partitions {missing} are not as they were written", "Run the build again."
+        )
+    return [part for part in parts if part is not None]
+
+
+def _assemble(
+    recipe: Recipe, source: Source, space: Workspace, tokenizer: TokenizerInfo, plan: Plan, parts: list[Part]
+) -> Manifest:
+    """Check the ledger, lay the dataset out, write card and manifest, and switch."""
+    ledger = merged(part.ledger for part in parts)
+    wrong = ledger.check(recipe.build.packed)
+    if wrong:
+        raise AssertionError("the ledger does not add up: " + "; ".join(wrong))
+    if not ledger.get("read").went_out:
+        raise UserError(f"{recipe.where('source.path')}: no document with text in it: {_why(ledger)}")
+    repeated = repeated_ids(space, parts)
+    if repeated and recipe.build.on_error == "stop":
+        raise UserError(
+            f"{recipe.where('source.id_column')}: {repeated:,} ids stand in more than one partition",
+            "Name a column of unique ids, set source.id_column: null, or set build.on_error: drop to keep them all.",
+        )
+    named = final_shards(parts)
+    staged = stage(space, named)
+    shutil.copytree(space.folder / FOLDER, staged / FOLDER)
+    entries = shard_entries(named, recipe.packing.sequence_length)
+    manifest = Manifest(
+        name=recipe.name,
+        fingerprint=plan.fingerprint,
+        recipe=recipe.resolved(),
+        source={"contents": source.contents, "records": ledger.get("read").came_in, "repeated_ids": repeated},
+        tokenizer=tokenizer.as_dict(),
+        made_by=plan.tools,
+        modules=plan.modules,
+        partitions=[
+            {"key": part.key, "inputs": one, "ledger": part.ledger.to_json()}
+            for part, one in zip(parts, plan.inputs, strict=True)
+        ],
+        shards=entries,
+        ledger=ledger.to_json(),
+        totals=totals(ledger, entries, recipe.packing.sequence_length),
+        mixture=realised(ledger, recipe),
+        files={},
+    )
+    setup = make_setup(recipe, space.folder / FOLDER, tokenizer)
+    write_card(staged / CARD, manifest, recipe, source, setup)
+    others = [staged / CARD, *sorted(p for p in (staged / FOLDER).iterdir() if p.is_file())]
+    manifest.files.update({p.relative_to(staged).as_posix(): sha256_of(p) for p in others})
+    write_text(staged / MANIFEST, json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False) + "\n")
+    switch(space, staged, ("data", FOLDER, CARD))
+    return manifest
+
+
+def _why(ledger: Ledger) -> str:
+    read = ledger.get("read")
+    drops = ", ".join(f"{count:,} {reason}" for reason, count in sorted(read.dropped.items()))
+    return f"{read.came_in:,} records{f' ({drops})' if drops else ''}"

@@ -46,9 +46,9 @@ def build(
 ) -> Manifest:
     """Make the dataset of a recipe (one without variants) in the directory `out`, and give its manifest.
 
-    `workers` processes work at once (default: one per core); they change nothing in the result. Raises UsageError for
-    a recipe or directory that cannot be used, UserError for a source that cannot be read, a full disk, a worker killed,
-    or another build in the same directory. What is finished is kept and used by the next build.
+    `workers` processes work at once (default: one per core); they change nothing in the result. Raises UsageError
+    for a recipe or directory that cannot be used, UserError for a source that cannot be read, a full disk, a worker
+    killed, or another build in the same directory. What is finished is kept and used by the next build.
     """
     out, report = Path(out), progress or reporter()
     tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))

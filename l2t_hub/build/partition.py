@@ -244,14 +244,12 @@ class Partition:
         if not recipe.build.packed:
             return
         fitting = encoded.lengths <= limit
-        splits = np.array([m.split == "train" for m in made])
-        of_token = np.repeat(np.arange(len(made)), encoded.lengths)
-        for split, mine in (("train", fitting & splits), ("validation", fitting & ~splits)):
+        training = np.array([m.split == "train" for m in made])
+        for split, sequencer in self._sequencers.items():
+            mine = fitting & (training if split == "train" else ~training)
             if mine.any():
-                ids = encoded.ids if mine.all() else encoded.ids[mine[of_token]]
-                self._sequencers["train" if split == "train" else "validation"].add_examples(
-                    ids, encoded.lengths[mine]
-                )
+                ids = encoded.ids[np.repeat(mine, encoded.lengths)]
+                sequencer.add_examples(ids, encoded.lengths[mine])
 
     def _wanted(self, made: Made) -> bool:
         """Whether the examples view takes another row of this task."""

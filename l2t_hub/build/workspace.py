@@ -176,7 +176,7 @@ def _lock(space: Workspace) -> int:
             ) from None
         # A build that ends removes the folder with the lock in it: make sure that ours is the one that is there.
         with suppress(FileNotFoundError):
-            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, str(os.getpid()).encode())
                 return descriptor

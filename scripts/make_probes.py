@@ -143,20 +143,35 @@ def group_file(phenomena: list[str]) -> str:
     )
 
 
+def phenomenon_section(frames: dict[str, Any], rows: list[Pair]) -> str:
+    """Describe one phenomenon for readers: a line per paradigm, with its first pair."""
+    first = {pair.paradigm: pair for pair in reversed(rows)}
+    lines = [
+        f"| `{name}` | {spec['about']} | {first[name].good} | {first[name].bad} |\n"
+        for name, spec in frames["paradigms"].items()
+    ]
+    head = "| paradigm | what it tests | good | bad |\n| --- | --- | --- | --- |\n"
+    return f"\n## {frames['phenomenon']}\n\n{frames['about']}\n\n{head}{''.join(lines)}"
+
+
 def suite_files() -> dict[str, str]:
     """Every generated file of the suite: path below `SUITE` -> contents."""
     lexicon = read_lexicon(FRAMES / "lexicon.yaml")
     files, phenomena = {}, []
+    guide = "# The phenomena and their paradigms\n\nWritten by scripts/make_probes.py.\n"
     for path in sorted(FRAMES.glob("*.yaml")):
         if path.name == "lexicon.yaml":
             continue
         frames = read_yaml(path)
         phenomenon = frames["phenomenon"]
         phenomena.append(phenomenon)
-        lines = [json.dumps(asdict(pair), ensure_ascii=False) + "\n" for pair in pairs(frames, lexicon)]
+        rows = list(pairs(frames, lexicon))
+        guide += phenomenon_section(frames, rows)
+        lines = [json.dumps(asdict(pair), ensure_ascii=False) + "\n" for pair in rows]
         files[f"data/{phenomenon}.jsonl"] = "".join(lines)
         files[f"{phenomenon}.yaml"] = task_file(phenomenon)
     files["_l2t_probes.yaml"] = group_file(phenomena)
+    files["PHENOMENA.md"] = guide
     return files
 
 

@@ -112,7 +112,7 @@ def _model_scores(label: str, scorer: Scorer, samples: Sequence[Sample], seconds
         label=label,
         model=source.name,
         revision=source.revision if source.is_local else _commit(scorer),
-        weights_sha256=_weights_digest(source),
+        weights_sha256=weights_digest(source),
         parameters=int(scorer.model.num_parameters()),
         dtype=str(scorer.model.dtype).removeprefix("torch."),
         device=str(scorer.model.device),
@@ -131,7 +131,7 @@ def _commit(scorer: Scorer) -> str | None:
     return getattr(scorer.model.config, "_commit_hash", None) or scorer.source.revision
 
 
-def _weights_digest(source: ModelSource) -> str | None:
+def weights_digest(source: ModelSource) -> str | None:
     """SHA-256 over a local model's weight files in the order of their names; a Hub model is named by its commit."""
     if not source.is_local:
         return None
@@ -146,7 +146,6 @@ def _weights_digest(source: ModelSource) -> str | None:
 def _protocol(
     suite: Suite, tasks: tuple[TaskProtocol, ...], batch_size: int, limit: int | None, date: str
 ) -> Protocol:
-    versions = {name: version(name) for name in ("torch", "transformers", "tokenizers", "datasets")}
     return Protocol(
         suite=suite.name,
         harness="lm-evaluation-harness",
@@ -158,6 +157,12 @@ def _protocol(
         limit=limit,
         level=LEVEL,
         intervals=tally.INTERVALS,
-        versions={"l2t_hub": __version__, "python": platform.python_version(), **versions},
+        versions=library_versions(),
         date=date,
     )
+
+
+def library_versions() -> dict[str, str]:
+    """The versions that a model's scores may depend on, this package's and Python's included."""
+    libraries = {name: version(name) for name in ("torch", "transformers", "tokenizers", "datasets")}
+    return {"l2t_hub": __version__, "python": platform.python_version(), **libraries}

@@ -25,14 +25,15 @@ class Part:
 class Suite:
     """A named set of tasks.
 
-    A result belongs to the phenomenon named in column `phenomenon` of its data, or, without one, to its task.
-    `task_folder` holds task files lm-eval does not come with; `metrics` names the metric where it is not `acc`.
+    A result belongs to the phenomenon its data names in column `phenomenon`, called as `rename` says, or, without such
+    a column, to its task. `task_folder` holds task files lm-eval does not come with; `metrics` names the metric where it is not `acc`.
     """
 
     name: str
     about: str
     parts: tuple[Part, ...]
     phenomenon: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
     task_folder: Path | None = None
     metrics: Mapping[str, str] = field(default_factory=dict)
 
@@ -43,7 +44,8 @@ class Suite:
     def group(self, task: str, shots: int, doc: Mapping[str, Any]) -> str:
         """The phenomenon an example belongs to."""
         if self.phenomenon:
-            return str(doc[self.phenomenon])
+            name = str(doc[self.phenomenon])
+            return self.rename.get(name, name)
         return f"{task} ({shots}-shot)"
 
 
@@ -65,6 +67,8 @@ SUITES = {
             "BLiMP: twelve phenomena, 67,000 minimal pairs (as lm-eval runs it: a space before each sentence)",
             (Part(("blimp",)),),
             phenomenon="linguistics_term",
+            # Warstadt et al. (2020) count selection with argument structure, which makes the twelve.
+            rename={"s-selection": "argument_structure", "filler_gap_dependency": "filler_gap"},
         ),
         Suite(
             "general",

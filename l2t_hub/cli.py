@@ -93,12 +93,11 @@ def run(
     """
     from l2t_hub.road import run_road
 
-    loaded = load_recipe(recipe, sets or ())
+    whole = load_recipe(recipe, sets or ())
     road = run_road(
-        loaded, folder or Path("runs") / loaded.name, workers=workers, overrides=sets or (), say=out.print
+        whole, load_releases(recipe, sets or ()), folder or Path("runs") / whole.name, workers=workers
     )
-    for line in road.closing_lines():
-        out.print(line, markup=False)
+    _answer(False, None, *road.closing_lines())
 
 
 @app.command(epilog="Example: `l2t plan nano --set train.max_steps=1000`")

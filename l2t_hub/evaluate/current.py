@@ -6,7 +6,7 @@ from pathlib import Path
 
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.report import EvalReport, read_report
-from l2t_hub.evaluate.run import weights_digest, library_versions
+from l2t_hub.evaluate.run import library_versions, weights_digest
 from l2t_hub.scoring import find_model
 
 

@@ -1,5 +1,6 @@
 """The dataset card: front matter that `datasets` and the Hub read, and a text made from the manifest."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -48,6 +49,7 @@ def write_card(path: Path, manifest: Manifest, recipe: Recipe, source: Source, s
     from l2t_hub.templates import render_card
 
     values = {
+        **use_values(manifest),
         "m": manifest,
         "recipe": recipe,
         "recipe_yaml": yaml.safe_dump(manifest.recipe, sort_keys=False, allow_unicode=True).strip(),
@@ -55,10 +57,21 @@ def write_card(path: Path, manifest: Manifest, recipe: Recipe, source: Source, s
         "stages": stages(manifest.read_ledger()),
         "configs": configs(manifest),
         "tasks": setup.tasks,
+        "toolkit": manifest.made_by["l2t_hub"],
         "source_name": recipe.source.title or recipe.source.dataset or recipe.source.path,
         "RAW": RAW,
     }
     write_text(path, render_card(TEMPLATE, front_matter(path.parent, manifest, recipe), values))
+
+
+def use_values(manifest: Manifest, repo: str | None = None) -> dict[str, Any]:
+    """What the card's section on use needs; with `repo`, once the dataset has the name of a repository."""
+    place = repo or manifest.name
+    names = [json.dumps(config["config_name"]) for config in configs(manifest)]
+    loads = [f"load_dataset({json.dumps(place)}, {name})" for name in names]
+    loads[0] += "  # the default"
+    code = "\n".join(["from datasets import load_dataset", "", *loads])
+    return {"repo": repo, "place": place, "load_code": code}
 
 
 def front_matter(folder: Path, manifest: Manifest, recipe: Recipe) -> DatasetCardData:

@@ -5,7 +5,6 @@ A new version of a client that changes what it asks for, or how, fails here befo
 
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ class Requests(logging.Handler):
 @pytest.fixture(scope="module", params=["lfs", "xet"])
 def results(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, object]]:
+) -> dict[str, object]:
     """What each row found, and what was asked of the Hub, for one way of transfer."""
     folder = tmp_path_factory.mktemp(request.param)
     logger = logging.getLogger("l2t_hub.hub.rehearsal")
@@ -46,7 +45,7 @@ def results(
             done = run_client(hub, script, folder / script, xet=request.param == "xet")
             found |= {(script, name): said for name, said in rows_of(done).items()}
     logger.removeHandler(seen)
-    yield {"rows": found, "lines": seen.lines, "way": request.param}
+    return {"rows": found, "lines": seen.lines, "way": request.param}
 
 
 @pytest.mark.parametrize(("script", "name"), ROWS, ids=[f"{s.removesuffix('.py')}: {n}" for s, n in ROWS])

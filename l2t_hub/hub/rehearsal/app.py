@@ -19,13 +19,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from l2t_hub.hub.rehearsal import faults, lfs, xet
 from l2t_hub.hub.rehearsal.auth import Identity
 from l2t_hub.hub.rehearsal.call import ROOT, Call, Hub, Repo
+from l2t_hub.hub.rehearsal.pages import problem_page
 from l2t_hub.hub.rehearsal.problems import HubError
 from l2t_hub.hub.rehearsal.repos import visible_repo
-from l2t_hub.hub.rehearsal.routes import API, Access, Route
+from l2t_hub.hub.rehearsal.routes import API, PAGES, Access, Route
 
 logger = logging.getLogger("l2t_hub.hub.rehearsal")
 
 BANNER = {"Server": "l2t-rehearsal-hub", "X-Rehearsal": "an embedded Hub on this machine, not huggingface.co"}
+# Below these a client speaks: what is unknown there is not served, rather than not found.
+_PROTOCOL = ("/api/", "/xet/", "/lfs/")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
@@ -72,6 +75,8 @@ class Dispatcher:
             route, params = _find(request.method, path.removeprefix(ROOT))
             return await self._serve(request, path, route, params)
         except HubError as problem:
+            if "text/html" in request.headers.get("accept", "") and request.method == "GET":
+                return problem_page(problem, self._known(request))
             return problem_response(problem)
         except (OSError, sqlite3.OperationalError) as error:
             if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in str(error):
@@ -103,6 +108,12 @@ class Dispatcher:
             return await cast(Callable[[Call], Awaitable[Response]], route.handler)(call)
         return await run_in_threadpool(cast(Callable[[Call], Response], route.handler), call)
 
+    def _known(self, request: Request) -> Identity | None:
+        try:
+            return self._hub.keys.identify(request.headers.get("authorization"), password=True)
+        except HubError:
+            return None
+
     def _repo(self, access: Access, params: dict[str, str], who: Identity | None) -> Repo | None:
         if not access.startswith("repo-"):
             return None
@@ -118,10 +129,12 @@ def _check_host(request: Request) -> None:
 
 
 def _find(method: str, path: str) -> tuple[Route, dict[str, str]]:
-    for route in API:
+    for route in API + PAGES:
         params = route.match(method, path)
         if params is not None:
             return route, params
+    if method in ("GET", "HEAD") and not path.startswith(_PROTOCOL):
+        raise HubError(404, "There is no such page")
     logger.warning("501: this Hub does not know %s %s", method, path)
     raise HubError(501, f"The rehearsal Hub does not serve {method} {path[:200]}")
 

@@ -28,6 +28,10 @@ _LISTS_OF_TEXT = (
 )
 
 
+class CardError(ValueError):
+    """Front matter that is not what a card needs."""
+
+
 class _PlainLoader(yaml.SafeLoader):
     """YAML without anchors (a few bytes of them can unfold to gigabytes) and with dates left as text."""
 
@@ -55,13 +59,16 @@ def split_card(text: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=256)
 def parse_metadata(front: str) -> dict[str, Any]:
-    """The front matter as a dictionary. Shared: read only. Raises `yaml.YAMLError` or `ValueError`."""
-    value = yaml.load(front, Loader=_PlainLoader)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ValueError("the front matter must be a mapping")
-    card: dict[str, Any] = _as_json(value)
+    """The front matter as a dictionary. Shared: read only. Raises `CardError`."""
+    try:
+        value = yaml.load(front, Loader=_PlainLoader)  # a SafeLoader, narrowed further
+        card = _as_json({} if value is None else value)
+    except yaml.YAMLError as error:
+        raise CardError(f"the metadata is not YAML: {str(error).splitlines()[0]}") from error
+    except (ValueError, RecursionError) as error:
+        raise CardError("the metadata cannot be read: a number or a nesting beyond all measure") from error
+    if not isinstance(card, dict):
+        raise CardError("the front matter must be a mapping")
     return card
 
 
@@ -80,7 +87,7 @@ def read_card(hub: Hub, readme: Entry | None) -> dict[str, Any]:
     text = read_text(hub, readme, hub.limits.card_bytes)
     try:
         return parse_metadata(split_card(text)[0]) if text else {}
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except CardError:
         return {}
 
 
@@ -128,9 +135,7 @@ def problems_of(content: str, kind: str) -> tuple[list[str], list[str]]:
         return [], ["empty or missing yaml metadata in repo card"]
     try:
         card = parse_metadata(front)
-    except yaml.YAMLError as error:
-        return [f"the metadata is not YAML: {str(error).splitlines()[0]}"], []
-    except (ValueError, RecursionError) as error:
+    except CardError as error:
         return [str(error)], []
     errors = [f'"{key}" must be a list of strings' for key in _LISTS_OF_TEXT if not _texts(card.get(key, []))]
     errors += [

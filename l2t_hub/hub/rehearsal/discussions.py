@@ -3,6 +3,7 @@
 import json
 import secrets
 import sqlite3
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
@@ -50,7 +51,7 @@ def _comment(call: Call, text: str) -> dict[str, object]:
 
 
 def _append(call: Call, row: sqlite3.Row, event: dict[str, object]) -> None:
-    events = json.dumps([*json.loads(row["events"]), event])
+    events = json.dumps([*events_of(row), event])
     with call.hub.store.transaction() as db:
         db.execute(
             "UPDATE discussions SET events=? WHERE repo=? AND number=?", (events, call.repo.id, row["number"])
@@ -99,9 +100,25 @@ def told(call: Call, row: sqlite3.Row) -> dict[str, object]:
     }
 
 
+def rows_of(call: Call) -> list[sqlite3.Row]:
+    """All discussions and pull requests of the repo, newest first."""
+    return call.hub.store.rows("SELECT * FROM discussions WHERE repo=? ORDER BY number DESC", call.repo.id)
+
+
+def numbered(call: Call) -> sqlite3.Row:
+    """The discussion whose number is in the route."""
+    return _row(call, _number(call))
+
+
+def events_of(row: sqlite3.Row) -> list[dict[str, Any]]:
+    """What happened in a discussion, oldest first."""
+    events: list[dict[str, Any]] = json.loads(row["events"])
+    return events
+
+
 def listing(call: Call) -> Response:
     """GET /api/T/R/discussions ?type, status, author, p."""
-    rows = call.hub.store.rows("SELECT * FROM discussions WHERE repo=? ORDER BY number DESC", call.repo.id)
+    rows = rows_of(call)
     kind, status, author = call.query("type"), call.query("status"), call.query("author")
     chosen = [
         row
@@ -129,8 +146,8 @@ def create(call: Call) -> Response:
 
 def details(call: Call) -> Response:
     """GET /api/T/R/discussions/{n}."""
-    row = _row(call, _number(call))
-    answer: dict[str, object] = {**told(call, row), "events": json.loads(row["events"]), "diff": None}
+    row = numbered(call)
+    answer: dict[str, object] = {**told(call, row), "events": events_of(row), "diff": None}
     if row["pull"]:
         conflicts: list[str] = []
         if row["status"] in ("open", "draft"):
@@ -146,7 +163,7 @@ def comment(call: Call) -> Response:
     """POST /api/T/R/discussions/{n}/comment {comment}."""
     event = _comment(call, names.line_of_text(call.json().get("comment"), "A comment", MAX_COMMENT_CHARS))
     with call.hub.store.transaction():
-        _append(call, _row(call, _number(call)), event)
+        _append(call, numbered(call), event)
     return JSONResponse({"newMessage": event})
 
 
@@ -154,7 +171,7 @@ def rename(call: Call) -> Response:
     """POST /api/T/R/discussions/{n}/title {title}."""
     title = names.line_of_text(call.json().get("title"), "A title", names.MAX_TITLE_CHARS)
     with call.hub.store.transaction() as db:
-        row = _row(call, _number(call))
+        row = numbered(call)
         event = _event(call, "title-change", {"from": row["title"], "to": title})
         _append(call, row, event)
         db.execute(
@@ -170,7 +187,7 @@ def change_status(call: Call) -> Response:
     if status not in ("open", "closed"):
         raise HubError(400, "status must be open or closed")
     with call.hub.store.transaction():
-        row = _row(call, _number(call))
+        row = numbered(call)
         if row["status"] == "merged":
             raise HubError(409, "A merged pull request cannot be opened or closed")
         event = _set_status(call, row, str(status))

@@ -20,6 +20,7 @@ from l2t_hub.hub.rehearsal import (
     discussions,
     files,
     lfs,
+    pages,
     repos,
     xet,
 )
@@ -141,4 +142,18 @@ API: tuple[Route, ...] = (
     route("GET", "/xet/v2{rest*}", "xet-read", xet.absent),
     route("POST", "/xet/v2{rest*}", "xet-write", xet.absent),
     route("GET", "/{home}/resolve/{rev}{path*}", "repo-read", files.resolve),
+)
+
+PAGES: tuple[Route, ...] = (
+    route("GET", "/", "open", pages.index, page=True),
+    route("GET", "/static/style.css", "open", pages.style, page=True),
+    route("GET", "/{ns}", "open", pages.index, page=True),
+    route("GET", "/collections/{ns}/{slug}", "open", pages.collection, page=True),
+    route("GET", "/{home}", "repo-read", pages.card, page=True),
+    route("GET", "/{home}/tree/{rev}{path*}", "repo-read", pages.tree, page=True),
+    route("GET", "/{home}/blob/{rev}{path*}", "repo-read", pages.blob, page=True),
+    route("GET", "/{home}/commits/{rev}", "repo-read", pages.commits, page=True),
+    route("GET", "/{home}/commit/{rev}", "repo-read", pages.commit, page=True),
+    route("GET", "/{home}/discussions", "repo-read", pages.discussions, page=True),
+    route("GET", "/{home}/discussions/{number}", "repo-read", pages.discussion, page=True),
 )

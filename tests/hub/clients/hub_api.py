@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 from rows import main, raises, row
@@ -80,15 +81,9 @@ def _():
 
 @row("a read token reads and cannot write; no token cannot write")
 def _():
-    upload = lambda token: (
-        lambda: api().upload_file(  # noqa: E731
-            path_or_fileobj=b"x", path_in_repo="x.txt", repo_id=DATA, repo_type="dataset", token=token
-        )
-    )
-    assert status(upload(TOKENS["read"])) == 403
-    assert status(upload(TOKENS["outsider"])) == 403
-    assert status(upload(False)) == 401
-    assert status(upload(TOKENS["expired"])) == 401
+    for token, code in ((TOKENS["read"], 403), (TOKENS["outsider"], 403), (False, 401), (TOKENS["expired"], 401)):
+        upload = partial(api().upload_file, path_or_fileobj=b"x", path_in_repo="x.txt", repo_id=DATA, repo_type="dataset")
+        assert status(partial(upload, token=token)) == code
 
 
 @row("validate-yaml passes a good card, warns of none and refuses a broken one")
@@ -363,7 +358,7 @@ def _():
     api().create_discussion(DATA, "just talk", repo_type="dataset")
     listed = list(api().get_repo_discussions(DATA, repo_type="dataset", discussion_type="pull_request"))
     assert [d.status for d in listed] == ["closed", "merged"]
-    assert [d.title for d in api().get_repo_discussions(DATA, repo_type="dataset")][0] == "just talk"
+    assert next(api().get_repo_discussions(DATA, repo_type="dataset")).title == "just talk"
 
 
 @row("super-squash leaves one commit and the same files")

@@ -39,7 +39,7 @@ class SourceFile:
 
     `name` is relative to the source's root, with forward slashes; `extent` counts the positions it may be cut at
     (rows in Parquet, bytes in plain JSON Lines, 1 where it can only be read whole) and `size` its bytes.
-    `records` is the number of records where counting them is cheap, else None.
+    `records` is the number of records to read where it is known (counting them is cheap, or a limit was set).
     """
 
     name: str

@@ -158,12 +158,13 @@ def _read_lines(segment: Segment, columns: Columns) -> Iterator[Record]:
         if offset:
             stream.seek(offset - 1)
             offset += len(stream.readline()) - 1
-        whole = file.compression is not None
+        whole, read = file.compression is not None, 0
         for line in stream:
-            if not whole and offset >= segment.stop:
+            if read == file.records if whole else offset >= segment.stop:
                 return
             if not line.isspace():
                 yield _line(line, offset, file, columns)
+                read += 1
             offset += len(line)
 
 

@@ -117,7 +117,8 @@ def _positions(lengths: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """Count from 0 in every text of a row, and in the padding after them."""
     parts = np.append(lengths, size - int(np.sum(lengths)))
     starts = np.cumsum(parts) - parts
-    return np.arange(size, dtype=np.int64) - np.repeat(starts, parts)
+    positions: NDArray[np.int64] = np.arange(size, dtype=np.int64) - np.repeat(starts, parts)
+    return positions
 
 
 def _shards(dataset: Dataset, split: str) -> list[Path]:

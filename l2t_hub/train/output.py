@@ -1,4 +1,4 @@
-"""The finished model's directory: weights, configuration, tokenizer, log, plot and record, each whole or not there."""
+"""The finished model's directory: weights, configuration, tokenizer, log, plot and record, all whole or not there."""
 
 import importlib.metadata
 import os

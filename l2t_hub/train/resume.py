@@ -176,7 +176,7 @@ def _steps(recipe: Recipe) -> int:
 def _read(path: Path) -> Json | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}", "Choose another --out.") from None

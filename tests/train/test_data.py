@@ -1,0 +1,259 @@
+"""Batches, their order, what a text in a pack may attend to, and what is said about data that do not fit."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import LENGTH, tiny_recipe, write_packed
+from transformers import Qwen2ForCausalLM
+
+from l2t_hub.errors import UsageError, UserError
+from l2t_hub.train.data import Collator, PackOrder, check_packed, epoch_order
+from l2t_hub.train.locate import locate
+from l2t_hub.train.model import model_config, new_model
+from l2t_hub.train.objective import set_objective
+
+ROW = {"input_ids": np.arange(10, 18), "lengths": np.array([3, 1, 2])}
+FULL = {"input_ids": np.arange(20, 28), "lengths": np.array([8])}
+
+
+def collate(**keys: Any) -> dict[str, list[list[int]]]:
+    return {name: tensor.tolist() for name, tensor in Collator(**keys)([ROW, FULL]).items()}
+
+
+def test_padding_is_not_learnt_unless_asked() -> None:
+    batch = collate()
+    assert set(batch) == {"input_ids", "labels"}
+    assert batch["input_ids"] == [list(range(10, 18)), list(range(20, 28))]
+    assert batch["labels"] == [[10, 11, 12, 13, 14, 15, -100, -100], list(range(20, 28))]
+    assert collate(loss_on_padding=True)["labels"] == batch["input_ids"]
+
+
+def test_per_example_positions_restart_and_no_text_predicts_the_next_one() -> None:
+    batch = collate(attention="example")
+    assert batch["position_ids"] == [[0, 1, 2, 0, 0, 1, 0, 1], list(range(8))]
+    assert batch["labels"] == [[-100, 11, 12, -100, -100, 15, -100, -100], [-100, *range(21, 28)]]
+
+
+@pytest.mark.parametrize("backend", ["sdpa", "eager"])
+def test_a_pack_gives_each_text_the_logits_it_has_alone(backend: str) -> None:
+    model = new_model(model_config(tiny_recipe(), 300), 1).eval()
+    model.set_attn_implementation(backend)
+    lengths = [9, 1, 20, 14]
+    rng = np.random.default_rng(0)
+    packs = [{"input_ids": rng.integers(0, 300, 50), "lengths": np.array(lengths)} for _ in range(2)]
+
+    def largest_difference(attention: str) -> list[float]:
+        inputs = Collator(attention)(packs)
+        inputs.pop("labels")
+        with torch.no_grad():
+            # With a cache, transformers takes positions that restart for a continuation and masks nothing.
+            logits = model(**inputs, use_cache=False).logits
+            found = []
+            for start, length in zip(np.cumsum([0, *lengths]), lengths, strict=False):
+                piece = inputs["input_ids"][:, start : start + length]
+                found.append((model(piece).logits - logits[:, start : start + length]).abs().max().item())
+        return found
+
+    isolated, causal = largest_difference("example"), largest_difference("pack")
+    assert max(isolated) < 1e-5
+    # The check can fail: over the whole pack, every text but the first sees what is before it.
+    assert causal[0] < 1e-5
+    assert min(causal[1:]) > 1e-3
+
+
+def test_the_training_loss_of_a_pack_is_that_of_its_texts_alone() -> None:
+    model = new_model(model_config(tiny_recipe(), 300), 1)
+    set_objective(model)
+    lengths = [9, 2, 20, 14]
+    ids = np.random.default_rng(0).integers(0, 300, 50)
+    loss = model(**Collator("example")([{"input_ids": ids, "lengths": np.array(lengths)}]))["loss"].item()
+    texts = np.split(ids, np.cumsum(lengths))[:-1]
+    alone = [
+        model(input_ids=torch.tensor(t)[None], labels=torch.tensor(t)[None])["loss"].item() for t in texts
+    ]
+    predicted = np.array(lengths) - 1
+    assert loss == pytest.approx(np.dot(alone, predicted) / predicted.sum(), rel=1e-5)
+
+
+def test_padding_changes_nothing_before_it() -> None:
+    model: Qwen2ForCausalLM = new_model(model_config(tiny_recipe(), 300), 1).eval()
+    for attention in ("pack", "example"):
+        logits = []
+        for filler in (1, 7):
+            ids = np.concatenate([np.arange(10, 30), np.full(12, filler)])
+            inputs = Collator(attention)([{"input_ids": ids, "lengths": np.array([12, 8])}])
+            inputs.pop("labels")
+            with torch.no_grad():
+                logits.append(model(**inputs, use_cache=False).logits[:, :20])
+        assert torch.equal(*logits)
+
+
+def test_an_epochs_order_is_a_permutation_that_seed_and_epoch_decide() -> None:
+    orders = {(s, e): tuple(epoch_order(50, s, e)) for s in (1, 2) for e in (0, 1)}
+    assert all(sorted(order) == list(range(50)) for order in orders.values())
+    assert len(set(orders.values())) == 4
+    assert orders[1, 0] == tuple(epoch_order(50, 1, 0))
+    # A run that was begun can be gone on with by a later version: the order is pinned.
+    assert epoch_order(10, 42, 0).tolist() == [7, 4, 6, 2, 9, 8, 5, 0, 1, 3]
+
+
+def test_a_run_reads_epoch_after_epoch_without_a_gap() -> None:
+    order = list(PackOrder(10, 42, 25))
+    assert len(order) == len(PackOrder(10, 42, 25)) == 25
+    assert order[:10] == epoch_order(10, 42, 0).tolist()
+    assert order[10:20] == epoch_order(10, 42, 1).tolist()
+    assert order[20:] == epoch_order(10, 42, 2)[:5].tolist()
+
+
+def test_rows_come_as_they_were_written(packed: Path, tmp_path: Path) -> None:
+    found = check_packed(locate(packed), tiny_recipe())
+    assert found.rows == {"train": 24, "validation": 5}
+    rows = found.open("train", tmp_path)
+    assert rows is not None
+    written = pq.read_table(packed / "data" / "packed" / "train-00000-of-00001.parquet")
+    for column in ("input_ids", "lengths"):
+        assert [row.tolist() for row in rows[:][column]] == written[column].to_pylist()
+
+
+# ---- what does not fit
+
+
+def broken(packed: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(packed, tmp_path / "broken"))
+
+
+def problem(directory: Path | str, **keys: Any) -> str:
+    with pytest.raises(UserError) as error:
+        check_packed(locate(directory), tiny_recipe(**keys))
+    return str(error.value)
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    assert "no such dataset directory" in problem(tmp_path / "nowhere")
+
+
+def test_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert "this is a file" in problem(tmp_path / "file")
+
+
+def test_a_directory_that_is_no_dataset(tmp_path: Path) -> None:
+    assert "no l2t_manifest.json" in problem(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_manifest_that_is_none(packed: Path, tmp_path: Path, content: str) -> None:
+    directory = broken(packed, tmp_path)
+    (directory / "l2t_manifest.json").write_text(content)
+    assert "cannot be read as a manifest" in problem(directory)
+
+
+def test_no_packed_view(packed: Path, tmp_path: Path) -> None:
+    directory = broken(packed, tmp_path)
+    shutil.rmtree(directory / "data")
+    said = problem(directory)
+    assert "no packed view" in said
+    assert "build.packed: true" in said
+
+
+def test_no_tokenizer(packed: Path, tmp_path: Path) -> None:
+    directory = broken(packed, tmp_path)
+    shutil.rmtree(directory / "tokenizer")
+    assert "tokenizer.json is missing" in problem(directory)
+
+
+def test_a_broken_tokenizer(packed: Path, tmp_path: Path) -> None:
+    directory = broken(packed, tmp_path)
+    (directory / "tokenizer" / "tokenizer.json").write_text("{}")
+    assert "cannot be loaded as a tokenizer" in problem(directory)
+
+
+def test_an_empty_training_split(tmp_path: Path) -> None:
+    assert "the training split has no sequences" in problem(
+        write_packed(tmp_path, {"train": 0, "validation": 2})
+    )
+
+
+def test_sequences_of_another_length(tmp_path: Path) -> None:
+    directory = write_packed(tmp_path, {"train": 2}, length=32)
+    with pytest.raises(UsageError, match=rf"is {LENGTH}, but the sequences of .* have 32 tokens") as error:
+        check_packed(locate(directory), tiny_recipe())
+    assert "--set packing.sequence_length=32" in str(error.value)
+
+
+def test_ids_the_tokenizer_does_not_know(packed: Path, tmp_path: Path) -> None:
+    directory = broken(packed, tmp_path)
+    path = directory / "tokenizer" / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["model"]["vocab"] = {k: v for k, v in tokenizer["model"]["vocab"].items() if v < 280}
+    tokenizer["model"]["merges"] = []
+    path.write_text(json.dumps(tokenizer))
+    assert "has only 280 entries" in problem(directory)
+
+
+def test_a_shard_cut_short(packed: Path, tmp_path: Path) -> None:
+    directory = broken(packed, tmp_path)
+    shard = directory / "data" / "packed" / "train-00000-of-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-50])
+    said = problem(directory)
+    assert shard.name in said
+    assert "l2t verify" in said
+
+
+def test_a_shard_of_something_else(packed: Path, tmp_path: Path) -> None:
+    directory = broken(packed, tmp_path)
+    shard = directory / "data" / "packed" / "train-00000-of-00001.parquet"
+    pq.write_table(pq.read_table(shard).select(["lengths"]), shard)
+    assert "column input_ids is missing" in problem(directory)
+
+
+def test_a_shard_broken_inside(packed: Path, tmp_path: Path) -> None:
+    directory = broken(packed, tmp_path)
+    shard = directory / "data" / "packed" / "train-00000-of-00001.parquet"
+    content = bytearray(shard.read_bytes())
+    content[20:400] = bytes(380)
+    shard.write_bytes(content)
+    found = check_packed(locate(directory), tiny_recipe())
+    with pytest.raises(UserError, match="cannot be read into"):
+        found.open("train", tmp_path / "cache")
+
+
+def test_no_validation_split_is_allowed(tmp_path: Path) -> None:
+    found = check_packed(locate(write_packed(tmp_path / "d", {"train": 3})), tiny_recipe())
+    assert found.open("validation", tmp_path / "cache") is None
+
+
+# ---- a dataset on the Hub
+
+
+def test_a_hub_dataset_is_fetched_and_named_by_its_commit(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = Path(shutil.copytree(packed, tmp_path / ("a" * 40)))
+    asked: dict[str, Any] = {}
+
+    def fetch(repository: str, **keys: Any) -> str:
+        asked.update(keys, repository=repository)
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    dataset = locate("l2t-project/tiny")
+    assert (dataset.directory, dataset.repository, dataset.revision) == (
+        snapshot,
+        "l2t-project/tiny",
+        "a" * 40,
+    )
+    assert asked["repository"] == "l2t-project/tiny"
+    assert asked["repo_type"] == "dataset"
+    assert check_packed(dataset, tiny_recipe()).rows["train"] == 24
+
+
+def test_a_hub_dataset_that_cannot_be_had() -> None:
+    with pytest.raises(UserError, match="neither a directory here nor to be had from the Hub"):
+        locate("l2t-project/no-such-dataset-anywhere")

@@ -1,0 +1,114 @@
+"""The loss against transformers' own: the same number, the same gradients, and never all the logits at once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from conftest import tiny_recipe
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import Qwen2ForCausalLM
+
+from l2t_hub.train import objective
+from l2t_hub.train.model import Precision, model_config, new_model
+from l2t_hub.train.objective import IGNORED, next_token_loss, set_objective
+
+ROWS, LENGTH = 3, 40
+
+
+def models(precision: Precision = "fp32") -> tuple[Qwen2ForCausalLM, Qwen2ForCausalLM]:
+    """The same model twice, the second with our objective."""
+    config = model_config(tiny_recipe(), 300)
+    plain, ours = (new_model(config, 5, precision) for _ in range(2))
+    set_objective(ours)
+    return plain, ours
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 300, (ROWS, LENGTH), generator=generator)
+    labels = ids.clone()
+    labels[0, 30:], labels[2, :5] = IGNORED, IGNORED
+    return {"input_ids": ids, "labels": labels}
+
+
+@pytest.fixture(params=[1, 7, 1000])
+def positions_per_slice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    monkeypatch.setitem(objective.SLICE, "cpu", request.param * 384)
+    yield request.param
+
+
+@pytest.mark.usefixtures("positions_per_slice")
+@pytest.mark.parametrize("items", [None, 57])
+def test_loss_and_gradients_are_transformers_own(batch: dict[str, torch.Tensor], items: int | None) -> None:
+    plain, ours = models()
+    given = {} if items is None else {"num_items_in_batch": torch.tensor(items)}
+    losses = [model(**batch, **given)["loss"] for model in (plain, ours)]
+    for loss in losses:
+        loss.backward()
+    assert losses[1].item() == pytest.approx(losses[0].item(), rel=1e-6)
+    for (name, a), b in zip(plain.named_parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(b.grad, a.grad, rtol=1e-4, atol=1e-7, msg=name)
+
+
+def test_bf16_gradients_are_as_close_to_fp32_as_transformers_are(batch: dict[str, torch.Tensor]) -> None:
+    exact, _ = models("fp32")
+    plain, ours = models("bf16")
+    errors = []
+    exact(**batch)["loss"].backward()
+    reference = exact.model.embed_tokens.weight.grad
+    for model in (plain, ours):
+        loss = model(**batch)["loss"]
+        assert loss.dtype == torch.float32
+        loss.backward()
+        errors.append((model.model.embed_tokens.weight.grad.float() - reference).norm() / reference.norm())
+    assert errors[1] < 0.02
+    assert errors[1] < 1.1 * errors[0]
+
+
+def test_no_tensor_as_large_as_all_logits_is_ever_made() -> None:
+    class Largest(TorchDispatchMode):
+        seen = 0
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor):
+                self.seen = max(self.seen, result.numel())
+            return result
+
+    hidden = torch.randn(4, 512, 8, requires_grad=True)
+    weight = torch.randn(20_000, 8, requires_grad=True)
+    labels = torch.randint(0, 20_000, (4, 512))
+    with Largest() as largest:
+        next_token_loss(hidden, weight, labels, 2048).backward()
+    assert largest.seen <= objective.SLICE["cpu"]
+    assert weight.grad is not None
+    assert hidden.grad is not None
+    assert hidden.numel() < largest.seen < 4 * 512 * 20_000 / 10
+
+
+def test_nothing_to_predict_is_a_loss_of_zero_with_zero_gradients(batch: dict[str, torch.Tensor]) -> None:
+    _, ours = models()
+    loss = ours(input_ids=batch["input_ids"], labels=torch.full((ROWS, LENGTH), IGNORED))["loss"]
+    loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad is None or not p.grad.any() for p in ours.parameters())
+
+
+def test_evaluation_makes_no_gradients_and_the_same_loss(batch: dict[str, torch.Tensor]) -> None:
+    plain, ours = models()
+    with torch.no_grad():
+        loss = ours(**batch)["loss"]
+        assert loss.item() == pytest.approx(plain(**batch).loss.item(), rel=1e-6)
+    assert not loss.requires_grad
+
+
+def test_without_labels_the_model_is_as_it_was(batch: dict[str, torch.Tensor]) -> None:
+    plain, ours = models()
+    with torch.no_grad():
+        expected, got = plain(input_ids=batch["input_ids"]).logits, ours(input_ids=batch["input_ids"]).logits
+    assert torch.equal(expected, got)
+    prompt = batch["input_ids"][:1, :4]
+    wanted = plain.generate(prompt, max_new_tokens=5, do_sample=False)
+    assert torch.equal(wanted, ours.generate(prompt, max_new_tokens=5, do_sample=False))

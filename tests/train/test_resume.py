@@ -1,0 +1,339 @@
+"""Interruption and what comes after: the same run to the last bit, or a refusal that says why."""
+
+import errno
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from conftest import tiny_recipe, write_packed
+
+from l2t_hub.errors import UsageError, UserError
+from l2t_hub.recipe import Recipe
+from l2t_hub.train import finished, train
+from l2t_hub.train.journal import read_log
+from l2t_hub.train.trainer import PackTrainer
+
+# Logging every 3 steps and saving every 4: a checkpoint falls inside a window of losses.
+RECIPE = tiny_recipe()
+TIMES = {"seconds", "tokens_per_second"}
+
+
+def log_of(out: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in r.items() if k not in TIMES} for r in read_log(out / "train_log.jsonl")]
+
+
+def assert_same_model(a: Path, b: Path) -> None:
+    assert log_of(a) == log_of(b)
+    left, right = (safetensors.torch.load_file(out / "model.safetensors") for out in (a, b))
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
+
+
+@pytest.fixture(scope="module")
+def whole(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing interrupts."""
+    out = tmp_path_factory.mktemp("whole") / "model"
+    train(RECIPE, packed, out)
+    return out
+
+
+def interrupt_at(
+    step: int, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] = KeyboardInterrupt
+) -> Any:
+    """Raise before a batch is computed in that step (counted from 0)."""
+    compute = PackTrainer.compute_loss
+
+    def strike(self: PackTrainer, *args: Any, **keys: Any) -> Any:
+        if self.state.global_step == step:
+            raise error
+        return compute(self, *args, **keys)
+
+    return monkeypatch.setattr(PackTrainer, "compute_loss", strike)
+
+
+def interrupted(packed: Path, out: Path, step: int, recipe: Recipe = RECIPE) -> UserError:
+    """Start a run and press Ctrl-C in the middle of a step."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="interrupted") as error:
+        interrupt_at(step, patch)
+        train(recipe, packed, out)
+    return error.value
+
+
+@pytest.mark.parametrize("step", [5, 8, 11])
+def test_a_resumed_run_is_the_same_run_to_the_last_bit(
+    packed: Path, whole: Path, tmp_path: Path, step: int
+) -> None:
+    out = tmp_path / "m"
+    error = interrupted(packed, out, step)
+    checkpoint = 4 * (step // 4)
+    assert f"the checkpoint of step {checkpoint} is kept" in error.message
+    assert error.hint is not None
+    assert "l2t train" in error.hint
+    assert error.hint.endswith("--resume")
+    assert not finished(out, RECIPE, packed)
+    assert not train(RECIPE, packed, out, resume=True).reused
+    assert_same_model(out, whole)
+    record = json.loads((out / "training.json").read_text())
+    assert record["resumed_from_step"] == checkpoint
+    reference = json.loads((whole / "training.json").read_text())
+    assert record["predicted_tokens"] == reference["predicted_tokens"]
+    assert finished(out, RECIPE, packed)
+
+
+def test_twice_interrupted_with_accumulation(packed: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(per_device_train_batch_size=2, logging_steps=5)
+    train(recipe, packed, tmp_path / "whole")
+    interrupted(packed, tmp_path / "m", 6, recipe)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="step 8 is kept"):
+        interrupt_at(9, patch)
+        train(recipe, packed, tmp_path / "m", resume=True)
+    train(recipe, packed, tmp_path / "m", resume=True)
+    assert_same_model(tmp_path / "m", tmp_path / "whole")
+
+
+def test_before_the_first_checkpoint_there_is_nothing_to_lose(
+    packed: Path, whole: Path, tmp_path: Path
+) -> None:
+    assert "no checkpoint yet" in interrupted(packed, tmp_path / "a", 2).message
+    train(RECIPE, packed, tmp_path / "a")
+    assert_same_model(tmp_path / "a", whole)
+    assert (
+        "no checkpoint yet" in interrupted(packed, tmp_path / "b", 2, tiny_recipe(learning_rate=1e-4)).message
+    )
+    train(RECIPE, packed, tmp_path / "b", resume=True)
+    assert_same_model(tmp_path / "b", whole)
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+import torch
+from conftest import tiny_recipe
+from l2t_hub.train import train
+
+save, calls = torch.save, 0
+
+def die(content, path, *args, **keys):
+    global calls
+    if str(path).endswith("optimizer.pt"):
+        calls += 1
+        if calls == 2:
+            with open(path, "wb") as file:
+                file.write(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    return save(content, path, *args, **keys)
+
+torch.save = die
+train(tiny_recipe(), {data!r}, {out!r})
+"""
+
+
+def test_a_checkpoint_killed_while_it_is_written_is_never_used(
+    packed: Path, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "m"
+    script = KILLED.format(tests=str(Path(__file__).parent), data=str(packed), out=str(out))
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    half = out / "checkpoints" / ".partial" / "checkpoint-8"
+    assert (half / "model.safetensors").exists()
+    assert (half / "optimizer.pt").read_bytes() == b"half"
+    assert [p.name for p in (out / "checkpoints").glob("checkpoint-*")] == ["checkpoint-4"]
+    train(RECIPE, packed, out, resume=True)
+    assert json.loads((out / "training.json").read_text())["resumed_from_step"] == 4
+    assert not half.parent.exists()
+    assert_same_model(out, whole)
+
+
+def test_killed_after_the_last_step_it_only_finishes(
+    packed: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("l2t_hub.train.output.plot_losses", die)
+        with pytest.raises(UserError, match="step 12 is kept"):
+            train(RECIPE, packed, tmp_path / "m")
+    assert not (tmp_path / "m" / "model.safetensors").exists()
+    interrupt_at(12, monkeypatch)
+    train(RECIPE, packed, tmp_path / "m", resume=True)
+    assert_same_model(tmp_path / "m", whole)
+
+
+def test_a_log_line_cut_short_is_written_again(packed: Path, whole: Path, tmp_path: Path) -> None:
+    interrupted(packed, tmp_path / "m", 10)
+    log = tmp_path / "m" / "checkpoints" / "train_log.jsonl"
+    assert json.loads(log.read_text().splitlines()[-1])["step"] == 9
+    with log.open("a") as file:
+        file.write('{"step": 10, "lo')
+    train(RECIPE, packed, tmp_path / "m", resume=True)
+    assert_same_model(tmp_path / "m", whole)
+
+
+def test_checkpoints_beyond_the_limit_go_only_after_the_new_one_is_there(
+    packed: Path, tmp_path: Path
+) -> None:
+    for keep, left in ((1, [12]), (2, [8, 12]), (None, [4, 8, 12])):
+        out = tmp_path / str(keep)
+        train(tiny_recipe(save_total_limit=keep), packed, out)
+        assert sorted(int(p.name[11:]) for p in (out / "checkpoints").glob("checkpoint-*")) == left
+
+
+# ---- refusals
+
+
+def refusal(recipe: Recipe, data: Path, out: Path, **keys: Any) -> str:
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError) as error:
+        train(recipe, data, out, **keys)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    return str(error.value)
+
+
+@pytest.fixture(scope="module")
+def unfinished(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("unfinished") / "m"
+    interrupted(packed, out, 5)
+    return out
+
+
+def test_an_unfinished_run_is_not_begun_again_unasked(packed: Path, unfinished: Path) -> None:
+    said = refusal(RECIPE, packed, unfinished)
+    assert "at step 4 of 12" in said
+    assert "--resume" in said
+
+
+def test_another_recipe_does_not_go_on_from_it(packed: Path, unfinished: Path) -> None:
+    said = refusal(tiny_recipe(learning_rate=1e-3, attention="example"), packed, unfinished, resume=True)
+    assert "train.attention was 'pack', now 'example'" in said
+    assert "train.learning_rate was 0.003, now 0.001" in said
+
+
+def test_another_dataset_does_not_either(unfinished: Path, tmp_path: Path) -> None:
+    other = write_packed(tmp_path, {"train": 24, "validation": 5}, seed=7)
+    said = refusal(RECIPE, other, unfinished, resume=True)
+    assert "another dataset (fingerprint 000000000000, now 000000000000)" in said
+
+
+def test_another_precision_does_not_either(
+    unfinished: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("l2t_hub.train.model.resolve_precision", lambda _: "bf16")
+    said = refusal(RECIPE, packed, unfinished, resume=True)
+    assert "was trained in fp32; here the recipe means bf16" in said
+
+
+def test_how_often_it_is_saved_may_change(
+    packed: Path, whole: Path, unfinished: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(unfinished, tmp_path / "m"))
+    train(tiny_recipe(save_steps=5, save_total_limit=None), packed, out, resume=True)
+    assert {p.name for p in (out / "checkpoints").glob("checkpoint-*")} == {
+        f"checkpoint-{n}" for n in (4, 5, 10, 12)
+    }
+    assert_same_model(out, whole)
+
+
+def test_a_finished_model_of_something_else_is_never_overwritten(packed: Path, whole: Path) -> None:
+    for resume in (False, True):
+        said = refusal(tiny_recipe(weight_decay=0.0), packed, whole, resume=resume)
+        assert "holds a finished model of something else: train.weight_decay was 0.1, now 0.0" in said
+
+
+def test_a_finished_model_with_a_file_gone_is_not_passed_off_as_one(
+    packed: Path, whole: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(whole, tmp_path / "m"))
+    (out / "model.safetensors").unlink()
+    assert not finished(out, RECIPE, packed)
+    assert "model.safetensors is gone" in refusal(RECIPE, packed, out)
+
+
+def test_somebody_elses_files_are_never_overwritten(packed: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    assert "is not empty" in refusal(RECIPE, packed, tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="this is a file"):
+        train(RECIPE, packed, tmp_path / "file")
+
+
+# ---- failures while it runs
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoints(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = PackTrainer.compute_loss
+
+    def spoil(self: PackTrainer, *args: Any, **keys: Any) -> Any:
+        loss = compute(self, *args, **keys)
+        return loss * float("nan") if self.state.global_step == 7 else loss
+
+    monkeypatch.setattr(PackTrainer, "compute_loss", spoil)
+    # Step 8 saves before step 9 logs: the weights are looked at too.
+    for every, says in ((3, "at step 8 a weight is no longer finite"), (1, "at step 8 the loss is nan")):
+        out = tmp_path / str(every)
+        with pytest.raises(UserError, match=says) as error:
+            train(tiny_recipe(logging_steps=every), packed, out)
+        assert "train.learning_rate" in str(error.value)
+        assert [p.name for p in (out / "checkpoints").glob("checkpoint-*")] == ["checkpoint-4"]
+        assert not (out / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError(
+            "[enforce fail at inline_container.cc:672] . PytorchStreamWriter failed writing file data/0"
+        ),
+    ],
+)
+def test_a_full_disk_stops_the_run_and_keeps_the_checkpoints(
+    packed: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    out, save = tmp_path / "m", torch.save
+
+    def full(content: Any, path: Any, *args: Any, **keys: Any) -> None:
+        if "checkpoint-8" in str(path):
+            Path(path).write_bytes(b"half")
+            raise failure
+        save(content, path, *args, **keys)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))  # type: ignore[attr-defined]
+        with pytest.raises(UserError, match="the disk is full") as error:
+            train(RECIPE, packed, out)
+    assert "--resume" in str(error.value)
+    assert {p.name for p in (out / "checkpoints").iterdir() if p.name != "cache"} == {
+        "run.json", "train_log.jsonl", "checkpoint-4"
+    }  # fmt: skip
+    train(RECIPE, packed, out, resume=True)
+    assert_same_model(out, whole)
+
+
+def test_a_failure_of_the_program_itself_is_not_called_a_full_disk(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(2, monkeypatch, RuntimeError)
+    with pytest.raises(RuntimeError):
+        train(RECIPE, packed, tmp_path / "m")
+
+
+def test_a_gpu_without_memory_says_what_makes_a_step_smaller(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(2, monkeypatch, torch.OutOfMemoryError)
+    with pytest.raises(UserError, match="does not hold 4 sequences") as error:
+        train(RECIPE, packed, tmp_path / "m")
+    assert "train.gradient_checkpointing: true" in str(error.value)

@@ -1,4 +1,4 @@
-"""Where a Hub is: huggingface.co, another one by its URL, or the embedded one on this machine; and how clients get there.
+"""Where a Hub is (huggingface.co, a URL, or the embedded one on this machine) and how clients are led there.
 
 The Hugging Face libraries read endpoint, token and cache folder once, when they are imported. So nothing here imports
 them: the environment is set first, and what talks to a Hub is imported inside `connected`.
@@ -21,6 +21,7 @@ LOCAL_DIRECTORY = Path("runs/hub")
 URL_PREFIX = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _OURS = ("HF_", "HUGGING", "TRANSFORMERS_")
+_KEPT = ("HF_XET_", "HF_HUB_DISABLE_XET")
 _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
@@ -58,15 +59,13 @@ class Place:
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """`base` (this process's environment) changed so that a child process's clients talk to this Hub only.
 
-        One thing has no variable: a child that calls `load_dataset` sets `datasets.config.USE_PARQUET_EXPORT = False`.
+        One thing has no variable: a child that loads datasets sets `datasets.config.USE_PARQUET_EXPORT = False`.
         """
         given = dict(os.environ if base is None else base)
         if self.home is None:
             return given
-        kept = {name: value for name, value in given.items() if not name.startswith(_OURS)}
+        kept = {n: v for n, v in given.items() if n.startswith(_KEPT) or not n.startswith(_OURS)}
         kept |= _QUIET | {"HF_ENDPOINT": self.url, "HF_HOME": str(self.home)}
-        if given.get("HF_HUB_DISABLE_XET"):
-            kept["HF_HUB_DISABLE_XET"] = given["HF_HUB_DISABLE_XET"]
         if self.token:
             kept["HF_TOKEN"] = self.token
         if urlsplit(self.url).hostname in LOOPBACK:
@@ -108,8 +107,8 @@ def _is_local(hub: str) -> bool:
 def find(hub: str | None = None) -> Place:
     """The Hub at a URL, or without one where the environment points; the token is the user's for that Hub.
 
-    For huggingface.co that is HF_TOKEN or the file `hf auth login` wrote. Any other Hub has its own folder for cache and
-    token: the file of huggingface.co is never sent there.
+    For huggingface.co that is HF_TOKEN or the file `hf auth login` wrote. Any other Hub has its own folder for cache
+    and token: the file of huggingface.co is never sent there.
     """
     if hub is None:
         url = _checked(os.environ.get("HF_ENDPOINT") or PUBLIC)
@@ -176,15 +175,15 @@ def _refuse_other_endpoint(place: Place) -> None:
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is None:
         return
-    hint = "Choose the Hub before anything imports the Hugging Face libraries: enter `connected(hub)` first, or use a new process."
+    hint = "Choose the Hub before anything imports the Hugging Face libraries: `connected(hub)` comes first."
     if str(constants.ENDPOINT).rstrip("/") != place.url:
         raise UserError(
-            f"huggingface_hub was imported for {constants.ENDPOINT}: this process cannot talk to {place.url} any more",
+            f"huggingface_hub was imported for {constants.ENDPOINT}: this process cannot use {place.url} any more",
             hint,
         )
     if place.home is not None and Path(constants.HF_HOME).resolve() != place.home.resolve():
         raise UserError(
-            f"huggingface_hub was imported with HF_HOME={constants.HF_HOME}: {place.name} needs its own, {place.home}",
+            f"huggingface_hub was imported with HF_HOME={constants.HF_HOME}; {place.name} needs {place.home}",
             hint,
         )
     if constants.HF_HUB_OFFLINE:

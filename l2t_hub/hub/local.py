@@ -1,7 +1,7 @@
 """The embedded Hub as a process of its own: `l2t hub serve`, and the child that `--hub local` starts.
 
-A child process, because the clients of this one would otherwise share its memory, its threads and its fate; it ends when
-the pipe from its parent closes, however the parent died.
+A child process, because the clients of this one would otherwise share its memory, its threads and its fate; it ends
+when the pipe from its parent closes, however the parent died.
 """
 
 import http.client

@@ -46,14 +46,15 @@ def retrying(step: Callable[[], T], what: str, pace: Pace, say: Say) -> T:
         except Exception as error:
             if attempt == pace.attempts or not is_transient(error):
                 raise
-            wait = _wait(error, attempt, pace)
+            wait = wait_after(error, attempt, pace)
             say(f"{what}: {in_words(error)}; again in {wait:.3g} s ({attempt} of {pace.attempts} attempts)")
             time.sleep(wait)
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _wait(error: BaseException, attempt: int, pace: Pace) -> float:
-    usual = min(pace.first_wait * 2 ** (attempt - 1), pace.longest_wait)
+def wait_after(error: BaseException, attempt: int, pace: Pace) -> float:
+    """Seconds to wait after the failure of an attempt, counted from 1."""
+    usual = min(pace.first_wait * 2.0 ** (attempt - 1), pace.longest_wait)
     asked = retry_after(error)
     return usual if asked is None else min(max(asked, usual), pace.longest_asked)
 
@@ -95,7 +96,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _is_connection(error: BaseException) -> bool:
-    # The transport library of huggingface_hub is its own affair (httpx before 2.4, httpx2 now): known by its name only.
+    # The transport library of huggingface_hub is its own affair (httpx before 2.4, httpx2 now): go by its name.
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     if isinstance(error, OfflineModeIsEnabled):

@@ -62,9 +62,7 @@ class Encoder:
         pad_id: int | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._tokenizer = _unbounded(tokenizer)
         self.bos_id, self.eos_id, self.pad_id, self.cache_bytes = bos_id, eos_id, pad_id, cache_bytes
         self.vocab_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
@@ -229,6 +227,18 @@ class _AddedTokens:
                 if id != self.unknown_id or self.unknown in words[word]:
                     flags[word] = LIBRARY
         return flags
+
+
+def _unbounded(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer without truncation and padding: itself if it has none, for reading a copy back from JSON may round the
+    scores of a Unigram model, and with them its choice between equals.
+    """
+    if tokenizer.truncation is None and tokenizer.padding is None:
+        return tokenizer
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
 
 
 def _rebuild(

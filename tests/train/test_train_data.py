@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import LENGTH, tiny_recipe, write_packed
+from tiny_run import LENGTH, tiny_recipe, write_packed
 from transformers import Qwen2ForCausalLM
 
 from l2t_hub.errors import UsageError, UserError

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from conftest import tiny_recipe, write_packed
+from tiny_run import tiny_recipe, write_packed
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
@@ -59,11 +59,14 @@ def interrupt_at(
     return monkeypatch.setattr(PackTrainer, "compute_loss", strike)
 
 
-def interrupted(packed: Path, out: Path, step: int, recipe: Recipe = RECIPE) -> UserError:
+def interrupted(
+    packed: Path, out: Path, step: int, recipe: Recipe = RECIPE, resume: bool = False
+) -> UserError:
     """Start a run and press Ctrl-C in the middle of a step."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="interrupted") as error:
+    with pytest.MonkeyPatch.context() as patch:
         interrupt_at(step, patch)
-        train(recipe, packed, out)
+        with pytest.raises(UserError, match="interrupted") as error:
+            train(recipe, packed, out, resume=resume)
     return error.value
 
 
@@ -92,9 +95,7 @@ def test_twice_interrupted_with_accumulation(packed: Path, tmp_path: Path) -> No
     recipe = tiny_recipe(per_device_train_batch_size=2, logging_steps=5)
     train(recipe, packed, tmp_path / "whole")
     interrupted(packed, tmp_path / "m", 6, recipe)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="step 8 is kept"):
-        interrupt_at(9, patch)
-        train(recipe, packed, tmp_path / "m", resume=True)
+    assert "step 8 is kept" in interrupted(packed, tmp_path / "m", 9, recipe, resume=True).message
     train(recipe, packed, tmp_path / "m", resume=True)
     assert_same_model(tmp_path / "m", tmp_path / "whole")
 
@@ -116,7 +117,7 @@ KILLED = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
 import torch
-from conftest import tiny_recipe
+from tiny_run import tiny_recipe
 from l2t_hub.train import train
 
 save, calls = torch.save, 0

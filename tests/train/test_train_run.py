@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import LENGTH, tiny_recipe, write_packed
 from matplotlib.image import imread
+from tiny_run import LENGTH, tiny_recipe, write_packed
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
 
 from l2t_hub.errors import UserError

@@ -1,11 +1,10 @@
 """The loss against transformers' own: the same number, the same gradients, and never all the logits at once."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_recipe
+from tiny_run import tiny_recipe
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Qwen2ForCausalLM
 
@@ -34,9 +33,9 @@ def batch() -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(params=[1, 7, 1000])
-def positions_per_slice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def positions_per_slice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setitem(objective.SLICE, "cpu", request.param * 384)
-    yield request.param
+    return int(request.param)
 
 
 @pytest.mark.usefixtures("positions_per_slice")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_recipe
+from tiny_run import tiny_recipe
 
 from l2t_hub.errors import UsageError
 from l2t_hub.train.batches import Batches, count_devices, divide

@@ -5,6 +5,7 @@ an environment report, and loads the tasks anew for every model.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import logging
@@ -12,11 +13,12 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.report import Sample, TaskProtocol
-from l2t_hub.evaluate.suites import Part, Suite
+from l2t_hub.evaluate.suites import METRIC, Part, Suite
 from l2t_hub.scoring import Scorer
 
 SHOT_SEED = 1234
@@ -40,10 +42,8 @@ def load_tasks(suite: Suite) -> list[LoadedPart]:
 
     Raises UserError if a dataset cannot be had, as without a network where it is in no cache.
     """
-    from lm_eval.tasks import TaskManager
-
     with quiet():
-        manager = TaskManager(include_path=suite.task_folder, include_defaults=suite.task_folder is None)
+        manager = _task_manager(suite.task_folder)
         loaded = []
         for part in suite.parts:
             try:
@@ -60,6 +60,14 @@ def load_tasks(suite: Suite) -> list[LoadedPart]:
                 task.set_fewshot_seed(seed=SHOT_SEED)
             loaded.append(LoadedPart(part, tasks))
     return loaded
+
+
+@functools.cache
+def _task_manager(folder: Path | None) -> Any:
+    """Index the tasks of a folder, or all that lm-eval comes with, which takes some seconds."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_path=folder, include_defaults=folder is None)
 
 
 def as_lm(scorer: Scorer, batch_size: int) -> Any:
@@ -102,7 +110,7 @@ def run(
                     task=task,
                     version=str(results["versions"][task]),
                     shots=shots,
-                    metric=suite.metric(task),
+                    metric=METRIC,
                     target_delimiter=config.target_delimiter,
                     examples=len(rows),
                     examples_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
@@ -125,7 +133,7 @@ def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any]
         id=str(doc.get("id", f"{task}/{row['doc_id']}")),
         phenomenon=suite.group(task, shots, doc),
         paradigm=doc.get("paradigm") or doc.get("UID"),
-        correct=bool(row[suite.metric(task)]),
+        correct=bool(row[METRIC]),
         gold=row["target"] if isinstance(row["target"], int) else None,
         log_likelihoods=likelihoods,
     )

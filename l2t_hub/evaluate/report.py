@@ -60,6 +60,8 @@ class Protocol:
     """Everything two evaluations must share for their numbers to be comparable."""
 
     suite: str
+    suite_sha256: str | None
+    """Hash of the suite's own files where it is bundled, None where its data come from the Hub."""
     harness: str
     harness_version: str
     tasks: tuple[TaskProtocol, ...]

@@ -136,7 +136,8 @@ def weights_digest(source: ModelSource) -> str | None:
     if not source.is_local:
         return None
     digest = hashlib.sha256()
-    for path in sorted(Path(source.location).glob("*.safetensors")):
+    folder = Path(source.location)
+    for path in sorted((*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin"))):
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
@@ -148,6 +149,7 @@ def _protocol(
 ) -> Protocol:
     return Protocol(
         suite=suite.name,
+        suite_sha256=suite.digest(),
         harness="lm-evaluation-harness",
         harness_version=version("lm_eval"),
         tasks=tasks,

@@ -3,7 +3,9 @@
 import json
 import math
 import re
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from rich.console import Console
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import EvalReport, evaluate, read_report, render_table
+from l2t_hub.evaluate.current import current_report
 from l2t_hub.evaluate.harness import LoadedPart, as_lm, run
-from l2t_hub.evaluate.report import Sample
+from l2t_hub.evaluate.report import Sample, write_report
 from l2t_hub.evaluate.run import short_names
 from l2t_hub.evaluate.suites import PROBES, SUITES, get_suite
 from l2t_hub.evaluate.tally import accuracies
@@ -63,6 +66,7 @@ def test_a_model_that_knows_scores_1_one_that_knows_better_0_and_ties_are_wrong(
     assert len({task.examples_sha256 for task in tasks}) == 12
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
 @pytest.mark.parametrize("value", [math.nan, -math.inf])
 def test_a_model_whose_likelihoods_are_not_finite_is_an_error(
     probe_tasks: list[LoadedPart], value: float
@@ -106,6 +110,33 @@ def test_the_report_is_read_back_as_it_was_written(evaluated: tuple[EvalReport, 
     assert read_report(out) == report
     assert json.loads(out.read_text(encoding="utf-8")) == json.loads(json.dumps(report.as_dict()))
     assert {path.name for path in out.parent.iterdir()} == {"scores.json", "scores.samples.jsonl"}
+
+
+def test_a_report_is_current_until_models_suite_or_versions_change(
+    evaluated: tuple[EvalReport, Path],
+    tiny_models: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report, out = evaluated
+    names = [str(model) for model in tiny_models]
+    assert current_report(out, names, "probes") == report
+    assert current_report(tmp_path / "none.json", names, "probes") is None
+    assert current_report(out, names[::-1], "probes") is None
+    assert current_report(out, names[:1], "probes") is None
+    assert current_report(out, names, "blimp") is None
+    broken = tmp_path / "broken.json"
+    broken.write_text(out.read_text()[:-20])
+    assert current_report(broken, names, "probes") is None
+    retrained = shutil.copytree(tiny_models[1], tmp_path / "retrained")
+    renamed = replace(report.models[0], model=str(retrained))
+    of_other_weights = replace(report, models=(renamed,), comparisons=())
+    write_report(of_other_weights, [], tmp_path / "other.json")
+    assert current_report(tmp_path / "other.json", [str(retrained)], "probes") is None
+    edited = shutil.copytree(PROBES, tmp_path / "probes")
+    (edited / "data" / "binding.jsonl").write_text("")
+    monkeypatch.setitem(SUITES, "probes", replace(SUITES["probes"], task_folder=edited))
+    assert current_report(out, names, "probes") is None
 
 
 def test_every_example_is_kept_and_is_what_the_scorer_says(
@@ -208,8 +239,6 @@ def test_a_model_given_twice_and_a_folder_as_file_are_usage_errors(tiny_models: 
 def test_scores_that_cannot_be_written_leave_nothing(
     evaluated: tuple[EvalReport, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from l2t_hub.evaluate.report import write_report
-
     def full(self: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 

@@ -1,0 +1,130 @@
+"""BLiMP and the paper's general tasks: their real lm-eval configurations, on local stand-ins for the Hub's data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from l2t_hub.errors import UserError
+from l2t_hub.evaluate import evaluate
+from l2t_hub.evaluate.harness import load_tasks
+from l2t_hub.evaluate.suites import FIVE_SHOT, SUITES, ZERO_SHOT
+
+RACE = {"question": "Who sat?", "options": ["a dog", "a cat", "a cow", "a fox"], "answer": "B"}
+CHOICES = {"text": ["wet", "dry", "red", "old"], "label": ["A", "B", "C", "D"]}
+LAMBADA = {"text": "The cat sat near the old river and the children sat near the cat"}
+# One row in the columns of each dataset the general suite reads, by (path, configuration).
+ROWS: dict[tuple[str, str | None], dict[str, Any]] = {
+    ("baber/piqa", None): {
+        "goal": "Cross a river",
+        "sol1": "Take a boat.",
+        "sol2": "Take a hat.",
+        "label": 0,
+    },
+    ("Rowan/hellaswag", None): {
+        "activity_label": "Rowing",
+        "ctx_a": "A man sits in a boat.",
+        "ctx_b": "he",
+        "endings": ["rows.", "sings the boat.", "eats the river.", "is a hat."],
+        "label": "0",
+    },
+    ("allenai/sciq", None): {
+        "support": "Rivers carry water.",
+        "question": "What do rivers carry?",
+        "distractor1": "hats",
+        "distractor2": "cats",
+        "distractor3": "cups",
+        "correct_answer": "water",
+    },
+    ("aps/super_glue", "copa"): {
+        "premise": "The cat was tired.",
+        "question": "cause",
+        "choice1": "It had run all day.",
+        "choice2": "It had slept.",
+        "label": 0,
+    },
+    ("EleutherAI/race", "high"): {"article": "A cat sat.", "problems": str([RACE])},
+    ("EleutherAI/lambada_openai", "default"): LAMBADA,
+    ("cimec/lambada", None): LAMBADA,
+    ("EleutherAI/logiqa", "logiqa"): {
+        "context": "All cats sit.",
+        "question": "Who sits?",
+        "options": ["dogs", "cats", "cows", "hats"],
+        "label": "b",
+    },
+    ("allenai/ai2_arc", "ARC-Easy"): {"question": "Rain is", "choices": CHOICES, "answerKey": "A"},
+    ("lighteval/siqa", None): {
+        "context": "Anna ran.",
+        "question": "How does she feel?",
+        "answerA": "tired",
+        "answerB": "wooden",
+        "answerC": "square",
+        "label": "1",
+    },
+    ("allenai/openbookqa", "main"): {"question_stem": "Rain is", "choices": CHOICES, "answerKey": "A"},
+}
+
+
+def stand_in(path: str, name: str | None = None, **_: Any) -> dict[str, datasets.Dataset]:
+    row = ROWS[path, name]
+    rows = datasets.Dataset.from_list([{**row, "number": i} for i in range(8)])
+    return {"train": rows, "validation": rows, "test": rows}
+
+
+def unreachable(path: str, **_: Any) -> None:
+    raise ConnectionError(f"Couldn't reach '{path}' on the Hub")
+
+
+@pytest.mark.parametrize("name", ["blimp", "general"])
+def test_a_dataset_that_cannot_be_had_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    with pytest.raises(
+        UserError, match=f"suite '{name}': its data cannot be loaded: Couldn't reach"
+    ) as caught:
+        load_tasks(SUITES[name])
+    assert "--suite probes" in str(caught.value)
+
+
+def test_general_runs_the_papers_tasks_with_the_papers_shots(
+    tiny_models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(datasets, "load_dataset", stand_in)
+    report = evaluate([str(tiny_models[0])], "general", tmp_path / "general.json", limit=2, device="cpu")
+    expected = {f"{task} (0-shot)" for task in ZERO_SHOT} | {f"{task} (5-shot)" for task in FIVE_SHOT}
+    assert {row.phenomenon for row in report.models[0].phenomena} == expected
+    assert {row.total for row in report.models[0].phenomena} == {2}
+    assert {(task.task, task.shots) for task in report.protocol.tasks} == {
+        *((task, 0) for task in ZERO_SHOT),
+        *((task, 5) for task in FIVE_SHOT),
+    }
+    assert {task.metric for task in report.protocol.tasks} == {"acc"}
+
+
+def test_blimp_has_twelve_phenomena_and_scores_a_leading_space(
+    shared_data: Path, tiny_models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(shared_data / "blimp" / "blimp.parquet")
+
+    def load(path: str, name: str, **_: Any) -> dict[str, datasets.Dataset]:
+        assert path == "nyu-mll/blimp"
+        rows = table.filter(pc.equal(table["UID"], name)).slice(0, 3)
+        return {"train": datasets.Dataset(rows)}
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    out = tmp_path / "blimp.json"
+    report = evaluate([str(model) for model in tiny_models], "blimp", out, device="cpu")
+    (model, _) = report.models
+    assert model.micro.total == 67 * 3
+    totals = {row.phenomenon: row.total for row in model.phenomena}
+    assert len(totals) == 12
+    # Nine of the 67 paradigms are about argument structure, selection included.
+    assert totals["argument_structure"] == 9 * 3
+    assert {task.target_delimiter for task in report.protocol.tasks} == {" "}
+    row = json.loads((tmp_path / "blimp.samples.jsonl").read_text().splitlines()[0])
+    assert (row["gold"], len(row["log_likelihoods"])) == (0, 2)
+    assert row["task"] == f"blimp_{row['paradigm']}"

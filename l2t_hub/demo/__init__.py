@@ -6,7 +6,8 @@ scores, `names` and `examples` say what can be chosen. Here they are put togethe
 
 import os
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from l2t_hub.demo.examples import example_pairs
@@ -21,12 +22,13 @@ def demo(
     share: bool = False,
     open_browser: bool = True,
     readme: Path | None = None,
+    say: Callable[[str], None] = print,
 ) -> None:
     """Serve the page until Ctrl-C.
 
     `models` are directories or Hub names; empty means those of the environment variable `L2T_DEMO_MODELS` or of the
     front matter of `readme`. `port` 0 takes a free one, None what the environment (a Space) or Gradio says. `share`
-    opens Gradio's tunnel to the internet; otherwise only this machine is served, unless `GRADIO_SERVER_NAME` says more.
+    opens Gradio's tunnel to the internet; else only this machine is served, unless `GRADIO_SERVER_NAME` says more.
 
     Raises UsageError when there is no model, UserError when the port is taken.
     """
@@ -41,16 +43,24 @@ def demo(
     names = display_names(chosen_models(models, os.environ, readme))
     page = build_page(list(names), lazy_scores(names), example_pairs())
     try:
-        page.queue(max_size=32).launch(
+        _, local, public = page.queue(max_size=32).launch(
             server_port=_free_port() if port == 0 else port,
             share=share,
             inbrowser=open_browser,
+            prevent_thread_lock=True,
+            quiet=True,
             **launch_settings(),
         )
+        say(f"The page is at {public or local} (Ctrl-C ends it)")
+        threading.Event().wait()
     except OSError as error:
         raise UserError(
             f"The page cannot be served: {error}", "Choose another port, or 0 for a free one."
         ) from error
+    except KeyboardInterrupt:
+        say("The page is closed.")
+    finally:
+        page.close(verbose=False)
 
 
 def _free_port() -> int:

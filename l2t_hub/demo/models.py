@@ -33,6 +33,10 @@ def lazy_scores(models: Mapping[str, str]) -> ScoreFunction:
             raise UserError(
                 f"{name} gives no probabilities, only NaN.", "Its training diverged: look at its loss curve."
             )
+        if not all(sentence.tokens for sentence in found):
+            raise UserError(
+                f"The tokenizer of {name} makes nothing of a sentence.", "Is tokenizer.json beside the model?"
+            )
         return found
 
     return scores

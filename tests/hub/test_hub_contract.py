@@ -30,9 +30,7 @@ class Requests(logging.Handler):
 
 
 @pytest.fixture(scope="module", params=["lfs", "xet"])
-def results(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, object]:
+def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """What each row found, and what was asked of the Hub, for one way of transfer."""
     folder = tmp_path_factory.mktemp(request.param)
     logger = logging.getLogger("l2t_hub.hub.rehearsal")

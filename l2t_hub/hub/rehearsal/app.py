@@ -13,7 +13,6 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from l2t_hub.hub.rehearsal import faults, lfs, xet
@@ -35,7 +34,9 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 def application(hub: Hub, table: faults.FaultTable) -> ASGIApp:
     """The Starlette application over `hub`, with the faults of `table` in front of it."""
     hub.store.before_write = faults.check_disk
-    return FaultInjector(Starlette(routes=[Mount("/", app=Dispatcher(hub))]), table)
+    app = Starlette()
+    app.router.default = Dispatcher(hub)  # the routes are ours: Starlette's own match decoded paths
+    return FaultInjector(app, table)
 
 
 class Dispatcher:

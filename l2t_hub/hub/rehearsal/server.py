@@ -16,8 +16,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from l2t_hub.errors import UserError
 from l2t_hub.hub.rehearsal.app import application
@@ -57,10 +59,9 @@ class RehearsalHub:
             uvicorn.Config(
                 application(hub, self.faults),
                 loop="asyncio",
-                http="h11",  # what `faults` cuts is this protocol's connection
+                http=_Protocol,
                 ws="none",
                 lifespan="off",
-                access_log=False,
                 log_config=None,
                 server_header=False,
                 timeout_keep_alive=30,
@@ -163,6 +164,14 @@ def serve(directory: Path, port: int = DEFAULT_PORT) -> None:
         flush=True,
     )
     hub.serve()
+
+
+class _Protocol(H11Protocol):
+    """Uvicorn's HTTP/1.1 in Python, whose connections `faults` can cut; without its log of URLs and their queries."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.access_log = False
 
 
 def _listen(port: int) -> socket.socket:

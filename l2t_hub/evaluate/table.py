@@ -1,5 +1,6 @@
 """A report as a table for the terminal: a row per phenomenon, a column per model and per difference."""
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -10,15 +11,22 @@ from l2t_hub.evaluate.report import EvalReport
 def render_table(report: EvalReport) -> Table:
     """Accuracies and differences in percent with their 95% intervals, the overall figures last."""
     first = report.models[0]
+    # Compact, so that two models and their difference fit in 80 columns.
     table = Table(
-        title=f"{report.protocol.suite}: accuracy in %", caption=_caption(report), caption_style="dim"
+        title=f"{report.protocol.suite}: accuracy in %",
+        caption=_caption(report),
+        caption_style="dim",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
     )
     table.add_column("phenomenon", no_wrap=True)
     table.add_column("n", justify="right")
     for model in report.models:
-        table.add_column(Text(model.label), justify="right")
+        table.add_column(Text(model.label), justify="right", min_width=13)
     for comparison in report.comparisons:
-        table.add_column(Text(f"{comparison.model} - {comparison.baseline}"), justify="right")
+        header = Text(f"{comparison.model} - {comparison.baseline}")
+        table.add_column(header, justify="right", min_width=17)
     for i, row in enumerate(first.phenomena):
         scores = [_percent(model.phenomena[i].accuracy) for model in report.models]
         gains = [_gain(comparison.phenomena[i].difference) for comparison in report.comparisons]

@@ -157,3 +157,12 @@ def test_word_frequency_does_not_solve_the_suite(shared_data: Path) -> None:
     assert max(shares.values()) == pytest.approx(0.67, abs=0.01)
     running = [word for pair in PAIRS for word in words(pair["good"])]
     assert sum(counts[word] >= 10 for word in running) / len(running) > 0.97
+
+
+def test_no_sentence_is_one_of_blimps(shared_data: Path) -> None:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(shared_data / "blimp" / "blimp.parquet", columns=["sentence_good", "sentence_bad"])
+    theirs = {sentence.strip() for column in table.columns for sentence in column.to_pylist()}
+    assert len(theirs) > 100_000
+    assert not theirs & {pair[side] for pair in PAIRS for side in ("good", "bad")}

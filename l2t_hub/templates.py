@@ -18,7 +18,7 @@ from l2t_hub.resources import resource_folder
 UNKNOWN = "not recorded"
 # Everything that means something in GitHub's Markdown within a line; `_` only does at a word's edge.
 _SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
-_AT_START = re.compile(r"^(\d*)(?=[#+=.)-]+(?:\s|$))")
+_AT_START = re.compile(r"^(?:(\d+)(?=[.)](?:\s|$))|(?=[#+=-]+(?:\s|$)))")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -34,7 +34,7 @@ def render_card(template: str, metadata: CardData, values: dict[str, Any]) -> st
 
 
 def render(template: str, values: dict[str, Any]) -> str:
-    """Fill a template of `model_cards/`; it may use this module's `code`, `fence`, `link`, `number` and `percent`."""
+    """Fill a template of `model_cards/`; it may use `code`, `fence`, `link`, `number`, `percent` and `plain`."""
     filled = _environment().get_template(template).render(**values)
     return re.sub(r"\n{3,}", "\n\n", filled).strip() + "\n"
 
@@ -46,7 +46,7 @@ def escape(value: object) -> Markdown:
     text = _one_line(UNKNOWN if value is None else str(value))
     text = re.sub(r"[&<>]", lambda found: _ENTITIES[found[0]], text)
     text = _SPECIAL.sub(lambda found: f"\\{found[0]}", text)
-    return Markdown(_AT_START.sub(lambda found: f"{found[1]}\\", text))
+    return Markdown(_AT_START.sub(lambda found: f"{found[1] or ''}\\", text))
 
 
 def cell(value: object) -> Markdown:
@@ -92,6 +92,11 @@ def percent(value: float | None, digits: int = 1) -> Markdown:
     return escape(None) if value is None else Markdown(f"{100 * value:.{digits}f}%")
 
 
+def plain(value: object) -> Markdown:
+    """Text for a place that shows no Markdown, such as a collection's note."""
+    return Markdown(_one_line(UNKNOWN if value is None else str(value)))
+
+
 def _one_line(text: str) -> str:
     return " ".join(_visible(text).split())
 
@@ -119,7 +124,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         autoescape=False,  # for HTML; `finalize` escapes for Markdown
     )
-    helpers: list[Callable[..., Markdown]] = [code, fence, link, number, percent]
+    helpers: list[Callable[..., Markdown]] = [code, fence, link, number, percent, plain]
     environment.globals.update({helper.__name__: helper for helper in helpers})
     environment.filters.update({helper.__name__: helper for helper in helpers})
     return environment

@@ -68,8 +68,8 @@ def use_values(manifest: Manifest, repo: str | None = None) -> dict[str, Any]:
     """What the card's section on use needs; with `repo`, once the dataset has the name of a repository."""
     place = repo or manifest.name
     names = [json.dumps(config["config_name"]) for config in configs(manifest)]
-    loads = [f"load_dataset({json.dumps(place)}, {name})" for name in names]
-    loads[0] += "  # the default"
+    notes = ["  # the default", *[""] * len(names)]
+    loads = [f"load_dataset({json.dumps(place)}, {name}){note}" for name, note in zip(names, notes, strict=False)]
     code = "\n".join(["from datasets import load_dataset", "", *loads])
     return {"repo": repo, "place": place, "load_code": code}
 

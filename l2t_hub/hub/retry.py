@@ -16,6 +16,8 @@ T = TypeVar("T")
 Say = Callable[[str], None]
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 DISK_FULL = 507
+# The Xet client tells of an answer in the text of a ConnectionError only.
+_XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})")
 _SECRETS = re.compile(r"hf_[A-Za-z0-9_]{8,}|(?<=signature=)[^&\s'\"]+|(?<=[Bb]earer )\S+")
 
 
@@ -74,6 +76,8 @@ def status_of(error: BaseException) -> int | None:
         code = getattr(getattr(one, "response", None), "status_code", None)
         if isinstance(code, int):
             return code
+        if match := _XET_STATUS.search(str(one)):
+            return int(match[1])
     return None
 
 
@@ -132,5 +136,7 @@ def in_words(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "").partition(
+        ", domain: "
+    )[0]
     return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

@@ -194,6 +194,7 @@ def _numbers(comparison: Comparison) -> str:
     return (
         '<details class="l2t-numbers"><summary>The numbers</summary><div><table><thead><tr>'
         '<th scope="col">grammatical</th><th scope="col">bits</th>'
-        '<th scope="col">ungrammatical</th><th scope="col">bits</th><th scope="col" title="ungrammatical less grammatical, in bits">Δ</th>'
+        '<th scope="col">ungrammatical</th><th scope="col">bits</th>'
+        '<th scope="col" title="ungrammatical less grammatical, in bits">Δ</th>'
         f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div></details>"
     )

@@ -32,8 +32,25 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def address(tiny_models: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the page with two tiny models and one that cannot be loaded."""
+def asked_for() -> Iterator[set[str]]:
+    """The hosts that this process, the page's server in it, looked up while the tests of this module ran."""
+    hosts: set[str] = set()
+    look_up = socket.getaddrinfo
+
+    def recorded(host: object, *rest: object, **more: object) -> object:
+        hosts.add(host.decode() if isinstance(host, bytes) else str(host))
+        return look_up(host, *rest, **more)  # type: ignore[arg-type]
+
+    socket.getaddrinfo = recorded  # type: ignore[assignment]
+    yield hosts
+    socket.getaddrinfo = look_up
+
+
+@pytest.fixture(scope="module")
+def address(
+    tiny_models: tuple[str, str], tmp_path_factory: pytest.TempPathFactory, asked_for: set[str]
+) -> Iterator[str]:
+    """Serve the page with two tiny models and one that cannot be loaded; nothing but this machine is asked for."""
     nothing = tmp_path_factory.mktemp("gone") / "no-model"
     nothing.mkdir()
     names = display_names([*tiny_models, str(nothing)])
@@ -43,7 +60,9 @@ def address(tiny_models: tuple[str, str], tmp_path_factory: pytest.TempPathFacto
         port = probe.getsockname()[1]
     _, url, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_settings())
     yield url
-    page.close()
+    page.close(verbose=False)
+    assert "127.0.0.1" in asked_for
+    assert asked_for <= {"127.0.0.1", "localhost"}
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +73,14 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(params=[(1280, 900, "light"), (390, 844, "dark")], ids=["desktop-light", "phone-dark"])
+DESKTOP, PHONE = (1280, 900, "light"), (390, 844, "dark")
+both_screens = pytest.mark.parametrize("page", [DESKTOP, PHONE], ids=["desktop", "phone"], indirect=True)
+
+
+@pytest.fixture
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
     """The page, loaded and with its first example compared; fails on any request that leaves this machine."""
-    width, height, scheme = request.param
+    width, height, scheme = getattr(request, "param", DESKTOP)
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     opened = context.new_page()
     elsewhere: list[str] = []
@@ -82,6 +105,7 @@ def type_pair(page: Page, good: str, bad: str) -> None:
     page.get_by_role("button", name="Compare").click()
 
 
+@both_screens
 def test_a_typed_pair_shows_both_models_scores(page: Page, tiny_models: tuple[str, str]) -> None:
     type_pair(page, *PAIR)
     expect(page.locator("#answer tr.l2t-bad bdi").first).to_have_text(PAIR[1])
@@ -104,6 +128,7 @@ def test_a_typed_pair_shows_both_models_scores(page: Page, tiny_models: tuple[st
     assert "tiny-l2t" in verdict
 
 
+@both_screens
 def test_the_page_fits_its_screen(page: Page) -> None:
     type_pair(page, "A " + "w" * 300 + " b.", "A " + "w" * 60 + " c.")
     expect(page.locator(".l2t-message")).to_contain_text("more than the 128 of the model")
@@ -116,6 +141,7 @@ def test_the_page_fits_its_screen(page: Page) -> None:
     assert background == ("rgb(24, 32, 45)" if dark else "rgb(255, 255, 255)")
 
 
+@both_screens
 def test_what_is_typed_in_never_runs(page: Page) -> None:
     type_pair(page, HOSTILE[:90] + " a.", HOSTILE[90:] + " b.")
     expect(page.locator("#answer tr.l2t-good bdi").first).to_have_text(HOSTILE[:90] + " a.")

@@ -67,6 +67,7 @@ def test_pairs_are_offered_by_number() -> None:
     assert pair_choices([("x", "y"), ("p", "q")]) == [("x  ↔  y", 0), ("p  ↔  q", 1)]
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Gradio leaves its loop to the collector
 def test_the_page_works_without_examples_and_with_one_model() -> None:
     page = build_page(["only"], by_word, {})
     labels = [block.label for block in page.blocks.values() if getattr(block, "label", None)]

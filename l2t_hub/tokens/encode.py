@@ -3,6 +3,7 @@ is provably the same (`words.py` decides). Everything comes out flat: one array 
 a batch of texts.
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -174,10 +175,10 @@ class Encoder:
         first_ids, first_lengths = _encode_alone(self._tokenizer, first, self.dtype)
         lengths, ids = np.concatenate([inner_lengths, first_lengths]), np.concatenate([inner_ids, first_ids])
         flags = self._added.flags(inner + first, ids, lengths)
-        decision = self._decision
-        if decision.closed:
-            flags[: len(inner)] |= _ends_open(self._inner, inner, decision.mark)
-        flags[len(inner) :] |= _ends_open(self._tokenizer, first, decision.mark)
+        if self._decision.closed:
+            mark = self._decision.mark
+            open_ends = [_ends_open(self._inner, inner, mark), _ends_open(self._tokenizer, first, mark)]
+            flags |= np.concatenate(open_ends)
         self._table.store(missing, *_in_order_of(missing, ids, lengths, flags))
 
     def _by_library(self, texts: Sequence[str], bos: bool) -> Encoded:
@@ -207,12 +208,9 @@ class _AddedTokens:
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> "_AddedTokens":
         added = tokenizer.get_added_tokens_decoder()
-        model_unknown = getattr(tokenizer.model, "unk_token", None)
         matched_raw = {token.content: id for id, token in added.items() if not token.normalized}
-        unknown = model_unknown if model_unknown in matched_raw else None
-        return cls(
-            np.array(sorted(added), np.int64), matched_raw.get(unknown) if unknown else None, unknown or ""
-        )
+        unknown = _unknown_token(tokenizer)
+        return cls(np.array(sorted(added), np.int64), matched_raw.get(unknown), unknown)
 
     def flags(self, words: list[str], ids: NDArray[Any], lengths: NDArray[np.int32]) -> NDArray[np.uint8]:
         """LIBRARY for each word in which the library found an added token: its neighbours may be part of it.
@@ -229,9 +227,17 @@ class _AddedTokens:
         return flags
 
 
+def _unknown_token(tokenizer: Tokenizer) -> str:
+    """What the model gives for what it does not know; "" if it has no such token."""
+    model = json.loads(tokenizer.to_str())["model"]
+    if model["type"] == "Unigram":
+        return "" if model["unk_id"] is None else str(model["vocab"][model["unk_id"]][0])
+    return str(model.get("unk_token") or "")
+
+
 def _unbounded(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer without truncation and padding: itself if it has none, for reading a copy back from JSON may round the
-    scores of a Unigram model, and with them its choice between equals.
+    """The tokenizer without truncation and padding: itself if it has none, for reading a copy back from JSON
+    may round the scores of a Unigram model, and with them its choice between equals.
     """
     if tokenizer.truncation is None and tokenizer.padding is None:
         return tokenizer

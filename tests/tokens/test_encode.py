@@ -1,0 +1,181 @@
+"""What the encoder promises besides equality: bounded memory, types, BOS, copies, clear errors, work saved."""
+
+import pickle
+import random
+import tracemalloc
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tokenizers import Tokenizer, models
+
+from l2t_hub.errors import UserError
+from l2t_hub.tokens import encode
+from l2t_hub.tokens.cache import WordTable
+from l2t_hub.tokens.encode import Encoder
+
+from .families import LINES, SAFE, byte_level, sentencepiece
+
+
+def library_ids(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    return [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+
+def texts_of_rare_words(count: int, words: int) -> list[str]:
+    rng = random.Random(5)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return [" ".join("".join(rng.choices(letters, k=8)) for _ in range(words)) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def gpt2() -> Tokenizer:
+    return SAFE["gpt2"]()
+
+
+def test_the_cache_keeps_its_limit_and_the_ids_stay_right(gpt2: Tokenizer) -> None:
+    limit = 300_000
+    encoder = Encoder(gpt2, cache_bytes=limit)
+    for text in texts_of_rare_words(40, 300):
+        ids = encoder.encode([text]).ids
+        assert encoder.table.nbytes <= limit
+        assert ids.tolist() == library_ids(gpt2, [text])[0]
+    assert encoder.table.evictions >= 3
+
+
+def test_frequent_words_survive_an_eviction(gpt2: Tokenizer) -> None:
+    table = WordTable(60_000, np.uint16, [])
+    for start in range(0, 3_000, 100):
+        keys = ["the", "dog", *(f"word{n}" for n in range(start, start + 100))]
+        rows, missing = table.lookup(keys)
+        assert ("the" in missing) == (start == 0), "a word used in every batch was forgotten"
+        lengths = np.ones(len(missing), np.int32)
+        table.store(missing, np.arange(len(missing)), lengths, np.zeros(len(missing), np.uint8))
+        table.settle(rows)
+    assert table.evictions >= 2
+
+
+def test_the_stated_bytes_are_those_really_held(gpt2: Tokenizer) -> None:
+    encoder = Encoder(gpt2, cache_bytes=1 << 30)
+    texts = texts_of_rare_words(60, 500)
+    encoder.encode(LINES)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0] - encoder.table.nbytes
+    encoder.encode(texts)
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert encoder.table.nbytes > 2_000_000
+    assert held == pytest.approx(encoder.table.nbytes, rel=0.15)
+
+
+def test_ids_are_uint16_while_the_vocabulary_fits(gpt2: Tokenizer) -> None:
+    assert Encoder(gpt2).encode(["the dog"]).ids.dtype == np.uint16
+    vocab = {f"w{n}": n for n in range(65_537)} | {"<unk>": 65_537}
+    wide = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
+    encoder = Encoder(wide)
+    encoded = encoder.encode(["w65536"])
+    assert (encoded.ids.dtype, encoded.ids.tolist(), encoded.lengths.dtype) == (np.uint32, [65_536], np.int32)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "mistral, prepend", "bert, uncased", "unigram"])
+def test_empty_batches_and_texts(name: str) -> None:
+    encoder = Encoder(SAFE[name](), bos_id=1)
+    nothing = encoder.encode([])
+    assert (nothing.ids.dtype, len(nothing.ids), len(nothing.lengths)) == (np.uint16, 0, 0)
+    assert encoder.count([]).tolist() == []
+    assert encoder.encode(["", "the", ""], bos=True).lengths.tolist()[::2] == [1, 1]
+    assert encoder.encode([""]).lengths.tolist() == [0]
+
+
+def test_bos_must_exist_to_be_asked_for(gpt2: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="no BOS"):
+        Encoder(gpt2).encode(["the"], bos=True)
+
+
+def test_texts_are_cut_into_chunks_without_a_trace(gpt2: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*LINES, "", " ", *LINES[::-1]] * 3
+    monkeypatch.setattr(encode, "CHUNK_CHARACTERS", 150)
+    encoded = Encoder(gpt2).encode(texts)
+    expected = library_ids(gpt2, texts)
+    assert encoded.ids.tolist() == [id for ids in expected for id in ids]
+    assert encoded.lengths.tolist() == [len(ids) for ids in expected]
+
+
+def test_a_pickled_copy_encodes_the_same_with_a_cache_of_its_own(gpt2: Tokenizer) -> None:
+    encoder = Encoder(gpt2, bos_id=1, eos_id=2, pad_id=2, cache_bytes=123_456)
+    encoder.encode(LINES)
+    copy = pickle.loads(pickle.dumps(encoder))
+    assert len(copy.table) == 0
+    assert len(encoder.table) > 50
+    assert (copy.bos_id, copy.eos_id, copy.pad_id, copy.cache_bytes) == (1, 2, 2, 123_456)
+    assert copy.encode(LINES, bos=True).ids.tolist() == encoder.encode(LINES, bos=True).ids.tolist()
+
+
+def test_truncation_and_padding_of_the_file_are_ignored() -> None:
+    tokenizer = SAFE["gpt2"]()
+    expected = library_ids(tokenizer, LINES)
+    tokenizer.enable_truncation(5)
+    tokenizer.enable_padding(length=64)
+    encoder = Encoder(tokenizer)
+    assert encoder.encode(LINES).lengths.tolist() == [len(ids) for ids in expected]
+    assert tokenizer.truncation is not None, "the caller's tokenizer is left alone"
+
+
+@pytest.mark.parametrize("name", ["gpt2", "stripped"])
+def test_a_lone_surrogate_is_named_and_does_no_harm(name: str) -> None:
+    from .families import UNSAFE
+
+    encoder = Encoder(SAFE[name]() if name in SAFE else UNSAFE[name][0]())
+    good = encoder.encode(LINES).ids.tolist()
+    with pytest.raises(UserError, match="text 1 of the batch, which begins 'bad .*lone surrogate"):
+        encoder.encode(["fine new words", "bad \ud800 text"])
+    assert encoder.encode(LINES).ids.tolist() == good
+    assert encoder.encode(["fine new words"]).lengths.sum() > 0
+
+
+@pytest.mark.parametrize("text", ["a  b   c", "x \n\n y\n z", "tab\t x", "  lead", "tail \n", "\n", " ", "a\r\n b"])
+def test_blanks_of_everyday_texts_stay_with_the_words(gpt2: Tokenizer, text: str) -> None:
+    encoder = Encoder(gpt2)
+    assert encoder.encode([text]).ids.tolist() == library_ids(gpt2, [text])[0]
+    assert encoder.texts_by_library == 0
+
+
+def test_only_texts_with_added_tokens_go_to_the_library(gpt2: Tokenizer) -> None:
+    encoder = Encoder(gpt2)
+    texts = ["the dog", "the </s> dog", "the cat"]
+    assert encoder.encode(texts).ids.tolist() == [id for ids in library_ids(gpt2, texts) for id in ids]
+    assert encoder.texts_by_library == 1
+
+
+def test_a_model_that_ignores_merges_is_checked_by_its_vocabulary() -> None:
+    safe = sentencepiece(SAFE["mistral, prepend"]().normalizer)
+    model = safe.model
+    model.ignore_merges = True
+    safe.model = model
+    assert Encoder(safe).method == "words"
+    crossing = sentencepiece(safe.normalizer, extra=(("e", "\u2581"),))
+    model = crossing.model
+    model.ignore_merges = True
+    crossing.model = model
+    assert "across a space" in Encoder(crossing).reason
+
+
+def test_dropout_is_never_cached() -> None:
+    tokenizer = byte_level([SAFE["gpt2"]().pre_tokenizer])
+    model = tokenizer.model
+    model.dropout = 0.5
+    tokenizer.model = model
+    encoder = Encoder(tokenizer)
+    assert encoder.method == "library"
+    assert "at random" in encoder.reason
+
+
+def test_equal_on_a_million_words_of_books(shared_data) -> None:
+    tokenizer = Tokenizer.from_file(str(shared_data / "tokenizer-32k" / "tokenizer.json"))
+    texts = pq.read_table(shared_data / "gutenberg" / "sample-1m.parquet")["text"].to_pylist()
+    encoder = Encoder(tokenizer, bos_id=1)
+    encoded = encoder.encode(texts, bos=True)
+    assert encoder.method == "words"
+    assert encoder.texts_by_library == 0
+    parts = np.split(encoded.ids, encoded.starts[1:])
+    for part, ids in zip(parts, tokenizer.encode_batch(texts), strict=True):
+        assert part.tolist() == ids.ids

@@ -69,7 +69,9 @@ def use_values(manifest: Manifest, repo: str | None = None) -> dict[str, Any]:
     place = repo or manifest.name
     names = [json.dumps(config["config_name"]) for config in configs(manifest)]
     notes = ["  # the default", *[""] * len(names)]
-    loads = [f"load_dataset({json.dumps(place)}, {name}){note}" for name, note in zip(names, notes, strict=False)]
+    loads = [
+        f"load_dataset({json.dumps(place)}, {name}){note}" for name, note in zip(names, notes, strict=False)
+    ]
     code = "\n".join(["from datasets import load_dataset", "", *loads])
     return {"repo": repo, "place": place, "load_code": code}
 
@@ -177,7 +179,7 @@ def samples(source: Source, setup: Setup) -> list[Sample]:
     found: dict[str, Sample] = {}
     for entries in partition.batches(records):
         for made in partition.examples(entries):
-            if made.split == "train" and made.task not in found:
+            if made.split == "train" and made.task not in found and partition.fits(made):
                 _, _, _, _, prompt, anchor, completion, _ = made.row
                 found[made.task] = Sample(setup.tasks[made.task], _short(prompt), anchor, _short(completion))
         if len(found) == len(setup.tasks) or partition.documents >= SAMPLE_RECORDS:

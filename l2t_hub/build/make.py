@@ -39,6 +39,7 @@ from l2t_hub.tasks.registry import tasks_for
 
 CARD = "README.md"
 PLAN = "plan.json"
+MANY = 0.1
 
 
 def build(
@@ -66,6 +67,7 @@ def build(
         _say_reasons(space, before, plan, report)
         parts = _run(recipe, source, space, tokenizer, plan, workers or _cores(), report)
         manifest = _assemble(recipe, source, space, tokenizer, plan, parts)
+        _warn(manifest, recipe, report)
         shutil.rmtree(space.folder, ignore_errors=True)
         return manifest
 
@@ -220,6 +222,18 @@ def _assemble(
     write_text(staged / MANIFEST, json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False) + "\n")
     switch(space, staged, ("data", FOLDER, CARD))
     return manifest
+
+
+def _warn(manifest: Manifest, recipe: Recipe, report: Reporter) -> None:
+    """Say so if the mixture came out far from what was asked for because examples do not fit a sequence."""
+    fit, length = manifest.read_ledger().total("fit"), recipe.packing.sequence_length
+    lost = fit.dropped.total()
+    if lost > MANY * fit.came_in:
+        report.say(
+            f"warning: {lost:,} of {fit.came_in:,} examples are longer than a sequence of {length:,} tokens and were "
+            f"dropped; an example repeats its block, so blocks.tokens_per_block (now "
+            f"{recipe.blocks.tokens_per_block}) should be about {length // 3} at most"
+        )
 
 
 def _why(ledger: Ledger) -> str:

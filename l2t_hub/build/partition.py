@@ -191,6 +191,11 @@ class Partition:
             made += self._examples(entry, next(counted) if count is None else count)
         return made
 
+    def fits(self, made: Made) -> bool:
+        """Whether an example is short enough for a sequence."""
+        tokens = int(self.setup.encoder.count([made.row[-1]], bos=self._bos)[0])
+        return tokens <= self.setup.recipe.packing.sequence_length
+
     def _examples(self, entry: Entry, token_count: int) -> list[Made]:
         """Assign a document its task and make an example of each block."""
         recipe, document, split = self.setup.recipe, entry.document, entry.split

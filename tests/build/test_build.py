@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest_build import hashes, make, recipe_of
+from conftest_build import Heard, hashes, make, recipe_of
 from datasets import get_dataset_config_names, load_dataset
 
-from l2t_hub.build import read_manifest, verify
+from l2t_hub.build import build, read_manifest, verify
 from l2t_hub.build.ledger import RAW
 from l2t_hub.errors import UsageError
 from l2t_hub.mixture import is_raw, is_validation
@@ -248,3 +248,12 @@ def test_a_trained_tokenizer_knows_only_the_training_split_and_lies_in_the_datas
     )
     again = make(recipe({**keys, "validation.share": 0.4}), tmp_path / "b")
     assert again.tokenizer["sha256"] != manifest.tokenizer["sha256"]
+
+
+def test_blocks_too_long_for_a_sequence_are_warned_about(tmp_path: Path, recipe: Recipes) -> None:
+    for tokens, warned in ((512, True), (128, False)):
+        heard = Heard()
+        build(recipe({"blocks.tokens_per_block": tokens}), tmp_path / str(tokens), workers=1, progress=heard)
+        assert ("should be about 170 at most" in heard.text) is warned
+    card = (tmp_path / "128" / "README.md").read_text(encoding="utf-8")
+    assert all(f"### `{name}`" in card for name in TASKS), "one real example of each task"

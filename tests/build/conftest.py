@@ -29,9 +29,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tokenizer(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     """A small tokenizer, trained once, so that most tests need not."""
     folder = tmp_path_factory.mktemp("tokenizer")
-    train_bpe((json.loads(line)["text"] for line in corpus.open(encoding="utf-8")), 1000).save_pretrained(
-        folder
-    )
+    lines = corpus.read_text(encoding="utf-8").splitlines()
+    train_bpe((json.loads(line)["text"] for line in lines), 1000).save_pretrained(folder)
     return folder
 
 

@@ -20,17 +20,13 @@ LINES = [
 ]
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 O200K = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
     r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-CL100K = (
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
-)
+CL100K = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 SPECIAL = [AddedToken(t, special=True, normalized=False) for t in ("<unk>", "<s>", "</s>")]
 MASK = AddedToken("[MASK]", lstrip=True, rstrip=True, special=True, normalized=False)
 MORE = [
@@ -41,7 +37,9 @@ MORE = [
 ]
 
 
-def byte_level(pre: list[pre_tokenizers.PreTokenizer], norm: normalizers.Normalizer | None = None) -> Tokenizer:
+def byte_level(
+    pre: list[pre_tokenizers.PreTokenizer], norm: normalizers.Normalizer | None = None
+) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     if norm is not None:
         tokenizer.normalizer = norm
@@ -200,7 +198,9 @@ UNSAFE: dict[str, tuple[Callable[[], Tokenizer], str]] = {
     ),
 }
 
-_BLANKS = list(" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2003\u2028\u2029\u202f\u205f\u3000\u200b\u180e\ufeff")
+_BLANKS = list(
+    " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2003\u2028\u2029\u202f\u205f\u3000\u200b\u180e\ufeff"
+)
 _PIECES = [
     *_BLANKS, " ", " ", " ", "  ", "   ", "\n\n", "\r\n", " \n", "\n ", "\t ", "\xa0 ",
     MARK, MARK * 2, "Ġ", "Ċ", "\x00", "\u0301", "\u0600", "\u200d", "\ufe0f", "\ufffd", "\U0010ffff", "\ue000",

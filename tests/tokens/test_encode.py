@@ -126,13 +126,15 @@ def test_a_lone_surrogate_is_named_and_does_no_harm(name: str) -> None:
 
     encoder = Encoder(SAFE[name]() if name in SAFE else UNSAFE[name][0]())
     good = encoder.encode(LINES).ids.tolist()
-    with pytest.raises(UserError, match="text 1 of the batch, which begins 'bad .*lone surrogate"):
+    with pytest.raises(UserError, match=r"text 1 of the batch, which begins 'bad .*lone surrogate"):
         encoder.encode(["fine new words", "bad \ud800 text"])
     assert encoder.encode(LINES).ids.tolist() == good
     assert encoder.encode(["fine new words"]).lengths.sum() > 0
 
 
-@pytest.mark.parametrize("text", ["a  b   c", "x \n\n y\n z", "tab\t x", "  lead", "tail \n", "\n", " ", "a\r\n b"])
+@pytest.mark.parametrize(
+    "text", ["a  b   c", "x \n\n y\n z", "tab\t x", "  lead", "tail \n", "\n", " ", "a\r\n b"]
+)
 def test_blanks_of_everyday_texts_stay_with_the_words(gpt2: Tokenizer, text: str) -> None:
     encoder = Encoder(gpt2)
     assert encoder.encode([text]).ids.tolist() == library_ids(gpt2, [text])[0]

@@ -1,0 +1,103 @@
+"""Loading tokenizers: every form that works, and a clear error for every one that does not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedTokenizerFast
+
+from l2t_hub.errors import UsageError, UserError
+from l2t_hub.tokens.load import encoder_of, load_tokenizer
+from l2t_hub.tokens.train_bpe import train_bpe
+
+from .families import LINES
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train_bpe(LINES * 3, 400).save_pretrained(folder)
+    return folder
+
+
+def without(folder: Path, to: Path, *keys: str) -> Path:
+    """A copy of the tokenizer folder whose configuration lacks `keys`."""
+    shutil.copytree(folder, to)
+    file = to / "tokenizer_config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({key: value for key, value in config.items() if key not in keys}))
+    return to
+
+
+def test_a_folder_and_its_file_give_the_same_encoder(folder: Path) -> None:
+    expected = AutoTokenizer.from_pretrained(folder)(LINES)["input_ids"]
+    for name in (str(folder), str(folder / "tokenizer.json")):
+        encoder = encoder_of(load_tokenizer(name))
+        assert (encoder.bos_id, encoder.eos_id, encoder.pad_id) == (0, 1, 1)
+        encoded = encoder.encode(LINES, bos=True)
+        assert encoded.ids.tolist() == [id for ids in expected for id in ids]
+
+
+def test_a_lone_file_has_no_bos(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "tokenizer.json", tmp_path / "tokenizer.json")
+    for name in (tmp_path, tmp_path / "tokenizer.json"):
+        with pytest.raises(UsageError, match="no BOS token"):
+            encoder_of(load_tokenizer(str(name)))
+
+
+def test_bos_is_only_needed_where_the_recipe_wants_it(folder: Path, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(str(without(folder, tmp_path / "t", "bos_token")))
+    with pytest.raises(UsageError, match=r"recipe.yaml:3: the tokenizer has no BOS token") as error:
+        encoder_of(tokenizer, where="recipe.yaml:3")
+    assert "tokenizer.bos=false" in (error.value.hint or "")
+    assert encoder_of(tokenizer, bos=False).bos_id is None
+
+
+def test_padding_is_eos_else_the_padding_token_else_an_error(folder: Path, tmp_path: Path) -> None:
+    assert encoder_of(load_tokenizer(str(without(folder, tmp_path / "a", "pad_token")))).pad_id == 1
+    assert encoder_of(load_tokenizer(str(without(folder, tmp_path / "b", "eos_token")))).pad_id == 1
+    with pytest.raises(UsageError, match="neither an EOS nor a padding token"):
+        encoder_of(load_tokenizer(str(without(folder, tmp_path / "c", "pad_token", "eos_token"))))
+
+
+@pytest.mark.parametrize(
+    "name", ["./nowhere", "/no/such/folder", "~/none/here", "a/b/c", "my-tokenizer.json"]
+)
+def test_a_missing_path_is_wrong_usage(name: str) -> None:
+    with pytest.raises(UsageError, match="there is no tokenizer at") as error:
+        load_tokenizer(name, where="r.yaml:7")
+    assert str(error.value).startswith(f"r.yaml:7: there is no tokenizer at {name}")
+    assert error.value.exit_code == 2
+
+
+def test_a_hub_name_out_of_reach_says_what_to_do() -> None:
+    with pytest.raises(
+        UserError, match="nobody/nothing at revision abc could not be loaded from the Hub"
+    ) as error:
+        load_tokenizer("nobody/nothing", "abc")
+    assert error.value.exit_code == 1
+    assert "network" in (error.value.hint or "")
+
+
+def test_folders_and_files_that_hold_no_tokenizer(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no tokenizer"):
+        load_tokenizer(str(tmp_path))
+    (tmp_path / "tokenizer.json").write_text('{"version": "1.0"')
+    for name in (tmp_path, tmp_path / "tokenizer.json"):
+        with pytest.raises(UsageError, match="holds no tokenizer"):
+            load_tokenizer(str(name))
+
+
+def test_a_slow_tokenizer_is_refused(tmp_path: Path) -> None:
+    ByT5Tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match="ByT5Tokenizer, which is slow"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_the_data_folders_tokenizer(shared_data: Path) -> None:
+    tokenizer = load_tokenizer(str(shared_data / "tokenizer-32k"))
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    encoder = encoder_of(tokenizer)
+    assert (encoder.bos_id, encoder.eos_id, encoder.pad_id, encoder.vocab_size) == (1, 2, 2, 32_768)
+    assert encoder.method == "words"

@@ -108,19 +108,25 @@ def find_model(name: str) -> ModelSource:
 def load_scorer(name: str, *, device: str | None = None, prefix_id: int | None = None) -> Scorer:
     """Load a model and its tokenizer from a directory or the Hub, in the precision it was saved in.
 
+    Only safetensors are read, and no code that comes with a model is ever run.
     `device` is a torch device; by default the first GPU, or else the CPU. `prefix_id` replaces the prefix token.
     Raises UserError if there is no such model, if it cannot be loaded, or if there is no token to use as prefix.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     source = find_model(name)
-    where = {"revision": source.revision} if source.revision else {}
+    where: dict[str, Any] = {"trust_remote_code": False}
+    if source.revision:
+        where["revision"] = source.revision
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.location, **where)
-        model: Any = AutoModelForCausalLM.from_pretrained(source.location, dtype="auto", **where)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source.location, dtype="auto", use_safetensors=True, **where
+        )
         model.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0]
         hint = (
             ""
@@ -155,6 +161,11 @@ def score(scorer: Scorer, sentences: Sequence[str], *, batch_tokens: int = BATCH
     encoded = scorer.tokenizer(list(sentences), add_special_tokens=False, return_offsets_mapping=True)
     ids: list[list[int]] = encoded["input_ids"]
     for sentence, sequence in zip(sentences, ids, strict=True):
+        if sentence.strip() and not sequence:
+            raise UserError(
+                f"{scorer.source.name}: its tokenizer makes no tokens of {sentence[:40]!r}",
+                "Are its tokenizer files there? A tokenizer without tokenizer.json is empty.",
+            )
         if scorer.max_tokens is not None and len(sequence) > scorer.max_tokens:
             raise UserError(
                 f"{sentence[:40]!r}...: {len(sequence)} tokens are more than the {scorer.max_tokens} of the model",

@@ -57,16 +57,14 @@ def find_or_open(remote: Remote, stage: Stage) -> Pull:
     title = title_of(stage)
     for attempt in range(_MOST_PULLS):
         head = remote.head(MAIN)
-        stale: list[int] = []
-        known = _contents(remote, head)
-        for number in remote.open_pulls(title):
-            ref = f"refs/pr/{number}"
-            if head in remote.history(ref):
-                if not attempt:
-                    remote.say(f"going on with pull request {number}")
-                return Pull(number, head, tuple(stale), known)
-            stale.append(number)
-            known |= _contents(remote, remote.head(ref))
+        numbers = remote.open_pulls(title)
+        current = [number for number in numbers if head in remote.history(f"refs/pr/{number}")]
+        if current:
+            if not attempt:
+                remote.say(f"going on with pull request {current[0]}")
+            stale = tuple(number for number in numbers if number not in current)
+            known = _contents(remote, *(f"refs/pr/{number}" for number in stale), head)
+            return Pull(current[0], head, stale, known)
         what = f"A {stage.kind} of {described(stage.files)}, fingerprint {stage.fingerprint}, made by `l2t release`."
         number = remote.open_pull(title, what)
         remote.say(f"pull request {number}: {remote.url}/discussions/{number}")
@@ -75,8 +73,10 @@ def find_or_open(remote: Remote, stage: Stage) -> Pull:
     )
 
 
-def _contents(remote: Remote, commit: str) -> dict[str, tuple[str, str]]:
-    return {file.sha256: (commit, path) for path, file in remote.tree(commit).items() if file.sha256}
+def _contents(remote: Remote, *revisions: str) -> dict[str, tuple[str, str]]:
+    commits = [remote.head(revision) for revision in revisions]
+    trees = [(commit, remote.tree(commit)) for commit in commits]
+    return {f.sha256: (commit, f.path) for commit, tree in trees for f in tree.values() if f.sha256}
 
 
 def upload(remote: Remote, pull: Pull, stage: Stage) -> Sent:

@@ -46,7 +46,8 @@ class Recorder:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         seen = Seen(scope["method"], scope["raw_path"].decode())
         self.requests.append(seen)
         number = len(self.requests)

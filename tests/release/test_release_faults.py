@@ -96,7 +96,7 @@ def _through(hub: WatchedHub, toy: Toy, step: str, fault: str, way: str) -> None
     assert [set(state) for state in states] == [{".gitattributes"}, set(hub.listing("dataset", repo))]
 
 
-@pytest.mark.parametrize(("step", "fault", "way"), SAMPLE, ids=None)
+@pytest.mark.parametrize(("step", "fault", "way"), SAMPLE)
 def test_a_release_goes_through_a_fault(
     shared_hub: WatchedHub, toy: Toy, step: str, fault: str, way: str
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_release_goes_through_a_fault(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("step", "fault", "way"), MATRIX, ids=None)
+@pytest.mark.parametrize(("step", "fault", "way"), MATRIX)
 def test_a_release_goes_through_every_fault(
     shared_hub: WatchedHub, toy: Toy, step: str, fault: str, way: str
 ) -> None:

@@ -4,6 +4,7 @@ Imports of the rooms stand inside the verbs: `l2t --help` should not wait for to
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,6 +42,11 @@ Sets = Annotated[
 ]
 Variant = Annotated[str | None, typer.Option("--variant", metavar="NAME", help="One variant of the recipe.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+HubOption = Annotated[
+    str | None,
+    typer.Option("--hub", metavar="HUB", help="`local`, `local:DIR` or a URL; default: huggingface.co."),
+]
+Private = Annotated[bool, typer.Option("--private", help="Make new repositories private.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: one per core.")]
 
 
@@ -76,7 +82,7 @@ def _root(
 
 
 @app.command(
-    epilog="Example: `l2t run nano --out runs/nano`  ·  on your own text: `--set source.path=my.parquet`"
+    epilog="Example: `l2t run nano`  ·  on your own text: `l2t run nano --set source.path=my.parquet --out runs/mine`"
 )
 def run(
     recipe: RecipeArgument,
@@ -84,20 +90,46 @@ def run(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where everything goes; default runs/<recipe name>."),
     ] = None,
+    hub: Annotated[
+        str,
+        typer.Option(
+            "--hub",
+            metavar="HUB",
+            help="Where to publish: `local` (the embedded Hub on this machine), a URL, or `none`.",
+        ),
+    ] = "local",
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace", metavar="ORG", help="Publish under this name; default: the token's user."
+        ),
+    ] = None,
+    private: Private = False,
     sets: Sets = None,
     workers: Workers = None,
 ) -> None:
-    """The whole road: build the datasets, train the models, evaluate them, write the report.
+    """The whole road: build the datasets, train the models, evaluate them, publish all of it, write the report.
 
     A second run reuses whatever is finished and unchanged.
     """
-    from l2t_hub.road import run_road
+    whole, releases = load_recipe(recipe, sets or ()), load_releases(recipe, sets or ())
+    folder = folder or Path("runs") / whole.name
+    if hub == "none":
+        from l2t_hub.road import run_road
 
-    whole = load_recipe(recipe, sets or ())
-    road = run_road(
-        whole, load_releases(recipe, sets or ()), folder or Path("runs") / whole.name, workers=workers
-    )
-    _answer(False, None, *road.closing_lines())
+        _answer(False, None, *run_road(whole, releases, folder, workers=workers).closing_lines())
+        return
+    from l2t_hub.hub.connect import connected
+
+    with connected(f"local:{folder / 'hub'}" if hub == "local" else hub) as place:
+        from l2t_hub.hub.publish import Publisher, find_namespace
+        from l2t_hub.road import run_road
+
+        publisher = Publisher(place, find_namespace(place, namespace), whole.name, private, _tell)
+        road = run_road(whole, releases, folder, workers=workers, publisher=publisher)
+        _answer(False, None, *road.closing_lines())
+        if place.rehearsal:
+            _answer(False, None, *_after_rehearsal(recipe, folder, sets))
 
 
 @app.command(epilog="Example: `l2t plan nano --set train.max_steps=1000`")
@@ -226,6 +258,60 @@ def tasks(
         _answer(as_json, shown.as_dict(), shown.panel())
 
 
+@app.command(epilog="Example: `l2t release data/nano-l2t --repo my-org/nano-l2t --hub local --dry-run`")
+def release(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset, model or Space directory.")],
+    repo: Annotated[str, typer.Option("--repo", metavar="ORG/NAME", help="The repository to publish it as.")],
+    hub: HubOption = None,
+    private: Private = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show exactly what would be sent; send nothing.")
+    ] = False,
+    collection: Annotated[
+        str | None, typer.Option("--collection", metavar="TITLE", help="Add it to this one.")
+    ] = None,
+    note: Annotated[str | None, typer.Option("--note", help="What the collection says of it.")] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", metavar="TAG", help="Default: the next of v1, v2 ...")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Publish a directory: all of it at once or nothing. The same command resumes an interrupted release."""
+    from l2t_hub.hub.release import release as publish
+
+    done = publish(
+        directory,
+        repo,
+        hub=hub,
+        private=private,
+        dry_run=dry_run,
+        collection=collection,
+        version=version,
+        note=note,
+        say=_tell,
+    )
+    _answer(as_json, done.as_dict(), done.summary())
+
+
+hub_group = typer.Typer(no_args_is_help=True, help="The embedded Hub: rehearse a release on this machine.")
+app.add_typer(hub_group, name="hub")
+
+
+@hub_group.command("serve", epilog="Example: `l2t hub serve --dir runs/nano/hub`")
+def hub_serve(
+    directory: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="Where it keeps everything.")
+    ] = Path("runs/hub"),
+    port: Annotated[
+        int | None, typer.Option("--port", help="Port on this machine; 0 picks a free one.")
+    ] = None,
+) -> None:
+    """Serve the embedded Hub on this machine until Ctrl-C."""
+    from l2t_hub.hub.local import serve_hub
+
+    serve_hub(directory, port)
+
+
 recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes.")
 app.add_typer(recipes, name="recipes")
 
@@ -277,6 +363,21 @@ def recipes_keys(
 
     rows = keys(section)
     _answer(as_json, rows, keys_table(rows))
+
+
+def _tell(line: str) -> None:
+    err.print(line, markup=False)
+
+
+def _after_rehearsal(recipe: str, folder: Path, sets: list[str] | None) -> list[str]:
+    """How to look at a rehearsal, and the line that publishes the same for real."""
+    again = shlex.join(
+        ["l2t", "run", recipe, "--out", str(folder), *(f"--set={text}" for text in sets or ())]
+    )
+    return [
+        f"Look at the rehearsal:        l2t hub serve --dir {shlex.quote(str(folder / 'hub'))}",
+        f"Publish the same for real:    HF_TOKEN=... {again} --hub https://huggingface.co --namespace ORG",
+    ]
 
 
 def _one(recipe: str, sets: list[str] | None, variant: str | None) -> Recipe:

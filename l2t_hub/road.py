@@ -1,13 +1,15 @@
-"""`l2t run`: the whole road. Build every release's dataset, train its model, evaluate all, write the report.
+"""`l2t run`: the whole road. Build every release's dataset, train its model, evaluate all, write the report; with a
+Hub, publish each of them and go on from what was published.
 
 Every stage reuses what is finished and unchanged, so that a second run, or one after an interruption, goes on.
 """
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -16,61 +18,85 @@ from l2t_hub.errors import UserError
 from l2t_hub.plan import check_names
 from l2t_hub.recipe import Recipe
 
-DATASETS, MODELS, SCORES = "datasets", "models", "scores"
+if TYPE_CHECKING:
+    from l2t_hub.hub.publish import Publisher
+    from l2t_hub.hub.release import Release
+
+DATASETS, MODELS, SCORES, SPACES = "datasets", "models", "scores", "spaces"
+_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One release on its way: its recipe, its dataset's directory and its model's."""
+
+    recipe: Recipe
+    dataset: Path
+    model: Path
+
+    @property
+    def name(self) -> str:
+        """What the release is called."""
+        return self.recipe.name
 
 
 @dataclass(frozen=True)
 class Road:
-    """Where a run's results are, and what its scores say."""
+    """Where a run's results are, what its scores say, and what of it is on the Hub (what -> URL)."""
 
     folder: Path
-    datasets: tuple[Path, ...]
     models: tuple[Path, ...]
-    scores: tuple[Path, ...]
-    report: Path
     page: Path
     verdicts: tuple[str, ...]
+    published: Mapping[str, str]
 
     def closing_lines(self) -> list[str]:
         """What to tell the user at the end: the result, where everything is, what to do next."""
         lines = ["", *self.verdicts, ""]
-        for label, paths in (("datasets", self.datasets), ("models", self.models), ("scores", self.scores)):
-            lines.append(f"{label + ':':<10}{'  '.join(str(path) for path in paths)}")
-        lines += [f"{'report:':<10}{self.report}", f"{'page:':<10}{self.page}"]
-        return [
-            *lines,
-            "",
-            f"Compare the models yourself:  l2t demo {shlex.join(str(path) for path in self.models[:2])}",
-        ]
+        if self.published:
+            width = max(map(len, self.published))
+            lines += [
+                "Published:",
+                *(f"  {what:<{width}}  {url}" for what, url in self.published.items()),
+                "",
+            ]
+        demo = shlex.join(["l2t", "demo", *(str(path) for path in self.models[:2])])
+        lines += [f"Everything is in {self.folder}: {DATASETS}/ {MODELS}/ {SCORES}/ report.md report.html"]
+        return [*lines, f"Read the report:              {self.page}", f"Compare the models yourself:  {demo}"]
 
 
-def run_road(recipe: Recipe, releases: Sequence[Recipe], folder: Path, *, workers: int | None = None) -> Road:
+def run_road(
+    recipe: Recipe,
+    releases: Sequence[Recipe],
+    folder: Path,
+    *,
+    workers: int | None = None,
+    publisher: "Publisher | None" = None,
+) -> Road:
     """Walk the road for all `releases` of a recipe, into `folder`; `workers` build processes.
 
+    With a publisher, models are trained from the published datasets and evaluated as published, by name and revision.
     Raises UsageError before anything is made if a recipe is wrong, UserError for what goes wrong on the way;
     what was made until then is kept and used by the next run.
     """
-    say = Console(stderr=True, highlight=False, soft_wrap=True).print
     for release in releases:
         check_names(release)
-    ordered = _baseline_first(recipe, releases)
-    datasets = [folder / DATASETS / release.name for release in ordered]
-    models = [folder / MODELS / release.name for release in ordered]
-    manifests = []
-    for release, dataset in zip(ordered, datasets, strict=True):
-        say(f"[bold]build[/] {release.name}")
-        manifests.append(build(release, dataset, workers=workers))
-    from l2t_hub.train import train
-
-    for release, dataset, model in zip(ordered, datasets, models, strict=True):
-        say(f"[bold]train[/] {release.name}")
-        _set_aside(model, release, dataset, say)
-        say(train(release, dataset, model, resume=True).summary(), markup=False)
-    scores = [
-        _evaluate(suite, models, folder / SCORES / f"{suite}.json", say) for suite in recipe.evaluation.suites
+    lanes = [
+        Lane(release, folder / DATASETS / release.name, folder / MODELS / release.name)
+        for release in _baseline_first(recipe, releases)
     ]
-    say("[bold]report[/]")
-    return _report(recipe, ordered, folder, manifests, datasets, models, scores)
+    manifests = []
+    for lane in lanes:
+        _head("build", lane.name)
+        manifests.append(build(lane.recipe, lane.dataset, workers=workers))
+    files = [folder / SCORES / f"{suite}.json" for suite in recipe.evaluation.suites]
+    published: dict[str, str] = {}
+    if publisher is None:
+        _train(lanes, [str(lane.dataset) for lane in lanes])
+        _evaluate(files, lanes, [str(lane.model) for lane in lanes])
+    else:
+        published = _publish(lanes, files, folder / SPACES / f"{recipe.name}-compare", publisher)
+    return _report(recipe, lanes, folder, manifests, files, published)
 
 
 def _baseline_first(recipe: Recipe, releases: Sequence[Recipe]) -> list[Recipe]:
@@ -79,46 +105,86 @@ def _baseline_first(recipe: Recipe, releases: Sequence[Recipe]) -> list[Recipe]:
     return sorted(releases, key=lambda release: release.name != baseline) if baseline else list(releases)
 
 
-def _set_aside(model: Path, release: Recipe, dataset: Path, say: Callable[..., None]) -> None:
+def _publish(
+    lanes: Sequence[Lane], files: Sequence[Path], space: Path, publisher: "Publisher"
+) -> dict[str, str]:
+    """Publish everything, training on and evaluating what was published; URLs by what they show."""
+    _head("publish", "datasets")
+    datasets = [publisher.dataset(lane.dataset) for lane in lanes]
+    _train(lanes, [f"{release.repo}@{release.revision}" for release in datasets])
+    repos = {lane.name: publisher.repo(lane.name) for lane in lanes}
+
+    def models(scores: Sequence[Path]) -> "list[Release]":
+        _head("publish", f"models{', with their scores' if scores else ''}")
+        pairs = zip(lanes, datasets, strict=True)
+        return [publisher.model(lane.model, dataset, scores, repos) for lane, dataset in pairs]
+
+    if not all(_current(file, lanes, list(repos.values())) for file in files):
+        _evaluate(files, lanes, [f"{release.repo}@{release.revision}" for release in models(())])
+    released = models(files)
+    _head("publish", "Space")
+    page = publisher.space(space, list(repos.values()), [dataset.repo for dataset in datasets])
+    everything = [*datasets, *released, page]
+    urls = {f"{release.kind} {release.repo}": release.url for release in everything}
+    return urls | ({"collection": str(page.collection)} if page.collection else {})
+
+
+def _train(lanes: Sequence[Lane], data: Sequence[str]) -> None:
+    from l2t_hub.train import train
+
+    for lane, source in zip(lanes, data, strict=True):
+        _head("train", lane.name)
+        _set_aside(lane, source)
+        _console.print(train(lane.recipe, source, lane.model, resume=True).summary(), markup=False)
+
+
+def _set_aside(lane: Lane, data: str) -> None:
     """Rename a model directory that was made from another recipe or dataset: it is kept, and out of the way."""
     from l2t_hub.train.locate import locate
     from l2t_hub.train.resume import CHECKPOINTS, RECORD, RUN, Identity
 
-    for record in (model / RECORD, model / CHECKPOINTS / RUN):
+    for record in (lane.model / RECORD, lane.model / CHECKPOINTS / RUN):
         if not record.is_file():
             continue
         saved = json.loads(record.read_text(encoding="utf-8"))
-        identity = Identity(release, locate(dataset).fingerprint)
+        identity = Identity(lane.recipe, locate(data).fingerprint)
         if saved["fingerprint"] != identity.fingerprint:
-            kept = model.with_name(f"{model.name}.{saved['fingerprint'][:8]}")
-            say(f"{model}: {identity.differs_from(saved)}; the old one is kept as {kept}", markup=False)
-            model.rename(kept)
+            kept = lane.model.with_name(f"{lane.model.name}.{saved['fingerprint'][:8]}")
+            changes = identity.differs_from(saved)
+            _console.print(f"{lane.model}: {changes}; the old model is kept as {kept}", markup=False)
+            lane.model.rename(kept)
         return
 
 
-def _evaluate(suite: str, models: Sequence[Path], out: Path, say: Callable[..., None]) -> Path:
-    """Evaluate the models on a suite, unless `out` already says how exactly these did."""
+def _evaluate(files: Sequence[Path], lanes: Sequence[Lane], names: Sequence[str]) -> None:
+    """Evaluate the models, as they are called in `names`, on the suite of each file that is not up to date."""
     from l2t_hub.evaluate import evaluate, render_table
-    from l2t_hub.evaluate.current import current_report
 
-    say(f"[bold]evaluate[/] {suite}: {', '.join(model.name for model in models)}")
-    names = [str(model) for model in models]
-    if current_report(out, names, suite):
-        say(f"{out}: evaluated already, reused", markup=False)
-    else:
-        report = evaluate(names, suite, out, progress=lambda line: say(line, markup=False))
-        say(render_table(report), soft_wrap=False)
-    return out
+    for file in files:
+        _head("evaluate", f"{file.stem}: {', '.join(lane.name for lane in lanes)}")
+        if _current(file, lanes, names):
+            _console.print(f"{file}: evaluated already, reused", markup=False)
+            continue
+        labels = [lane.name for lane in lanes]
+        report = evaluate(
+            names, file.stem, file, labels=labels, progress=lambda line: _console.print(line, markup=False)
+        )
+        _console.print(render_table(report), soft_wrap=False)
+
+
+def _current(file: Path, lanes: Sequence[Lane], names: Sequence[str]) -> bool:
+    from l2t_hub.evaluate.current import is_current
+
+    return is_current(file, file.stem, [(name, lane.model) for name, lane in zip(names, lanes, strict=True)])
 
 
 def _report(
     recipe: Recipe,
-    releases: Sequence[Recipe],
+    lanes: Sequence[Lane],
     folder: Path,
     manifests: Sequence[Manifest],
-    datasets: Sequence[Path],
-    models: Sequence[Path],
-    scores: Sequence[Path],
+    files: Sequence[Path],
+    published: Mapping[str, str],
 ) -> Road:
     from l2t_hub.evaluate import read_report
     from l2t_hub.report import Release, write_run_report
@@ -126,19 +192,19 @@ def _report(
     from l2t_hub.train.journal import read_log
     from l2t_hub.train.resume import LOG, RECORD
 
-    reports = [read_report(path) for path in scores]
-    chapters = [
-        Release(
-            release.name,
-            manifest,
-            json.loads((model / RECORD).read_text(encoding="utf-8")),
-            read_log(model / LOG),
-        )
-        for release, manifest, model in zip(releases, manifests, models, strict=True)
-    ]
+    _head("report", str(folder / "report.html"))
+    scores = [read_report(file) for file in files]
+    chapters = []
+    for lane, manifest in zip(lanes, manifests, strict=True):
+        training = json.loads((lane.model / RECORD).read_text(encoding="utf-8"))
+        chapters.append(Release(lane.name, manifest, training, read_log(lane.model / LOG)))
     try:
-        markdown, page = write_run_report(folder, recipe.name, recipe.description, chapters, reports)
+        _, page = write_run_report(folder, recipe.name, recipe.description, chapters, scores, published)
     except OSError as error:
         raise UserError(f"{folder}: the report cannot be written: {error.strerror}") from None
-    verdicts = tuple(verdict(comparison) for report in reports for comparison in report.comparisons)
-    return Road(folder, tuple(datasets), tuple(models), tuple(scores), markdown, page, verdicts)
+    verdicts = tuple(verdict(comparison) for report in scores for comparison in report.comparisons)
+    return Road(folder, tuple(lane.model for lane in lanes), page, verdicts, published)
+
+
+def _head(stage: str, what: str) -> None:
+    _console.print(f"[bold]{stage}[/] {what}")

@@ -131,13 +131,15 @@ def _commit(scorer: Scorer) -> str | None:
     return getattr(scorer.model.config, "_commit_hash", None) or scorer.source.revision
 
 
-def weights_digest(source: ModelSource) -> str | None:
-    """SHA-256 over a local model's weight files in the order of their names; a Hub model is named by its commit."""
+def weights_digest(source: ModelSource) -> str:
+    """SHA-256 over a model's weight files in the order of their names; a Hub model's are those just loaded."""
+    folder = source.location
     if not source.is_local:
-        return None
+        from huggingface_hub import snapshot_download
+
+        folder = snapshot_download(folder, revision=source.revision, allow_patterns=["*.safetensors"])
     digest = hashlib.sha256()
-    folder = Path(source.location)
-    for path in sorted((*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin"))):
+    for path in sorted(Path(folder).glob("*.safetensors")):
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)

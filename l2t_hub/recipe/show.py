@@ -12,6 +12,8 @@ from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe.load import bundled_recipes, load_recipe
 from l2t_hub.recipe.schema import Recipe
 
+NAMES = {"NoneType": "null", "str": "text", "int": "integer", "float": "number", "bool": "true or false"}
+
 
 def listing() -> list[dict[str, Any]]:
     """The bundled recipes: name, description, variants and file."""
@@ -127,13 +129,8 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(arguments[0])}"
     if origin is dict:
         return "mapping"
-    return {
-        "NoneType": "null",
-        "str": "text",
-        "int": "integer",
-        "float": "number",
-        "bool": "true or false",
-    }.get(annotation.__name__, annotation.__name__)
+    name: str = annotation.__name__
+    return NAMES.get(name, name)
 
 
 if __name__ == "__main__":

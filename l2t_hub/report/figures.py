@@ -53,8 +53,8 @@ def loss_figure(curves: Sequence[Curve]) -> Figure:
                     *zip(*curve.training, strict=True), color=colour, lw=1.2, label=f"{curve.name}, training"
                 )
             if curve.validation:
-                style = {"marker": "o", "ms": 4, "ls": "--", "lw": 1, "color": colour}
-                axes.plot(*zip(*curve.validation, strict=True), label=f"{curve.name}, validation", **style)
+                label = f"{curve.name}, validation"
+                axes.plot(*zip(*curve.validation, strict=True), "o--", ms=4, lw=1, color=colour, label=label)
         axes.set_xlabel("tokens seen")
         axes.set_ylabel("loss, nats per token")
         axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
@@ -73,9 +73,10 @@ def score_figure(phenomena: Sequence[str], models: Sequence[Bars]) -> Figure:
             values = [100 * value for value, _, _ in model.scores]
             below = [100 * (value - low) for value, low, _ in model.scores]
             above = [100 * (high - value) for value, _, high in model.scores]
-            bar = {"height": height * 0.92, "color": colour, "label": model.name}
-            whisker = {"ecolor": "#333333", "elinewidth": 0.9, "capsize": 2}
-            axes.barh(places, values, xerr=[below, above], error_kw=whisker, **bar)
+            axes.barh(places, values, height * 0.92, color=colour, label=model.name)
+            axes.errorbar(
+                values, places, xerr=[below, above], fmt="none", ecolor="#333333", elinewidth=0.9, capsize=2
+            )
         axes.axvline(50, color="#777777", lw=1, ls="--")
         axes.set_yticks(range(len(phenomena)), [name.replace("_", " ") for name in phenomena])
         axes.invert_yaxis()

@@ -36,16 +36,31 @@ class Release:
 
 
 def write_run_report(
-    folder: Path, title: str, description: str, releases: Sequence[Release], scores: Sequence[EvalReport]
+    folder: Path,
+    title: str,
+    description: str,
+    releases: Sequence[Release],
+    scores: Sequence[EvalReport],
+    published: Mapping[str, str],
 ) -> tuple[Path, Path]:
-    """Write `report.md`, `report.html` and `pictures/*.png` into `folder`; each appears only when complete."""
+    """Write `report.md`, `report.html` and `pictures/*.png` into `folder`; each appears only when complete.
+
+    `published` are the URLs of what the run put on a Hub, by what they show.
+    """
     figures = {"loss": loss_figure([_curve(release) for release in releases])}
     for report in scores:
         figures[f"scores-{report.protocol.suite}"] = _score_figure(report)
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         save_png(figure, folder / PICTURES / f"{name}.png")
-    markdown = _markdown(title, description, releases, scores)
+    values = {
+        "title": title,
+        "description": description,
+        "releases": releases,
+        "scores": scores,
+        "published": published,
+    }
+    markdown = _markdown(values)
     return (
         _write(folder / "report.md", markdown),
         _write(folder / "report.html", _page(title, markdown, figures)),
@@ -55,14 +70,15 @@ def write_run_report(
 def verdict(comparison: Comparison) -> str:
     """One comparison in a sentence that claims no more than its interval allows."""
     gain = comparison.micro.difference
-    text = f"{comparison.model} has {_points(gain)} points over {comparison.baseline} on {comparison.micro.total} items"
+    total = comparison.micro.total
+    text = f"{comparison.model} has {_points(gain)} points over {comparison.baseline} on {total} items"
     if not gain.excludes_zero:
         return f"{text}: the interval includes 0, so this run alone cannot tell the two apart."
     better = comparison.model if gain.value > 0 else comparison.baseline
     return f"{text}: the interval excludes 0, {better} is better."
 
 
-def _markdown(title: str, description: str, releases: Sequence[Release], scores: Sequence[EvalReport]) -> str:
+def _markdown(values: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE),
         undefined=StrictUndefined,
@@ -71,7 +87,6 @@ def _markdown(title: str, description: str, releases: Sequence[Release], scores:
         autoescape=False,
     )
     helpers = {"cell": cell, "percent": _percent, "points": _points, "verdict": verdict, "dropped": _dropped}
-    values = {"title": title, "description": description, "releases": releases, "scores": scores}
     text = environment.get_template("report.md.j2").render(
         **values, **helpers, pictures=PICTURES, version=__version__
     )

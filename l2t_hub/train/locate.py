@@ -11,7 +11,7 @@ from l2t_hub.errors import UserError
 MANIFEST = "l2t_manifest.json"
 TOKENIZER = "tokenizer"
 PACKED = "data/packed"
-_REPOSITORY = re.compile(r"^[\w.-]+/[\w.-]+$")
+_REPOSITORY = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Dataset:
 
 
 def locate(data: Path | str) -> Dataset:
-    """Find a dataset directory by path, or fetch what training reads of a Hub dataset `namespace/name`.
+    """Find a dataset directory by path, or fetch what training reads of a Hub dataset `namespace/name[@revision]`.
 
     Raises UserError if there is no such place, or if it is not a dataset directory.
     """
@@ -43,11 +43,12 @@ def locate(data: Path | str) -> Dataset:
         )
     if not _REPOSITORY.match(str(data)) or str(data).startswith((".", "/")):
         raise UserError(f"{data}: no such dataset directory", "Build it with `l2t build RECIPE --out DIR`.")
-    fetched = _fetch(str(data))
-    return Dataset(fetched, _fingerprint(fetched), str(data), fetched.name)
+    repository, _, revision = str(data).partition("@")
+    fetched = _fetch(repository, revision or None)
+    return Dataset(fetched, _fingerprint(fetched), repository, fetched.name)
 
 
-def _fetch(repository: str) -> Path:
+def _fetch(repository: str, revision: str | None) -> Path:
     """Bring the packed view, the tokenizer and the manifest of a Hub dataset into the Hub cache.
 
     The folder is named by the commit, as huggingface_hub names its snapshots.
@@ -57,10 +58,11 @@ def _fetch(repository: str) -> Path:
 
     wanted = [MANIFEST, "README.md", f"{PACKED}/*", f"{TOKENIZER}/*"]
     try:
-        return Path(snapshot_download(repository, repo_type="dataset", allow_patterns=wanted))
+        return Path(snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=wanted))
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         if isinstance(error, HfHubHTTPError):
-            reason = f"the Hub has no such dataset, or not for you ({error.response.status_code})"
+            what = "dataset or revision" if revision else "dataset"
+            reason = f"the Hub has no such {what}, or not for you ({error.response.status_code})"
         else:
             reason = "neither a directory here nor to be had from the Hub (no connection?)"
         raise UserError(

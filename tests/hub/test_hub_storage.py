@@ -144,7 +144,43 @@ def test_one_server_a_folder_and_one_a_port(tmp_path: Path) -> None:
             RehearsalHub(tmp_path / "two", hub.port)
 
 
-SERVE = "import sys, pathlib; from l2t_hub.hub.rehearsal import serve; serve(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
+def test_of_commits_on_one_parent_one_wins_and_nothing_is_lost(hub: RehearsalHub) -> None:
+    make_repo(hub, "raced")
+    wins = []
+
+    def contend(name: str) -> None:
+        for turn in range(10):
+            head = ask(hub, "GET", "/api/models/org/raced").json()["sha"]
+            told = commit(hub, "models/org/raced", {f"{name}-{turn}": b"x"}, parentCommit=head)
+            assert told.status in (200, 412)
+            if told.status == 200:
+                wins.append((f"{name}-{turn}", head))
+
+    threads = [threading.Thread(target=contend, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    files = {node["path"] for node in ask(hub, "GET", "/api/models/org/raced/tree/main").json()}
+    assert files == {name for name, _ in wins} | {".gitattributes"}
+    assert len({head for _, head in wins}) == len(wins) >= 10
+
+
+def test_abandoned_uploads_are_cleared_away(tmp_path: Path) -> None:
+    for name, age in (("old", 7 * 3600), ("young", 60)):
+        folder = tmp_path / "parts" / name
+        folder.mkdir(parents=True)
+        (folder / "00001").write_bytes(b"x")
+        os.utime(folder, (time.time() - age,) * 2)
+    Store(tmp_path).close()
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["young"]
+
+
+SERVE = """
+import pathlib, sys
+from l2t_hub.hub.rehearsal import RehearsalHub
+RehearsalHub(pathlib.Path(sys.argv[1]), int(sys.argv[2])).serve()
+"""
 
 
 def test_a_killed_server_comes_back_whole(tmp_path: Path) -> None:

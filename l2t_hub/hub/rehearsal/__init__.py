@@ -3,12 +3,12 @@
 It proves file sets, cards that parse, configs that load, transfers, tags, pull requests and idempotent re-runs. It
 cannot prove permissions, quotas, rate limits, the Hub's own metadata rules, Space builds, the viewer or throughput.
 
-`serve` runs it in the foreground, `running` in a thread; `RehearsalHub` says what both give.
+`running` serves a folder from a thread, `RehearsalHub(...).serve` in the foreground; the class says what both give.
 """
 
 from l2t_hub.hub.rehearsal.call import Limits
 from l2t_hub.hub.rehearsal.faults import Answer, Cut, Delay, DiskFull, FaultTable
-from l2t_hub.hub.rehearsal.server import DEFAULT_PORT, RehearsalHub, client_environment, running, serve
+from l2t_hub.hub.rehearsal.server import DEFAULT_PORT, RehearsalHub, running
 
 __all__ = [
     "DEFAULT_PORT",
@@ -19,7 +19,5 @@ __all__ = [
     "FaultTable",
     "Limits",
     "RehearsalHub",
-    "client_environment",
     "running",
-    "serve",
 ]

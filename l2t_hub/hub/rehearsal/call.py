@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.concurrency import iterate_in_threadpool
@@ -189,9 +190,9 @@ def content_response(call: Call, size: int, read: "Reader", headers: dict[str, s
     return StreamingResponse(iterate_in_threadpool(read.chunks(start, end)), status, headers)
 
 
-class Reader:
+class Reader(Protocol):
     """Content that can be read from any byte to any other, in pieces that fit in memory."""
 
     def chunks(self, start: int, end: int) -> Iterator[bytes]:
         """The bytes from `start` to before `end`."""
-        raise NotImplementedError
+        ...

@@ -58,7 +58,7 @@ def _is_text(sample: bytes) -> bool:
     return b"\0" not in sample
 
 
-class BlobReader(Reader):
+class BlobReader:
     """A blob's file."""
 
     def __init__(self, path: Path) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from starlette.responses import JSONResponse, Response
 
 from l2t_hub.hub.rehearsal import names
-from l2t_hub.hub.rehearsal.call import Call, content_response, quoted
+from l2t_hub.hub.rehearsal.call import Call, content_response
 from l2t_hub.hub.rehearsal.content import reader_of
 from l2t_hub.hub.rehearsal.gitobjects import Entry, pointer
 from l2t_hub.hub.rehearsal.history import Commit, Tree
@@ -140,14 +140,13 @@ def resolve(call: Call) -> Response:
         "Content-Type": content_type(path),
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(path.rpartition('/')[2], safe='')}",
         "Cache-Control": "no-cache",
-        "Link": f'<{call.base}/{call.repo.path}/resolve/{commit}/{quoted(path)}>; rel="canonical"',
     }
     if entry.lfs:
         headers |= {"X-Linked-Etag": f'"{entry.sha256}"', "X-Linked-Size": str(entry.size)}
         xet = xet_file_of(call.hub.store, entry.sha256)
         if xet:
             route = f"{call.base}/api/{call.repo.kind}s/{call.repo.full_name}/xet-read-token/{commit}"
-            headers |= {"X-Xet-Hash": xet.digest, "Link": f'<{route}>; rel="xet-auth", {headers["Link"]}'}
+            headers |= {"X-Xet-Hash": xet.digest, "Link": f'<{route}>; rel="xet-auth"'}
     return content_response(call, entry.size, reader_of(call.hub.store, entry), headers)
 
 

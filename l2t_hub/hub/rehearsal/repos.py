@@ -180,6 +180,8 @@ def auth_check(call: Call) -> Response:
 
 def runtime(call: Call) -> Response:
     """GET /api/spaces/R/runtime."""
+    if call.repo.kind != "space":
+        raise HubError(404, "Only a Space has a runtime")
     return JSONResponse(SPACE_RUNTIME)
 
 

@@ -7,13 +7,11 @@
 Clients read their endpoint when they are imported: start the Hub first, then run them in a child process.
 """
 
-import logging
 import os
 import socket
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from l2t_hub.errors import UserError
+from l2t_hub.hub.connect import Place
 from l2t_hub.hub.rehearsal.app import application
 from l2t_hub.hub.rehearsal.auth import Keyring
 from l2t_hub.hub.rehearsal.call import ROOT, Hub, Limits
@@ -105,38 +104,12 @@ class RehearsalHub:
 
         `home` becomes its HF_HOME: one per Hub, never the user's own (a Xet cache that remembers another Hub breaks
         uploads). Without `token` it is the write token; `''` stands for none. Without `xet` uploads are plain LFS.
+
+        `datasets.config.USE_PARQUET_EXPORT = False` has no variable: a child that loads datasets sets it itself.
         """
-        return client_environment(self.url, self.keys.write if token is None else token, home, xet=xet)
-
-
-def client_environment(
-    url: str, token: str, home: Path, *, xet: bool = True, base: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """`base` (this process's environment) without any Hugging Face setting, and those for the Hub at `url`.
-
-    `datasets.config.USE_PARQUET_EXPORT = False` has no variable: a child that loads datasets sets it itself.
-    """
-    ours = os.environ if base is None else base
-    kept = {
-        name: value
-        for name, value in ours.items()
-        if not name.startswith(("HF_", "HUGGING", "TRANSFORMERS_"))
-    }
-    settings = {
-        "HF_ENDPOINT": url,
-        "HF_HOME": str(home),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-        "HF_UPDATE_DOWNLOAD_COUNTS": "0",
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "NO_PROXY": "127.0.0.1,localhost",
-        "no_proxy": "127.0.0.1,localhost",
-    }
-    if token:
-        settings["HF_TOKEN"] = token
-    if not xet:
-        settings["HF_HUB_DISABLE_XET"] = "1"
-    return {**kept, **settings}
+        base = {name: value for name, value in os.environ.items() if name != "HF_HUB_DISABLE_XET"}
+        place = Place(self.url, home=home, token=self.keys.write if token is None else token)
+        return place.environment(base) | ({} if xet else {"HF_HUB_DISABLE_XET": "1"})
 
 
 @contextmanager
@@ -147,23 +120,6 @@ def running(directory: Path, port: int = 0, limits: Limits | None = None) -> Ite
         yield hub
     finally:
         hub.stop()
-
-
-def serve(directory: Path, port: int = DEFAULT_PORT) -> None:
-    """Serve `directory` in the foreground, one log line per request on standard error (`l2t hub serve`)."""
-    hub = RehearsalHub(directory, port)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("l2t_hub.hub.rehearsal")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    print(
-        f"A rehearsal Hub, not huggingface.co: {hub.url}/\n"
-        f"Its folder: {directory}; its tokens: {directory / 'tokens.json'}\n"
-        f"For a client: HF_ENDPOINT={hub.url} HF_HOME=<an empty folder> HF_TOKEN=<'write' of tokens.json>",
-        flush=True,
-    )
-    hub.serve()
 
 
 class _Protocol(H11Protocol):

@@ -2,7 +2,8 @@
 
 SQLite, not JSON files, because a release is several changes that must happen together (the tree, the branch, the
 pull request's state) and a transaction gives that for nothing, also when the process is killed half-way. Content is
-written to a temporary name, hashed on its way, and renamed only if it is what the client said it would be.
+written to a temporary name, hashed on its way, and renamed only if it is what the client said it would be. A process
+may be killed at any time; nothing is forced to the disk's platter, so a power cut may lose the last seconds.
 """
 
 import fcntl
@@ -12,12 +13,14 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from l2t_hub.errors import UserError
+from l2t_hub.hub.rehearsal.auth import SIGNATURE_SECONDS
 from l2t_hub.hub.rehearsal.problems import HubError
 
 SCHEMA = """
@@ -73,6 +76,9 @@ class Store:
             ) from None
         for leftover in (directory / "tmp").iterdir():  # of a server that was killed
             leftover.unlink()
+        for upload in (directory / "parts").iterdir():
+            if upload.stat().st_mtime < time.time() - SIGNATURE_SECONDS:  # nobody can complete it any more
+                shutil.rmtree(upload)
         self._lock = threading.RLock()
         self._db = sqlite3.connect(directory / "hub.sqlite", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from l2t_hub.hub.rehearsal.call import Reader
 from l2t_hub.hub.rehearsal.problems import HubError
 from l2t_hub.hub.rehearsal.storage import Store
 from l2t_hub.hub.rehearsal.xet_format import Chunk, Term, hash_bytes, hash_text, read_chunk, unpack_chunks
@@ -47,7 +46,7 @@ def keep_file(store: Store, file: XetFile) -> None:
         )
 
 
-def xorb_chunks(store: Store, xorb: bytes) -> list[Chunk] | None:
+def xorb_chunks(store: Store, xorb: bytes) -> Sequence[Chunk] | None:
     """The chunks of a stored xorb, None if it is not stored."""
     row = store.row("SELECT chunks FROM xorbs WHERE hash=?", hash_text(xorb))
     return unpack_chunks(row["chunks"]) if row else None
@@ -88,7 +87,7 @@ def _cut(term: Term, chunks: Sequence[Chunk], at: int, start: int, end: int) -> 
     return Span(Term(term.xorb, length, first, last), stored_start, chunks[last - 1].end, at)
 
 
-class XetReader(Reader):
+class XetReader:
     """The content of a Xet file, put together from its xorbs chunk by chunk."""
 
     def __init__(self, store: Store, file: XetFile) -> None:

@@ -8,6 +8,7 @@ purpose. A hash is shown as four 64-bit numbers in hexadecimal, so its text is n
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, Any
 
 import pyarrow
@@ -187,10 +188,11 @@ def pack_chunks(chunks: Sequence[Chunk]) -> bytes:
     return b"".join(chunk.digest + struct.pack("<II", chunk.end, chunk.length) for chunk in chunks)
 
 
-def unpack_chunks(packed: bytes) -> list[Chunk]:
-    """What `pack_chunks` packed."""
+@lru_cache(maxsize=32)
+def unpack_chunks(packed: bytes) -> tuple[Chunk, ...]:
+    """What `pack_chunks` packed. Remembered, because the files of one xorb are asked for one after the other."""
     rows = (packed[i : i + 40] for i in range(0, len(packed), 40))
-    return [Chunk(row[:32], *struct.unpack("<II", row[32:])) for row in rows]
+    return tuple(Chunk(row[:32], *struct.unpack("<II", row[32:])) for row in rows)
 
 
 # -- shards ----------------------------------------------------------------------------------------------

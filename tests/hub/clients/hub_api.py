@@ -81,8 +81,15 @@ def _():
 
 @row("a read token reads and cannot write; no token cannot write")
 def _():
-    for token, code in ((TOKENS["read"], 403), (TOKENS["outsider"], 403), (False, 401), (TOKENS["expired"], 401)):
-        upload = partial(api().upload_file, path_or_fileobj=b"x", path_in_repo="x.txt", repo_id=DATA, repo_type="dataset")
+    for token, code in (
+        (TOKENS["read"], 403),
+        (TOKENS["outsider"], 403),
+        (False, 401),
+        (TOKENS["expired"], 401),
+    ):
+        upload = partial(
+            api().upload_file, path_or_fileobj=b"x", path_in_repo="x.txt", repo_id=DATA, repo_type="dataset"
+        )
         assert status(partial(upload, token=token)) == code
 
 

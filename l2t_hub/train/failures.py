@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
@@ -22,7 +21,7 @@ def disk_errors(staging: Path) -> Iterator[None]:
     """Turn a full disk or a refusal to write into a UserError, and clear `staging`, where the half-written lies."""
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except Exception as error:
         full = _is_full(error, staging)
         if not full and getattr(error, "errno", None) not in FORBIDDEN:
             raise
@@ -51,10 +50,10 @@ def out_of_memory(recipe: Recipe) -> Iterator[None]:
 
 
 def _is_full(error: Exception, folder: Path) -> bool:
-    """Say whether an error means a full disk. safetensors hides the errno, torch even the words: there the room
-    that is left decides.
+    """Say whether an error means a full disk. safetensors and tokenizers hide the errno, torch even the words:
+    there the room that is left decides.
     """
     if getattr(error, "errno", None) in FULL or "os error 28" in str(error):
         return True
     existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return "PytorchStreamWriter" in str(error) and shutil.disk_usage(existing).free < NEARLY_FULL
+    return "inline_container" in str(error) and shutil.disk_usage(existing).free < NEARLY_FULL

@@ -58,7 +58,9 @@ def _fetch(repository: str, revision: str | None) -> Path:
 
     wanted = [MANIFEST, "README.md", f"{PACKED}/*", f"{TOKENIZER}/*"]
     try:
-        return Path(snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=wanted))
+        return Path(
+            snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=wanted)
+        )
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         if isinstance(error, HfHubHTTPError):
             what = "dataset or revision" if revision else "dataset"

@@ -54,6 +54,11 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
             callbacks=[_Pace(self)],
         )
         self.remove_callback(PrinterCallback)
+        if self.args.world_size != batches.devices:
+            raise UserError(
+                f"{batches.devices} processes were started, but torch sees {self.args.world_size}",
+                "Launch with `torchrun --nproc-per-node N -m l2t_hub.cli train ...`, one process per GPU.",
+            )
         self.predicted = self.predicted.to(self.args.device)
         # Over the head that TRL has just put there.
         set_objective(self.model)
@@ -226,6 +231,8 @@ def _arguments(recipe: Recipe, batches: Batches, out: Path, evaluates: bool, res
         adam_beta2=train.adam_beta2,
         max_grad_norm=train.max_grad_norm,
         activation_checkpointing=train.gradient_checkpointing,
+        ddp_find_unused_parameters=False,
+        use_cpu=not torch.accelerator.is_available(),
         bf16=False,  # the weights themselves are bf16 where the recipe says so
         seed=recipe.seed,
         logging_steps=train.logging_steps,

@@ -294,6 +294,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoints(
     "failure",
     [
         OSError(errno.ENOSPC, "No space left on device"),
+        Exception("No space left on device (os error 28)"),  # so say tokenizers and safetensors
         RuntimeError(
             "[enforce fail at inline_container.cc:672] . PytorchStreamWriter failed writing file data/0"
         ),
@@ -321,6 +322,17 @@ def test_a_full_disk_stops_the_run_and_keeps_the_checkpoints(
     }  # fmt: skip
     train(RECIPE, packed, out, resume=True)
     assert_same_model(out, whole)
+
+
+def test_a_directory_that_may_not_be_written(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(torch, "save", refuse)
+    with pytest.raises(UserError, match=r"cannot be written: .*Permission denied"):
+        train(RECIPE, packed, tmp_path / "m")
 
 
 def test_a_failure_of_the_program_itself_is_not_called_a_full_disk(

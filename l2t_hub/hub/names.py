@@ -1,20 +1,44 @@
-"""The names repositories have, checked before anything is made or sent under them."""
+"""What may be the name of a repo, and the path of a file in one: checked before anything is sent or fetched."""
 
 import re
 
 from l2t_hub.errors import UsageError
 
-# The Hub's rule for a namespace and for a name.
+MAX_SEGMENT_BYTES = 255
+MAX_PATH_BYTES = 1024
 _WORD = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 
 
-def check_repo(repo: str, what: str = "repo") -> str:
-    """Give a repository's name back if it is one (`namespace/name`); UsageError otherwise."""
-    parts = repo.split("/")
-    good = len(parts) == 2 and all(_WORD.fullmatch(p) and "--" not in p and ".." not in p for p in parts)
-    if not good or repo.endswith((".git", ".ipynb")):
+def is_repo(text: str) -> bool:
+    """Whether `text` is ORG/NAME by the Hub's rules."""
+    parts = text.split("/")
+    words = all(_WORD.fullmatch(part) and "--" not in part and ".." not in part for part in parts)
+    return len(parts) == 2 and words and not text.endswith((".git", ".ipynb"))
+
+
+def check_repo(text: str, what: str = "--repo") -> str:
+    """Give `text` back if it is ORG/NAME; else raise UsageError, which says `what` it was to name."""
+    if not is_repo(text):
         raise UsageError(
-            f"{what} {repo}: not the name of a repo",
+            f"{what} {text}: not the name of a repo",
             "It is ORG/NAME: letters, digits, '-', '_' and '.', at most 96 each, without '--' or '..'.",
         )
-    return repo
+    return text
+
+
+def path_problem(path: str) -> str | None:
+    """What is wrong with a path in a repo, None if it may be one: no way out of the repo, nothing git refuses."""
+    try:
+        raw = path.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    if any(ord(character) < 32 or ord(character) == 127 for character in path) or "\\" in path:
+        return "control characters and backslashes are not allowed"
+    parts = path.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        return "it must be a relative path without empty, '.' or '..' parts"
+    if any(part.lower() == ".git" for part in parts):
+        return "nothing may be below .git"
+    if len(raw) > MAX_PATH_BYTES or any(len(part.encode()) > MAX_SEGMENT_BYTES for part in parts):
+        return f"it is too long (a name may have {MAX_SEGMENT_BYTES} bytes, a path {MAX_PATH_BYTES})"
+    return None

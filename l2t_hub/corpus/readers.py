@@ -32,6 +32,7 @@ from l2t_hub.errors import UsageError, UserError, nearest
 
 BATCH = 512
 DAMAGED = (EOFError, OSError, lzma.LZMAError, pa.ArrowInvalid)
+ARRAY = " (one JSON array? write one object a line: jq -c '.[]' FILE)"
 HINT = "Mend or remove it, or set build.on_error: drop to leave such records out (they are counted)."
 
 
@@ -170,23 +171,24 @@ def _read_lines(segment: Segment, columns: Columns) -> Iterator[Record]:
 
 def _line(line: bytes, offset: int, file: SourceFile, columns: Columns) -> Record:
     """Parse one line of JSON."""
+
+    def where() -> str:
+        return f"{file.path}, line {_line_number(file, offset)}"
+
     try:
         text = line.decode("utf-8-sig" if offset == 0 else "utf-8")
     except UnicodeDecodeError as error:
-        line_number = _line_number(file, offset)
-        what = f"{file.path}, line {line_number}: byte {offset + error.start:,} is not UTF-8 ({error.reason})"
-        return _refuse(NOT_UTF8, what, columns)
+        place = f"byte {offset + error.start:,} is not UTF-8 ({error.reason})"
+        return _refuse(NOT_UTF8, f"{where()}: {place}", columns)
     try:
         record = json.loads(text)
     except ValueError as error:
-        return _refuse(
-            UNREADABLE, f"{file.path}, line {_line_number(file, offset)}: no JSON: {error}", columns
-        )
+        hint = ARRAY if text.lstrip().startswith("[") else ""
+        return _refuse(UNREADABLE, f"{where()}: no JSON: {error}{hint}", columns)
     if not isinstance(record, dict):
-        return _refuse(UNREADABLE, f"{file.path}, line {_line_number(file, offset)}: no JSON object", columns)
-    return from_mapping(
-        record, f"{file.name}@{offset}", lambda: f"{file.path}, line {_line_number(file, offset)}", columns
-    )
+        hint = ARRAY if isinstance(record, list) else ""
+        return _refuse(UNREADABLE, f"{where()}: no JSON object{hint}", columns)
+    return from_mapping(record, f"{file.name}@{offset}", where, columns)
 
 
 def from_mapping(record: dict[str, Any], fallback: str, where: Callable[[], str], columns: Columns) -> Record:

@@ -226,6 +226,13 @@ def test_broken_json_names_the_line_and_can_be_dropped(tmp_path: Path) -> None:
     assert [r.reason for r in found if isinstance(r, Dropped)] == ["unreadable row"] * 3 + ["null id"]
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_json_array_is_told_from_json_lines(tmp_path: Path, indent: int | None) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(ROWS, indent=indent))
+    with pytest.raises(UserError, match=r"a\.json, line 1: .*one object a line"):
+        all_records(source_of(tmp_path / "a.json"))
+
+
 def test_a_damaged_row_group_is_located_and_its_rows_are_counted(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", ROWS, group=25)
     start = pq.ParquetFile(path).metadata.row_group(1).column(1).data_page_offset

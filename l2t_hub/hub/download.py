@@ -1,24 +1,28 @@
-"""From a name on the Hub to a directory here that can be trusted: every file against the release's own list of hashes.
+"""From a name on the Hub to a directory here that can be trusted: every file checked against the release's list.
 
-A model's repository is refused if it would run code: `auto_map`, or weights only as a pickle. Pickles and Python files
-that lie beside safetensors are never fetched.
+A model's repository is refused if it would run code: `auto_map`, or weights only as a pickle. Pickles and Python
+files that lie beside safetensors are never fetched.
 """
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.check_model import REMOTE_CODE_FILES, has_auto_map
+from l2t_hub.hub.names import is_repo, path_problem
 from l2t_hub.hub.retry import Pace, Say, in_words, retrying, status_of
-from l2t_hub.hub.staging import MANIFEST, RECORD, TRAINING, path_problem
+from l2t_hub.hub.staging import MANIFEST, RECORD
 from l2t_hub.hub.validation import PICKLE_SUFFIXES
 
-_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^\s@]+))?")
+_REMEDY = (
+    "Delete it from the Hub cache (`hf cache rm`) and download again; if it stays so, the repo was changed."
+)
 _CODE = (".py", ".so", ".dll", ".dylib")
 
 
@@ -44,18 +48,18 @@ class Download:
 
 def parse_name(text: str, revision: str | None = None) -> tuple[str, str | None]:
     """'ORG/NAME' or 'ORG/NAME@REVISION' as repo and revision. Raises UsageError for anything else."""
-    match = _NAME.fullmatch(text)
-    if match is None or text.startswith((".", "/")):
+    repo, at, own = text.partition("@")
+    if not is_repo(repo) or (at and not re.fullmatch(r"[^\s@]+", own)):
         raise UsageError(
             f"{text}: neither a directory nor the name of a repo", "A name is ORG/NAME or ORG/NAME@REVISION."
         )
-    if match["revision"] and revision and match["revision"] != revision:
-        raise UsageError(f"{text}: two revisions are asked for, {match['revision']} and {revision}")
-    return match["repo"], match["revision"] or revision
+    if own and revision and own != revision:
+        raise UsageError(f"{text}: two revisions are asked for, {own} and {revision}")
+    return repo, own or revision
 
 
 def resolve(
-    text: Path | str, kind: str, revision: str | None = None, say: Say = print
+    text: Path | str, kind: str, revision: str | None = None, *, say: Say = print, pace: Pace | None = None
 ) -> tuple[Path, Download | None]:
     """The directory that a DIR|REPO argument means, and where it came from if that was the Hub.
 
@@ -67,7 +71,7 @@ def resolve(
     if directory.exists():
         raise UsageError(f"{text}: this is a file, not a {kind} directory")
     repo, revision = parse_name(str(text), revision)
-    found = download(repo, kind, revision, say=say)
+    found = download(repo, kind, revision, say=say, pace=pace)
     return found.directory, found
 
 
@@ -82,8 +86,8 @@ def download(
 ) -> Download:
     """Bring a dataset or model at a revision (default: `main`) into the Hub cache, and check every file.
 
-    `only` are patterns of paths to fetch; what is fetched is checked. Raises UserError if the repo, the revision or the
-    manifest is missing, if a file is not what the release says, or if a model's repository would run code.
+    `only` are patterns of paths to fetch; what is fetched is checked. Raises UserError if the repo, the revision or
+    the manifest is missing, if a file is not what the release says, or if a model's repository would run code.
     """
     pace = pace or Pace()
     commit, paths = _listing(repo, kind, revision, pace, say)
@@ -120,7 +124,7 @@ def _listing(repo: str, kind: str, revision: str | None, pace: Pace, say: Say) -
         ) from None
     except Exception as error:
         raise _failed(repo, error) from error
-    return str(info.sha), [sibling.rfilename for sibling in info.siblings or []]
+    return str(info.sha), [sibling.rfilename for sibling in getattr(info, "siblings", None) or []]
 
 
 def _failed(repo: str, error: Exception) -> UserError:
@@ -147,9 +151,8 @@ def _refuse_remote_code(repo: str, commit: str, paths: Sequence[str], pace: Pace
     from huggingface_hub import hf_hub_download
 
     for path in (path for path in paths if path.rpartition("/")[2] in REMOTE_CODE_FILES):
-        file = retrying(
-            lambda path=path: hf_hub_download(repo, path, revision=commit), f"reading {path}", pace, say
-        )  # type: ignore[misc]
+        step = partial(hf_hub_download, repo, path, revision=commit)
+        file = str(retrying(step, f"reading {path}", pace, say))
         if has_auto_map(_json(Path(file), repo)):
             raise UserError(
                 f"{repo}: refused: {path} has `auto_map`, which makes transformers run code from the repository",
@@ -190,10 +193,6 @@ def _check(directory: Path, repo: str, kind: str, paths: set[str], *, partly: bo
                 "Datasets made by `l2t build` have one.",
             )
         expected |= _from_manifest(_json(directory / MANIFEST, repo), repo)
-    elif kind == "model" and TRAINING in paths and not expected:
-        raise UserError(
-            f"{repo}: it has a {TRAINING} and no {RECORD}: half of a release, or not made by `l2t release`"
-        )
     lacking = (
         []
         if partly
@@ -226,6 +225,3 @@ def _compare(file: Path, path: str, repo: str, size: int | None, digest: str) ->
     with file.open("rb") as stream:
         if file_digest(stream, "sha256").hexdigest() != digest:
             raise UserError(f"{repo}: {path} is not the file that was released: its sha256 differs", _REMEDY)
-
-
-_REMEDY = "Delete it from the Hub cache (`hf cache rm`) and download again; if it stays so, the repository was changed."

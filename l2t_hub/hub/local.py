@@ -49,8 +49,11 @@ def serve_hub(directory: Path, port: int | None = None) -> None:
         f"Any other client: HF_ENDPOINT={hub.url} HF_HOME=<an empty folder> HF_TOKEN=<'write' of tokens.json>",
         flush=True,
     )
+    # uvicorn ends well on SIGTERM and then raises it again: as an interrupt, so that what follows is still done.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        hub.serve()
+        with suppress(KeyboardInterrupt):
+            hub.serve()
     finally:
         note.unlink(missing_ok=True)
 

@@ -6,7 +6,6 @@ Every step can be killed and done again: what is there is found by looking at th
 """
 
 import logging
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -18,14 +17,13 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.connect import Place, connected
 from l2t_hub.hub.dry_run import rehearse
 from l2t_hub.hub.merge import CONFLICT, after_conflict, merge
+from l2t_hub.hub.names import check_repo
 from l2t_hub.hub.remote import MAIN, Remote, described, difference
 from l2t_hub.hub.retry import DISK_FULL, Pace, Say, in_words, is_transient, status_of, without_secrets
 from l2t_hub.hub.staging import Stage, stage
 from l2t_hub.hub.tags import check_version, planned
 from l2t_hub.hub.upload import Pull, Sent, find_or_open, read_back, same_on_main, upload
 from l2t_hub.hub.validation import validate
-
-_REPO = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def release(
     line the command that resumes.
     """
     directory = Path(directory)
-    _check_repo(repo)
+    check_repo(repo)
     if version is not None:
         check_version(version)
     with connected(hub) as place:
@@ -108,16 +106,6 @@ def release(
         except Exception as error:
             command = _command(directory, repo, place, private, collection, version, note)
             raise failure(error, place, command) from error
-
-
-def _check_repo(repo: str) -> None:
-    parts = repo.split("/")
-    good = len(parts) == 2 and all(_REPO.fullmatch(p) and "--" not in p and ".." not in p for p in parts)
-    if not good or repo.endswith((".git", ".ipynb")):
-        raise UsageError(
-            f"--repo {repo}: not the name of a repo",
-            "It is ORG/NAME: letters, digits, '-', '_' and '.', at most 96 each, without '--' or '..'.",
-        )
 
 
 def _guarded(say: Say, place: Place) -> Say:

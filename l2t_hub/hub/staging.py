@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.hub.names import path_problem
 
 MANIFEST = "l2t_manifest.json"
 TRAINING = "training.json"
@@ -30,8 +31,6 @@ ATTRIBUTES = ".gitattributes"
 # Above this the Hub keeps a file in large-file storage, so nothing larger needs git's hash.
 REGULAR_BYTES = 10 << 20
 _PIECE = 1 << 20
-_MAX_SEGMENT_BYTES = 255
-_MAX_PATH_BYTES = 1024
 
 # Rule -> patterns of a file's or folder's name. The first that fits names the reason; the order is the table's.
 LEFT_OUT: Mapping[str, tuple[str, ...]] = {
@@ -200,24 +199,6 @@ def _check_names(directory: Path, paths: list[str]) -> None:
                 f"{directory}: {path} and {seen[folded]} differ only in letter case", "Rename one."
             )
         seen[folded] = path
-
-
-def path_problem(path: str) -> str | None:
-    """What is wrong with a path in a repo, None if it may be one: no way out of the repo, nothing git refuses."""
-    try:
-        raw = path.encode()
-    except UnicodeEncodeError:
-        return "its name is not UTF-8"
-    if any(ord(character) < 32 or ord(character) == 127 for character in path) or "\\" in path:
-        return "control characters and backslashes are not allowed"
-    parts = path.split("/")
-    if any(part in ("", ".", "..") for part in parts):
-        return "it must be a relative path without empty, '.' or '..' parts"
-    if any(part.lower() == ".git" for part in parts):
-        return "nothing may be below .git"
-    if len(raw) > _MAX_PATH_BYTES or any(len(part.encode()) > _MAX_SEGMENT_BYTES for part in parts):
-        return f"it is too long (a name may have {_MAX_SEGMENT_BYTES} bytes, a path {_MAX_PATH_BYTES})"
-    return None
 
 
 def _hashed(directory: Path, path: str, token: str | None) -> StagedFile:

@@ -1,11 +1,11 @@
 """An embedded Hub that is watched request by request, and releases in child processes with the real clients."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -196,8 +196,6 @@ def released(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
 
 def assert_is(hub: WatchedHub, kind: str, repo: str, directory: Path) -> None:
     """`main` holds exactly the files of the directory, plus the Hub's and the release's own."""
-    from hashlib import sha256
-
     here = {
         p.relative_to(directory).as_posix(): p
         for p in directory.rglob("*")
@@ -222,6 +220,39 @@ def assert_clean(hub: WatchedHub, kind: str, repo: str, directory: Path, pulls: 
     assert versions[f"v{pulls}"] == head
 
 
-def tests_environment() -> dict[str, str]:
-    """This process's environment without any Hub setting."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+def put(hub: WatchedHub, kind: str, repo: str, files: dict[str, bytes]) -> None:
+    """Put files on `main` inside the server, past every check a client makes; the repo is made if it is new."""
+    from l2t_hub.hub.rehearsal.gitobjects import lfs_entry, regular_entry
+    from l2t_hub.hub.rehearsal.history import MAIN, Put, now
+
+    namespace, name = repo.split("/")
+    if not find_repo(hub._store, kind, namespace, name):
+        with hub._store.transaction() as db:
+            row = (
+                "INSERT INTO repos(kind, namespace, name, private, sdk, created) VALUES(?, ?, ?, 0, NULL, ?)"
+            )
+            number = db.execute(row, (kind, namespace, name, now())).lastrowid
+            assert number
+            hub.history.set_ref(
+                number, MAIN, hub.history.add_commit(number, {}, {}, (), "initial", "", "somebody")
+            )
+    changes = []
+    for path, content in files.items():
+        hub._store.write_blob(content)
+        entry = (
+            lfs_entry(sha256(content).hexdigest(), len(content))
+            if b"\0" in content
+            else regular_entry(content)
+        )
+        changes.append(Put(path, entry))
+    hub.history.write(hub.number(kind, repo), MAIN, changes, "past the clients", "", "somebody", None)
+
+
+def download(
+    hub: RehearsalHub, name: str, kind: str, home: Path, *arguments: str, **how: Any
+) -> "subprocess.CompletedProcess[str]":
+    """Resolve a DIR|REPO argument in a child process."""
+    command = [sys.executable, str(CLIENTS / "download_one.py"), name, kind, *arguments]
+    return subprocess.run(
+        command, env=hub.environment(home, **how), capture_output=True, text=True, timeout=120, check=False
+    )

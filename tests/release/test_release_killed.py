@@ -165,7 +165,7 @@ def test_the_hub_is_killed_and_comes_back(tmp_path: Path, toy: Toy, way: str) ->
         assert client.poll() is None, "the release was over before the Hub was killed"
         time.sleep(0.3)
         with _hub_process(folder, port) as second:
-            out, err = client.communicate(timeout=100)
+            err = client.communicate(timeout=100)[1]
             assert client.returncode == 0, err[-3000:]
             second.terminate()
             second.wait()

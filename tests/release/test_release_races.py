@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import WatchedHub, assert_is, released, run, start
+from conftest import WatchedHub, assert_is, put, released, run, start
+
+from l2t_hub.hub.staging import stage
 
 Toy = Callable[..., Path]
 
@@ -51,7 +53,6 @@ def test_different_content_at_once_never_mixes(hub: WatchedHub, toy: Toy, tmp_pa
 def test_losing_the_race_at_a_given_moment(hub: WatchedHub, toy: Toy, tmp_path: Path, moment: str) -> None:
     """While one is stopped, another is released: during its upload, or in the instant between its last look and its merge."""
     mine, other = toy("model", seed=1), toy("model", seed=2)
-    (mine / "model.safetensors").touch()
     mark = "/preupload/" if moment == "upload" else "/merge"
     ran: list[int] = []
 
@@ -78,16 +79,4 @@ def test_losing_the_race_at_a_given_moment(hub: WatchedHub, toy: Toy, tmp_path: 
 
 def _merge_by_the_store(hub: WatchedHub, directory: Path) -> None:
     """Another release, made in one step inside the server: its own files and its own table of contents."""
-    from l2t_hub.hub.rehearsal.gitobjects import lfs_entry, regular_entry
-    from l2t_hub.hub.rehearsal.history import Put
-    from l2t_hub.hub.staging import stage
-
-    changes = []
-    for file in stage(directory).files:
-        content = file.read()
-        hub._store.write_blob(content)
-        large = file.path.endswith(".safetensors")
-        changes.append(Put(file.path, lfs_entry(file.sha256, file.size) if large else regular_entry(content)))
-    hub.history.write(
-        hub.number("model", "org/toy"), "refs/heads/main", changes, "another release", "", "somebody", None
-    )
+    put(hub, "model", "org/toy", {file.path: file.read() for file in stage(directory).files})

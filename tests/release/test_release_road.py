@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import WatchedHub, assert_clean, assert_is, released, run
+from conftest import WatchedHub, assert_clean, assert_is, put, released, run
 
 from l2t_hub.hub.staging import stage
 
@@ -105,21 +105,10 @@ def test_a_file_may_take_the_place_of_a_folder(hub: WatchedHub, toy: Toy) -> Non
 def test_a_gitignore_left_on_the_hub_hides_nothing(hub: WatchedHub, toy: Toy) -> None:
     directory = toy("space")
     released(run(hub, directory, "org/toy"))
-    _commit(hub, "space", "org/toy", {".gitignore": b"*.whl\n*.py\n"})
+    put(hub, "space", "org/toy", {".gitignore": b"*.whl\n*.py\n"})
     (directory / "app.py").write_text("SEED = 'changed'\n")
     released(run(hub, directory, "org/toy"))
     assert_is(hub, "space", "org/toy", directory)
-
-
-def _commit(hub: WatchedHub, kind: str, repo: str, files: dict[str, bytes]) -> None:
-    from l2t_hub.hub.rehearsal.gitobjects import regular_entry
-    from l2t_hub.hub.rehearsal.history import Put
-
-    changes = []
-    for path, content in files.items():
-        hub._store.write_blob(content)
-        changes.append(Put(path, regular_entry(content)))
-    hub.history.write(hub.number(kind, repo), "refs/heads/main", changes, "by hand", "", "somebody", None)
 
 
 def test_private_stays_private_and_public_is_not_called_private(hub: WatchedHub, toy: Toy) -> None:

@@ -21,10 +21,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A record of the source that gives no document: why, and where it stands."""
+    """A record of the source that gives no document, and why."""
 
     reason: str
-    where: str
 
 
 Record = Document | Dropped

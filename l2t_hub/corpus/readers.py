@@ -179,15 +179,15 @@ def _line(line: bytes, offset: int, file: SourceFile, columns: Columns) -> Recor
         text = line.decode("utf-8-sig" if offset == 0 else "utf-8")
     except UnicodeDecodeError as error:
         place = f"byte {offset + error.start:,} is not UTF-8 ({error.reason})"
-        return _refuse(NOT_UTF8, f"{where()}: {place}", columns)
+        return _refuse(NOT_UTF8, where, place, columns)
     try:
         record = json.loads(text)
     except ValueError as error:
         hint = ARRAY if text.lstrip().startswith("[") else ""
-        return _refuse(UNREADABLE, f"{where()}: no JSON: {error}{hint}", columns)
+        return _refuse(UNREADABLE, where, f"no JSON: {error}{hint}", columns)
     if not isinstance(record, dict):
         hint = ARRAY if isinstance(record, list) else ""
-        return _refuse(UNREADABLE, f"{where()}: no JSON object{hint}", columns)
+        return _refuse(UNREADABLE, where, f"no JSON object{hint}", columns)
     return from_mapping(record, f"{file.name}@{offset}", where, columns)
 
 
@@ -196,7 +196,7 @@ def from_mapping(record: dict[str, Any], fallback: str, where: Callable[[], str]
     body = get(record, columns.text)
     if body is not None and not isinstance(body, str):
         kind = type(body).__name__
-        return _refuse(UNREADABLE, f"{where()}: column '{columns.text}' is {kind}, not text", columns)
+        return _refuse(UNREADABLE, where, f"column '{columns.text}' is {kind}, not text", columns)
     identity = fallback if columns.id is None else get(record, columns.id)
     count = None if columns.token_count is None else get(record, columns.token_count)
     return _document(body, identity, count, where, columns)
@@ -242,10 +242,8 @@ def _read_group(
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         left = range(first + max(start, row), first + stop)
-        rows = f"rows {left.start:,} to {left.stop - 1:,}"
-        what = f"{source.path}, row group {group} ({rows}): cannot be read: {reason}"
-        yield _refuse(UNREADABLE, what, columns)
-        yield from (Dropped(UNREADABLE, f"{source.path}, row {n:,}") for n in left[1:])
+        where = f"{source.path}, row group {group} (rows {left.start:,} to {left.stop - 1:,})"
+        yield from (_refuse(UNREADABLE, lambda: where, f"cannot be read: {reason}", columns) for _ in left)
 
 
 def _read_batch(batch: Any, source: SourceFile, first: int, columns: Columns) -> Iterator[Record]:
@@ -256,9 +254,8 @@ def _read_batch(batch: Any, source: SourceFile, first: int, columns: Columns) ->
         texts = texts.dictionary_decode()
     try:
         bodies: list[Any] = texts.to_pylist()
-    except (
-        UnicodeDecodeError
-    ):  # Parquet promises UTF-8 but nobody checks: find the rows that break the promise
+    except UnicodeDecodeError:
+        # Parquet promises UTF-8 but nobody checks: find the rows that break the promise.
         bodies = texts.cast(pa.large_binary()).to_pylist()
     ids = (
         [f"{source.name}:{n}" for n in rows] if columns.id is None else values(batch, columns.id).to_pylist()
@@ -283,21 +280,19 @@ def _document(
         try:
             body = body.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            return _refuse(
-                NOT_UTF8, f"{where()}: byte {error.start:,} is not UTF-8 ({error.reason})", columns
-            )
+            return _refuse(NOT_UTF8, where, f"byte {error.start:,} is not UTF-8 ({error.reason})", columns)
     if body is None:
-        return Dropped(NULL_TEXT, where())
+        return Dropped(NULL_TEXT)
     if not body or body.isspace():
-        return Dropped(EMPTY_TEXT, where())
+        return Dropped(EMPTY_TEXT)
     if not body.isascii():
         try:
             body.encode()
         except UnicodeEncodeError as error:  # JSON can spell half a surrogate pair, which is no character
-            what = f"{where()}: character {error.start:,} is half a surrogate pair, which UTF-8 cannot hold"
-            return _refuse(NOT_UTF8, what, columns)
+            what = f"character {error.start:,} is half a surrogate pair, which UTF-8 cannot hold"
+            return _refuse(NOT_UTF8, where, what, columns)
     if identity is None:
-        return _refuse(NULL_ID, f"{where()}: the id is null", columns)
+        return _refuse(NULL_ID, where, "the id is null", columns)
     if not isinstance(identity, str | int):
         raise UsageError(
             f"{columns.where['id_column']}: {where()}: an id is text or a whole number, not {identity!r}"
@@ -309,8 +304,11 @@ def _document(
     return Document(str(identity), body, count)
 
 
-def _refuse(reason: str, what: str, columns: Columns) -> Dropped:
-    """Stop at a record that cannot be read, or drop it by name, as the recipe says."""
+def _refuse(reason: str, where: Callable[[], str], what: str, columns: Columns) -> Dropped:
+    """Stop at a record that cannot be read, or drop it by name, as the recipe says.
+
+    `where` is asked only to stop: finding a line's number costs a pass over the file.
+    """
     if columns.stop:
-        raise UserError(what, HINT)
-    return Dropped(reason, what)
+        raise UserError(f"{where()}: {what}", HINT)
+    return Dropped(reason)

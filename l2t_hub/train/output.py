@@ -135,6 +135,15 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def device_name() -> str:
+    """Say in a few words what this process trains on, and what sets the number of its threads."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} CPU threads (OMP_NUM_THREADS sets how many)"
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -104,7 +104,7 @@ def _train(recipe: Recipe, dataset: Dataset, out: Path, resume: bool) -> None:
     precision = resolve_precision(recipe)
     state.check_precision(checkpoint, precision)
     from l2t_hub.train.failures import disk_errors, out_of_memory
-    from l2t_hub.train.output import Facts, finish
+    from l2t_hub.train.output import Facts, device_name, finish
     from l2t_hub.train.trainer import PackTrainer
 
     log = out / CHECKPOINTS / LOG if state.is_main_process() else None
@@ -113,7 +113,8 @@ def _train(recipe: Recipe, dataset: Dataset, out: Path, resume: bool) -> None:
         rows, validation = packed.open("train", cache), packed.open("validation", cache)
         journal.keep_until(state.step_of(checkpoint) if checkpoint else -1)
         journal.say(
-            f"{recipe.name}: {count_parameters(config):,} parameters in {precision}, from {dataset.name}"
+            f"{recipe.name}: {count_parameters(config):,} parameters in {precision} on {device_name()}, "
+            f"from {dataset.name}"
         )
         journal.say(batches.describe(packed.rows["train"]))
         if validation is None:

@@ -214,7 +214,10 @@ class _Pace(TrainerCallback):
 
 
 def _arguments(recipe: Recipe, batches: Batches, out: Path, evaluates: bool, resumed: bool) -> SFTConfig:
-    """The recipe in transformers' terms. TRL's defaults of bf16 autocast and checkpointed activations are off."""
+    """The recipe in transformers' terms. TRL's defaults of bf16 autocast and checkpointed activations are off.
+
+    Weight decay falls, as transformers has it, on everything but biases and norms: on the embeddings too.
+    """
     train = recipe.train
     return SFTConfig(
         output_dir=str(out / CHECKPOINTS),

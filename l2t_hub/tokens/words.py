@@ -80,8 +80,8 @@ class Decision:
     `reason` is one sentence for people. `closed` says that a word which ends in a blank may not be followed
     by another (the cut would stand inside a run of blanks); `mark` is one more character that counts as a
     blank there. A text that holds one of `spanning` (added tokens with a space) goes to the library whole.
-    `inner` is the definition to use for words after the first when it is not the tokenizer's own (a prefix
-    that only the text's start gets), else None.
+    `paragraphs` says that a text may also be cut before an empty line. `inner` is the definition to use for
+    words after the first when it is not the tokenizer's own (a prefix that only the text's start gets).
     """
 
     safe: bool
@@ -89,6 +89,7 @@ class Decision:
     closed: bool = True
     mark: str | None = None
     spanning: tuple[str, ...] = ()
+    paragraphs: bool = False
     inner: str | None = None
 
 
@@ -114,7 +115,10 @@ def decide(definition: str) -> Decision:
         spanning = _check_added_tokens(tokenizer["added_tokens"], bool(normalizers))
     except _UnsafeError as error:
         return Decision(safe=False, reason=f"whole texts go to the library: {error}")
-    inner = _without_prefix(tokenizer, normalizers)
+    paragraphs = _cuts_at_paragraphs(cuts, pre_tokenizers, model) and not any(
+        "\n" in token["content"] for token in tokenizer["added_tokens"]
+    )
+    inner = _without_prefix(tokenizer, normalizers, pre_tokenizers if paragraphs else [])
     why = "the model has no token across a space" if cuts == "none" else "its pre-tokenizer cuts there"
     return Decision(
         safe=True,
@@ -122,6 +126,7 @@ def decide(definition: str) -> Decision:
         closed=cuts != "blanks" or inner is not None,
         mark=mark if cuts == "none" else None,
         spanning=spanning,
+        paragraphs=paragraphs,
         inner=inner,
     )
 
@@ -257,13 +262,15 @@ def _check_model(model: Step, mark: str | None) -> None:
         raise _UnsafeError("the model marks the ends of a text")
     if mark not in model["vocab"]:
         raise _UnsafeError("the model has no token for a space")
-    pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
-    products = ("".join(pair) for pair in pairs)
-    crossing = next((token for token in products if mark in token.lstrip(mark)), None)
-    if crossing is None and model.get("ignore_merges"):
-        crossing = next((token for token in model["vocab"] if mark in token.lstrip(mark)), None)
+    tokens = model["vocab"] if model.get("ignore_merges") else _products(model)
+    crossing = next((token for token in tokens if mark in token.lstrip(mark)), None)
     if crossing is not None:
         raise _UnsafeError(f"the model has a token across a space: {crossing!r}")
+
+
+def _products(model: Step) -> Iterator[str]:
+    """What the merges of a BPE make."""
+    return ("".join(merge.split(" ") if isinstance(merge, str) else merge) for merge in model["merges"])
 
 
 def _check_added_tokens(tokens: list[Step], normalised: bool) -> tuple[str, ...]:
@@ -286,10 +293,43 @@ def _check_added_tokens(tokens: list[Step], normalised: bool) -> tuple[str, ...]
     return tuple(spanning)
 
 
-def _without_prefix(tokenizer: dict[str, Any], normalizers: list[Step]) -> str | None:
-    """The definition without a `Prepend` normaliser, for words after the first; None if there is none."""
+def _cuts_at_paragraphs(cuts: str, pre_tokenizers: list[Step], model: Step) -> bool:
+    """Whether a newline after a non-blank is as safe a place to cut as a space there, for the same reasons.
+
+    It is not where a regular expression takes newlines along with the punctuation before them, nor where the
+    model has a token of a newline after something else (or cannot tell a newline from other unknown bytes).
+    """
+    if cuts == "blanks":
+        return pre_tokenizers[0]["type"] in _CUT_AT_BLANKS
+    if cuts == "words":
+        splits = [step for step in pre_tokenizers if step["type"] == "Split"]
+        alternatives = [part for step in splits for part in _alternatives(step["pattern"].get("Regex", ""))]
+        return not any(part.endswith(("[\\r\\n]*", "[\\r\\n/]*")) for part in alternatives)
+    newline = "\n" if "\n" in model["vocab"] else "<0x0A>"
+    if newline not in model["vocab"] or not (newline == "\n" or model.get("byte_fallback")):
+        return False
+    tokens = model["vocab"] if model.get("ignore_merges") else _products(model)
+    return not any(newline in token.lstrip("\n") and token != newline for token in tokens)
+
+
+def _without_prefix(
+    tokenizer: dict[str, Any], normalizers: list[Step], pre_tokenizers: list[Step]
+) -> str | None:
+    """The definition without what only the start of a text gets; None if that is the definition as it is.
+
+    A `Prepend` normaliser goes, and the prefix of the first of `pre_tokenizers`: the others, and that one
+    before a word that starts with a space, add it to each word alike.
+    """
     kept = [step for step in normalizers if step["type"] != "Prepend"]
-    if len(kept) == len(normalizers):
-        return None
-    normalizer = {"type": "Sequence", "normalizers": kept} if kept else None
-    return json.dumps({**tokenizer, "normalizer": normalizer}, ensure_ascii=False)
+    changes: dict[str, Any] = {}
+    if len(kept) < len(normalizers):
+        changes["normalizer"] = {"type": "Sequence", "normalizers": kept} if kept else None
+    plain: dict[str, dict[str, Any]] = {
+        "Metaspace": {"prepend_scheme": "never"},
+        "ByteLevel": {"add_prefix_space": False},
+    }
+    if pre_tokenizers and pre_tokenizers[0]["type"] in plain:
+        first = {**pre_tokenizers[0], **plain[pre_tokenizers[0]["type"]]}
+        if first != pre_tokenizers[0]:
+            changes["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [first, *pre_tokenizers[1:]]}
+    return json.dumps({**tokenizer, **changes}, ensure_ascii=False) if changes else None

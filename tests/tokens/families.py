@@ -62,11 +62,15 @@ def split(regex: str) -> list[pre_tokenizers.PreTokenizer]:
 
 
 @cache
-def _sentencepiece_model() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Vocabulary and merges as Mistral's has them: marks in front of words, runs of marks, a token per byte."""
+def _sentencepiece_model(newlines: bool) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Vocabulary and merges as Mistral's has them: marks in front of words, runs of marks, a token per byte.
+
+    Without `newlines`, as there, a newline is only known as a byte.
+    """
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.train_from_iterator(LINES * 2, trainers.BpeTrainer(vocab_size=300, show_progress=False))
+    lines = LINES if newlines else [part for line in LINES for part in line.splitlines()]
+    tokenizer.train_from_iterator(lines * 2, trainers.BpeTrainer(vocab_size=300, show_progress=False))
     model = json.loads(tokenizer.to_str())["model"]
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *model["vocab"]]
     merges = [tuple(pair) for pair in model["merges"]] + [(MARK, MARK), (MARK * 2, MARK * 2)]
@@ -81,9 +85,10 @@ def sentencepiece(
     norm: normalizers.Normalizer | None = None,
     pre: pre_tokenizers.PreTokenizer | None = None,
     byte_fallback: bool = True,
+    newlines: bool = True,
     extra: tuple[tuple[str, str], ...] = (),
 ) -> Tokenizer:
-    vocab, merges = _sentencepiece_model()
+    vocab, merges = _sentencepiece_model(newlines)
     for left, right in extra:
         vocab = {**vocab, left + right: len(vocab)}
     model = models.BPE(
@@ -155,6 +160,10 @@ SAFE: dict[str, Callable[[], Tokenizer]] = {
     "byte-level, folded": lambda: byte_level(split(LLAMA3), _FOLD),
     "byte-level, added": lambda: with_tokens(byte_level([_BYTE(add_prefix_space=False)]), MASK, *MORE),
     "mistral, prepend": lambda: sentencepiece(prepend_replace()),
+    "mistral, bytes": lambda: sentencepiece(prepend_replace(), newlines=False),
+    "mistral, bytes, metaspace": lambda: sentencepiece(
+        pre=_META(prepend_scheme="first", split=False), newlines=False
+    ),
     "mistral, prepend, folded": lambda: sentencepiece(prepend_replace(_FOLD)),
     "mistral, metaspace": lambda: sentencepiece(pre=_META(prepend_scheme="always", split=False)),
     "mistral, metaspace first": lambda: sentencepiece(pre=_META(prepend_scheme="first", split=False)),
@@ -202,7 +211,7 @@ _BLANKS = list(
     " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2003\u2028\u2029\u202f\u205f\u3000\u200b\u180e\ufeff"
 )
 _PIECES = [
-    *_BLANKS, " ", " ", " ", "  ", "   ", "\n\n", "\r\n", " \n", "\n ", "\t ", "\xa0 ",
+    *_BLANKS, " ", " ", " ", "  ", "   ", "\n\n", "\n\n", "a.\n\nb", "\r\n", " \n", "\n ", "\t ", "\xa0 ",
     MARK, MARK * 2, "Ġ", "Ċ", "\x00", "\u0301", "\u0600", "\u200d", "\ufe0f", "\ufffd", "\U0010ffff", "\ue000",
     "the", "The", "dog", "cats", "fox", "it's", "IT'S", "'S", "'re", "don't", "ſt", "İ", "ß", "ǅ", "éa", "e\u0301", "Å", "ﬁ", "´", "½",
     "1", "12", "1234", "٣", "²", "x=1", "a b", "...", "!?", "'", "''", "\"", "-", "_", "___", "$$$", "(a)", "/", "\\",

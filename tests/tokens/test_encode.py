@@ -141,6 +141,25 @@ def test_blanks_of_everyday_texts_stay_with_the_words(gpt2: Tokenizer, text: str
     assert encoder.texts_by_library == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gpt2", 2),
+        ("bert, uncased", 2),
+        ("mistral, bytes", 2),
+        ("mistral, bytes, metaspace", 2),
+        ("llama 3", 1),
+    ],
+)
+def test_paragraphs_are_words_apart_where_that_is_safe(name: str, expected: int) -> None:
+    """One entry for both sides of an empty line would be as rare as a sentence."""
+    tokenizer = SAFE[name]()
+    encoder = Encoder(tokenizer)
+    text = "dog.\n\nThe"
+    assert encoder.encode([text]).ids.tolist() == library_ids(tokenizer, [text])[0]
+    assert len(encoder.table) == expected
+
+
 def test_only_texts_with_added_tokens_go_to_the_library(gpt2: Tokenizer) -> None:
     encoder = Encoder(gpt2)
     texts = ["the dog", "the </s> dog", "the cat"]

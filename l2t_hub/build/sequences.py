@@ -16,7 +16,7 @@ from l2t_hub.build.ledger import RAW, Key, Ledger
 from l2t_hub.build.rows import Rows, Split, packed_table
 from l2t_hub.tokens.pack import PAPER_BATCH, Sequences, cut_raw, lay_out, pack_examples
 
-WINDOW_TOKENS = 8_000_000
+WINDOW_TOKENS = 4_000_000
 REMAINDER = "remainder"
 PADDING = "padding"
 

@@ -114,14 +114,14 @@ def load_scorer(name: str, *, device: str | None = None, prefix_id: int | None =
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     source = find_model(name)
     where: dict[str, Any] = {"trust_remote_code": False}
     if source.revision:
         where["revision"] = source.revision
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.location, **where)
+        tokenizer = _load_tokenizer(source.location, where)
         model: Any = AutoModelForCausalLM.from_pretrained(
             source.location, dtype="auto", use_safetensors=True, **where
         )
@@ -136,6 +136,20 @@ def load_scorer(name: str, *, device: str | None = None, prefix_id: int | None =
         raise UserError(f"{name}: cannot load this model: {reason}", hint or None) from error
     model.eval()
     return Scorer(model, tokenizer, _prefix(name, tokenizer, prefix_id), source)
+
+
+def _load_tokenizer(location: str, where: dict[str, Any]) -> Any:
+    """Load exactly what `tokenizer.json` defines; only a model without one is left to AutoTokenizer.
+
+    For a model of type qwen2 the AutoTokenizer of transformers 5 keeps the vocabulary and puts Qwen's own
+    pre-tokenizer in front of it, whatever the file says: every other tokenizer then gives wrong ids, silently.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(location, **where)
+    except (OSError, ValueError):
+        return AutoTokenizer.from_pretrained(location, **where)
 
 
 def _prefix(name: str, tokenizer: Any, prefix_id: int | None) -> int:

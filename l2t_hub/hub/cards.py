@@ -105,11 +105,14 @@ def write_model_card(
 
 
 def usage(repo: str) -> str:
-    """The five lines that load a model and let it go on with a sentence."""
+    """The five lines that load a model and let it go on with a sentence.
+
+    Not `AutoTokenizer`: for the type qwen2, transformers 5 has it ignore the pre-tokenizer that the file defines.
+    """
     return "\n".join(
         [
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
-            f'tokenizer = AutoTokenizer.from_pretrained("{repo}")',
+            "from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast",
+            f'tokenizer = PreTrainedTokenizerFast.from_pretrained("{repo}")',
             f'model = AutoModelForCausalLM.from_pretrained("{repo}")',
             f'inputs = tokenizer("{PROMPT}", return_tensors="pt")',
             "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=30)[0]))",

@@ -51,7 +51,7 @@ def _from_checkout(checkout: Path, folder: Path) -> Path:
     if find_spec("hatchling") is None:
         raise UserError(
             "hatchling is not installed: a Space needs a wheel of this package",
-            "Install it: pip install 'l2t_hub[hub]'",
+            "Install it: pip install hatchling",
         )
     with tempfile.TemporaryDirectory(dir=folder, prefix=".wheel-") as made:
         command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(Path(made).resolve())]

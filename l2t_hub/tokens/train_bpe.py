@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from l2t_hub.errors import UsageError, UserError
 
@@ -14,14 +14,23 @@ BOS, EOS = "<s>", "</s>"
 SMALLEST = 2 + 256
 """The special tokens and one token per byte: below this there is no byte-level vocabulary."""
 
+# The pieces that Qwen2's tokenizer cuts a text into (transformers, models/qwen2/tokenization_qwen2.py). transformers 5
+# gives every model of type qwen2 a tokenizer with this pipeline, whatever its tokenizer.json says: one trained in any
+# other would come back from AutoTokenizer with other ids.
+PIECES = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
 
 def train_bpe(
     texts: Iterable[str], vocab_size: int, *, where: str = "tokenizer.vocab_size"
 ) -> "PreTrainedTokenizerFast":
     """Train on `texts`; the same texts in the same order give the same tokenizer, byte for byte.
 
-    Byte-level BPE as GPT-2's (Radford et al. 2019): any text can be encoded, there is no unknown token. `<s>`
-    (id 0) is BOS, `</s>` (id 1) is EOS and padding. Small texts may give fewer than `vocab_size` entries.
+    Byte-level BPE (Radford et al. 2019) with Qwen2's normalisation (NFC) and pieces: any text can be encoded, so the
+    unknown token never occurs. `<s>` (id 0) is BOS, `</s>` (id 1) is EOS and padding. Small texts may give fewer than
+    `vocab_size` entries.
     Save it with `save_pretrained`. Raises UsageError if `vocab_size` is under 258, UserError if there is no
     text.
     """
@@ -31,7 +40,10 @@ def train_bpe(
             hint=f"it needs at least {SMALLEST}: {BOS}, {EOS} and one for each byte",
         )
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.normalizer = normalizers.NFC()
+    pieces = pre_tokenizers.Split(Regex(PIECES), behavior="isolated")
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pieces, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -66,5 +78,6 @@ def _wrap(tokenizer: Tokenizer) -> "PreTrainedTokenizerFast":
         bos_token=BOS,
         eos_token=EOS,
         pad_token=EOS,
+        unk_token=EOS,
         clean_up_tokenization_spaces=False,
     )

@@ -192,7 +192,7 @@ def _rows(shards: Sequence[Path], cache: Path) -> datasets.Dataset:
 
 
 def _tokenizer(dataset: Dataset) -> Any:
-    from transformers import AutoTokenizer
+    from transformers import PreTrainedTokenizerFast
 
     folder = dataset.directory / TOKENIZER
     if not (folder / "tokenizer.json").is_file():
@@ -201,7 +201,7 @@ def _tokenizer(dataset: Dataset) -> Any:
             "A dataset carries the tokenizer it was built with; build it again.",
         )
     try:
-        return AutoTokenizer.from_pretrained(folder)
+        return PreTrainedTokenizerFast.from_pretrained(folder)
     except Exception as error:
         raise UserError(
             f"{folder}: cannot be loaded as a tokenizer: {error}", "Build the dataset again."

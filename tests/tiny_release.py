@@ -15,6 +15,7 @@ TREE = {
         "license": "apache-2.0",
         "url": "https://example.org/text",
     },
+    "blocks": {"tokens_per_block": 64, "min_words": 10},
     "mixture": {"raw_share": 0.3},
     "tokenizer": {"vocab_size": 400},
     "packing": {"sequence_length": 256},

@@ -123,7 +123,11 @@ def _seen_from(file: Path, directory: Path, digest: str | None, repo: str) -> Ca
 
 
 def copy_reports(files: Sequence[Path], directory: Path) -> None:
-    """Put reports, and the files of examples they name, beside the card; raises UserError if one is missing."""
+    """Put reports, and the files of examples they name, beside the card; earlier reports that are not shown go.
+
+    Raises UserError if a file of examples is missing.
+    """
+    _drop_others({Path(file).name for file in files}, directory / FOLDER)
     for file in map(Path, files):
         target = directory / FOLDER
         beside = read_report(file).samples_file
@@ -135,6 +139,18 @@ def copy_reports(files: Sequence[Path], directory: Path) -> None:
             if not (file.parent / Path(beside).name).is_file():
                 raise UserError(f"{file}: it names {beside} beside it, which is not there", "Evaluate again.")
             _copy(file.parent / Path(beside).name, target / Path(beside).name)
+
+
+def _drop_others(names: set[str], folder: Path) -> None:
+    """Remove reports of an earlier card: a release has no scores that its card does not show."""
+    for file in sorted(folder.glob("*.json")):
+        try:
+            beside = read_report(file).samples_file
+        except UserError:
+            continue
+        if file.name not in names:
+            (folder / Path(beside or file.name).name).unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
 
 
 def _copy(source: Path, target: Path) -> None:

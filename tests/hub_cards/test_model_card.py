@@ -171,6 +171,15 @@ def test_writing_it_again_gives_the_same_bytes(card: Path, made: Made) -> None:
     assert again.read_bytes() == before
 
 
+def test_a_card_without_scores_leaves_none_beside_it(card: Path) -> None:
+    (card.parent / "eval" / "notes.json").write_text("[]", encoding="utf-8")
+    write_model_card(card.parent, repo="lab/tiny-l2t")
+    assert "Not evaluated yet." in card.read_text(encoding="utf-8")
+    assert [file.name for file in (card.parent / "eval").iterdir()] == ["notes.json"], (
+        "only reports are ours to remove"
+    )
+
+
 def test_hostile_text_stays_text(made: Made, copied: Copy) -> None:
     directory = copied(made.model)
     record = json.loads((directory / "training.json").read_text(encoding="utf-8"))

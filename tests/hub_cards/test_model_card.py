@@ -6,16 +6,18 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
+from tokenizers import Tokenizer
 
 from l2t_hub.build.write import sha256_of
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import read_report
-from l2t_hub.hub.cards import collection_description, collection_note, curve, usage, write_model_card
+from l2t_hub.hub.cards import PROMPT, collection_description, collection_note, curve, usage, write_model_card
 from l2t_hub.hub.scores import interval, points
 from l2t_hub.hub.staging import stage
 from l2t_hub.hub.validation import validate
@@ -146,8 +148,11 @@ def test_the_five_lines_run(card: Path, monkeypatch: pytest.MonkeyPatch) -> None
     # Beside a folder `lab`, transformers takes the repository's name for that folder: nothing is fetched.
     monkeypatch.chdir(card.parents[2])
     said = io.StringIO()
+    names: dict[str, Any] = {}
     with contextlib.redirect_stdout(said):
-        exec(compile(lines[1], "the card", "exec"), {})
+        exec(compile(lines[1], "the card", "exec"), names)
+    trained_with = Tokenizer.from_file(str(card.parent / "tokenizer.json"))
+    assert names["inputs"]["input_ids"][0].tolist() == trained_with.encode(PROMPT).ids, "as it was trained"
     assert "The old man walked down to the river" in said.getvalue()
     assert said.getvalue().startswith("<s>")
 

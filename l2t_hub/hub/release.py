@@ -169,7 +169,7 @@ def _through(remote: Remote, pull: Pull, staged: Stage) -> tuple[Sent, str]:
 
 def _tidy(remote: Remote, pull: Pull) -> None:
     """Close what this release made superfluous: earlier attempts, and its own request if another's was merged."""
-    for number in (*pull.stale, pull.number):
+    for number in (*pull.others, pull.number):
         remote.close_pull(number, "The same release has been merged.")
 
 

@@ -18,18 +18,19 @@ STALE_PARENT = 412
 # Once is enough unless the repo held a .gitignore that hid files from the first pass.
 _MOST_PASSES = 3
 _MOST_PULLS = 5
+_MOST_OVERTAKEN = 1000
 
 
 @dataclass(frozen=True)
 class Pull:
-    """A pull request that carries a release: its number, the commit of `main` it stands on, earlier ones now useless.
+    """A pull request that carries a release: its number, the commit of `main` it stands on, others now superfluous.
 
     `known` says where the Hub has large content already (sha256 -> commit and path): it is copied there, not sent.
     """
 
     number: int
     base: str
-    stale: tuple[int, ...]
+    others: tuple[int, ...]
     known: dict[str, tuple[str, str]]
 
     @property
@@ -60,11 +61,12 @@ def find_or_open(remote: Remote, stage: Stage) -> Pull:
         numbers = remote.open_pulls(title)
         current = [number for number in numbers if head in remote.history(f"refs/pr/{number}")]
         if current:
+            chosen = min(current)  # two processes with the same content so come to the same one
             if not attempt:
-                remote.say(f"going on with pull request {current[0]}")
-            stale = tuple(number for number in numbers if number not in current)
-            known = _contents(remote, *(f"refs/pr/{number}" for number in stale), head)
-            return Pull(current[0], head, stale, known)
+                remote.say(f"going on with pull request {chosen}")
+            others = tuple(number for number in numbers if number != chosen)
+            known = _contents(remote, *(f"refs/pr/{number}" for number in others), head)
+            return Pull(chosen, head, others, known)
         what = f"A {stage.kind} of {described(stage.files)}, fingerprint {stage.fingerprint}, made by `l2t release`."
         number = remote.open_pull(title, what)
         remote.say(f"pull request {number}: {remote.url}/discussions/{number}")
@@ -81,7 +83,7 @@ def _contents(remote: Remote, *revisions: str) -> dict[str, tuple[str, str]]:
 
 def upload(remote: Remote, pull: Pull, stage: Stage) -> Sent:
     """Make the pull request's tree the staged release, whatever it holds now. Raises UserError or the client's."""
-    sent, failures, passes = Sent(), 0, 0
+    sent, failures, passes, overtaken = Sent(), 0, 0, 0
     while True:
         head = remote.head(pull.ref)
         left = difference(stage, remote.tree(head))
@@ -95,6 +97,10 @@ def upload(remote: Remote, pull: Pull, stage: Stage) -> Sent:
                 sent, failures = _counted(sent, part, pull), 0
                 remote.say(f"in pull request {pull.number}: {described(part.missing)} more")
         except Exception as error:
+            # Another process fills the same pull request: what it sent is seen on the next look.
+            if status_of(error) == STALE_PARENT and overtaken < _MOST_OVERTAKEN:
+                overtaken += 1
+                continue
             failures += 1
             _wait_or_raise(remote, error, failures)
         else:
@@ -111,15 +117,14 @@ def _wait_or_raise(remote: Remote, error: Exception, failures: int) -> None:
         raise UserError(
             f"{remote.place.name} has no room left: {in_words(error)}", "Make room there."
         ) from error
-    stale = status_of(error) == STALE_PARENT
-    if not stale and not is_transient(error):
+    if not is_transient(error):
         raise error
     if status_of(error) is None:
         remote.sign_in()  # the Xet client hides a refused token behind a lost connection
     if failures >= remote.pace.attempts:
         raise error
-    wait = 0.0 if stale else wait_after(error, failures, remote.pace)
-    reason = "another process works on this pull request" if stale else in_words(error)
+    wait = wait_after(error, failures, remote.pace)
+    reason = in_words(error)
     remote.say(
         f"sending: {reason}; looking again in {wait:.3g} s ({failures} of {remote.pace.attempts} attempts)"
     )

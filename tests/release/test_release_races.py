@@ -23,7 +23,7 @@ def test_the_same_content_twice_at_once_ends_well_twice(hub: WatchedHub, toy: To
     for path in (one, two):
         (path / ".home").mkdir()
     done = _pair(hub, one, two, tmp_path)
-    assert [code for code, _ in done] == [0, 0], done
+    assert [code for code, _ in done] == [0, 0], "\n".join(err for _, err in done)
     assert_is(hub, "dataset", "org/toy", one)
     assert hub.pulls("dataset", "org/toy").count("merged") == 1
     assert not {"open", "draft"} & set(hub.pulls("dataset", "org/toy"))

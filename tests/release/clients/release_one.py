@@ -26,7 +26,7 @@ def main() -> None:
         attempts=asked.pop("attempts"),
         first_wait=0.05,
         longest_wait=0.4,
-        batch_bytes=asked.pop("batch_bytes"),
+        batch_bytes=asked.pop("batch_bytes") or None,
     )
     try:
         made = release(**asked, pace=pace, say=lambda line: print(line, file=sys.stderr, flush=True))

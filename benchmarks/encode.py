@@ -164,7 +164,8 @@ def summary(own: list[Measurement], rounds: list[list[Measurement]]) -> dict[str
 
 
 def table(results: list[dict[str, object]], tokens: int) -> str:
-    head = f"{'method':10}{'cores':>6}{'cold M/s':>10}{'warm M/s':>10}{'cold ratio':>12}{'warm ratio':>12}{'peak MB':>9}"
+    head = f"{'method':10}{'cores':>6}{'cold M/s':>10}{'warm M/s':>10}{'cold ratio':>12}{'warm ratio':>12}"
+    head += f"{'peak MB':>9}"
     lines = [f"{tokens:,} tokens; ratios to the library's encode_batch on as many cores", head]
     for r in results:
         rates = f"{r['cold_tokens_per_second'] / 1e6:>10.2f}{r['warm_tokens_per_second'] / 1e6:>10.2f}"

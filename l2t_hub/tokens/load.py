@@ -89,12 +89,13 @@ def _from_file(path: Path, where: str) -> "PreTrainedTokenizerFast":
 
 
 def _from_folder(path: Path, where: str) -> "PreTrainedTokenizerFast":
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     if not (path / CONFIG_FILE).is_file() and (path / TOKENIZER_FILE).is_file():
         return _from_file(path / TOKENIZER_FILE, where)
+    loader = PreTrainedTokenizerFast if (path / TOKENIZER_FILE).is_file() else AutoTokenizer
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False, local_files_only=True)
+        tokenizer = loader.from_pretrained(str(path), trust_remote_code=False, local_files_only=True)
     except Exception as error:  # whatever a broken folder provokes in two libraries
         raise UsageError(
             f"{where}: the folder {path} holds no tokenizer that can be loaded: {_first_line(error)}",
@@ -104,7 +105,12 @@ def _from_folder(path: Path, where: str) -> "PreTrainedTokenizerFast":
 
 
 def _from_hub(name: str, revision: str | None, where: str) -> "PreTrainedTokenizerFast":
-    from transformers import AutoTokenizer
+    """What `AutoTokenizer` finds, then read again by the class that takes `tokenizer.json` as it is.
+
+    transformers 5 gives models of some types a pipeline of its own, whatever the file says. A model that has
+    no such file keeps what AutoTokenizer made of its others.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     at = f" at revision {revision}" if revision else ""
     try:
@@ -114,7 +120,11 @@ def _from_hub(name: str, revision: str | None, where: str) -> "PreTrainedTokeniz
             f"{where}: the tokenizer {name}{at} could not be loaded from the Hub: {_first_line(error)}",
             hint="check the name and the network, log in with `hf auth login` if it is gated, or name a local folder",
         ) from error
-    return _fast(tokenizer, name, where)
+    try:
+        exact = PreTrainedTokenizerFast.from_pretrained(name, revision=revision or "main")
+    except Exception:  # the library says in its own ways that there is no such file
+        exact = tokenizer
+    return _fast(exact, name, where)
 
 
 def _fast(tokenizer: object, name: str, where: str) -> "PreTrainedTokenizerFast":

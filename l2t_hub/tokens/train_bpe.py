@@ -14,9 +14,9 @@ BOS, EOS = "<s>", "</s>"
 SMALLEST = 2 + 256
 """The special tokens and one token per byte: below this there is no byte-level vocabulary."""
 
-# The pieces that Qwen2's tokenizer cuts a text into (transformers, models/qwen2/tokenization_qwen2.py). transformers 5
-# gives every model of type qwen2 a tokenizer with this pipeline, whatever its tokenizer.json says: one trained in any
-# other would come back from AutoTokenizer with other ids.
+# The pieces that Qwen2's tokenizer cuts a text into (transformers, models/qwen2/tokenization_qwen2.py).
+# transformers 5 gives every model of type qwen2 a tokenizer with this pipeline, whatever its tokenizer.json
+# says: one trained in any other would come back from AutoTokenizer with other ids.
 PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.tokens.load import encoder_of, load_tokenizer
 from l2t_hub.tokens.train_bpe import train_bpe
 
-from .families import LINES
+from .families import LINES, SAFE
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,42 @@ def test_folders_and_files_that_hold_no_tokenizer(tmp_path: Path) -> None:
     for name in (tmp_path, tmp_path / "tokenizer.json"):
         with pytest.raises(UsageError, match="holds no tokenizer"):
             load_tokenizer(str(name))
+
+
+def test_the_file_is_read_as_it_stands(tmp_path: Path) -> None:
+    """transformers 5 would replace the pipeline of a tokenizer that calls itself Llama's by another."""
+    definition = SAFE["mistral, bytes"]()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=definition, bos_token="<s>", eos_token="</s>")
+    folder = tmp_path / "llama"
+    tokenizer.save_pretrained(folder)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"tokenizer_class": "LlamaTokenizer"}))
+    loaded = load_tokenizer(str(folder))
+    was, now = (json.loads(t.to_str()) for t in (definition, loaded.backend_tokenizer))
+    for step in ("normalizer", "pre_tokenizer", "model", "added_tokens"):
+        assert now[step] == was[step]
+
+
+@pytest.mark.parametrize("revision", [None, "v1.0"])
+def test_a_hub_name_is_asked_for_at_its_revision(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None
+) -> None:
+    asked = []
+
+    def at_hand(cls: type) -> Callable[..., object]:
+        original = cls.from_pretrained
+
+        def from_pretrained(name: str, revision: str, **more: object) -> object:
+            asked.append((cls.__name__, name, revision))
+            return original(folder)
+
+        return from_pretrained
+
+    for cls in (AutoTokenizer, PreTrainedTokenizerFast):
+        monkeypatch.setattr(cls, "from_pretrained", at_hand(cls))
+    tokenizer = load_tokenizer("org/model", revision)
+    assert encoder_of(tokenizer).encode(["the dog"]).lengths.sum() > 0
+    assert {call[1:] for call in asked} == {("org/model", revision or "main")}
 
 
 def test_a_slow_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -90,7 +90,10 @@ def upload(remote: Remote, pull: Pull, stage: Stage) -> Sent:
         if not left:
             return sent
         if passes == _MOST_PASSES:
-            raise UserError(f"{remote.url}: the Hub took {_first(left)} and does not list it")
+            raise UserError(
+                f"{remote.url}: the Hub lists other content for {_first(left)} than was read at the start",
+                "Did it change here meanwhile? When nothing writes to the directory any more:",
+            )
         try:
             for part in _batches(left, remote.pace.batch_files, remote.pace.batch_limit(stage.size)):
                 head = _commit(remote, pull, part, head)
@@ -148,6 +151,7 @@ def _batches(left: Difference, most_files: int, most_bytes: int) -> Iterator[Dif
 def _commit(remote: Remote, pull: Pull, part: Difference, head: str) -> str:
     """Commit one part on top of `head`; the new head. 412 if the pull request has moved on."""
     from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
+    from huggingface_hub.utils._runtime import is_xet_available
 
     operations: list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete] = []
     operations += [CommitOperationDelete(path, is_folder=False) for path in part.gone]
@@ -157,9 +161,9 @@ def _commit(remote: Remote, pull: Pull, part: Difference, head: str) -> str:
             operations.append(CommitOperationCopy(source[1], file.path, src_revision=source[0]))
             continue
         addition = CommitOperationAdd(file.path, str(file.source) if file.source else file.read())
-        addition.upload_info.sha256 = bytes.fromhex(
-            file.sha256
-        )  # known: the client need not read it once more
+        if not is_xet_available():
+            # Spares a second reading, as LFS checks what arrives. Xet would believe it, so there it is not told.
+            addition.upload_info.sha256 = bytes.fromhex(file.sha256)
         operations.append(addition)
     made = remote.api.create_commit(
         remote.repo,

@@ -133,6 +133,19 @@ def test_a_model_that_would_run_code_is_refused(hub: WatchedHub, toy: Toy, tmp_p
     assert not [p for p in (tmp_path / "fresh").rglob("*") if p.is_file() and p.read_bytes() == evil]
 
 
+@pytest.mark.parametrize(
+    "path", ["../outside.json", "/etc/outside.json", "data/../../outside.json", "a\\b.json"]
+)
+def test_a_hub_that_lists_a_path_out_of_the_repo_is_refused(
+    hub: WatchedHub, tmp_path: Path, path: str
+) -> None:
+    put(hub, "dataset", "org/evil", {"l2t_manifest.json": b'{"shards": []}', path: b"{}"})
+    refused = download(hub, "org/evil", "dataset", tmp_path / "fresh", xet=False)
+    assert refused.returncode == 1
+    assert "refused: the Hub lists a file" in refused.stderr
+    assert not list(tmp_path.rglob("outside.json"))
+
+
 def test_names(tmp_path: Path) -> None:
     assert parse_name("org/toy@v1") == ("org/toy", "v1")
     assert parse_name("org/toy", "abc") == ("org/toy", "abc")

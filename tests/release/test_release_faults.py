@@ -1,5 +1,8 @@
 """Releases through a Hub that fails: busy, broken, cut off, answering wrongly. A sample by default, the whole as `slow`."""
 
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,6 +193,87 @@ def test_a_token_that_expires_on_the_way(hub: WatchedHub, toy: Toy, way: str, wh
     hub.keys._known = known
     released(run(hub, directory, "org/toy", xet=way == "xet"))
     assert_clean(hub, "dataset", "org/toy", directory)
+
+
+def test_somebody_commits_to_the_pull_request_meanwhile(hub: WatchedHub, toy: Toy) -> None:
+    """A stale parent: the commit is refused with 412, and the release looks again and goes on from what it finds."""
+    from l2t_hub.hub.rehearsal.gitobjects import regular_entry
+    from l2t_hub.hub.rehearsal.history import Put
+
+    directory = toy()
+    ran: list[int] = []
+
+    def commit(number: int, when: str) -> None:
+        if when == "before" and "/commit/" in hub.recorder.requests[number - 1].path and len(ran) < 2:
+            ran.append(number)
+            hub._store.write_blob(b"not part of it")
+            change = [Put(f"stray-{number}.txt", regular_entry(b"not part of it"))]
+            hub.history.write(
+                hub.number("dataset", "org/toy"), "refs/pr/1", change, "a stray", "", "somebody", None
+            )
+
+    hub.recorder.hook = commit
+    released(run(hub, directory, "org/toy"))
+    assert [seen.status for seen in hub.recorder.requests if "/commit/" in seen.path].count(412) == 2
+    assert_clean(hub, "dataset", "org/toy", directory)
+
+
+@pytest.mark.parametrize("way", ["xet", "lfs"])
+def test_a_file_that_changes_while_it_is_sent_is_not_released(hub: WatchedHub, toy: Toy, way: str) -> None:
+    directory = toy("model")
+    weights = directory / "model.safetensors"
+    content = weights.read_bytes()
+
+    def change(number: int, when: str) -> None:
+        if when == "before" and "/preupload/" in hub.recorder.requests[number - 1].path:
+            weights.write_bytes(content[:-4] + bytes(4))
+
+    hub.recorder.hook = change
+    failed = run(hub, directory, "org/toy", "--attempts", "2", xet=way == "xet")
+    hub.recorder.hook = lambda number, when: None
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    if way == "xet":
+        assert "the Hub lists other content for model.safetensors than was read at the start" in failed.stderr
+    assert set(hub.listing("model", "org/toy")) == {".gitattributes"}
+    weights.write_bytes(content)
+    released(run(hub, directory, "org/toy", xet=way == "xet"))
+    assert_clean(hub, "model", "org/toy", directory)
+
+
+def test_the_command_in_the_message_resumes(hub: WatchedHub, toy: Toy) -> None:
+    """The last line of a failure, given to the shell as it stands, ends the release."""
+    directory = toy("space", name="a space's directory")
+    hub.faults.add("POST", r"/merge$", Answer(500), times=None)
+    failed = run(
+        hub,
+        directory,
+        "org/toy",
+        "--attempts",
+        "1",
+        "--collection",
+        "Our toys",
+        "--version",
+        "2.0",
+        "--private",
+    )
+    assert failed.returncode == 1
+    hub.faults.clear()
+    command = failed.stderr.rstrip().splitlines()[-1]
+    program, *words = shlex.split(command)
+    assert program == "l2t"
+    env = hub.environment(directory.parent / "home")
+    done = subprocess.run(
+        [sys.executable, "-m", "l2t_hub.cli", *words],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert hub.collected("Our toys") == ["org/toy"]
+    assert "v2.0" in hub.tags("space", "org/toy")
 
 
 def test_no_hub_at_all(hub: WatchedHub, toy: Toy) -> None:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,23 +22,27 @@ from urllib.parse import urlsplit
 from l2t_hub.errors import UserError
 
 SERVING = "serving.json"
+PORT = "port"
 LOG = "hub.log"
 _PATIENCE = 30.0
 
 
 def serve_hub(directory: Path, port: int | None = None) -> None:
-    """Serve the embedded Hub over `directory` until SIGINT or SIGTERM (`l2t hub serve`); port None is its usual one.
+    """Serve the embedded Hub over `directory` until SIGINT or SIGTERM (`l2t hub serve`).
+
+    Port None is the folder's own of last time, so that links in published cards go on leading here, or the usual one.
 
     Prints where it is and writes `serving.json` beside its data, so that `--hub local:DIR` finds it.
     """
     from l2t_hub.hub.rehearsal import DEFAULT_PORT, RehearsalHub
 
-    hub = RehearsalHub(directory, DEFAULT_PORT if port is None else port)
+    hub = RehearsalHub(directory, _last_port(directory, DEFAULT_PORT) if port is None else port)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("l2t_hub.hub.rehearsal")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    (directory / PORT).write_text(str(hub.port), encoding="utf-8")
     note = directory / SERVING
     partial = note.with_suffix(".partial")
     partial.write_text(json.dumps({"url": hub.url, "pid": os.getpid()}), encoding="utf-8")
@@ -138,6 +143,18 @@ def _running(directory: Path, pid: int | None = None) -> tuple[str, str] | None:
     return (url, str(token)) if ours else None
 
 
+def _last_port(directory: Path, otherwise: int) -> int:
+    """The port that the folder was last served on, if it is free."""
+    try:
+        port = int((directory / PORT).read_text(encoding="utf-8"))
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except (OSError, ValueError, OverflowError):
+        return otherwise
+    return port
+
+
 def _main() -> None:
     def end_with_parent() -> None:
         sys.stdin.buffer.read()
@@ -145,7 +162,8 @@ def _main() -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        serve_hub(Path(sys.argv[1]), 0)
+        directory = Path(sys.argv[1])
+        serve_hub(directory, _last_port(directory, 0))
     except UserError as error:
         sys.exit(str(error))
 

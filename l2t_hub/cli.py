@@ -3,19 +3,20 @@
 Imports of the rooms stand inside the verbs: `l2t --help` should not wait for torch.
 """
 
-import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from l2t_hub import __version__
+from l2t_hub.cli_recipes import recipes
 from l2t_hub.errors import UserError
-from l2t_hub.recipe import Recipe, load_recipe, load_releases
+from l2t_hub.options import HubOption, Json, OnHub, Private, RecipeArgument, Sets, Variant, Workers
+from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe, load_releases
+from l2t_hub.terminal import answer, err, out, tell
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,28 +27,6 @@ app = typer.Typer(
     help="L2T: turn raw text into fourteen language learning tasks, train on the mixture, measure, compare.",
     epilog="First time here? `l2t run nano` shows the whole road in a few minutes.",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled recipe's name.")
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Override a recipe key, e.g. --set train.max_steps=100. Repeatable.",
-    ),
-]
-Variant = Annotated[str | None, typer.Option("--variant", metavar="NAME", help="One variant of the recipe.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
-HubOption = Annotated[
-    str | None,
-    typer.Option("--hub", metavar="HUB", help="`local`, `local:DIR` or a URL; default: huggingface.co."),
-]
-Private = Annotated[bool, typer.Option("--private", help="Make new repositories private.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: one per core.")]
 
 
 def main() -> None:
@@ -117,7 +96,7 @@ def run(
     if hub == "none":
         from l2t_hub.road import run_road
 
-        _answer(False, None, *run_road(whole, releases, folder, workers=workers).closing_lines())
+        answer(False, None, *run_road(whole, releases, folder, workers=workers).closing_lines())
         return
     from l2t_hub.hub.connect import connected
 
@@ -125,11 +104,11 @@ def run(
         from l2t_hub.hub.publish import Publisher, find_namespace
         from l2t_hub.road import run_road
 
-        publisher = Publisher(place, find_namespace(place, namespace), whole.name, private, _tell)
+        publisher = Publisher(place, find_namespace(place, namespace), whole.name, private, tell)
         road = run_road(whole, releases, folder, workers=workers, publisher=publisher)
-        _answer(False, None, *road.closing_lines())
+        answer(False, None, *road.closing_lines())
         if place.rehearsal:
-            _answer(False, None, *_after_rehearsal(recipe, folder, sets))
+            answer(False, None, *_after_rehearsal(recipe, folder, sets))
 
 
 @app.command(epilog="Example: `l2t plan nano --set train.max_steps=1000`")
@@ -138,7 +117,7 @@ def plan(recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_
     from l2t_hub.plan import make_plan, render_plan
 
     made = make_plan(load_releases(recipe, sets or (), variant))
-    _answer(as_json, made.as_dict(), render_plan(made))
+    answer(as_json, made.as_dict(), render_plan(made))
 
 
 @app.command(
@@ -157,19 +136,25 @@ def build(
     from l2t_hub.build import summary_table
 
     manifest = make_dataset(_one(recipe, sets, variant), folder, workers=workers)
-    _answer(as_json, manifest.as_dict(), summary_table(manifest), f"dataset: {folder}")
+    answer(as_json, manifest.as_dict(), summary_table(manifest), f"dataset: {folder}")
 
 
 @app.command(epilog="Example: `l2t verify data/nano-l2t`")
 def verify(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset directory.")],
+    target: Annotated[str, typer.Argument(metavar="DIR|REPO", help="A dataset directory, or a Hub name.")],
+    hub: OnHub = None,
     as_json: Json = False,
 ) -> None:
     """Check every shard of a dataset against its manifest: size, hash, rows, tokens, and that the ledger adds up."""
-    from l2t_hub.build import verify as check
+    from l2t_hub.hub.connect import connected_for
 
-    report = check(directory)
-    _answer(as_json, report.as_dict(), report.summary())
+    with connected_for(hub, target):
+        from l2t_hub.build import verify as check
+        from l2t_hub.hub.download import resolve
+
+        directory, _ = resolve(target, "dataset", say=tell)
+        report = check(directory)
+    answer(as_json, report.as_dict(), report.summary())
     if report.problems:
         raise typer.Exit(1)
 
@@ -177,26 +162,29 @@ def verify(
 @app.command(epilog="Example: `l2t train nano --variant nano-l2t --data data/nano-l2t --out models/nano-l2t`")
 def train(
     recipe: RecipeArgument,
-    data: Annotated[
-        str, typer.Option("--data", metavar="DIR", help="A dataset directory made by `l2t build`.")
-    ],
+    data: Annotated[str, typer.Option("--data", metavar="DIR|REPO", help="A dataset directory or Hub name.")],
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The model directory to make.")],
     sets: Sets = None,
     variant: Variant = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest complete checkpoint.")
     ] = False,
+    hub: OnHub = None,
     as_json: Json = False,
 ) -> None:
     """Train a causal language model from scratch on a dataset's packed view."""
-    from l2t_hub.train import train as train_model
+    from l2t_hub.hub.connect import connected_for
 
-    result = train_model(_one(recipe, sets, variant), data, folder, resume=resume)
-    _answer(as_json, result.as_dict(), result.summary())
+    with connected_for(hub, data):
+        from l2t_hub.train import train as train_model
+
+        result = train_model(_one(recipe, sets, variant), data, folder, resume=resume)
+    answer(as_json, result.as_dict(), result.summary())
 
 
 @app.command(
-    name="eval", epilog="Example: `l2t eval models/nano-raw models/nano-l2t --suite probes --out scores.json`"
+    name="eval",
+    epilog="Example: `l2t eval models/nano-raw models/nano-l2t --suite probes --out scores.json`",
 )
 def evaluate(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Model directories or Hub names.")],
@@ -206,14 +194,56 @@ def evaluate(
     file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the scores here, as JSON.")
     ] = None,
+    hub: OnHub = None,
     as_json: Json = False,
 ) -> None:
     """Measure models with lm-evaluation-harness and compare them, with 95% intervals."""
-    from l2t_hub.evaluate import evaluate as measure
-    from l2t_hub.evaluate import render_table
+    from l2t_hub.hub.connect import connected_for
 
-    report = measure(models, suite, file)
-    _answer(as_json, report.as_dict(), render_table(report), *([f"scores: {file}"] if file else []))
+    with connected_for(hub, *models):
+        from l2t_hub.evaluate import evaluate as measure
+        from l2t_hub.evaluate import render_table
+
+        report = measure(models, suite, file, progress=tell)
+    answer(as_json, report.as_dict(), render_table(report), *([f"scores: {file}"] if file else []))
+
+
+@app.command(epilog="Example: `l2t reproduce data/nano-l2t --sample 2`")
+def reproduce(
+    target: Annotated[
+        str, typer.Argument(metavar="REPO|DIR|RECIPE", help="A published dataset or model, or a recipe.")
+    ],
+    sample: Annotated[
+        int | None, typer.Option("--sample", metavar="N", help="Rebuild only N shards of a dataset.")
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Steps of a model to train again.")] = 20,
+    source: Annotated[
+        str | None, typer.Option("--source", help="Where this machine has the text, if not where it was.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Where a model's dataset is.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Keep the report and differing shards here.")
+    ] = None,
+    sets: Sets = None,
+    variant: Variant = None,
+    workers: Workers = None,
+    hub: OnHub = None,
+    as_json: Json = False,
+) -> None:
+    """Make a dataset or a model again and compare; exit 1 at a difference, which is named."""
+    from l2t_hub.hub.connect import connected_for
+
+    is_recipe = target in bundled_recipes() or target.endswith((".yaml", ".yml"))
+    with connected_for(hub, *(() if is_recipe else (target,))):
+        from l2t_hub.reproduce import reproduce as again
+
+        what = _one(target, sets, variant) if is_recipe else target
+        report = again(
+            what, sample=sample, steps=steps, workers=workers, source=source, data=data, out=folder
+        )
+    answer(as_json, report.as_dict(), report.table(), report.summary())
+    if not report.equal:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: `l2t demo runs/nano/models/nano-raw runs/nano/models/nano-l2t`")
@@ -252,10 +282,10 @@ def tasks(
 
     if name is None:
         rows = list_tasks(module or ())
-        _answer(as_json, rows, tasks_table(rows))
+        answer(as_json, rows, tasks_table(rows))
     else:
         shown = show_task(name, text, seed, module or ())
-        _answer(as_json, shown.as_dict(), shown.panel())
+        answer(as_json, shown.as_dict(), shown.panel())
 
 
 @app.command(epilog="Example: `l2t release data/nano-l2t --repo my-org/nano-l2t --hub local --dry-run`")
@@ -288,11 +318,12 @@ def release(
         collection=collection,
         version=version,
         note=note,
-        say=_tell,
+        say=tell,
     )
-    _answer(as_json, done.as_dict(), done.summary())
+    answer(as_json, done.as_dict(), done.summary())
 
 
+app.add_typer(recipes, name="recipes")
 hub_group = typer.Typer(no_args_is_help=True, help="The embedded Hub: rehearse a release on this machine.")
 app.add_typer(hub_group, name="hub")
 
@@ -310,63 +341,6 @@ def hub_serve(
     from l2t_hub.hub.local import serve_hub
 
     serve_hub(directory, port)
-
-
-recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes.")
-app.add_typer(recipes, name="recipes")
-
-
-@recipes.command("list", epilog="Example: `l2t recipes list`")
-def recipes_list(as_json: Json = False) -> None:
-    """The bundled recipes."""
-    from l2t_hub.recipe.show import listing, listing_table
-
-    rows = listing()
-    _answer(as_json, rows, listing_table(rows))
-
-
-@recipes.command("show", epilog="Example: `l2t recipes show nano --variant nano-l2t`")
-def recipes_show(
-    recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_json: Json = False
-) -> None:
-    """A recipe resolved: every key that applies with its value, parents, overrides and defaults included."""
-    from l2t_hub.recipe.show import as_yaml
-
-    loaded = load_recipe(recipe, sets or (), variant)
-    _answer(as_json, loaded.resolved(), as_yaml(loaded).rstrip())
-
-
-@recipes.command("validate", epilog="Example: `l2t recipes validate recipes/*.yaml`")
-def recipes_validate(
-    files: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipe files or names.")],
-    sets: Sets = None,
-) -> None:
-    """Check recipes and their variants; exit 2 at the first one that is wrong."""
-    from l2t_hub.plan import check_names
-
-    for file in files:
-        releases = load_releases(file, sets or ())
-        for release in releases:
-            check_names(release)
-        out.print(f"{file}: ok ({', '.join(release.name for release in releases)})", markup=False)
-
-
-@recipes.command("keys", epilog="Example: `l2t recipes keys train`")
-def recipes_keys(
-    section: Annotated[
-        str | None, typer.Argument(metavar="[SECTION]", help="Only this section's keys.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Every recipe key: type, default and meaning."""
-    from l2t_hub.recipe.show import keys, keys_table
-
-    rows = keys(section)
-    _answer(as_json, rows, keys_table(rows))
-
-
-def _tell(line: str) -> None:
-    err.print(line, markup=False)
 
 
 def _after_rehearsal(recipe: str, folder: Path, sets: list[str] | None) -> list[str]:
@@ -392,15 +366,6 @@ def _one(recipe: str, sets: list[str] | None, variant: str | None) -> Recipe:
             f"Say which: --variant {next(iter(loaded.variants))}",
         )
     return loaded
-
-
-def _answer(as_json: bool, value: Any, *shown: Any) -> None:
-    """Print an answer: as JSON for a program, else as text and tables for a person."""
-    if as_json:
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-        return
-    for part in shown:
-        out.print(part, markup=False, soft_wrap=isinstance(part, str))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import yaml
 
 from l2t_hub.recipe.show import keys, keys_markdown
 
-VERBS = ["run", "plan", "build", "verify", "train", "eval", "demo", "tasks"]
-GROUPS = {"recipes": ["list", "show", "validate", "keys"]}
+VERBS = ["run", "plan", "build", "verify", "train", "eval", "reproduce", "demo", "tasks", "release"]
+GROUPS = {"recipes": ["list", "show", "validate", "keys"], "hub": ["serve"]}
 
 
 def l2t(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -44,9 +44,22 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
         (["build", "nano"], 2, "--out"),
         (["frobnicate"], 2, "frobnicate"),
         (["tasks", "typpo"], 2, "did you mean 'typo'?"),
-        (["verify", "nowhere"], 1, "nowhere"),
-        (["recipes", "validate", "nano", "--set", "mixture.tasks=[typpo]"], 2, "scheme"),
-        (["plan", "nano", "--set", "source.path=missing.parquet"], 1, "missing.parquet"),
+        (["verify", "nowhere"], 2, "neither a directory nor the name of a repo"),
+        (["reproduce", "nowhere"], 2, "nowhere"),
+        (
+            ["train", "nano", "--variant", "nano-raw", "--data", "./nowhere", "--out", "m"],
+            1,
+            "no such dataset",
+        ),
+        (["eval", "./nowhere"], 1, "no such model directory"),
+        (["eval", "./nowhere", "--suite", "probs"], 2, "probes"),
+        (["release", "nowhere", "--repo", "x"], 2, "ORG/NAME"),
+        (
+            ["recipes", "validate", "nano", "--set", "variants.nano-l2t.mixture.tasks=[typpo]"],
+            2,
+            "did you mean 'typo'?",
+        ),
+        (["plan", "nano", "--set", "source.path=missing.parquet"], 2, "missing.parquet"),
     ],
 )
 def test_bad_input_is_a_sentence_and_an_exit_code(

@@ -106,6 +106,16 @@ def connected(hub: "str | Place | None" = None) -> Iterator[Place]:
             yield place
 
 
+@contextmanager
+def connected_for(hub: str | None, *targets: str) -> Iterator[None]:
+    """`connected`, but only if something has to be looked up there: a target that is no file or folder here."""
+    if hub is None and all(Path(target).exists() for target in targets):
+        yield
+        return
+    with connected(hub):
+        yield
+
+
 def _is_local(hub: str) -> bool:
     return hub == LOCAL or hub.startswith(f"{LOCAL}:")
 

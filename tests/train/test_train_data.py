@@ -13,6 +13,7 @@ from tiny_run import LENGTH, tiny_recipe, write_packed
 from transformers import Qwen2ForCausalLM
 
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.hub.download import Download
 from l2t_hub.train.data import Collator, PackOrder, check_packed, epoch_order
 from l2t_hub.train.locate import locate
 from l2t_hub.train.model import model_config, new_model
@@ -233,27 +234,21 @@ def test_no_validation_split_is_allowed(tmp_path: Path) -> None:
 
 
 def test_a_hub_dataset_is_fetched_and_named_by_its_commit(
-    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot = Path(shutil.copytree(packed, tmp_path / ("a" * 40)))
     asked: dict[str, Any] = {}
 
-    def fetch(repository: str, **keys: Any) -> str:
-        asked.update(keys, repository=repository)
-        return str(snapshot)
+    def fetch(repo: str, kind: str, revision: str | None, **_: Any) -> Download:
+        asked.update(repo=repo, kind=kind, revision=revision)
+        return Download(packed, kind, repo, "a" * 40, 3)
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    dataset = locate("l2t-project/tiny")
-    assert (dataset.directory, dataset.repository, dataset.revision) == (
-        snapshot,
-        "l2t-project/tiny",
-        "a" * 40,
-    )
-    assert asked["repository"] == "l2t-project/tiny"
-    assert asked["repo_type"] == "dataset"
+    monkeypatch.setattr("l2t_hub.hub.download.download", fetch)
+    dataset = locate("l2t-project/tiny@v2")
+    assert (dataset.directory, dataset.repository, dataset.revision) == (packed, "l2t-project/tiny", "a" * 40)
+    assert asked == {"repo": "l2t-project/tiny", "kind": "dataset", "revision": "v2"}
     assert check_packed(dataset, tiny_recipe()).rows["train"] == 24
 
 
 def test_a_hub_dataset_that_cannot_be_had() -> None:
-    with pytest.raises(UserError, match="neither a directory here nor to be had from the Hub"):
+    with pytest.raises(UserError, match="no-such-dataset-anywhere"):
         locate("l2t-project/no-such-dataset-anywhere")

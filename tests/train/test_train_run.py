@@ -16,6 +16,7 @@ from tiny_run import LENGTH, tiny_recipe, write_packed
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
 
 from l2t_hub.errors import UserError
+from l2t_hub.hub.download import Download
 from l2t_hub.train import TrainResult, finished, train
 from l2t_hub.train.data import Collator, epoch_order
 from l2t_hub.train.journal import read_log
@@ -314,8 +315,8 @@ def test_without_a_validation_split_it_trains_and_says_so(
 def test_a_dataset_read_from_the_hub_is_named_in_the_record(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot = shutil.copytree(packed, tmp_path / ("b" * 40))
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(snapshot))
+    found = Download(packed, "dataset", "l2t-project/tiny", "b" * 40, 3)
+    monkeypatch.setattr("l2t_hub.hub.download.download", lambda *_, **__: found)
     train(tiny_recipe(max_steps=3), "l2t-project/tiny", tmp_path / "m")
     record = json.loads((tmp_path / "m" / "training.json").read_text())
     assert record["dataset"] == {

@@ -1,11 +1,12 @@
 """Whether a tokenizer can be run word by word: the decision, taken from its own definition
 (`tokenizer.json`).
 
-A text is cut before each space that follows a non-blank character. Encoding the pieces one by one and joining
-the ids gives the ids of the whole text if every step of the tokenizer treats the two sides of such a cut
-alone. Each rule below is one step for which that holds; a step with no rule here makes the answer "no", and
-the library encodes whole texts. What a rule cannot settle for all texts (an added token in the text, a word
-that ends in a blank once normalised) is left to `encode.py`, which looks at each new word once.
+A text is cut before each space that follows a non-blank character, and before empty lines where that is as
+safe. Encoding the pieces one by one and joining the ids gives the ids of the whole text if every step of the
+tokenizer treats the two sides of such a cut alone. Each rule below is one step for which that holds; a step
+with no rule here makes the answer "no", and the library encodes whole texts. What a rule cannot settle for all
+texts (an added token in the text, a word that ends in a blank once normalised) is left to `encode.py`, which
+looks at each new word once.
 """
 
 import json

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.tokens.load import encoder_of
@@ -85,3 +85,22 @@ def test_too_few_entries() -> None:
 def test_no_text(texts: list[str]) -> None:
     with pytest.raises(UserError, match="no text to train"):
         train_bpe(iter(texts), 300)
+
+
+@given(text=st.text(st.characters(codec="utf-8"), max_size=80))
+@settings(max_examples=100, deadline=None)
+def test_beside_a_qwen2_model_auto_tokenizer_gives_the_same_ids(
+    tokenizer: PreTrainedTokenizerFast, as_auto: PreTrainedTokenizerFast, text: str
+) -> None:
+    assert as_auto(text)["input_ids"] == tokenizer(text)["input_ids"]
+
+
+@pytest.fixture(scope="module")
+def as_auto(
+    tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory
+) -> PreTrainedTokenizerFast:
+    """What AutoTokenizer makes of the tokenizer in the folder of a model of type qwen2."""
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer.save_pretrained(folder)
+    Qwen2Config().save_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder)

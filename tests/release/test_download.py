@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import WatchedHub, download, put, released, run
+from release_hub import WatchedHub, download, put, released, run
 
 from l2t_hub.errors import UsageError
 from l2t_hub.hub.download import parse_name, resolve

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import WatchedHub, assert_clean, released, run
+from release_hub import WatchedHub, assert_clean, released, run
 
 from l2t_hub.hub.rehearsal.faults import Action, Answer, Cut, DiskFull
 

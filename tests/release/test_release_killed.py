@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from conftest import WatchedHub, assert_clean, released, run, start
+from release_hub import WatchedHub, assert_clean, released, run, start
 
 Toy = Callable[..., Path]
 POINTS = 20
@@ -72,6 +72,7 @@ def _killed_at(hub: WatchedHub, toy: Toy, kind: str, way: str, point: int, reque
         [{".gitattributes": whole[".gitattributes"]}],
     )
     again = hub.recorder.uploaded() - sent - usual
+    print(f"{kind} {way}, killed at point {point}: {again / usual:.1%} of the bytes went again")
     assert again < RESENT * usual, f"{again} of {usual} bytes went twice"
 
 

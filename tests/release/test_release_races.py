@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import WatchedHub, assert_is, put, released, run, start
+from release_hub import WatchedHub, assert_is, put, released, run, start
 
 from l2t_hub.hub.staging import stage
 

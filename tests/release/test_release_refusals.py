@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from toys import TOYS
+from release_toys import TOYS
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.names import check_repo, path_problem

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import WatchedHub, assert_clean, assert_is, put, released, run
+from release_hub import WatchedHub, assert_clean, assert_is, put, released, run
 
 from l2t_hub.hub.staging import stage
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CLIENTS
+from release_hub import CLIENTS
 
 Toy = Callable[..., Path]
 FILES = 2_000

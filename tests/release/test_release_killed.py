@@ -73,7 +73,9 @@ def _killed_at(hub: WatchedHub, toy: Toy, kind: str, way: str, point: int, reque
     )
     again = hub.recorder.uploaded() - sent - usual
     print(f"{kind} {way}, killed at point {point}: {again / usual:.1%} of the bytes went again")
-    assert again < RESENT * usual, f"{again} of {usual} bytes went twice"
+    # A small release is one batch: killed within it, all of it may be under way and not yet taken.
+    under_way = 0 if kind == "dataset" else usual
+    assert again < RESENT * usual + under_way, f"{again} of {usual} bytes went twice"
 
 
 @pytest.mark.parametrize("way", ["xet", "lfs"])
@@ -90,8 +92,7 @@ def test_killed_and_resumed(hub: WatchedHub, toy: Toy, way: str) -> None:
 def test_killed_at_twenty_points_and_resumed(hub: WatchedHub, toy: Toy, kind: str, way: str) -> None:
     requests, usual = _undisturbed(hub, toy, kind, way)
     for point in range(1, POINTS + 1):
-        # A small release is one batch: killed within it, all of it may be under way and not yet taken.
-        _killed_at(hub, toy, kind, way, point, requests, usual if kind == "dataset" else 2 * usual)
+        _killed_at(hub, toy, kind, way, point, requests, usual)
 
 
 def test_killed_in_the_last_moments(hub: WatchedHub, toy: Toy) -> None:

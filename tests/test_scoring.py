@@ -8,6 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_models import make_tiny_model
+from tokenizers import Tokenizer
 
 from l2t_hub.errors import UserError
 from l2t_hub.scoring import Scorer, batches, find_model, load_scorer, score
@@ -165,3 +166,14 @@ def test_a_hub_name_offline_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     assert (source.location, source.revision, source.is_local) == ("l2t-project/no-such-model", "v1", False)
     with pytest.raises(UserError, match="cannot load this model"):
         load_scorer("l2t-project/no-such-model@v1")
+
+
+def test_the_tokenizer_is_the_one_that_the_file_defines(tiny_model: Path) -> None:
+    """transformers 5 gives a qwen2 model's AutoTokenizer Qwen's pre-tokenizer, whatever tokenizer.json says."""
+    defined = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
+    loaded = load_scorer(str(tiny_model), device="cpu").tokenizer
+    for sentence in SENTENCES:
+        assert (
+            loaded.encode(sentence, add_special_tokens=False)
+            == defined.encode(sentence, add_special_tokens=False).ids
+        )

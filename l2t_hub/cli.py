@@ -129,13 +129,16 @@ def build(
     sets: Sets = None,
     variant: Variant = None,
     workers: Workers = None,
+    executor: Annotated[
+        str, typer.Option("--executor", metavar="NAME", help="local, slurm or ray; see docs/scale.md.")
+    ] = "local",
     as_json: Json = False,
 ) -> None:
     """Make a dataset directory: examples per task, raw, packed, validation split, manifest and card."""
     from l2t_hub.build import build as make_dataset
     from l2t_hub.build import summary_table
 
-    manifest = make_dataset(_one(recipe, sets, variant), folder, workers=workers)
+    manifest = make_dataset(_one(recipe, sets, variant), folder, workers=workers, executor=executor)
     answer(as_json, manifest.as_dict(), summary_table(manifest), f"dataset: {folder}")
 
 

@@ -25,10 +25,10 @@ def recipes_show(
     recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_json: Json = False
 ) -> None:
     """A recipe resolved: every key that applies with its value, parents, overrides and defaults included."""
-    from l2t_hub.recipe.show import as_yaml
+    from l2t_hub.recipe.show import as_yaml, tree
 
     loaded = load_recipe(recipe, sets or (), variant)
-    answer(as_json, loaded.resolved(), as_yaml(loaded).rstrip())
+    answer(as_json, tree(loaded), as_yaml(loaded).rstrip())
 
 
 @recipes.command("validate", epilog="Example: `l2t recipes validate recipes/*.yaml`")

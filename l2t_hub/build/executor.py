@@ -41,13 +41,14 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
                 for rank in self.ranks:
                     self._run_for_rank(rank, local_rank=1)
             else:
-                self._run_pool()
+                self.run_pool()
         except OSError as error:
             if error.errno in FULL:  # not one of our own writes: datatrove keeps a log
                 raise disk_error(self.folder, error) from None
             raise
 
-    def _run_pool(self) -> None:
+    def run_pool(self) -> None:
+        """Run all ranks in processes of their own, even a single one."""
         context = get_context("forkserver")
         context.set_forkserver_preload(PRELOAD)
         pool = ProcessPoolExecutor(

@@ -5,7 +5,6 @@ with the reason said; the directory shows the old dataset or the new one, never 
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,13 +20,14 @@ from l2t_hub.build.assemble import (
     switch,
 )
 from l2t_hub.build.card import write_card
-from l2t_hub.build.executor import LocalExecutor
+from l2t_hub.build.execute import Work, check_executor, execute
 from l2t_hub.build.ledger import Ledger, merged
 from l2t_hub.build.manifest import Manifest, read_manifest, realised, totals
 from l2t_hub.build.partition import id_hashes
-from l2t_hub.build.pipeline import MakeRows, ReadSource, WriteShards, make_setup
+from l2t_hub.build.pipeline import make_setup
 from l2t_hub.build.plan import Plan, made_from, make_plan, reasons
-from l2t_hub.build.progress import Meter, Reporter, Watch, reporter
+from l2t_hub.build.progress import Reporter, reporter
+from l2t_hub.build.queue import await_jobs
 from l2t_hub.build.tokenizer import FOLDER, TokenizerInfo, prepare
 from l2t_hub.build.workspace import MANIFEST, Part, Workspace, intact, workspace
 from l2t_hub.build.write import Shard, sha256_of, write_text
@@ -43,18 +43,26 @@ MANY = 0.1
 
 
 def build(
-    recipe: Recipe, out: Path | str, *, workers: int | None = None, progress: Reporter | None = None
+    recipe: Recipe,
+    out: Path | str,
+    *,
+    workers: int | None = None,
+    executor: str = "local",
+    progress: Reporter | None = None,
 ) -> Manifest:
     """Make the dataset of a recipe (one without variants) in the directory `out`, and give its manifest.
 
-    `workers` processes work at once (default: one per core); they change nothing in the result. Raises UsageError
+    `workers` processes work at once (default: one per core) by the `executor` (local, slurm or ray, see
+    `execute.py`); neither changes anything in the result. Raises UsageError
     for a recipe or directory that cannot be used, UserError for a source that cannot be read, a full disk, a worker
     killed, or another build in the same directory. What is finished is kept and used by the next build.
     """
     out, report = Path(out), progress or reporter()
+    check_executor(executor)
     tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
     source = open_source(recipe)
     with workspace(out) as space:
+        await_jobs(space, report)
         before = _finished_dataset(out)
         tokenizer = prepare(recipe, source, space, before.tokenizer if before else None, report)
         plan = make_plan(recipe, source, tokenizer.sha256)
@@ -65,15 +73,11 @@ def build(
                 return before
             _adopt(space, before, source, plan)
         _say_reasons(space, before, plan, report)
-        parts = _run(recipe, source, space, tokenizer, plan, workers or _cores(), report)
+        parts = _run(recipe, source, space, tokenizer, plan, executor, workers, report)
         manifest = _assemble(recipe, source, space, tokenizer, plan, parts)
         _warn(manifest, recipe, report)
         shutil.rmtree(space.folder, ignore_errors=True)
         return manifest
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _finished_dataset(out: Path) -> Manifest | None:
@@ -149,7 +153,8 @@ def _run(
     space: Workspace,
     tokenizer: TokenizerInfo,
     plan: Plan,
-    workers: int,
+    executor: str,
+    workers: int | None,
     report: Reporter,
 ) -> list[Part]:
     """Make the partitions that are not there yet, and give all of them in order."""
@@ -158,16 +163,7 @@ def _run(
     if len(todo) < count:
         report.say(f"{count - len(todo)} of {count} partitions are finished already")
     if todo:
-        workers = min(workers, len(todo))
-        report.say(f"building {recipe.name}: {len(todo)} partitions, {workers} workers")
-        meter = Meter(space.folder / "progress", count).create()
-        steps = [
-            ReadSource(source),
-            MakeRows(recipe, space.folder / FOLDER, tokenizer, meter),
-            WriteShards(space, plan.keys),
-        ]
-        with Watch(meter, report, source.records if len(todo) == count else None):
-            LocalExecutor(steps, count, todo, workers, space.folder / "log").run()
+        execute(Work(recipe, source, space, tokenizer, plan.keys, todo), executor, workers, report)
     parts = [space.finished(rank, key) for rank, key in enumerate(plan.keys)]
     missing = [rank for rank, part in enumerate(parts) if part is None]
     if missing:

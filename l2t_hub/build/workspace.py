@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from platform import node
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,8 @@ class Workspace:
         return self.parts / f"{rank:05d}-{key[:16]}"
 
     def begin(self, rank: int, key: str) -> Path:
-        """An empty folder to write a partition in; the process number keeps two writers apart."""
-        folder = self.parts / f".{rank:05d}-{key[:16]}.{os.getpid()}"
+        """An empty folder to write a partition in; machine and process number keep two writers apart."""
+        folder = self.parts / f".{rank:05d}-{key[:16]}.{node()}.{os.getpid()}"
         with disk_errors(folder):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)

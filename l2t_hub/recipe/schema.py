@@ -148,6 +148,41 @@ class Build(Section):
     """What an unreadable row or text does: stop the build, or be dropped and counted."""
 
 
+# Options of sbatch that the build itself decides.
+SBATCH_OURS = {
+    "array", "dependency", "error", "export", "job-name", "mem", "mem-per-cpu", "nodes", "ntasks", "output",
+    "partition", "account", "qos", "requeue", "time", "wait", "cpus-per-task",
+}  # fmt: skip
+
+
+class Cluster(Section):
+    """What a task of `l2t build --executor slurm` or `ray` may use; nothing here changes a byte of the result."""
+
+    partition: str | None = None
+    """Slurm: the partition to submit to; null takes the cluster's default."""
+    account: str | None = None
+    """Slurm: the account that is charged."""
+    qos: str | None = None
+    """Slurm: the quality of service."""
+    hours: float = Field(default=4.0, gt=0)
+    """Slurm: the time limit of a task (one partition of the source), in hours."""
+    memory_gb: int = Field(default=2, ge=1)
+    """Slurm and Ray: memory of a task, in GB; a task uses one core."""
+    max_array_size: int = Field(default=1001, ge=1)
+    """Slurm: the cluster's MaxArraySize; more partitions than this become several jobs, one after the other."""
+    setup: str | None = None
+    """Slurm: a shell command before each task, such as `module load gcc`; the Python of `l2t` is found anyway."""
+    sbatch: dict[str, str] = {}
+    """Slurm: any other option of sbatch, by its long name without dashes, such as `constraint: icelake`."""
+
+    @model_validator(mode="after")
+    def _options_are_free(self) -> Self:
+        ours = sorted(SBATCH_OURS & set(self.sbatch))
+        if ours:
+            raise ValueError(f"`sbatch` cannot set {', '.join(ours)}: the build or a key of `cluster` does")
+        return self
+
+
 class Model(Section):
     """The architecture (Qwen2): a named size, any part of which may be overridden."""
 
@@ -258,6 +293,7 @@ class Recipe(Section):
     packing: Packing = Packing()
     validation: Validation = Validation()
     build: Build = Build()
+    cluster: Cluster = Cluster()
     model: Model = Model()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
@@ -280,8 +316,11 @@ class Recipe(Section):
         return self._places.get(key, f"recipe {self.name}, default") + f": {key}"
 
     def resolved(self) -> dict[str, Any]:
-        """Give every key that applies with its value, defaults included: a plain tree that is a recipe again."""
-        tree: dict[str, Any] = self.model_dump(mode="json")
+        """Give every key that applies with its value, defaults included: a plain tree that is a recipe again.
+
+        `cluster` is left out: where a release was made is no part of what it is.
+        """
+        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"cluster"})
         if self.mixture.scheme != "disjoint":
             del tree["mixture"]["raw_share"], tree["mixture"]["unit"]
         if self.tokenizer.name is not None:

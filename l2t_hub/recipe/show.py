@@ -37,9 +37,14 @@ def listing_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def tree(recipe: Recipe) -> dict[str, Any]:
+    """The resolved recipe, with what its builds may use on a cluster."""
+    return {**recipe.resolved(), "cluster": recipe.cluster.model_dump(mode="json")}
+
+
 def as_yaml(recipe: Recipe) -> str:
     """The resolved recipe as YAML that loads to the same recipe."""
-    return yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(tree(recipe), sort_keys=False, allow_unicode=True, width=100)
 
 
 def keys(section: str | None = None) -> list[dict[str, Any]]:

@@ -6,6 +6,8 @@ from l2t_hub.errors import UsageError
 
 MAX_SEGMENT_BYTES = 255
 MAX_PATH_BYTES = 1024
+MAX_TITLE_CHARS = 60
+MAX_NOTE_CHARS = 500
 _WORD = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 
 
@@ -24,6 +26,14 @@ def check_repo(text: str, what: str = "--repo") -> str:
             "It is ORG/NAME: letters, digits, '-', '_' and '.', at most 96 each, without '--' or '..'.",
         )
     return text
+
+
+def check_collection(title: str | None, note: str | None) -> None:
+    """Raise UsageError for a collection's title or note that the Hub would refuse, when all else was done."""
+    if title is not None and not 1 <= len(title.strip()) <= MAX_TITLE_CHARS:
+        raise UsageError(f"--collection {title!r}: a title has 1 to {MAX_TITLE_CHARS} characters")
+    if note is not None and len(note) > MAX_NOTE_CHARS:
+        raise UsageError(f"--note: {len(note)} characters, and the Hub takes {MAX_NOTE_CHARS}")
 
 
 def path_problem(path: str) -> str | None:

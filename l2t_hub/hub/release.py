@@ -17,12 +17,12 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.connect import Place, connected
 from l2t_hub.hub.dry_run import rehearse
 from l2t_hub.hub.merge import CONFLICT, after_conflict, merge
-from l2t_hub.hub.names import check_repo
+from l2t_hub.hub.names import check_collection, check_repo
 from l2t_hub.hub.remote import MAIN, Remote, described, difference
 from l2t_hub.hub.retry import DISK_FULL, Pace, Say, in_words, is_transient, status_of, without_secrets
 from l2t_hub.hub.staging import Stage, stage
 from l2t_hub.hub.tags import check_version, planned
-from l2t_hub.hub.upload import Pull, Sent, find_or_open, read_back, same_on_main, upload
+from l2t_hub.hub.upload import TITLE, Pull, Sent, find_or_open, read_back, same_on_main, upload
 from l2t_hub.hub.validation import validate
 
 
@@ -87,6 +87,7 @@ def release(
     """
     directory = Path(directory)
     check_repo(repo)
+    check_collection(collection, note)
     if version is not None:
         check_version(version)
     with connected(hub) as place:
@@ -171,6 +172,12 @@ def _tidy(remote: Remote, pull: Pull) -> None:
     """Close what this release made superfluous: earlier attempts, and its own request if another's was merged."""
     for number in (*pull.others, pull.number):
         remote.close_pull(number, "The same release has been merged.")
+    left = remote.open_pulls(TITLE)
+    if left:
+        numbers = ", ".join(str(number) for number in left)
+        remote.say(
+            f"unfinished releases of other content wait in pull requests {numbers}: close what is not wanted"
+        )
 
 
 def _result(

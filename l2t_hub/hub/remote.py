@@ -201,7 +201,7 @@ class Remote:
     # -- pull requests ------------------------------------------------------------------------------------------
 
     def open_pulls(self, title: str) -> list[int]:
-        """The numbers of our own pull requests of this title that are neither merged nor closed, newest first."""
+        """The numbers of our own pull requests whose title begins so, neither merged nor closed, newest first."""
         return self.steadily("looking for a pull request", lambda: self._open_pulls(title))
 
     def _open_pulls(self, title: str) -> list[int]:
@@ -213,7 +213,8 @@ class Remote:
             author=self.user,
         )
         return sorted(
-            (d.num for d in found if d.title == title and d.status in ("open", "draft")), reverse=True
+            (d.num for d in found if d.title.startswith(title) and d.status in ("open", "draft")),
+            reverse=True,
         )
 
     def open_pull(self, title: str, description: str) -> int:

@@ -15,6 +15,7 @@ from l2t_hub.hub.retry import DISK_FULL, in_words, is_transient, status_of, wait
 from l2t_hub.hub.staging import Stage, StagedFile
 
 STALE_PARENT = 412
+TITLE = "Release "
 # Once is enough unless the repo held a .gitignore that hid files from the first pass.
 _MOST_PASSES = 3
 _MOST_PULLS = 5
@@ -50,7 +51,7 @@ class Sent:
 
 def title_of(stage: Stage) -> str:
     """The title of the pull request for exactly this content: how a later run finds it again."""
-    return f"Release {stage.digest[:20]}"
+    return f"{TITLE}{stage.digest[:20]}"
 
 
 def find_or_open(remote: Remote, stage: Stage) -> Pull:

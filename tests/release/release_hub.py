@@ -12,6 +12,7 @@ from typing import Any
 from l2t_hub.hub.rehearsal import Limits, RehearsalHub
 from l2t_hub.hub.rehearsal.history import History
 from l2t_hub.hub.rehearsal.repos import find_repo
+from l2t_hub.hub.staging import RECORD, stage
 
 CLIENTS = Path(__file__).parent / "clients"
 Listing = dict[str, tuple[str, int, str]]
@@ -171,9 +172,12 @@ def assert_is(hub: WatchedHub, kind: str, repo: str, directory: Path) -> None:
         if p.is_file() and not p.name.startswith(".")
     }
     there = hub.listing(kind, repo)
-    assert set(there) == {*here, ".gitattributes", "l2t_release.json"}
+    assert set(there) == {*here, ".gitattributes", RECORD}
     for path, file in here.items():
         assert there[path][1:] == (file.stat().st_size, sha256(file.read_bytes()).hexdigest()), path
+    record = stage(directory).file(RECORD)
+    assert record
+    assert there[RECORD] == (record.git_hash, record.size, record.sha256)
 
 
 def assert_clean(hub: WatchedHub, kind: str, repo: str, directory: Path, pulls: int = 1) -> None:

@@ -276,6 +276,19 @@ def test_the_command_in_the_message_resumes(hub: WatchedHub, toy: Toy) -> None:
     assert "v2.0" in hub.tags("space", "org/toy")
 
 
+def test_an_unfinished_release_of_other_content_is_mentioned_and_left_alone(
+    hub: WatchedHub, toy: Toy
+) -> None:
+    old, new = toy("model", seed=1), toy("model", seed=2)
+    hub.faults.add("POST", r"/merge$", Answer(500), times=None)
+    assert run(hub, old, "org/toy", "--attempts", "1").returncode == 1
+    hub.faults.clear()
+    done = run(hub, new, "org/toy")
+    assert released(done)["pull_request"] == 2
+    assert "unfinished releases of other content wait in pull requests 1" in done.stderr
+    assert hub.pulls("model", "org/toy") == ["open", "merged"]
+
+
 def test_no_hub_at_all(hub: WatchedHub, toy: Toy) -> None:
     directory = toy("model")
     hub.stop()

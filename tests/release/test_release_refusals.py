@@ -13,6 +13,7 @@ from release_toys import TOYS
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.names import check_repo, path_problem
+from l2t_hub.hub.release import release
 from l2t_hub.hub.retry import without_secrets
 from l2t_hub.hub.staging import RECORD, Stage, stage
 from l2t_hub.hub.validation import validate
@@ -122,6 +123,17 @@ def test_repo_names_the_hub_cannot_take(name: str) -> None:
     with pytest.raises(UsageError, match="not the name of a repo"):
         check_repo(name)
     check_repo("org-1/a_b.c-2")
+
+
+def test_a_collection_the_hub_would_refuse_is_found_before_anything_is_sent(toy: Toy) -> None:
+    for wrong in ({"collection": "t" * 61}, {"collection": " "}, {"collection": "t", "note": "n" * 501}):
+        with pytest.raises(UsageError):
+            release(
+                toy("space", name=f"space-{len(str(wrong))}"),
+                "org/toy",
+                hub="http://127.0.0.1:9/rehearsal",
+                **wrong,
+            )
 
 
 def test_names_the_hub_cannot_take_are_refused(toy: Toy) -> None:

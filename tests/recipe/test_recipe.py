@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe, recipe_from_tree
+from l2t_hub.recipe.show import as_yaml, tree
 from l2t_hub.recipe.yaml_tree import merge, parse
 
 MINIMAL = "name: tiny\nsource:\n  path: bundled:sample\n"
@@ -39,6 +40,9 @@ def write(folder: Path, text: str, name: str = "recipe.yaml") -> Path:
         ("evaluation:\n  baseline: other\nvariants:\n  one: {}\n", 0, "the variants are one"),
         ("variants:\n  one:\n    mixture:\n      sheme: raw\n", 7, "did you mean 'scheme'?"),
         ("variants:\n  one: 3\n", 5, "should be an object"),
+        ("cluster:\n  partion: big\n", 5, "did you mean 'partition'?"),
+        ("cluster:\n  hours: 0\n", 5, "greater than 0"),
+        ("cluster:\n  sbatch: {time: '1:00'}\n", 4, "`sbatch` cannot set time"),
     ],
 )
 def test_an_error_names_file_line_and_remedy(tmp_path: Path, text: str, line: int, says: str) -> None:
@@ -127,6 +131,13 @@ def test_the_resolved_recipe_is_a_recipe_again() -> None:
     assert again.fingerprint("model") == recipe.fingerprint("model")
 
 
+def test_where_a_release_is_made_is_shown_but_no_part_of_what_it_is() -> None:
+    recipe = load_recipe("nano", ["cluster.account=lab"], "nano-l2t")
+    assert recipe.resolved() == load_recipe("nano", variant="nano-l2t").resolved()
+    assert "account: lab" in as_yaml(recipe)
+    assert recipe_from_tree(tree(recipe)).cluster.account == "lab"
+
+
 LEAVES_NO_TRACE = [
     "name=other",
     "description=words",
@@ -135,6 +146,9 @@ LEAVES_NO_TRACE = [
     "source.url=https://example.org",
     "mixture.raw_share=0.5",  # the default, said out loud
     "evaluation.suites=[blimp]",
+    "cluster.partition=big",
+    "cluster.memory_gb=64",
+    "cluster.sbatch={constraint: icelake}",
 ]
 CHANGES_THE_DATA = [
     "seed=43",

@@ -1,5 +1,5 @@
-"""The bounded table from words to token ids that makes encoding fast: one dict lookup per word, then numpy
-only.
+"""The bounded table from words to token ids that makes encoding fast: one dict lookup per different word of a
+batch, then numpy only.
 
 A dict whose missing keys get the next row number does the lookups without a line of Python per word; the rows
 point into flat arrays, from which the ids of a whole batch are gathered at once.
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-Key = str | tuple[str] | None
-"""A word after a space, without the space; `(word,)` for one that opens a text; None for the BOS token."""
+Key = bytes | None
+"""A piece (`cut.py`); None for the BOS token."""
 
 LIBRARY, OPEN = 1, 2
 """Flags of a word: its text needs the library; its text does unless the word is the last one
@@ -113,10 +113,7 @@ class WordTable:
 
     def gather(self, rows: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[Any]:
         """The ids of all `rows`, one after another; `lengths` as `self.lengths(rows)` gives them."""
-        ends = np.cumsum(lengths, dtype=np.int64)
-        index = np.arange(ends[-1] if len(ends) else 0, dtype=np.int64)
-        index += np.repeat(self._starts.values[rows] - ends + lengths, lengths)
-        return self._ids.values[index]
+        return gather(self._ids.values, self._starts.values[rows], lengths)
 
     def settle(self, rows: NDArray[np.int32]) -> None:
         """End the batch that looked up `rows`: note which words it used again, and make room if the limit is
@@ -151,6 +148,18 @@ class WordTable:
         self.store(keys, ids, lengths, flags)
 
 
+def gather(ids: NDArray[Any], starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[Any]:
+    """The stretches of `ids` from each of `starts` on, of `lengths`, one after another."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    total = int(ends[-1]) if len(ends) else 0
+    # Half the memory of int64 to go through, where it suffices.
+    small = np.dtype(np.int32 if max(total, len(ids)) < 1 << 31 else np.int64)
+    index: NDArray[np.integer] = np.repeat((starts - ends + lengths).astype(small), lengths)
+    index += np.arange(total, dtype=small)
+    gathered: NDArray[Any] = ids.take(index)
+    return gathered
+
+
 def _key_bytes(key: Key) -> int:
     """Bytes of a key and of its row number."""
-    return sys.getsizeof(key) + _INT_BYTES + (sys.getsizeof(key[0]) if isinstance(key, tuple) else 0)
+    return sys.getsizeof(key) + _INT_BYTES

@@ -15,20 +15,19 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from l2t_hub.errors import UserError
-from l2t_hub.tokens.cache import LIBRARY, OPEN, Key, WordTable
+from l2t_hub.tokens.cache import LIBRARY, OPEN, Key, WordTable, gather
+from l2t_hub.tokens.cut import OPENING, Pieces, cut
 from l2t_hub.tokens.words import decide
 
 CACHE_BYTES = 96 << 20
 """Default bound of the word cache: about what all words of 10M running words of English books take."""
 
-CHUNK_CHARACTERS = 1 << 18
+CHUNK_CHARACTERS = 1 << 21
 """Texts are encoded in chunks of about this many characters, so that what a chunk needs for itself stays
 small.
 """
 
 _GROUP = 256
-_WORD_CUT = re.compile(r"(?<=\S) (?!\n)")
-_RUNS = ("  ", " \n", "\n ", "\t ", "\n\n\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,58 +108,61 @@ class Encoder:
     def _encode_chunk(self, texts: Sequence[str], bos: bool) -> Encoded:
         if not self._decision.safe:
             return self._by_library(texts, bos)
-        rows, starts, by_library = self._rows(texts, bos)
-        lengths = self._table.lengths(rows)
-        totals = np.add.reduceat(lengths, starts, dtype=np.int32)
-        encoded = Encoded(self._table.gather(rows, lengths), totals)
-        self._table.settle(rows)
-        if not len(by_library):
+        batch = self._look_up(texts, bos)
+        table = self._table
+        own_lengths = table.lengths(batch.rows)
+        own_ids = table.gather(batch.rows, own_lengths)
+        own_starts = np.cumsum(own_lengths, dtype=np.int64) - own_lengths
+        lengths = own_lengths[batch.numbers]
+        totals = np.add.reduceat(lengths, batch.starts, dtype=np.int32)
+        encoded = Encoded(gather(own_ids, own_starts[batch.numbers], lengths), totals)
+        table.settle(batch.rows)
+        if not len(batch.by_library):
             return encoded
-        return _replace(encoded, by_library, self._by_library([texts[i] for i in by_library], bos))
+        others = self._by_library([texts[i] for i in batch.by_library], bos)
+        return _replace(encoded, batch.by_library, others)
 
     def _count_chunk(self, texts: Sequence[str], bos: bool) -> NDArray[np.int32]:
-        rows, starts, by_library = self._rows(texts, bos)
-        totals: NDArray[np.int32] = np.add.reduceat(self._table.lengths(rows), starts, dtype=np.int32)
-        self._table.settle(rows)
-        if len(by_library):
-            totals[by_library] = self._by_library([texts[i] for i in by_library], bos).lengths
+        batch = self._look_up(texts, bos)
+        lengths = self._table.lengths(batch.rows)[batch.numbers]
+        totals: NDArray[np.int32] = np.add.reduceat(lengths, batch.starts, dtype=np.int32)
+        self._table.settle(batch.rows)
+        if len(batch.by_library):
+            others = self._by_library([texts[i] for i in batch.by_library], bos)
+            totals[batch.by_library] = others.lengths
         return totals
 
-    def _rows(
-        self, texts: Sequence[str], bos: bool
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-        """The table's rows for all words of `texts`, where each text begins, and which texts the library must
-        encode.
-        """
-        keys: list[Key] = []
-        starts = np.empty(len(texts), np.int64)
-        paragraphs = self._decision.paragraphs
-        for i, text in enumerate(texts):
-            words: list[Key] = _split(text, paragraphs)  # type: ignore[assignment]
-            words[0] = (words[0],)  # type: ignore[assignment]
-            starts[i] = len(keys)
-            if bos:
-                keys.append(None)
-            keys += words
-        rows, missing = self._table.lookup(keys)
+    def _look_up(self, texts: Sequence[str], bos: bool) -> "_Batch":
+        """Cut `texts` into pieces and find each in the table; pieces that are not there yet are learnt."""
+        try:
+            pieces = cut(texts, self._decision.cuts)
+        except UnicodeError as error:
+            _check_unicode(texts, error)
+            raise
+        rows, missing = self._table.lookup(pieces.different)
         if missing:
             try:
                 self._learn(missing)
-            except BaseException as error:
+            except BaseException:
                 self._table.clear()  # rows without ids must not stay
-                _check_unicode(texts, error)
                 raise
-        return rows, starts, self._exceptions(texts, rows, starts)
+        by_library = self._exceptions(texts, rows, pieces)
+        numbers, starts = pieces.numbers, pieces.starts
+        if bos:
+            numbers = np.insert(numbers, starts, len(rows))
+            starts = starts + np.arange(len(starts))
+            rows = np.append(rows, np.int32(0))
+        return _Batch(rows, numbers, starts, by_library)
 
-    def _exceptions(
-        self, texts: Sequence[str], rows: NDArray[np.int32], starts: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def _exceptions(self, texts: Sequence[str], rows: NDArray[np.int32], pieces: Pieces) -> NDArray[np.int64]:
         """Which texts hold something that the words alone cannot settle."""
-        flags = self._table.flags(rows)
-        if flags.any():
-            last = np.append(starts[1:], len(rows)) - 1
+        found = np.empty(0, np.int64)
+        different = self._table.flags(rows)
+        if different.any():
+            flags, starts = different[pieces.numbers], pieces.starts
+            last = np.append(starts[1:], len(flags)) - 1
             flags[last] &= ~np.uint8(OPEN)
-        found = np.searchsorted(starts, np.flatnonzero(flags), side="right") - 1
+            found = np.searchsorted(starts, np.flatnonzero(flags), side="right") - 1
         spanning = self._decision.spanning
         if spanning:
             found = np.append(
@@ -168,11 +170,12 @@ class Encoder:
             )
         return np.unique(found).astype(np.int64)
 
-    def _learn(self, missing: list[Key]) -> None:
-        """Encode the words that the table does not know yet and put them into it."""
-        words = (key for key in missing if isinstance(key, str))
-        inner = [key if key[:1] == "\n" else f" {key}" for key in words]
-        first = [key[0] for key in missing if isinstance(key, tuple)]
+    def _learn(self, missing: Sequence[Key]) -> None:
+        """Encode the pieces that the table does not know yet and put them into it."""
+        keys = [key for key in missing if key is not None]
+        opening = np.fromiter((key.startswith(OPENING) for key in keys), bool, count=len(keys))
+        inner = [key.decode() for key in keys if not key.startswith(OPENING)]
+        first = [key[1:].decode() for key in keys if key.startswith(OPENING)]
         inner_ids, inner_lengths = _encode_alone(self._inner, inner, self.dtype)
         first_ids, first_lengths = _encode_alone(self._tokenizer, first, self.dtype)
         lengths, ids = np.concatenate([inner_lengths, first_lengths]), np.concatenate([inner_ids, first_ids])
@@ -181,7 +184,9 @@ class Encoder:
             mark = self._decision.mark
             open_ends = [_ends_open(self._inner, inner, mark), _ends_open(self._tokenizer, first, mark)]
             flags |= np.concatenate(open_ends)
-        self._table.store(missing, *_in_order_of(missing, ids, lengths, flags))
+        order = np.argsort(np.argsort(opening, kind="stable"), kind="stable")
+        starts = (np.cumsum(lengths, dtype=np.int64) - lengths)[order]
+        self._table.store(keys, gather(ids, starts, lengths[order]), lengths[order], flags[order])
 
     def _by_library(self, texts: Sequence[str], bos: bool) -> Encoded:
         """Whole texts through the library's own batch encoding."""
@@ -197,6 +202,18 @@ class Encoder:
             lists = [[*first, *ids] for ids in lists]
         lengths = np.fromiter(map(len, lists), np.int32, count=len(lists))
         return Encoded(np.fromiter(chain.from_iterable(lists), self.dtype, count=int(lengths.sum())), lengths)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The table's `rows` of all different pieces, which of them each piece is (`numbers`), at which piece each text
+    begins (`starts`), and which texts the library must encode.
+    """
+
+    rows: NDArray[np.int32]
+    numbers: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    by_library: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,18 +285,6 @@ def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start:]
 
 
-def _split(text: str, paragraphs: bool) -> list[str]:
-    """Cut before each space that follows a non-blank, and before each empty line if `paragraphs`.
-
-    Words after the first come without their space; one that starts with a newline never had any. Where
-    blanks stand alone, as almost always, `str.split` does it ten times faster than the regular expression; a
-    blank other than a newline or tab before a space slips through and is caught by `words.Decision.closed`.
-    """
-    if text[:1] in (" ", "\n") or any(run in text for run in _RUNS):
-        return _WORD_CUT.split(text)
-    return (text.replace("\n\n", " \n\n") if paragraphs else text).split(" ")
-
-
 def _encode_alone(
     tokenizer: Tokenizer, words: list[str], dtype: np.dtype
 ) -> tuple[NDArray[Any], NDArray[np.int32]]:
@@ -312,19 +317,6 @@ def _ends_open(tokenizer: Tokenizer, words: list[str], mark: str | None) -> NDAr
             if not end or end.isspace() or end == mark:
                 flags[i] = OPEN
     return flags
-
-
-def _in_order_of(
-    keys: list[Key], ids: NDArray[Any], lengths: NDArray[np.int32], flags: NDArray[np.uint8]
-) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.uint8]]:
-    """Bring rows that stand with a text's first words last into the order of `keys`."""
-    is_first = np.fromiter((isinstance(key, tuple) for key in keys), bool, count=len(keys))
-    order = np.argsort(np.argsort(is_first, kind="stable"), kind="stable")
-    begin = (np.cumsum(lengths, dtype=np.int64) - lengths)[order]
-    lengths = lengths[order]
-    ends = np.cumsum(lengths, dtype=np.int64)
-    index = np.arange(len(ids)) + np.repeat(begin - ends + lengths, lengths)
-    return ids[index], lengths, flags[order]
 
 
 def _replace(encoded: Encoded, which: NDArray[np.int64], other: Encoded) -> Encoded:

@@ -1,8 +1,8 @@
 """Whether a tokenizer can be run word by word: the decision, taken from its own definition
 (`tokenizer.json`).
 
-A text is cut before each space that follows a non-blank character, and before empty lines where that is as
-safe. Encoding the pieces one by one and joining the ids gives the ids of the whole text if every step of the
+A text is cut before each space that follows a non-blank character, and before newlines and signs where that is
+as safe. Encoding the pieces one by one and joining the ids gives the ids of the whole text if every step of the
 tokenizer treats the two sides of such a cut alone. Each rule below is one step for which that holds; a step
 with no rule here makes the answer "no", and the library encodes whole texts. What a rule cannot settle for all
 texts (an added token in the text, a word that ends in a blank once normalised) is left to `encode.py`, which
@@ -10,9 +10,13 @@ looks at each new word once.
 """
 
 import json
+import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+from l2t_hub.tokens.cut import BLANKS_ONLY, Cuts
 
 MARK = "\u2581"
 """The character that SentencePiece-style tokenizers write for a space."""
@@ -74,6 +78,21 @@ _ALTERNATIVES = frozenset(
 )
 
 
+# Those of them that take every run of ASCII letters.
+_LETTER_RUNS = frozenset(
+    [
+        r" ?\p{L}+",
+        r"[^\r\n\p{L}\p{N}]?\p{L}+",
+        r"[^\r\n\p{L}\p{N}]?+\p{L}+",
+        r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+",
+        r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+",
+    ]
+)
+
+# The signs that stand behind words: no letter, digit or blank to any tokenizer, nor after any normaliser above.
+_SIGNS = f"{string.punctuation}\u2013\u2014\u2018\u2019\u201c\u201d\u2026"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Whether words can be encoded alone, and what must still be looked at word by word.
@@ -81,8 +100,8 @@ class Decision:
     `reason` is one sentence for people. `closed` says that a word which ends in a blank may not be followed
     by another (the cut would stand inside a run of blanks); `mark` is one more character that counts as a
     blank there. A text that holds one of `spanning` (added tokens with a space) goes to the library whole.
-    `paragraphs` says that a text may also be cut before an empty line. `inner` is the definition to use for
-    words after the first when it is not the tokenizer's own (a prefix that only the text's start gets).
+    `cuts` says where a text may be cut besides. `inner` is the definition to use for pieces after the first when
+    it is not the tokenizer's own (a prefix that only the text's start gets).
     """
 
     safe: bool
@@ -90,7 +109,7 @@ class Decision:
     closed: bool = True
     mark: str | None = None
     spanning: tuple[str, ...] = ()
-    paragraphs: bool = False
+    cuts: Cuts = BLANKS_ONLY
     inner: str | None = None
 
 
@@ -119,7 +138,8 @@ def decide(definition: str) -> Decision:
     paragraphs = _cuts_at_paragraphs(cuts, pre_tokenizers, model) and not any(
         "\n" in token["content"] for token in tokenizer["added_tokens"]
     )
-    inner = _without_prefix(tokenizer, normalizers, pre_tokenizers if paragraphs else [])
+    signs = _signs(pre_tokenizers, tokenizer["added_tokens"]) if cuts == "words" else ""
+    inner = _without_prefix(tokenizer, normalizers, pre_tokenizers if paragraphs or signs else [])
     why = "the model has no token across a space" if cuts == "none" else "its pre-tokenizer cuts there"
     return Decision(
         safe=True,
@@ -127,7 +147,7 @@ def decide(definition: str) -> Decision:
         closed=cuts != "blanks" or inner is not None,
         mark=mark if cuts == "none" else None,
         spanning=spanning,
-        paragraphs=paragraphs,
+        cuts=Cuts(paragraphs, signs),
         inner=inner,
     )
 
@@ -311,6 +331,27 @@ def _cuts_at_paragraphs(cuts: str, pre_tokenizers: list[Step], model: Step) -> b
         return False
     tokens = model["vocab"] if model.get("ignore_merges") else _products(model)
     return not any(newline in token.lstrip("\n") and token != newline for token in tokens)
+
+
+def _signs(pre_tokenizers: list[Step], added_tokens: list[Step]) -> str:
+    """The signs before which a text may be cut where they follow an ASCII letter; none for steps not looked into.
+
+    The letter ends a match of the first step's regular expression, as one of its alternatives takes letters and
+    none takes a sign after a letter; so a match begins at the sign, and no look-ahead reads over it. Every
+    normaliser that is allowed keeps an ASCII letter a letter and a sign a sign, and composes neither with the
+    other (both are starters that UAX #15 calls stable). A sign that an added token has after a letter is left out,
+    so that no added token is ever cut.
+    """
+    first = pre_tokenizers[0]
+    if first["type"] == "Split" and "Regex" in first["pattern"]:
+        alternatives = set(_alternatives(first["pattern"]["Regex"]))
+        if not alternatives & _LETTER_RUNS or any(part.endswith(_SUFFIX) for part in alternatives):
+            return ""
+    elif first["type"] != "ByteLevel":
+        return ""
+    contents = [token["content"] for token in added_tokens]
+    taken = {b for text in contents for a, b in pairwise(text) if a.isascii() and a.isalpha()}
+    return "".join(sign for sign in _SIGNS if sign not in taken)
 
 
 def _without_prefix(

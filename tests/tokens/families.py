@@ -159,6 +159,10 @@ SAFE: dict[str, Callable[[], Tokenizer]] = {
     "digits": lambda: byte_level([_DIGITS, _BYTE(add_prefix_space=False)]),
     "byte-level, folded": lambda: byte_level(split(LLAMA3), _FOLD),
     "byte-level, added": lambda: with_tokens(byte_level([_BYTE(add_prefix_space=False)]), MASK, *MORE),
+    "byte-level, signs added": lambda: with_tokens(
+        byte_level(split(CL100K)),
+        *(AddedToken(t, normalized=False) for t in ("a,b", "<|im_end|>", "it\u2019s")),
+    ),
     "mistral, prepend": lambda: sentencepiece(prepend_replace()),
     "mistral, bytes": lambda: sentencepiece(prepend_replace(), newlines=False),
     "mistral, bytes, metaspace": lambda: sentencepiece(
@@ -215,6 +219,7 @@ _PIECES = [
     MARK, MARK * 2, "Ġ", "Ċ", "\x00", "\u0301", "\u0600", "\u200d", "\ufe0f", "\ufffd", "\U0010ffff", "\ue000",
     "the", "The", "dog", "cats", "fox", "it's", "IT'S", "'S", "'re", "don't", "ſt", "İ", "ß", "ǅ", "éa", "e\u0301", "Å", "ﬁ", "´", "½",
     "1", "12", "1234", "٣", "²", "x=1", "a b", "...", "!?", "'", "''", "\"", "-", "_", "___", "$$$", "(a)", "/", "\\",
+    "dog,", "dog\u201d", "it\u2019s", "a\u2014b", "end\u2026", "a\u2017", "a\u2018\u2019", "x\u0301,", "the-", "a,b", "<|im_end|>", "im_end",
     "你好", "世界", "。", "今日は", "안녕", "각", "سلام", "שלום", "नमस्ते", "😀", "👩‍👩‍👧", "🇬🇧",
     "<s>", "</s>", "<unk>", "<s", "s>", "[MASK]", "[mask]", "[MASK", "[UNK]", "[CLS]", "<0x0A>", "<0x41>", "x" * 70, "é" * 30,
 ]  # fmt: skip

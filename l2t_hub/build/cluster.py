@@ -9,6 +9,7 @@ import os
 import shutil
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,11 @@ class Task(PipelineExecutor):  # type: ignore[misc]
 
     def on(self, work: Work) -> None:
         """Remember what a task needs to know of the build. Everything kept here is pickled with the executor."""
-        self.space, self.keys, self.todo = Workspace(work.space.out.absolute()), work.keys, list(work.todo)
+        self.space, self.keys, self.todo = (
+            replace(work.space, out=work.space.out.absolute()),
+            work.keys,
+            list(work.todo),
+        )
         self.folder, self.cwd = work.log.absolute(), str(Path.cwd())
 
     def get_incomplete_ranks(self, ranks: Any = None, skip_completed: Any = None) -> list[int]:

@@ -68,8 +68,7 @@ def run_on_ray(work: Work, steps: list[Any], workers: int | None, report: Report
         workers = min(workers or max(int(ray.cluster_resources().get("CPU", 1)), 1), len(work.todo))
         memory = work.recipe.cluster.memory_gb
         report.say(
-            f"building {work.recipe.name}: {len(work.todo)} partitions on Ray "
-            f"({len(ray.nodes())} nodes), {workers} at once"
+            f"{work.doing}: {len(work.todo)} partitions on Ray ({len(ray.nodes())} nodes), {workers} at once"
         )
         if not any(node["Resources"].get("memory", 0) >= memory << 30 for node in ray.nodes()):
             report.say(

@@ -80,7 +80,7 @@ def run_on_slurm(work: Work, steps: list[Any], workers: int | None, report: Repo
         ) from None
     jobs = ",".join(work.space.read(JOBS)["jobs"])
     report.say(
-        f"building {work.recipe.name}: {len(work.todo)} partitions as Slurm job {jobs}. Stopping this command leaves "
+        f"{work.doing}: {len(work.todo)} partitions as Slurm job {jobs}. Stopping this command leaves "
         f"the job alone; the same command then waits for it again. To end it: scancel {jobs.replace(',', ' ')}"
     )
     await_jobs(work.space, report)

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.build.executor import LocalExecutor
-from l2t_hub.build.pipeline import MakeRows, ReadSource, WriteShards
 from l2t_hub.build.progress import Meter, Reporter, Unmetered, Watch
-from l2t_hub.build.tokenizer import FOLDER, TokenizerInfo
 from l2t_hub.build.workspace import Workspace
 from l2t_hub.corpus.source import Source
 from l2t_hub.errors import UsageError, nearest
@@ -22,27 +20,23 @@ from l2t_hub.recipe import Recipe
 
 @dataclass(frozen=True)
 class Work:
-    """Partitions to make: `todo` are the ranks, `keys` the keys of all partitions of the build."""
+    """Partitions to work on: `todo` are the ranks, `keys` the keys of all partitions, `doing` says it to people.
+
+    `steps` gives the pipeline of datatrove; its last step commits a partition to `space`.
+    """
 
     recipe: Recipe
     source: Source
     space: Workspace
-    tokenizer: TokenizerInfo
     keys: tuple[str, ...]
     todo: list[int]
+    doing: str
+    steps: Callable[[Meter], list[Any]]
 
     @property
     def log(self) -> Path:
         """Where executors keep their own files."""
         return self.space.folder / "log"
-
-    def steps(self, meter: Meter) -> list[Any]:
-        """The pipeline of datatrove: read, make rows, write shards."""
-        return [
-            ReadSource(self.source),
-            MakeRows(self.recipe, self.space.folder / FOLDER, self.tokenizer, meter),
-            WriteShards(self.space, self.keys),
-        ]
 
 
 def execute(work: Work, executor: str, workers: int | None, report: Reporter) -> None:
@@ -70,7 +64,7 @@ def runners() -> dict[str, Callable[[Work, int | None, Reporter], None]]:
 def _local(work: Work, workers: int | None, report: Reporter) -> None:
     workers = min(workers or cores(), len(work.todo))
     count = len(work.keys)
-    report.say(f"building {work.recipe.name}: {len(work.todo)} partitions, {workers} workers")
+    report.say(f"{work.doing}: {len(work.todo)} partitions, {workers} workers")
     meter = Meter(work.space.folder / "progress", count).create()
     with Watch(meter, report, work.source.records if len(work.todo) == count else None):
         LocalExecutor(work.steps(meter), count, work.todo, workers, work.log).run()

@@ -6,7 +6,9 @@ with the reason said; the directory shows the old dataset or the new one, never 
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,13 @@ from l2t_hub.build.execute import Work, check_executor, execute
 from l2t_hub.build.ledger import Ledger, merged
 from l2t_hub.build.manifest import Manifest, read_manifest, realised, totals
 from l2t_hub.build.partition import id_hashes
-from l2t_hub.build.pipeline import make_setup
+from l2t_hub.build.pipeline import MakeRows, ReadSource, WriteShards, make_setup
 from l2t_hub.build.plan import Plan, made_from, make_plan, reasons
-from l2t_hub.build.progress import Reporter, reporter
+from l2t_hub.build.progress import Meter, Reporter, reporter
 from l2t_hub.build.queue import await_jobs
+from l2t_hub.build.share import in_documents
 from l2t_hub.build.tokenizer import FOLDER, TokenizerInfo, prepare
+from l2t_hub.build.twins import without_twins
 from l2t_hub.build.workspace import MANIFEST, Part, Workspace, intact, workspace
 from l2t_hub.build.write import Shard, sha256_of, write_text
 from l2t_hub.corpus.source import Document, Source, open_source
@@ -64,20 +68,53 @@ def build(
     with workspace(out) as space:
         await_jobs(space, report)
         before = _finished_dataset(out)
-        tokenizer = prepare(recipe, source, space, before.tokenizer if before else None, report)
-        plan = make_plan(recipe, source, tokenizer.sha256)
+        run = partial(execute, executor=executor, workers=workers, report=report)
+        ready = _ready(recipe, source, space, before, run, report)
+        plan = ready.plan
         if before is not None:
             if _same(before, recipe, plan) and _whole(out, before):
                 report.say(f"{out}: finished already, nothing has changed")
                 shutil.rmtree(space.folder, ignore_errors=True)
                 return before
-            _adopt(space, before, source, plan)
+            _adopt(space, before, ready.source, plan)
         _say_reasons(space, before, plan, report)
-        parts = _run(recipe, source, space, tokenizer, plan, executor, workers, report)
-        manifest = _assemble(recipe, source, space, tokenizer, plan, parts)
+        manifest = _assemble(recipe, space, ready, _run(space, ready, run, report))
         _warn(manifest, recipe, report)
         shutil.rmtree(space.folder, ignore_errors=True)
         return manifest
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What is known before the first partition is made.
+
+    `source` is without the documents near-identical to a held-out one, `drawn` the recipe with its raw share as the
+    threshold of the documents' draws; `twins` and `solved` tell the manifest how these came about.
+    """
+
+    source: Source
+    drawn: Recipe
+    tokenizer: TokenizerInfo
+    plan: Plan
+    twins: dict[str, Any] | None
+    solved: dict[str, Any] | None
+
+
+def _ready(
+    recipe: Recipe,
+    source: Source,
+    space: Workspace,
+    before: Manifest | None,
+    run: Callable[[Work], None],
+    report: Reporter,
+) -> Ready:
+    """Find out what must be known beforehand; what a finished dataset already tells is not found out again."""
+    known = (before.source.get("near_identical"), before.mixture.get("solved")) if before else (None, None)
+    source, twins = without_twins(recipe, source, space, known[0], run)
+    tokenizer = prepare(recipe, source, space, before.tokenizer if before else None, report)
+    drawn, solved = in_documents(recipe, source, space, tokenizer, known[1], run)
+    plan = make_plan(recipe, source, tokenizer.sha256, solved["threshold"] if solved else None)
+    return Ready(source, drawn, tokenizer, plan, twins, solved)
 
 
 def _finished_dataset(out: Path) -> Manifest | None:
@@ -147,23 +184,20 @@ def _made_from(before: Manifest) -> dict[str, Any]:
     return made_from(recipe, contents, before.tokenizer["sha256"], before.made_by, before.modules)
 
 
-def _run(
-    recipe: Recipe,
-    source: Source,
-    space: Workspace,
-    tokenizer: TokenizerInfo,
-    plan: Plan,
-    executor: str,
-    workers: int | None,
-    report: Reporter,
-) -> list[Part]:
+def _run(space: Workspace, ready: Ready, run: Callable[[Work], None], report: Reporter) -> list[Part]:
     """Make the partitions that are not there yet, and give all of them in order."""
+    recipe, plan = ready.drawn, ready.plan
+
+    def steps(meter: Meter) -> list[Any]:
+        rows = MakeRows(recipe, space.folder / FOLDER, ready.tokenizer, meter)
+        return [ReadSource(ready.source), rows, WriteShards(space, plan.keys)]
+
     count = len(plan.keys)
     todo = [rank for rank, key in enumerate(plan.keys) if not space.place(rank, key).is_dir()]
     if len(todo) < count:
         report.say(f"{count - len(todo)} of {count} partitions are finished already")
     if todo:
-        execute(Work(recipe, source, space, tokenizer, plan.keys, todo), executor, workers, report)
+        run(Work(recipe, ready.source, space, plan.keys, todo, f"building {recipe.name}", steps))
     parts = [space.finished(rank, key) for rank, key in enumerate(plan.keys)]
     missing = [rank for rank, part in enumerate(parts) if part is None]
     if missing:
@@ -173,9 +207,7 @@ def _run(
     return [part for part in parts if part is not None]
 
 
-def _assemble(
-    recipe: Recipe, source: Source, space: Workspace, tokenizer: TokenizerInfo, plan: Plan, parts: list[Part]
-) -> Manifest:
+def _assemble(recipe: Recipe, space: Workspace, ready: Ready, parts: list[Part]) -> Manifest:
     """Check the ledger, lay the dataset out, write card and manifest, and switch."""
     ledger = merged(part.ledger for part in parts)
     wrong = ledger.check(recipe.build.packed)
@@ -189,7 +221,7 @@ def _assemble(
             f"{recipe.where('source.id_column')}: {repeated:,} ids stand in more than one partition",
             "Name a column of unique ids, set source.id_column: null, or set build.on_error: drop to keep them all.",
         )
-    named = final_shards(parts)
+    named, source, plan = final_shards(parts), ready.source, ready.plan
     staged = stage(space, named)
     shutil.copytree(space.folder / FOLDER, staged / FOLDER)
     entries = shard_entries(named, recipe.packing.sequence_length)
@@ -197,8 +229,13 @@ def _assemble(
         name=recipe.name,
         fingerprint=plan.fingerprint,
         recipe=recipe.resolved(),
-        source={"contents": source.contents, "records": ledger.get("read").came_in, "repeated_ids": repeated},
-        tokenizer=tokenizer.as_dict(),
+        source={
+            "contents": source.contents,
+            "records": ledger.get("read").came_in,
+            "repeated_ids": repeated,
+            "near_identical": ready.twins,
+        },
+        tokenizer=ready.tokenizer.as_dict(),
         made_by=plan.tools,
         modules=plan.modules,
         partitions=[
@@ -208,10 +245,10 @@ def _assemble(
         shards=entries,
         ledger=ledger.to_json(),
         totals=totals(ledger, entries, recipe.packing.sequence_length),
-        mixture=realised(ledger, recipe),
+        mixture={**realised(ledger, recipe), "solved": ready.solved},
         files={},
     )
-    setup = make_setup(recipe, space.folder / FOLDER, tokenizer)
+    setup = make_setup(ready.drawn, space.folder / FOLDER, ready.tokenizer)
     write_card(staged / CARD, manifest, recipe, source, setup)
     others = [staged / CARD, *sorted(p for p in (staged / FOLDER).iterdir() if p.is_file())]
     manifest.files.update({p.relative_to(staged).as_posix(): sha256_of(p) for p in others})

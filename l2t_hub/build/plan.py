@@ -31,8 +31,8 @@ class Plan:
     made_from: dict[str, Any]
 
 
-def make_plan(recipe: Recipe, source: Source, tokenizer_sha256: str) -> Plan:
-    """Decide the keys of a build."""
+def make_plan(recipe: Recipe, source: Source, tokenizer_sha256: str, threshold: float | None = None) -> Plan:
+    """Decide the keys of a build. `threshold` is what a raw share in tokens came to (`share.py`)."""
     count = recipe.build.partitions
     inputs = tuple(digest(source.inputs(n)) for n in range(count))
     tools = made_by(recipe.blocks.sentences)
@@ -44,6 +44,7 @@ def make_plan(recipe: Recipe, source: Source, tokenizer_sha256: str) -> Plan:
                 "partition": n,
                 "made by": tools,
                 "modules": modules,
+                **({} if threshold is None else {"threshold": threshold}),
             }
         )
         for n, one in enumerate(inputs)

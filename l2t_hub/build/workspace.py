@@ -42,9 +42,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The work folder of one output directory. Picklable: workers get it."""
+    """The work folder of one output directory. Picklable: workers get it.
+
+    `stage` names the folder of the partitions: those of the dataset, or of what is found out before it can be built.
+    """
 
     out: Path
+    stage: str = "parts"
 
     @property
     def folder(self) -> Path:
@@ -54,7 +58,7 @@ class Workspace:
     @property
     def parts(self) -> Path:
         """Where partitions lie."""
-        return self.folder / "parts"
+        return self.folder / self.stage
 
     def place(self, rank: int, key: str) -> Path:
         """The folder of a finished partition."""
@@ -136,7 +140,7 @@ def workspace(out: Path) -> Iterator[Workspace]:
     finally:
         if (
             space.folder.is_dir()
-            and not any(space.parts.iterdir())
+            and not any(space.folder.glob("*/[0-9]*"))
             and not (space.folder / "tokenizer").is_dir()
         ):
             shutil.rmtree(space.folder, ignore_errors=True)

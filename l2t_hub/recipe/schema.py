@@ -74,8 +74,8 @@ class Mixture(Section):
     """raw: all raw text; disjoint: each document raw or task data; shared: every document both; single: one task."""
     raw_share: float = Field(default=0.5, ge=0, le=1)
     """The share of raw text in a disjoint mixture, in `unit`."""
-    unit: Literal["documents"] = "documents"
-    """What `raw_share` counts."""
+    unit: Literal["documents", "tokens"] = "documents"
+    """What `raw_share` counts: documents (the paper), or tokens in sequences, reached by weighing documents first."""
     task: str | None = None
     """The one task of scheme single."""
     tasks: tuple[str, ...] | None = Field(default=None, min_length=1)
@@ -89,6 +89,8 @@ class Mixture(Section):
             raise ValueError("`task` names the one task of scheme single, and of no other")
         if "raw_share" in self.model_fields_set and self.scheme != "disjoint":
             raise ValueError(f"`raw_share` means nothing for scheme {self.scheme}; only disjoint has one")
+        if "unit" in self.model_fields_set and self.scheme != "disjoint":
+            raise ValueError(f"`unit` means nothing for scheme {self.scheme}; only disjoint has a raw share")
         if self.tasks is not None and self.scheme not in ("disjoint", "shared"):
             raise ValueError(f"`tasks` means nothing for scheme {self.scheme}; use disjoint or shared")
         if self.tasks is not None and len(set(self.tasks)) != len(self.tasks):
@@ -131,6 +133,8 @@ class Validation(Section):
 
     share: float = Field(default=0.1, ge=0, lt=1)
     """The share of documents held out, chosen by id."""
+    near_duplicates: Literal["drop", "keep"] = "drop"
+    """What becomes of training documents near-identical to a held-out one; to drop them the source is read twice."""
 
 
 class Build(Section):

@@ -25,7 +25,7 @@ from l2t_hub.recipe import Recipe
 from l2t_hub.tasks.base import Drop, Task, render
 from l2t_hub.tokens.encode import Encoder
 
-BATCH_DOCUMENTS = 256
+BATCH_DOCUMENTS = 1024
 BATCH_CHARACTERS = 4_000_000
 NO_EXAMPLE = "no block gave an example"
 NO_OTHER = "no other document"

@@ -27,7 +27,7 @@ CHUNK_CHARACTERS = 1 << 21
 small.
 """
 
-_GROUP = 256
+_GROUP = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ STAMP  := $(VENV)/.installed
 run: $(STAMP)
 	$(BIN)/l2t run recipes/nano.yaml
 
+# One process per core (four at most), each with one thread: the tests are many and small.
 test: $(STAMP) browser
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 test-slow: $(STAMP) browser
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1800
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

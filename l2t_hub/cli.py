@@ -321,7 +321,7 @@ def release(
         collection=collection,
         version=version,
         note=note,
-        say=tell,
+        say=print if dry_run else tell,
     )
     answer(as_json, done.as_dict(), done.summary())
 

@@ -54,7 +54,10 @@ class Score:
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model comes from: a directory, or a Hub name with an optional revision (`namespace/name@revision`)."""
+    """Where a model comes from: a directory, or a Hub name with an optional revision (`namespace/name@revision`).
+
+    `location` is what is loaded: the directory, the Hub name, or the directory a Hub model was brought to.
+    """
 
     name: str
     location: str
@@ -105,7 +108,9 @@ def find_model(name: str) -> ModelSource:
     return ModelSource(name, location, revision or None, is_local=False)
 
 
-def load_scorer(name: str, *, device: str | None = None, prefix_id: int | None = None) -> Scorer:
+def load_scorer(
+    model: "str | ModelSource", *, device: str | None = None, prefix_id: int | None = None
+) -> Scorer:
     """Load a model and its tokenizer from a directory or the Hub, in the precision it was saved in.
 
     Only safetensors are read, and no code that comes with a model is ever run.
@@ -116,16 +121,17 @@ def load_scorer(name: str, *, device: str | None = None, prefix_id: int | None =
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    source = find_model(name)
+    source = model if isinstance(model, ModelSource) else find_model(model)
+    name = source.name
     where: dict[str, Any] = {"trust_remote_code": False}
     if source.revision:
         where["revision"] = source.revision
     try:
         tokenizer = _load_tokenizer(source.location, where)
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location, dtype="auto", use_safetensors=True, **where
         )
-        model.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+        loaded.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0]
         hint = (
@@ -134,8 +140,8 @@ def load_scorer(name: str, *, device: str | None = None, prefix_id: int | None =
             else "It is no directory here; the Hub has it only if this machine is online."
         )
         raise UserError(f"{name}: cannot load this model: {reason}", hint or None) from error
-    model.eval()
-    return Scorer(model, tokenizer, _prefix(name, tokenizer, prefix_id), source)
+    loaded.eval()
+    return Scorer(loaded, tokenizer, _prefix(name, tokenizer, prefix_id), source)
 
 
 def _load_tokenizer(location: str, where: dict[str, Any]) -> Any:

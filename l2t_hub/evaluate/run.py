@@ -5,6 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePath
@@ -48,7 +49,7 @@ def evaluate(
     """
     chosen = get_suite(suite)
     _check(models, labels, batch_size, limit, out)
-    sources = [find_model(name) for name in models]
+    sources = [_brought(find_model(name), progress) for name in models]
     names = list(labels) if labels else short_names([source.name for source in sources])
     date = datetime.now(UTC).isoformat(timespec="seconds")
     loaded = harness.load_tasks(chosen)
@@ -57,7 +58,7 @@ def evaluate(
     tasks: tuple[TaskProtocol, ...] = ()
     for name, source in zip(names, sources, strict=True):
         with harness.quiet():
-            scorer = load_scorer(source.name, device=device)
+            scorer = load_scorer(source, device=device)
         start = time.perf_counter()
         rows, tasks = harness.run(harness.as_lm(scorer, batch_size), name, chosen, loaded, limit)
         seconds = time.perf_counter() - start
@@ -111,7 +112,7 @@ def _model_scores(label: str, scorer: Scorer, samples: Sequence[Sample], seconds
     return ModelScores(
         label=label,
         model=source.name,
-        revision=source.revision if source.is_local else _commit(scorer),
+        revision=_commit(scorer),
         weights_sha256=weights_digest(source),
         parameters=int(scorer.model.num_parameters()),
         dtype=str(scorer.model.dtype).removeprefix("torch."),
@@ -127,19 +128,29 @@ def _model_scores(label: str, scorer: Scorer, samples: Sequence[Sample], seconds
 
 
 def _commit(scorer: Scorer) -> str | None:
-    """The Hub commit transformers read the configuration from, else the revision that was asked for."""
-    return getattr(scorer.model.config, "_commit_hash", None) or scorer.source.revision
+    """The Hub commit of the model: the one it was brought at, or the one transformers read its configuration from."""
+    known = None if scorer.source.is_local else getattr(scorer.model.config, "_commit_hash", None)
+    return known or scorer.source.revision
 
 
-def weights_digest(source: ModelSource) -> str:
-    """SHA-256 over a model's weight files in the order of their names; a Hub model's are those just loaded."""
-    folder = source.location
-    if not source.is_local:
-        from huggingface_hub import snapshot_download
+def _brought(source: ModelSource, progress: Callable[[str], None] | None) -> ModelSource:
+    """A Hub model as a checked directory at a commit; a local one, or any without a connection, as it is."""
+    from huggingface_hub.constants import is_offline_mode
 
-        folder = snapshot_download(folder, revision=source.revision, allow_patterns=["*.safetensors"])
+    if source.is_local or is_offline_mode():
+        return source
+    from l2t_hub.hub.download import download
+
+    found = download(source.location, "model", source.revision, say=progress or (lambda line: None))
+    return replace(source, location=str(found.directory), revision=found.revision)
+
+
+def weights_digest(source: ModelSource) -> str | None:
+    """SHA-256 over a model's weight files in the order of their names; None for one that is only a name here."""
+    if not Path(source.location).is_dir():
+        return None
     digest = hashlib.sha256()
-    for path in sorted(Path(folder).glob("*.safetensors")):
+    for path in sorted(Path(source.location).glob("*.safetensors")):
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import EvalReport, evaluate, read_report, render_table
-from l2t_hub.evaluate.current import current_report
+from l2t_hub.evaluate.current import is_current
 from l2t_hub.evaluate.harness import LoadedPart, as_lm, run
 from l2t_hub.evaluate.report import Sample, write_report
 from l2t_hub.evaluate.run import short_names
@@ -119,24 +119,33 @@ def test_a_report_is_current_until_models_suite_or_versions_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     report, out = evaluated
-    names = [str(model) for model in tiny_models]
-    assert current_report(out, names, "probes") == report
-    assert current_report(tmp_path / "none.json", names, "probes") is None
-    assert current_report(out, names[::-1], "probes") is None
-    assert current_report(out, names[:1], "probes") is None
-    assert current_report(out, names, "blimp") is None
+    models = [(str(model), model) for model in tiny_models]
+    assert is_current(out, "probes", models)
+    assert not is_current(tmp_path / "none.json", "probes", models)
+    assert not is_current(out, "probes", models[::-1])
+    assert not is_current(out, "probes", models[:1])
+    assert not is_current(out, "blimp", models)
     broken = tmp_path / "broken.json"
     broken.write_text(out.read_text()[:-20])
-    assert current_report(broken, names, "probes") is None
-    retrained = shutil.copytree(tiny_models[1], tmp_path / "retrained")
-    renamed = replace(report.models[0], model=str(retrained))
-    of_other_weights = replace(report, models=(renamed,), comparisons=())
-    write_report(of_other_weights, [], tmp_path / "other.json")
-    assert current_report(tmp_path / "other.json", [str(retrained)], "probes") is None
+    assert not is_current(broken, "probes", models)
+    assert not is_current(out, "probes", [models[0], (models[1][0], tiny_models[0])])
     edited = shutil.copytree(PROBES, tmp_path / "probes")
     (edited / "data" / "binding.jsonl").write_text("")
     monkeypatch.setitem(SUITES, "probes", replace(SUITES["probes"], task_folder=edited))
-    assert current_report(out, names, "probes") is None
+    assert not is_current(out, "probes", models)
+
+
+def test_a_revision_that_changes_no_weights_keeps_scores_current(
+    evaluated: tuple[EvalReport, Path], tiny_models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    report, _ = evaluated
+    published = [replace(m, model=f"org/{m.label}@{'a' * 40}") for m in report.models]
+    write_report(replace(report, models=tuple(published)), [], tmp_path / "scores.json")
+    names = [(f"org/{m.label}", directory) for m, directory in zip(report.models, tiny_models, strict=True)]
+    assert is_current(tmp_path / "scores.json", "probes", names)
+    assert not is_current(
+        tmp_path / "scores.json", "probes", [("else/" + names[0][0], names[0][1]), names[1]]
+    )
 
 
 def test_every_example_is_kept_and_is_what_the_scorer_says(

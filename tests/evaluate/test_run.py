@@ -118,7 +118,7 @@ def test_a_report_is_current_until_models_suite_or_versions_change(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    report, out = evaluated
+    _, out = evaluated
     models = [(str(model), model) for model in tiny_models]
     assert is_current(out, "probes", models)
     assert not is_current(tmp_path / "none.json", "probes", models)

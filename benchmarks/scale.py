@@ -1,0 +1,254 @@
+"""What a build costs at scale, from a build that is measured here: CPU per partition, memory, disk, and what is
+left for one process to do.
+
+python benchmarks/scale.py TEXT --tokenizer FOLDER [--partitions N] [--out FOLDER] [--json FILE]
+
+TEXT is a source as a recipe names it (a file, a folder or a glob). All times are CPU seconds of one process, so that
+other work on the machine matters little; partitions run one after the other in one process. The first one finds its
+caches empty, as every task of a cluster does: what it takes longer than the others counts as the start of a task. The
+JSON holds the others' times, which `benchmarks/simulate_cluster.py` draws from.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from l2t_hub.build import Manifest, build
+from l2t_hub.build.executor import LocalExecutor
+from l2t_hub.build.progress import Silent
+from l2t_hub.build.tokenizer import FOLDER
+from l2t_hub.build.write import sha256_of
+from l2t_hub.corpus.document import Document
+from l2t_hub.corpus.source import open_source
+from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.tokens.load import encoder_of, load_tokenizer
+
+SHARDS, SHARD_TOKENS = 23, 5.5e9  # the paper's part of fineweb-edu-dedup, in tokens of its tokenizer
+TRAINED_TOKENS = 200_000 * 256 * 2048
+BANDWIDTHS = {"1 Gbit/s": 0.125e9, "10 Gbit/s": 1.25e9}
+
+
+def main() -> None:
+    arguments = parse()
+    recipe = recipe_of(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        measured = measure(recipe, arguments.out or Path(folder) / "data")
+    measured["paper"] = extrapolate(measured)
+    print(table(measured))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured, indent=1) + "\n")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("text", help="a source: a file, a folder or a glob")
+    parser.add_argument("--tokenizer", required=True, help="a tokenizer's folder or Hub name")
+    parser.add_argument("--partitions", type=int, default=52)
+    parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--out", type=Path, help="keep the dataset here")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def recipe_of(arguments: argparse.Namespace) -> Recipe:
+    """The paper's disjoint mixture, with all three views."""
+    tree: dict[str, Any] = {
+        "name": "scale",
+        "source": {"path": arguments.text},
+        "tokenizer": {"name": arguments.tokenizer},
+        "blocks": {"tokens_per_block": 512},
+        "packing": {"sequence_length": 2048},
+        "build": {"partitions": arguments.partitions},
+    }
+    for text in arguments.sets:
+        key, _, value = text.partition("=")
+        section, _, name = key.partition(".")
+        tree.setdefault(section, {})[name] = json.loads(value)
+    return recipe_from_tree(tree)
+
+
+def measure(recipe: Recipe, out: Path) -> dict[str, Any]:
+    """Build once, with every partition timed; then count the source's tokens and time what else is done."""
+    tasks: list[dict[str, Any]] = []
+    with Timed(tasks):
+        began = time.process_time()
+        manifest = build(recipe, out, workers=1, progress=Silent())
+        whole = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    tokens, documents = source_tokens(recipe)
+    files = [out / shard["path"] for shard in manifest.shards]
+    stages = sorted({task["stage"] for task in tasks})
+    for task in tasks:
+        task["source_tokens"], task["documents"] = tokens[task["rank"]], documents[task["rank"]]
+    warm = {stage: [t for t in tasks if t["stage"] == stage and t["rank"] > 0] for stage in stages}
+    rates = {
+        s: sum(t["seconds"] for t in some) / sum(t["source_tokens"] for t in some) for s, some in warm.items()
+    }
+    cold = {
+        t["stage"]: t["seconds"] - rates[t["stage"]] * t["source_tokens"] for t in tasks if t["rank"] == 0
+    }
+    return {
+        "source": {
+            "tokens": sum(tokens),
+            "documents": sum(documents),
+            "bytes": sum(file.size for file in open_source(recipe).files),
+        },
+        "cpu_seconds_per_token": rates,
+        "other_cpu_seconds": whole - sum(task["seconds"] for task in tasks),
+        "start_cpu_seconds": start_seconds(recipe, out) + max(cold["shards"], 0),
+        "sha256_bytes_per_cpu_second": hash_rate(files),
+        "peak_bytes": peak,
+        "views": views(manifest),
+        "tasks": [task for stage in stages for task in warm[stage]],
+    }
+
+
+class Timed:
+    """Writes down the CPU seconds of every partition that is worked on within."""
+
+    def __init__(self, tasks: list[dict[str, Any]]) -> None:
+        self.tasks = tasks
+
+    def __enter__(self) -> None:
+        self.original: Callable[..., Any] = LocalExecutor._run_for_rank
+        original, tasks = self.original, self.tasks
+
+        def run(executor: LocalExecutor, rank: int, local_rank: int = 0, node_rank: int = -1) -> Any:
+            began = time.process_time()
+            answer = original(executor, rank, local_rank, node_rank)
+            stage = executor.pipeline[-1].name
+            tasks.append({"stage": stage, "rank": rank, "seconds": time.process_time() - began})
+            return answer
+
+        LocalExecutor._run_for_rank = run
+
+    def __exit__(self, *about: object) -> None:
+        LocalExecutor._run_for_rank = self.original
+
+
+def source_tokens(recipe: Recipe) -> tuple[list[int], list[int]]:
+    """Tokens and documents of every partition of the source."""
+    source = open_source(recipe)
+    encoder = encoder_of(load_tokenizer(str(recipe.tokenizer.name)))
+    tokens, documents = [], []
+    for partition in range(recipe.build.partitions):
+        texts = [r.text for r in source.read(partition) if isinstance(r, Document)]
+        tokens.append(int(encoder.count(texts).sum()))
+        documents.append(len(texts))
+    return tokens, documents
+
+
+def start_seconds(recipe: Recipe, out: Path) -> float:
+    """CPU seconds until a new process can read its first document: imports, tokenizer, task lists."""
+    code = (
+        "import sys, time; from pathlib import Path; from l2t_hub.build.pipeline import make_setup;"
+        "from l2t_hub.build.manifest import read_manifest; from l2t_hub.build.tokenizer import TokenizerInfo;"
+        "from l2t_hub.recipe import recipe_from_tree; m = read_manifest(Path(sys.argv[1]));"
+        "make_setup(recipe_from_tree(m.recipe), Path(sys.argv[1]) / sys.argv[2], TokenizerInfo(**m.tokenizer));"
+        "print(time.process_time())"
+    )
+    command = [sys.executable, "-c", code, str(out), FOLDER]
+    answers = [subprocess.check_output(command, text=True) for _ in range(3)]
+    return statistics.median(float(answer) for answer in answers)
+
+
+def hash_rate(files: list[Path]) -> float:
+    """Bytes per CPU second of SHA-256 over a dataset's files."""
+    began = time.process_time()
+    for file in files:
+        sha256_of(file)
+    return sum(file.stat().st_size for file in files) / (time.process_time() - began)
+
+
+def views(manifest: Manifest) -> dict[str, Any]:
+    """Bytes and tokens of each view, over all its shards."""
+    found: dict[str, Any] = {}
+    for shard in manifest.shards:
+        view = found.setdefault(shard["view"], {"bytes": 0, "tokens": 0, "rows": 0})
+        for key in view:
+            view[key] += shard[key]
+    return found
+
+
+def extrapolate(measured: dict[str, Any]) -> dict[str, Any]:
+    """The same per token for two sizes: the tokens that are trained on, and all 23 shards of the source."""
+    source, packed = measured["source"], measured["views"]["packed"]
+    sizes = {
+        "105B packed tokens": TRAINED_TOKENS * source["tokens"] / packed["tokens"],
+        "23 shards": SHARDS * SHARD_TOKENS,
+    }
+    return {name: cost(measured, tokens / source["tokens"]) for name, tokens in sizes.items()}
+
+
+def cost(measured: dict[str, Any], times: float) -> dict[str, Any]:
+    """What `times` the measured source would cost. The process that runs the build hashes the source when it
+    begins, and every shard once before it puts the dataset together.
+    """
+    written = {view: about["bytes"] * times for view, about in measured["views"].items()}
+    everything = sum(written.values())
+    hashed = measured["source"]["bytes"] * times + everything
+    return {
+        "source_tokens": measured["source"]["tokens"] * times,
+        "packed_tokens": measured["views"]["packed"]["tokens"] * times,
+        "core_hours": {
+            stage: seconds * measured["source"]["tokens"] * times / 3600
+            for stage, seconds in measured["cpu_seconds_per_token"].items()
+        },
+        "bytes": written,
+        "one_process_hours": hashed / measured["sha256_bytes_per_cpu_second"] / 3600,
+        "upload_hours": {
+            f"{what}, {name}": size / rate / 3600
+            for what, size in (("packed", written["packed"]), ("all views", everything))
+            for name, rate in BANDWIDTHS.items()
+        },
+    }
+
+
+def table(measured: dict[str, Any]) -> str:
+    """The measurement, then what follows from it, for a terminal."""
+    source, packed = measured["source"], measured["views"]["packed"]
+    spread = [t["seconds"] / t["source_tokens"] for t in measured["tasks"] if t["stage"] == "shards"]
+    lines = [
+        f"source: {source['tokens']:,} tokens in {source['documents']:,} documents, {source['bytes']:,} bytes",
+        *(
+            f"{stage}: {1e-6 / seconds:.2f}M source tokens per CPU second"
+            for stage, seconds in measured["cpu_seconds_per_token"].items()
+        ),
+        f"partitions: slowest {max(spread) / statistics.mean(spread):.2f} times the mean, "
+        f"spread (standard deviation / mean) {statistics.pstdev(spread) / statistics.mean(spread):.1%}",
+        f"start of a task: {measured['start_cpu_seconds']:.1f} CPU seconds",
+        f"besides partitions: {measured['other_cpu_seconds']:.1f} CPU seconds",
+        f"SHA-256: {measured['sha256_bytes_per_cpu_second'] / 1e9:.2f} GB per CPU second",
+        f"peak memory: {measured['peak_bytes'] / 1e6:,.0f} MB",
+        f"packed tokens per source token: {packed['tokens'] / source['tokens']:.2f}",
+        *(
+            f"{view}: {about['bytes'] / about['tokens']:.3f} bytes per token of its own"
+            for view, about in measured["views"].items()
+        ),
+        f"packed: {packed['bytes'] / (2 * packed['tokens']):.1%} of 2 bytes per token",
+    ]
+    for name, paper in measured["paper"].items():
+        hours = ", ".join(f"{stage} {hours:.1f}" for stage, hours in paper["core_hours"].items())
+        disk = ", ".join(f"{view} {size / 1e9:,.0f} GB" for view, size in paper["bytes"].items())
+        upload = ", ".join(f"{what}: {hours:.1f} h" for what, hours in paper["upload_hours"].items())
+        lines += [
+            "",
+            f"{name}: {paper['source_tokens'] / 1e9:.1f}B source tokens, {paper['packed_tokens'] / 1e9:.1f}B packed",
+            f"  core-hours: {hours}",
+            f"  disk: {disk}",
+            f"  one process (hashing the source and the shards): {paper['one_process_hours']:.2f} h",
+            f"  upload: {upload}",
+        ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -34,11 +34,8 @@ class Task(PipelineExecutor):  # type: ignore[misc]
 
     def on(self, work: Work) -> None:
         """Remember what a task needs to know of the build. Everything kept here is pickled with the executor."""
-        self.space, self.keys, self.todo = (
-            replace(work.space, out=work.space.out.absolute()),
-            work.keys,
-            list(work.todo),
-        )
+        self.space = replace(work.space, out=work.space.out.absolute())
+        self.keys, self.todo = work.keys, list(work.todo)
         self.folder, self.cwd = work.log.absolute(), str(Path.cwd())
 
     def get_incomplete_ranks(self, ranks: Any = None, skip_completed: Any = None) -> list[int]:

@@ -58,7 +58,10 @@ class SlurmExecutor(Task, SlurmPipelineExecutor):  # type: ignore[misc]
         """Write down the job that sbatch says it has submitted, before anything else can go wrong."""
         job = answer.split()[-1]
         about = self.space.read(JOBS) or {"jobs": [], "parts": []}
-        parts = [self.space.place(rank, self.keys[rank]).name for rank in self.todo]
+        parts = [
+            self.space.place(rank, self.keys[rank]).relative_to(self.space.folder).as_posix()
+            for rank in self.todo
+        ]
         self.space.write(JOBS, {"jobs": [*about["jobs"], job], "parts": parts})
         return job
 

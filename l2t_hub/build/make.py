@@ -57,9 +57,9 @@ def build(
     """Make the dataset of a recipe (one without variants) in the directory `out`, and give its manifest.
 
     `workers` processes work at once (default: one per core) by the `executor` (local, slurm or ray, see
-    `execute.py`); neither changes anything in the result. Raises UsageError
-    for a recipe or directory that cannot be used, UserError for a source that cannot be read, a full disk, a worker
-    killed, or another build in the same directory. What is finished is kept and used by the next build.
+    `execute.py`); neither changes anything in the result. Raises UsageError for a recipe or directory that cannot be
+    used, UserError for a source that cannot be read, a full disk, a worker killed, or another build in the same
+    directory. What is finished is kept and used by the next build.
     """
     out, report = Path(out), progress or reporter()
     check_executor(executor)
@@ -110,8 +110,11 @@ def _ready(
 ) -> Ready:
     """Find out what must be known beforehand; what a finished dataset already tells is not found out again."""
     known = (before.source.get("near_identical"), before.mixture.get("solved")) if before else (None, None)
+    old = before.tokenizer if before else None
+    # A tokenizer that is named needs no source: if something is wrong with it, nobody should wait to hear of it.
+    named = prepare(recipe, source, space, old, report) if recipe.tokenizer.name is not None else None
     source, twins = without_twins(recipe, source, space, known[0], run)
-    tokenizer = prepare(recipe, source, space, before.tokenizer if before else None, report)
+    tokenizer = named or prepare(recipe, source, space, old, report)
     drawn, solved = in_documents(recipe, source, space, tokenizer, known[1], run)
     plan = make_plan(recipe, source, tokenizer.sha256, solved["threshold"] if solved else None)
     return Ready(source, drawn, tokenizer, plan, twins, solved)

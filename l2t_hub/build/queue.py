@@ -22,7 +22,8 @@ def await_jobs(space: Workspace, report: Reporter) -> None:
         return
     wanted, told = set(about["parts"]), -1
     while _in_queue(about["jobs"], space):
-        there = len(wanted.intersection(path.name for path in space.parts.iterdir()))
+        finished = (path.relative_to(space.folder).as_posix() for path in space.folder.glob("*/[0-9]*"))
+        there = len(wanted.intersection(finished))
         if there != told:
             report.say(
                 f"  Slurm job {', '.join(about['jobs'])}: {there} of {len(wanted)} partitions finished"

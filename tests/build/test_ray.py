@@ -14,7 +14,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
 
 Recipes = Callable[..., Recipe]
-SMALL = {"source.limit": 45}
+SMALL = {"source.limit": 45, "validation.near_duplicates": "keep"}
 MODULE = (
     "import os, signal\n"
     "from l2t_hub.tasks import Example, Task\n"
@@ -51,7 +51,7 @@ def test_a_build_starts_a_ray_of_its_own_where_there_is_none(recipe: Recipes, tm
 
 @pytest.mark.slow
 def test_a_build_on_ray_gives_the_bytes_of_a_local_one(ray: Any, recipe: Recipes, tmp_path: Path) -> None:
-    five = recipe({**SMALL, "build.partitions": 5})
+    five = recipe({"source.limit": 45, "build.partitions": 5})
     on_ray(five, tmp_path / "out")
     make(five, tmp_path / "here", workers=2)
     assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
@@ -77,6 +77,7 @@ def test_a_killed_task_is_named_and_only_its_partition_is_done_again(
         "mixture.scheme": "single",
         "mixture.task": "shout",
         "mixture.modules": [str(module)],
+        "validation.near_duplicates": "keep",
     }
     with pytest.raises(
         UserError, match=r"killed by the system.*\(1 of 3 partitions came to nothing, this is 2"

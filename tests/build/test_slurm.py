@@ -15,7 +15,7 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 
 Recipes = Callable[..., Recipe]
-SMALL = {"source.limit": 45}
+SMALL = {"source.limit": 45, "validation.near_duplicates": "keep"}
 
 
 @pytest.fixture
@@ -71,20 +71,22 @@ def test_the_script_asks_for_what_the_recipe_says(slurm: FakeSlurm, recipe: Reci
 def test_a_build_on_slurm_gives_the_bytes_of_a_local_one(
     slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
 ) -> None:
-    heard = submit(recipe({**SMALL, "cluster.memory_gb": 9}), tmp_path / "cluster")
-    make(recipe(SMALL), tmp_path / "here", workers=2)
+    """With all that is found out beforehand, a job each: near-identical documents, and a share in tokens."""
+    keys = {"source.limit": 45, "mixture.unit": "tokens"}
+    heard = submit(recipe({**keys, "cluster.memory_gb": 9}), tmp_path / "cluster")
+    make(recipe(keys), tmp_path / "here", workers=2)
     wanted = hashes(tmp_path / "here")
     assert len(wanted) > 20
     assert hashes(tmp_path / "cluster") == wanted
     assert verify(tmp_path / "cluster").problems == []
-    (job,) = slurm.jobs()
-    options: Any = job["options"]
-    assert "partition" not in options, "the cluster's default"
-    assert options["array"] == "0-2"
-    assert "3 partitions as Slurm job 1" in heard.text
-    heard = submit(recipe(SMALL), tmp_path / "cluster")
+    for job in slurm.jobs():
+        options: Any = job["options"]
+        assert "partition" not in options, "the cluster's default"
+        assert options["array"] == "0-2"
+    assert "3 partitions as Slurm job 3" in heard.text
+    heard = submit(recipe(keys), tmp_path / "cluster")
     assert "nothing has changed" in heard.text
-    assert len(slurm.jobs()) == 1
+    assert len(slurm.jobs()) == 3
 
 
 def test_lost_tasks_are_named_and_the_same_command_submits_only_them(
@@ -130,7 +132,7 @@ def test_what_fails_on_a_node_is_told_as_if_it_had_failed_here(
     lines[7] = lines[7][:-5]
     broken = tmp_path / "broken.jsonl"
     broken.write_text("\n".join(lines) + "\n")
-    keys = {"source.path": str(broken)}
+    keys = {"source.path": str(broken), "validation.near_duplicates": "keep"}
     with pytest.raises(UserError) as here:
         make(recipe(keys), tmp_path / "here")
     with pytest.raises(UserError) as there:

@@ -21,7 +21,7 @@ from l2t_hub.recipe import Recipe
 from l2t_hub.tasks.base import Task
 
 TEMPLATE = "dataset.md.j2"
-SAMPLE_RECORDS = 600
+SAMPLE_RECORDS, SAMPLE_BATCH = 600, 60
 SHOWN = 700
 SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"))
 LARGER = (
@@ -177,7 +177,7 @@ def samples(source: Source, setup: Setup) -> list[Sample]:
     records: Iterator[Record] = chain.from_iterable(source.read(n) for n in range(count))
     partition = Partition(setup)
     found: dict[str, Sample] = {}
-    for entries in partition.batches(records):
+    for entries in partition.batches(records, size=SAMPLE_BATCH):
         for made in partition.examples(entries):
             if made.split == "train" and made.task not in found and partition.fits(made):
                 _, _, _, _, prompt, anchor, completion, _ = made.row

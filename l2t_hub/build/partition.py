@@ -100,10 +100,13 @@ class Partition:
         yield from self._take(full=False)
 
     def batches(
-        self, records: Iterable[Record], tick: Callable[[int], None] = lambda n: None
+        self,
+        records: Iterable[Record],
+        tick: Callable[[int], None] = lambda n: None,
+        size: int = BATCH_DOCUMENTS,
     ) -> Iterator[list[Entry]]:
         """Batches of documents of a bounded number and size, each document with its split and its other document."""
-        for batch in _batches(self._entries(records, tick)):
+        for batch in _batches(self._entries(records, tick), size):
             yield batch
             for entry in batch:
                 entry.other = None  # else every document would keep all those before it alive
@@ -286,14 +289,14 @@ def id_hashes(document_ids: Iterable[str]) -> NDArray[np.uint64]:
     return np.array(sorted({id_number(i) for i in document_ids}), np.uint64)
 
 
-def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def _batches(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
     """Batches of a bounded number of documents and characters."""
     batch: list[Entry] = []
     characters = 0
     for entry in entries:
         batch.append(entry)
         characters += len(entry.document.text)
-        if len(batch) >= BATCH_DOCUMENTS or characters >= BATCH_CHARACTERS:
+        if len(batch) >= size or characters >= BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0
     if batch:

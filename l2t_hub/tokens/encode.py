@@ -5,7 +5,7 @@ a batch of texts.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -66,13 +66,14 @@ class Encoder:
         self.bos_id, self.eos_id, self.pad_id, self.cache_bytes = bos_id, eos_id, pad_id, cache_bytes
         self.vocab_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
-        self._decision = decide(self._tokenizer.to_str())
+        definition = json.loads(self._tokenizer.to_str())
+        self._decision = decide(definition)
         self.method = "words" if self._decision.safe else "library"
         self.reason = self._decision.reason
         self.texts_by_library = 0
         inner = self._decision.inner
         self._inner = Tokenizer.from_str(inner) if inner is not None else self._tokenizer
-        self._added = _AddedTokens.of(self._tokenizer)
+        self._added = _AddedTokens.of(self._tokenizer, definition["model"])
         self._table = WordTable(cache_bytes, self.dtype, [] if bos_id is None else [bos_id])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -225,10 +226,10 @@ class _AddedTokens:
     unknown: str
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer) -> "_AddedTokens":
+    def of(cls, tokenizer: Tokenizer, model: Mapping[str, Any]) -> "_AddedTokens":
         added = tokenizer.get_added_tokens_decoder()
         matched_raw = {token.content: id for id, token in added.items() if not token.normalized}
-        unknown = _unknown_token(tokenizer)
+        unknown = _unknown_token(model)
         return cls(np.array(sorted(added), np.int64), matched_raw.get(unknown), unknown)
 
     def flags(self, words: list[str], ids: NDArray[Any], lengths: NDArray[np.int32]) -> NDArray[np.uint8]:
@@ -246,9 +247,8 @@ class _AddedTokens:
         return flags
 
 
-def _unknown_token(tokenizer: Tokenizer) -> str:
+def _unknown_token(model: Mapping[str, Any]) -> str:
     """What the model gives for what it does not know; "" if it has no such token."""
-    model = json.loads(tokenizer.to_str())["model"]
     if model["type"] == "Unigram":
         return "" if model["unk_id"] is None else str(model["vocab"][model["unk_id"]][0])
     return str(model.get("unk_token") or "")

@@ -5,6 +5,7 @@ transformers is imported where it is used: it takes over a second, which a progr
 tokenizer in a worker should not pay.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,11 +90,11 @@ def _from_file(path: Path, where: str) -> "PreTrainedTokenizerFast":
 
 
 def _from_folder(path: Path, where: str) -> "PreTrainedTokenizerFast":
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
     if not (path / CONFIG_FILE).is_file() and (path / TOKENIZER_FILE).is_file():
         return _from_file(path / TOKENIZER_FILE, where)
-    loader = PreTrainedTokenizerFast if (path / TOKENIZER_FILE).is_file() else AutoTokenizer
+    # By name: to import AutoTokenizer is to import torch, a second more.
+    name = "PreTrainedTokenizerFast" if (path / TOKENIZER_FILE).is_file() else "AutoTokenizer"
+    loader = getattr(import_module("transformers"), name)
     try:
         tokenizer = loader.from_pretrained(str(path), trust_remote_code=False, local_files_only=True)
     except Exception as error:  # whatever a broken folder provokes in two libraries

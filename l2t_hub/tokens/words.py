@@ -117,11 +117,10 @@ class _UnsafeError(Exception):
     """A step for which there is no rule."""
 
 
-def decide(definition: str) -> Decision:
-    """Decide for a tokenizer, given the text of its `tokenizer.json`. Never raises: what is not known is not
-    safe.
+def decide(tokenizer: dict[str, Any]) -> Decision:
+    """Decide for a tokenizer, given its definition (what `tokenizer.json` holds). Never raises: what is not known
+    is not safe.
     """
-    tokenizer = json.loads(definition)
     normalizers = list(_flatten(tokenizer["normalizer"], "normalizers"))
     pre_tokenizers = list(_flatten(tokenizer["pre_tokenizer"], "pretokenizers"))
     model = tokenizer["model"]

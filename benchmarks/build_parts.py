@@ -1,0 +1,188 @@
+"""What `benchmarks/build.py` runs in processes of its own: the yardstick, a build, and the parts of a build alone.
+
+python benchmarks/build_parts.py library|build|parts RECIPE.json OUT WORKERS     prints one line of JSON
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from l2t_hub.recipe import Recipe, recipe_from_tree
+
+BATCH = 1000
+
+
+def library(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
+    """Encode every text once with `encode_batch`, on as many threads as there are cores for it; nothing else."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(f"{recipe.tokenizer.name}/tokenizer.json")
+    texts = _texts(recipe)
+    wall, cpu, tokens = time.perf_counter(), time.process_time(), 0
+    for start in range(0, len(texts), BATCH):
+        encodings = tokenizer.encode_batch(texts[start : start + BATCH], add_special_tokens=False)
+        tokens += sum(map(len, encodings))
+    took = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    return {**took, "tokens": tokens, "documents": len(texts)}
+
+
+def whole_build(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
+    """The build as `l2t build` runs it."""
+    from l2t_hub.build import build
+    from l2t_hub.build.progress import Silent
+
+    manifest = build(recipe, out, workers=workers, progress=Silent())
+    packed = [shard for shard in manifest.shards if shard["view"] == "packed"]
+    return {
+        "shards": len(manifest.shards),
+        "bytes": sum(shard["bytes"] for shard in manifest.shards),
+        "packed_tokens": sum(shard["tokens"] for shard in packed),
+        "packed_rows": sum(shard["rows"] for shard in packed),
+    }
+
+
+class Clock:
+    """CPU seconds by part of a build; a part that runs inside another is not counted twice."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, float] = {}
+        self._inner = 0.0
+
+    def calls(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with its time booked under `name`."""
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            began, outer = time.process_time(), self._inner
+            self._inner = 0.0
+            try:
+                return function(*arguments, **options)
+            finally:
+                took = time.process_time() - began
+                self.parts[name] = self.parts.get(name, 0.0) + took - self._inner
+                self._inner = outer + took
+
+        return timed
+
+    def steps(self, name: str, items: Iterable[Any]) -> Iterator[Any]:
+        """The items, with the time it takes to get each booked under `name`."""
+        following = self.calls(name, iter(items).__next__)
+        while True:
+            try:
+                yield following()
+            except StopIteration:
+                return
+
+
+class TimedEncoder:
+    """An encoder whose two methods are timed."""
+
+    def __init__(self, encoder: Any, clock: Clock) -> None:
+        self._encoder = encoder
+        self.encode = clock.calls("encoding", encoder.encode)
+        self.count = clock.calls("counting tokens", encoder.count)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._encoder, name)
+
+
+def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
+    """The parts of a build within one, then each alone (its ceiling), all in this process, in CPU seconds."""
+    from l2t_hub.build.partition import Partition
+    from l2t_hub.build.pipeline import make_setup
+    from l2t_hub.build.progress import Silent
+    from l2t_hub.build.tokenizer import FOLDER, prepare
+    from l2t_hub.build.workspace import workspace
+    from l2t_hub.corpus.source import open_source
+
+    clock, source = Clock(), open_source(recipe)
+    with workspace(out) as space:
+        info = prepare(recipe, source, space, None, Silent())
+        setup = make_setup(recipe, space.folder / FOLDER, info)
+        timed = replace(
+            setup,
+            splitter=clock.calls("splitting sentences", setup.splitter),
+            encoder=TimedEncoder(setup.encoder, clock),
+        )
+        kept = []
+        for number in range(recipe.build.partitions):
+            rows = Partition(timed).rows(clock.steps("reading", source.read(number)))
+            write, close = writers(out, f"{number}")
+            for one in clock.steps("tasks, packing and the rest", rows):
+                clock.calls("writing", write)(one)
+                kept.append(one)
+            clock.calls("writing", close)()
+        alone = ceilings(recipe, setup, kept, out)
+    return {"within": clock.parts, "alone": alone}
+
+
+def writers(out: Path, name: str) -> tuple[Callable[[Any], None], Callable[[], None]]:
+    """The writers of one partition: one that takes rows, and one that closes all files."""
+    from l2t_hub.build.write import ShardWriter
+
+    folder = out / f"benchmark-{name}"
+    folder.mkdir(parents=True)
+    files: dict[tuple[str, str, str], ShardWriter] = {}
+
+    def write(rows: Any) -> None:
+        about = (rows.view, rows.split, rows.task)
+        if about not in files:
+            files[about] = ShardWriter(folder, *about)
+        files[about].write(rows.table, rows.tokens)
+
+    def close() -> None:
+        for file in files.values():
+            file.close()
+
+    return write, close
+
+
+def ceilings(recipe: Recipe, setup: Any, rows: list[Any], out: Path) -> dict[str, float]:
+    """What a build could not be faster than, if it did only this: CPU seconds of each part, one core."""
+    import numpy as np
+    from tokenizers import Tokenizer
+
+    from l2t_hub.corpus.similar import signatures
+    from l2t_hub.tokens.encode import Encoder
+    from l2t_hub.tokens.pack import lay_out, pack_examples
+
+    clock = Clock()
+    texts = clock.calls("reading", _texts)(recipe)
+    batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+    clock.calls("signatures", lambda: sum(map(len, signatures(texts))))()
+    clock.calls("splitting all sentences", lambda: sum(len(setup.splitter(text)) for text in texts))()
+    tokenizer = Tokenizer.from_file(f"{recipe.tokenizer.name}/tokenizer.json")
+    for name, encoder in (("encoding", Encoder(tokenizer)), ("encoding, words known", None)):
+        known = encoder or known  # noqa: F821 - the first turn's encoder
+        encoded = clock.calls(name, lambda encode: [encode(batch) for batch in batches])(known.encode)
+    ids = np.concatenate([one.ids for one in encoded])
+    lengths = np.diff(np.append(np.arange(0, len(ids), 1000), len(ids)))
+
+    def pack() -> None:
+        lay_out(ids, lengths, pack_examples(lengths, 2048), 0)
+
+    clock.calls("packing", pack)()
+    write, close = writers(out, "alone")
+    for one in rows:
+        clock.calls("writing", write)(one)
+    clock.calls("writing", close)()
+    return clock.parts
+
+
+def _texts(recipe: Recipe) -> list[str]:
+    from l2t_hub.corpus.document import Document
+    from l2t_hub.corpus.source import open_source
+
+    source = open_source(recipe)
+    records = (record for n in range(recipe.build.partitions) for record in source.read(n))
+    return [record.text for record in records if isinstance(record, Document)]
+
+
+if __name__ == "__main__":
+    what, tree, folder, count = sys.argv[1:]
+    programs = {"library": library, "build": whole_build, "parts": parts}
+    answer = programs[what](recipe_from_tree(json.loads(Path(tree).read_text())), Path(folder), int(count))
+    print(json.dumps(answer))

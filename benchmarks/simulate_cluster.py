@@ -4,10 +4,10 @@ python benchmarks/simulate_cluster.py benchmarks/results/scale.json [--nodes N] 
     [--json FILE] [--plot FILE]
 
 The first argument is what `benchmarks/scale.py` wrote: the CPU seconds per source token of many partitions, which the
-tasks here draw from, and the start-up of a task. What is assumed, not measured, are the cluster and its troubles
-(`Trouble`). A task is one partition; its work is lost with its node and begins anew, at the head of the queue, once
-that is noticed; a finished partition stays finished (its folder lies on the shared file system). Everything follows
-from the seed.
+tasks here draw from, and the start-up of a task. What is assumed, not measured, are the cluster, the seconds it takes
+to launch a task (LAUNCH_SECONDS), and its troubles (`Trouble`). A task is one partition; its work is lost with its
+node and begins anew, at the head of the queue, once that is noticed; a finished partition stays finished (its folder
+lies on the shared file system). Everything follows from the seed.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from typing import Any
 SHARDS, SHARD_TOKENS = 23, 5.5e9
 CUTS = (1, 4, 16, 64)
 HOUR = 3600.0
+LAUNCH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def task_seconds(measured: dict[str, Any], cuts: int, rng: random.Random) -> lis
     A partition is much larger than those that were measured, so in truth its rate would lie nearer to the mean.
     """
     rates = [t["seconds"] / t["source_tokens"] for t in measured["tasks"] if t["stage"] == "shards"]
-    tokens, start = SHARD_TOKENS / cuts, measured["start_cpu_seconds"]
+    tokens, start = SHARD_TOKENS / cuts, LAUNCH_SECONDS + measured["start_cpu_seconds"]
     return [start + tokens * rng.choice(rates) for _ in range(SHARDS * cuts)]
 
 
@@ -206,8 +207,8 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("measured", type=Path, help="the JSON of benchmarks/scale.py")
-    parser.add_argument("--nodes", type=int, default=4)
-    parser.add_argument("--cores", type=int, default=32)
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=8)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
@@ -232,28 +233,26 @@ def table(rows: list[dict[str, Any]], cluster: Cluster, runs: int) -> str:
 
 
 def plot(rows: list[dict[str, Any]], cluster: Cluster, path: Path) -> None:
-    """Hours against the number of partitions: a line for the median, a band up to the 95th percentile."""
+    """Hours by the number of partitions: a bar for the median, a line up to the 95th percentile."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for trouble in TROUBLES:
+    figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
+    width = 0.8 / len(TROUBLES)
+    for number, trouble in enumerate(TROUBLES):
         chosen = [row for row in rows if row["trouble"] == trouble.name]
-        x = [row["partitions"] for row in chosen]
-        (line,) = axes.plot(x, [row["median_hours"] for row in chosen], marker="o", label=trouble.name)
-        low, high = ([row[key] for row in chosen] for key in ("median_hours", "p95_hours"))
-        axes.fill_between(x, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xticks([SHARDS * cuts for cuts in CUTS], [f"{SHARDS * cuts:,}" for cuts in CUTS])
-    axes.minorticks_off()
+        medians = [row["median_hours"] for row in chosen]
+        upward = [row["p95_hours"] - row["median_hours"] for row in chosen]
+        places = [group + (number - 1) * width for group in range(len(chosen))]
+        axes.bar(places, medians, width * 0.9, label=trouble.name)
+        axes.errorbar(places, medians, [[0] * len(chosen), upward], fmt="none", ecolor="0.3", capsize=3)
+    axes.set_xticks(range(len(CUTS)), [f"{SHARDS * cuts:,}" for cuts in CUTS])
     axes.set_xlabel("partitions")
-    axes.set_ylabel("hours, median and 95th percentile")
+    axes.set_ylabel("hours: median, 95th percentile")
     axes.set_title(f"23 shards of 5.5B tokens on {cluster.nodes} nodes of {cluster.cores} cores (simulated)")
     axes.legend(frameon=False)
-    axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

@@ -62,7 +62,8 @@ def run_on_ray(work: Work, steps: list[Any], workers: int | None, report: Report
             ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
         except (ConnectionError, ValueError) as error:
             raise UserError(
-                f"--executor ray: no Ray cluster answers: {error}", "Check RAY_ADDRESS."
+                f"--executor ray: no Ray cluster answers: {error}",
+                "Check RAY_ADDRESS, and RAY_AUTH_MODE with its token where the cluster asks for one.",
             ) from None
     try:
         workers = min(workers or max(int(ray.cluster_resources().get("CPU", 1)), 1), len(work.todo))

@@ -84,10 +84,10 @@ def test_smaller_partitions_lose_less_and_end_sooner() -> None:
         assert fine["median_hours"] < coarse["median_hours"]
 
 
-def test_a_partitions_time_is_its_start_and_its_tokens_at_a_measured_rate() -> None:
+def test_a_partitions_time_is_its_launch_its_start_and_its_tokens_at_a_measured_rate() -> None:
     times = simulate_cluster.task_seconds(MEASURED, 4, random.Random(1))
     assert len(times) == 92
-    wanted = {2.0 + 5.5e9 / 4 * rate for rate in (0.8e-6, 1e-6, 1.2e-6)}
+    wanted = {7.0 + 5.5e9 / 4 * rate for rate in (0.8e-6, 1e-6, 1.2e-6)}
     assert {round(t) for t in times} == {round(t) for t in wanted}
 
 

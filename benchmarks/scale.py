@@ -5,8 +5,10 @@ python benchmarks/scale.py TEXT --tokenizer FOLDER [--partitions N] [--out FOLDE
 
 TEXT is a source as a recipe names it (a file, a folder or a glob). All times are CPU seconds of one process, so that
 other work on the machine matters little; partitions run one after the other in one process. The first one finds its
-caches empty, as every task of a cluster does: what it takes longer than the others counts as the start of a task. The
-JSON holds the others' times, which `benchmarks/simulate_cluster.py` draws from.
+caches empty, as every task of a cluster does: what it takes longer than the others counts as the start of a task.
+What the process that runs the build does besides (digests, checks, putting together) is measured for an eighth of
+the source too, so that what grows with the source is told from what does not. The JSON holds the partitions' times,
+which `benchmarks/simulate_cluster.py` draws from.
 """
 
 import argparse
@@ -77,13 +79,13 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
 
 def measure(recipe: Recipe, out: Path) -> dict[str, Any]:
     """Build once, with every partition timed; then count the source's tokens and time what else is done."""
-    tasks: list[dict[str, Any]] = []
-    with Timed(tasks):
-        began = time.process_time()
-        manifest = build(recipe, out, workers=1, progress=Silent())
-        whole = time.process_time() - began
+    tasks, manifest, other = timed_build(recipe, out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tokens, documents = source_tokens(recipe)
+    eighth = {**recipe.resolved()["source"], "limit": sum(documents) // 8}
+    small = recipe_from_tree({**recipe.resolved(), "source": eighth})
+    less = sum(tokens) - sum(source_tokens(small)[0])
+    growth = max(other - timed_build(small, out.with_name(f"{out.name}-eighth"))[2], 0) / less
     files = [out / shard["path"] for shard in manifest.shards]
     stages = sorted({task["stage"] for task in tasks})
     for task in tasks:
@@ -102,13 +104,24 @@ def measure(recipe: Recipe, out: Path) -> dict[str, Any]:
             "bytes": sum(file.size for file in open_source(recipe).files),
         },
         "cpu_seconds_per_token": rates,
-        "other_cpu_seconds": whole - sum(task["seconds"] for task in tasks),
+        "other_cpu_seconds": other,
+        "other_cpu_seconds_per_token": growth,
         "start_cpu_seconds": start_seconds(recipe, out) + max(cold["shards"], 0),
         "sha256_bytes_per_cpu_second": hash_rate(files),
         "peak_bytes": peak,
         "views": views(manifest),
         "tasks": [task for stage in stages for task in warm[stage]],
     }
+
+
+def timed_build(recipe: Recipe, out: Path) -> tuple[list[dict[str, Any]], Manifest, float]:
+    """Build with every partition timed: the partitions, the manifest, and the CPU seconds of all else."""
+    tasks: list[dict[str, Any]] = []
+    began = time.process_time()
+    with Timed(tasks):
+        manifest = build(recipe, out, workers=1, progress=Silent())
+    whole = time.process_time() - began
+    return tasks, manifest, whole - sum(task["seconds"] for task in tasks)
 
 
 class Timed:
@@ -189,12 +202,9 @@ def extrapolate(measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def cost(measured: dict[str, Any], times: float) -> dict[str, Any]:
-    """What `times` the measured source would cost. The process that runs the build hashes the source when it
-    begins, and every shard once before it puts the dataset together.
-    """
+    """What `times` the measured source would cost."""
     written = {view: about["bytes"] * times for view, about in measured["views"].items()}
     everything = sum(written.values())
-    hashed = measured["source"]["bytes"] * times + everything
     return {
         "source_tokens": measured["source"]["tokens"] * times,
         "packed_tokens": measured["views"]["packed"]["tokens"] * times,
@@ -203,7 +213,10 @@ def cost(measured: dict[str, Any], times: float) -> dict[str, Any]:
             for stage, seconds in measured["cpu_seconds_per_token"].items()
         },
         "bytes": written,
-        "one_process_hours": hashed / measured["sha256_bytes_per_cpu_second"] / 3600,
+        "one_process_hours": measured["other_cpu_seconds_per_token"]
+        * measured["source"]["tokens"]
+        * times
+        / 3600,
         "upload_hours": {
             f"{what}, {name}": size / rate / 3600
             for what, size in (("packed", written["packed"]), ("all views", everything))
@@ -225,7 +238,8 @@ def table(measured: dict[str, Any]) -> str:
         f"partitions: slowest {max(spread) / statistics.mean(spread):.2f} times the mean, "
         f"spread (standard deviation / mean) {statistics.pstdev(spread) / statistics.mean(spread):.1%}",
         f"start of a task: {measured['start_cpu_seconds']:.1f} CPU seconds",
-        f"besides partitions: {measured['other_cpu_seconds']:.1f} CPU seconds",
+        f"one process besides: {measured['other_cpu_seconds']:.1f} CPU seconds, of which "
+        f"{measured['other_cpu_seconds_per_token'] * source['tokens']:.1f} grow with the source",
         f"SHA-256: {measured['sha256_bytes_per_cpu_second'] / 1e9:.2f} GB per CPU second",
         f"peak memory: {measured['peak_bytes'] / 1e6:,.0f} MB",
         f"packed tokens per source token: {packed['tokens'] / source['tokens']:.2f}",
@@ -244,7 +258,7 @@ def table(measured: dict[str, Any]) -> str:
             f"{name}: {paper['source_tokens'] / 1e9:.1f}B source tokens, {paper['packed_tokens'] / 1e9:.1f}B packed",
             f"  core-hours: {hours}",
             f"  disk: {disk}",
-            f"  one process (hashing the source and the shards): {paper['one_process_hours']:.2f} h",
+            f"  one process besides: {paper['one_process_hours']:.2f} h",
             f"  upload: {upload}",
         ]
     return "\n".join(lines)

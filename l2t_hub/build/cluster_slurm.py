@@ -90,7 +90,7 @@ def run_on_slurm(work: Work, steps: list[Any], workers: int | None, report: Repo
     raise_failures(
         work,
         "Slurm ended the tasks, most often over their time or memory, or they never started",
-        f"`sacct -j {jobs}` says why; cluster.hours and cluster.memory_gb set the limits; they wrote to "
+        f"`sacct -j {jobs}` says why; cluster.hours and cluster.memory_gb set the limits. The tasks' output is in "
         f"{work.log / 'slurm'}.",
     )
 

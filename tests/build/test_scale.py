@@ -22,7 +22,7 @@ MEASURED: dict[str, Any] = {
     "source": {"tokens": 1_000_000, "documents": 900, "bytes": 1_400_000},
     "cpu_seconds_per_token": {"shards": 1e-6, "signatures": 1e-7},
     "start_cpu_seconds": 2.0,
-    "sha256_bytes_per_cpu_second": 1e9,
+    "other_cpu_seconds_per_token": 2e-8,
     "views": {
         "packed": {"bytes": 1_500_000, "tokens": 1_250_000, "rows": 1},
         "raw": {"bytes": 500_000, "tokens": 1, "rows": 1},
@@ -97,7 +97,7 @@ def test_costs_are_the_measured_ones_times_the_size() -> None:
     assert paper["core_hours"] == pytest.approx({"shards": 126_500 / 3600, "signatures": 12_650 / 3600})
     assert paper["bytes"]["packed"] == pytest.approx(1.5 * 126.5e9)
     assert paper["upload_hours"]["packed, 1 Gbit/s"] == pytest.approx(1.5 * 126.5e9 * 8 / 1e9 / 3600)
-    assert paper["one_process_hours"] == pytest.approx((1.4 + 1.5 + 0.5) * 126.5 / 3600)
+    assert paper["one_process_hours"] == pytest.approx(2530 / 3600)
     trained = scale.extrapolate(MEASURED)["105B packed tokens"]
     assert trained["packed_tokens"] == pytest.approx(200_000 * 256 * 2048)
 

@@ -43,12 +43,21 @@ def test_one_two_and_five_workers_give_the_same_bytes(recipe: Recipes, tmp_path:
         assert hashes(tmp_path / str(workers)) == wanted
 
 
-def test_a_build_killed_at_any_moment_ends_in_the_same_bytes(recipe: Recipes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("keys", "moments"),
+    [
+        ({"validation.near_duplicates": "keep"}, [2, 4, 6, 8, 10, 12, 14]),
+        ({"mixture.unit": "tokens"}, [1, 3, 6, 7, 8, 11, 14, 15, 16, 18, 20, 21, 24, 26]),
+    ],
+)
+def test_a_build_killed_at_any_moment_ends_in_the_same_bytes(
+    recipe: Recipes, tmp_path: Path, keys: dict[str, object], moments: list[int]
+) -> None:
     """From the first partition to the last step of the switch, then once more without a kill."""
-    small = recipe({"source.limit": 45, "tokenizer.name": None, "tokenizer.vocab_size": 400})
+    small = recipe({"source.limit": 45, "tokenizer.name": None, "tokenizer.vocab_size": 400, **keys})
     make(small, tmp_path / "undisturbed")
     wanted = hashes(tmp_path / "undisturbed")
-    finished, moments = [], [2, 4, 6, 8, 10, 12, 14]
+    finished = []
     for moment in moments:
         out = tmp_path / str(moment)
         process = start(small, out, 1, kill_at=moment)
@@ -65,9 +74,9 @@ def test_a_build_killed_at_any_moment_ends_in_the_same_bytes(recipe: Recipes, tm
 def test_killed_while_it_replaces_a_dataset_it_shows_none_and_then_the_new_one(
     recipe: Recipes, tmp_path: Path, moment: int
 ) -> None:
-    out = tmp_path / "out"
-    make(recipe({"source.limit": 30}), out)
-    new = recipe({"source.limit": 30, "seed": 1})
+    out, keys = tmp_path / "out", {"source.limit": 30, "validation.near_duplicates": "keep"}
+    make(recipe(keys), out)
+    new = recipe({**keys, "seed": 1})
     process = start(new, out, 1, kill_at=moment)
     process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL
@@ -79,10 +88,11 @@ def test_killed_while_it_replaces_a_dataset_it_shows_none_and_then_the_new_one(
 
 def test_only_the_partition_at_work_is_repeated(recipe: Recipes, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = start(recipe({"build.partitions": 4}), out, 1, kill_at=6)
+    keys = {"build.partitions": 4, "validation.near_duplicates": "keep"}
+    process = start(recipe(keys), out, 1, kill_at=6)
     process.communicate(timeout=120)
     heard = Heard()
-    build(recipe({"build.partitions": 4}), out, workers=1, progress=heard)
+    build(recipe(keys), out, workers=1, progress=heard)
     done = [line for line in heard.lines if "finished already" in line]
     assert done == ["2 of 4 partitions are finished already"]
 

@@ -36,7 +36,8 @@ def test_null_and_empty_texts_are_counted_in_ledger_and_card(recipe: Recipes, tm
         {"id": "x", "text": None},
         {"id": "y", "text": " "},
     ]
-    manifest = make(recipe({"source.path": lines(tmp_path / "a.jsonl", rows)}), tmp_path / "out")
+    keys = {"source.path": lines(tmp_path / "a.jsonl", rows), "validation.near_duplicates": "keep"}
+    manifest = make(recipe(keys), tmp_path / "out")
     read = manifest.read_ledger().get("read")
     assert (read.came_in, read.went_out, dict(read.dropped)) == (22, 20, {"null text": 1, "empty text": 1})
     assert "1 empty text, 1 null text" in (tmp_path / "out" / "README.md").read_text()
@@ -45,6 +46,7 @@ def test_null_and_empty_texts_are_counted_in_ledger_and_card(recipe: Recipes, tm
 def test_repeated_ids_stop_the_build_or_are_dropped_and_counted(recipe: Recipes, tmp_path: Path) -> None:
     rows = [{"id": n % 15, "text": PROSE + str(n)} for n in range(20)]
     keys = {"source.path": lines(tmp_path / "a.jsonl", rows), "build.partitions": 1}
+    keys["validation.near_duplicates"] = "keep"
     with pytest.raises(UserError, match="two documents have the id '0'"):
         make(recipe(keys), tmp_path / "out")
     manifest = make(recipe({**keys, "build.on_error": "drop"}), tmp_path / "out")
@@ -131,7 +133,7 @@ def test_a_second_build_in_the_same_directory_refuses(recipe: Recipes, tmp_path:
     make(recipe({"source.limit": 30}), tmp_path / "out")
 
 
-@pytest.mark.parametrize("moment", ["shard", "part", "stage", "manifest"])
+@pytest.mark.parametrize("moment", ["signatures", "shard", "part", "stage", "manifest"])
 def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(
     recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -139,9 +141,8 @@ def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(
     real_text, real_write, calls = Path.write_text, pq.ParquetWriter.write_table, 0
 
     def write_text(self: Path, text: str, **keys: Any) -> int:
-        if (moment == "part" and "part.json" in self.name) or (
-            moment == "manifest" and "manifest" in self.name
-        ):
+        part = "part.json" in self.name and ("signatures" in str(self)) == (moment == "signatures")
+        if (moment in ("part", "signatures") and part) or (moment == "manifest" and "manifest" in self.name):
             raise full
         return real_text(self, text, **keys)
 

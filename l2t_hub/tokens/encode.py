@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from l2t_hub.errors import UserError
+from l2t_hub.tokens.alone import Flat, Joiner, one_by_one
 from l2t_hub.tokens.cache import LIBRARY, OPEN, Key, WordTable, gather
 from l2t_hub.tokens.cut import OPENING, Pieces, cut
 from l2t_hub.tokens.words import decide
@@ -26,8 +27,6 @@ CHUNK_CHARACTERS = 1 << 21
 """Texts are encoded in chunks of about this many characters, so that what a chunk needs for itself stays
 small.
 """
-
-_GROUP = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,7 @@ class Encoder:
         self.texts_by_library = 0
         inner = self._decision.inner
         self._inner = Tokenizer.from_str(inner) if inner is not None else self._tokenizer
+        self._joiner = Joiner.of(self._tokenizer, definition)
         self._added = _AddedTokens.of(self._tokenizer, definition["model"])
         self._table = WordTable(cache_bytes, self.dtype, [] if bos_id is None else [bos_id])
 
@@ -174,20 +174,35 @@ class Encoder:
     def _learn(self, missing: Sequence[Key]) -> None:
         """Encode the pieces that the table does not know yet and put them into it."""
         keys = [key for key in missing if key is not None]
-        opening = np.fromiter((key.startswith(OPENING) for key in keys), bool, count=len(keys))
+        first = np.fromiter((key.startswith(OPENING) for key in keys), bool, count=len(keys))
+        order = np.argsort(first, kind="stable")
         inner = [key.decode() for key in keys if not key.startswith(OPENING)]
-        first = [key[1:].decode() for key in keys if key.startswith(OPENING)]
-        inner_ids, inner_lengths = _encode_alone(self._inner, inner, self.dtype)
-        first_ids, first_lengths = _encode_alone(self._tokenizer, first, self.dtype)
-        lengths, ids = np.concatenate([inner_lengths, first_lengths]), np.concatenate([inner_ids, first_ids])
-        flags = self._added.flags(inner + first, ids, lengths)
+        opening = [key[len(OPENING) :].decode() for key in keys if key.startswith(OPENING)]
+        mark = self._decision.mark
+        open_ends = np.concatenate(
+            [_ends_open(self._inner, inner, mark), _ends_open(self._tokenizer, opening, mark)]
+        )
+        parts = [
+            self._encode_inner(inner, open_ends[: len(inner)] == 0),
+            one_by_one(self._tokenizer, opening, self.dtype),
+        ]
+        ids, lengths = (np.concatenate(both) for both in zip(*parts, strict=True))
+        flags = self._added.flags(inner + opening, ids, lengths)
         if self._decision.closed:
-            mark = self._decision.mark
-            open_ends = [_ends_open(self._inner, inner, mark), _ends_open(self._tokenizer, first, mark)]
-            flags |= np.concatenate(open_ends)
-        order = np.argsort(np.argsort(opening, kind="stable"), kind="stable")
-        starts = (np.cumsum(lengths, dtype=np.int64) - lengths)[order]
-        self._table.store(keys, gather(ids, starts, lengths[order]), lengths[order], flags[order])
+            flags |= open_ends
+        back = np.argsort(order, kind="stable")
+        self._table.store(keys, _in_order(ids, lengths, back), lengths[back], flags[back])
+
+    def _encode_inner(self, pieces: list[str], closed: NDArray[np.bool_]) -> Flat:
+        """Encode pieces that are not a text's first: joined, if this tokenizer can, those that end in no blank."""
+        if self._joiner is not None and closed.any():
+            joined = self._joiner.encode(list(compress(pieces, closed.tolist())), self.dtype)
+            if joined is not None:
+                others = one_by_one(self._inner, list(compress(pieces, (~closed).tolist())), self.dtype)
+                ids, lengths = (np.concatenate(both) for both in zip(joined, others, strict=True))
+                back = np.argsort(np.argsort(~closed, kind="stable"), kind="stable")
+                return _in_order(ids, lengths, back), lengths[back]
+        return one_by_one(self._inner, pieces, self.dtype)
 
     def _by_library(self, texts: Sequence[str], bos: bool) -> Encoded:
         """Whole texts through the library's own batch encoding."""
@@ -285,22 +300,10 @@ def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start:]
 
 
-def _encode_alone(
-    tokenizer: Tokenizer, words: list[str], dtype: np.dtype
-) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Encode each word as a text of its own: flat ids and a length per word.
-
-    The library takes a list of words as one input and runs its whole pipeline on each, which costs half of
-    what as many inputs do.
-    """
-    groups = [words[i : i + _GROUP] for i in range(0, len(words), _GROUP)]
-    encodings = tokenizer.encode_batch(groups, is_pretokenized=True, add_special_tokens=False)
-    ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), dtype)
-    lengths = [
-        np.bincount(np.array(encoding.word_ids, np.int64), minlength=len(group))
-        for encoding, group in zip(encodings, groups, strict=True)
-    ]
-    return ids, np.concatenate([np.empty(0, np.int32), *lengths]).astype(np.int32)
+def _in_order(ids: NDArray[Any], lengths: NDArray[np.int32], order: NDArray[np.int64]) -> NDArray[Any]:
+    """The ids of pieces in another order."""
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    return gather(ids, starts[order], lengths[order])
 
 
 def _ends_open(tokenizer: Tokenizer, words: list[str], mark: str | None) -> NDArray[np.uint8]:

@@ -1,0 +1,73 @@
+"""Pieces encoded end to end are told apart exactly as if each had been encoded alone."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, pre_tokenizers
+
+from l2t_hub.tokens import alone
+from l2t_hub.tokens.alone import Joiner, one_by_one
+from l2t_hub.tokens.cut import OPENING, cut
+from l2t_hub.tokens.words import decide
+
+from .families import LINES, SAFE, byte_level, hostile_texts, with_tokens
+
+JOINED = {name: SAFE[name]() for name in ("gpt2", "gpt2 regex", "llama 3", "cl100k")}
+
+
+def joiner_of(tokenizer) -> Joiner | None:
+    return Joiner.of(tokenizer, json.loads(tokenizer.to_str()))
+
+
+def inner_pieces(name: str, texts: list[str]) -> list[str]:
+    """The pieces that may be joined: not a text's first, no blank at the end."""
+    cuts = decide(json.loads(JOINED[name].to_str())).cuts
+    every = [piece.decode() for piece in cut(texts, cuts).different if not piece.startswith(OPENING)]
+    return [piece for piece in every if not piece[-1].isspace()]
+
+
+@pytest.mark.parametrize("name", JOINED)
+@given(texts=st.lists(hostile_texts, min_size=1, max_size=8))
+@settings(deadline=None)
+def test_joined_equals_one_by_one(name: str, texts: list[str]) -> None:
+    pieces = inner_pieces(name, [*texts, "the dog, and"])
+    joiner = joiner_of(JOINED[name])
+    assert joiner is not None
+    joined = joiner.encode(pieces, np.uint16)
+    assert joined is not None
+    ids, lengths = one_by_one(JOINED[name], pieces, np.uint16)
+    assert joined[0].tolist() == ids.tolist()
+    assert joined[1].tolist() == lengths.tolist()
+
+
+def test_more_pieces_than_go_into_one_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alone, "_GROUP", 3)
+    pieces = inner_pieces("gpt2", LINES)
+    joiner = joiner_of(JOINED["gpt2"])
+    assert joiner is not None
+    joined = joiner.encode(pieces, np.uint16)
+    assert joined is not None
+    assert joined[1].tolist() == [len(e.ids) for e in JOINED["gpt2"].encode_batch(pieces)]
+
+
+def test_a_token_across_two_pieces_is_noticed() -> None:
+    crossing = byte_level([pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    joiner = joiner_of(crossing)
+    assert joiner is not None
+    assert joiner.encode(inner_pieces("gpt2", LINES), np.uint16) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpt2, prefix space", "qwen, NFC", "mistral, prepend", "bert, cased", "unigram", "metaspace, split"],
+)
+def test_bytes_are_only_counted_where_every_token_stands_for_some(name: str) -> None:
+    assert joiner_of(SAFE[name]()) is None
+
+
+def test_a_token_that_takes_blanks_along_rules_it_out() -> None:
+    greedy = AddedToken("[M]", lstrip=True, normalized=False)
+    assert joiner_of(with_tokens(SAFE["gpt2"](), greedy)) is None

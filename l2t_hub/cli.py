@@ -104,7 +104,9 @@ def run(
         from l2t_hub.hub.publish import Publisher, find_namespace
         from l2t_hub.road import run_road
 
-        publisher = Publisher(place, find_namespace(place, namespace), whole.name, private, tell)
+        publisher = Publisher(
+            place, find_namespace(place, namespace), whole.name, whole.description, private, tell
+        )
         road = run_road(whole, releases, folder, workers=workers, publisher=publisher)
         answer(False, None, *road.closing_lines())
         if place.rehearsal:

@@ -1,7 +1,6 @@
 """Splitting a text into sentences, by the library a recipe names: sentencex (default) or BlingFire (the paper's)."""
 
 from collections.abc import Callable
-from importlib.metadata import version
 
 from l2t_hub.errors import UsageError, UserError, nearest
 
@@ -26,11 +25,6 @@ def splitter(name: str) -> Splitter:
             "blocks.sentences is blingfire, which is not installed", "pip install 'l2t_hub[blingfire]'"
         ) from None
     return _blingfire
-
-
-def library(name: str) -> tuple[str, str]:
-    """The splitting library and its version: part of what decides a dataset's bytes."""
-    return name, version(name)
 
 
 def _sentencex(text: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from l2t_hub.errors import UserError
-from l2t_hub.hub.cards import collection_note, name_dataset, write_model_card
+from l2t_hub.hub.cards import collection_description, collection_note, name_dataset, write_model_card
 from l2t_hub.hub.connect import Place
 from l2t_hub.hub.names import check_repo
 from l2t_hub.hub.release import Release, release
@@ -16,11 +16,15 @@ from l2t_hub.hub.space import stage_space
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes under one namespace of one Hub; everything goes into the collection of that title."""
+    """Publishes under one namespace of one Hub; everything goes into the collection of that title.
+
+    `about` describes the collection.
+    """
 
     place: Place
     namespace: str
     collection: str
+    about: str
     private: bool
     say: Callable[[str], None]
 
@@ -71,6 +75,7 @@ class Publisher:
             private=self.private,
             collection=self.collection,
             note=collection_note(kind, directory),
+            about=collection_description(self.collection, self.about),
             say=self.say,
         )
 

@@ -22,7 +22,7 @@ from l2t_hub.hub.remote import MAIN, Remote, described, difference
 from l2t_hub.hub.retry import DISK_FULL, Pace, Say, in_words, is_transient, status_of, without_secrets
 from l2t_hub.hub.staging import Stage, stage
 from l2t_hub.hub.tags import check_version, planned
-from l2t_hub.hub.upload import TITLE, Pull, Sent, find_or_open, read_back, same_on_main, upload
+from l2t_hub.hub.upload import TITLE, Pull, Sent, find_or_open, read_back, upload
 from l2t_hub.hub.validation import validate
 
 
@@ -74,13 +74,14 @@ def release(
     collection: str | None = None,
     version: str | None = None,
     note: str | None = None,
+    about: str | None = None,
     say: Say = print,
     pace: Pace | None = None,
 ) -> Release:
     """Publish a dataset, model or Space directory as `repo` (ORG/NAME) on `hub` (see `connected`).
 
-    `collection` is the title of one to add it to, with `note` beside it; `version` becomes a tag (default: the next
-    of v1, v2, ...). A run that was interrupted is resumed by the same call.
+    `collection` is the title of one to add it to, with `note` beside it, and with description `about` if it is new;
+    `version` becomes a tag (default: the next of v1, v2, ...). An interrupted run is resumed by the same call.
 
     Raises UsageError for a bad name or a directory that is none of the three; UserError for everything else, its last
     line the command that resumes.
@@ -101,7 +102,7 @@ def release(
             if dry_run:
                 rehearse(remote, staged, private=private, collection=collection, version=version)
                 return _result(remote, staged, "", (), dry_run=True)
-            return _publish(remote, staged, private, collection, version, note)
+            return _publish(remote, staged, private, collection, version, note, about)
         except UsageError:
             raise
         except Exception as error:
@@ -137,6 +138,7 @@ def _publish(
     collection: str | None,
     version: str | None,
     note: str | None,
+    about: str | None,
 ) -> Release:
     remote.ensure(private)
     head = remote.head(MAIN)
@@ -148,11 +150,11 @@ def _publish(
         remote.say(f"merged: `main` is {revision[:12]} and shows all of it")
         _tidy(remote, pull)
         made = tags.set(remote, staged, revision)
-        slug = remote.collect(collection, note) if collection else None
+        slug = remote.collect(collection, note, about) if collection else None
         return _result(remote, staged, revision, made, sent, pull.number, slug)
     remote.say(f"unchanged: `main` ({head[:12]}) shows exactly this; nothing is sent")
     made = tags.set(remote, staged, head)
-    slug = remote.collect(collection, note) if collection else None
+    slug = remote.collect(collection, note, about) if collection else None
     return _result(remote, staged, head, made, collection=slug, unchanged=True)
 
 
@@ -255,11 +257,3 @@ def _explained(error: BaseException, place: Place) -> str:
     if is_transient(error):
         return f"{place.name} did not do it in all attempts: {told}"
     return f"the release failed: {told}"
-
-
-def released_revision(directory: Path | str, repo: str, *, hub: str | Place | None = None) -> str | None:
-    """The commit of `main` if it shows exactly this directory, else None. Reads only."""
-    with connected(hub) as place:
-        staged = stage(Path(directory))
-        remote = Remote(place, staged.kind, repo, Pace(), lambda line: None)
-        return None if remote.privacy() is None else same_on_main(remote, staged)

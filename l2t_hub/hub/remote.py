@@ -275,12 +275,13 @@ class Remote:
                 return self.tags().get(name) == commit
             raise
 
-    def collect(self, title: str, note: str | None) -> str:
-        """Put the repo into the collection of this title, made if it is new; the collection's URL."""
+    def collect(self, title: str, note: str | None, about: str | None) -> str:
+        """Put the repo into the collection of this title, made with description `about` if new; its URL."""
         namespace = self.repo.partition("/")[0]
 
         def make() -> str:
-            return self.api.create_collection(title, namespace=namespace, exists_ok=True).slug
+            made = self.api.create_collection(title, namespace=namespace, description=about, exists_ok=True)
+            return made.slug
 
         slug = self.steadily("making the collection", make)
 

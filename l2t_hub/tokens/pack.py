@@ -15,9 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-OVER_LENGTH = "over_length"
-"""The name under which examples longer than a sequence are dropped."""
-
 PAPER_BATCH = 1_000
 
 

@@ -179,6 +179,8 @@ def _in_environment(place: Place) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(place.environment(before))
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         yield
     finally:

@@ -51,7 +51,11 @@ def is_validation(seed: int, document_id: str, share: float) -> bool:
 
 
 def is_raw(seed: int, document_id: str, mixture: Mixture) -> bool:
-    """Whether a document is used as raw text."""
+    """Whether a document is used as raw text.
+
+    The share is the threshold of the document's draw; one that counts tokens is solved for its threshold first
+    (`build/share.py`).
+    """
     if mixture.scheme == "disjoint":
         return uniform(seed, document_id, "raw") < mixture.raw_share
     return mixture.scheme in ("raw", "shared")

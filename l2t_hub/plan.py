@@ -4,7 +4,7 @@ Documents are counted; examples and tokens are measured by building the first do
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -150,9 +150,9 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
     tasks = (
         {} if recipe.mixture.scheme == "raw" else tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
     )
-    partition = Partition(
-        Setup(recipe, tasks, splitter(recipe.blocks.sentences), encoder, encoder.pad_id or 0)
-    )
+    setup = Setup(recipe, tasks, splitter(recipe.blocks.sentences), encoder, encoder.pad_id or 0)
+    setup, raw_documents = _in_documents(setup, sample)
+    partition = Partition(setup)
     packed_rows = [rows for rows in partition.rows(sample) if rows.view == "packed"]
     ledger, documents = partition.ledger, source.records
     scale = (documents if documents is not None else len(sample)) / max(len(sample), 1)
@@ -166,9 +166,23 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
         task_tokens=round(scale * ledger.total("tokens", tasks=True).went_out),
         training_sequences=sequences,
         packed_bytes=round(total * encoder.dtype.itemsize),
-        note=f"Tokens are measured on {what} documents and scaled; packed bytes are before compression.",
+        note=f"Tokens are measured on {what} documents and scaled; packed bytes are before compression."
+        + raw_documents,
     )
     return data, encoder.vocab_size
+
+
+def _in_documents(setup: Any, sample: Sequence[Record]) -> tuple[Any, str]:
+    """The setup with a raw share that counts tokens solved for on the sample, and a sentence that says so."""
+    from l2t_hub.build.share import by_documents, cut_off, solve, weigh
+
+    mixture = setup.recipe.mixture
+    if mixture.scheme != "disjoint" or mixture.unit == "documents":
+        return setup, ""
+    weights, _ = weigh(setup, sample, len(sample), len(sample))
+    threshold, _ = solve(weights, mixture.raw_share, cut_off(setup.recipe, [weights]))
+    said = f" For {mixture.raw_share:.0%} of the tokens, about {threshold:.0%} of the documents are raw."
+    return replace(setup, recipe=by_documents(setup.recipe, threshold)), said
 
 
 def _tokenizer(recipe: Recipe, sample: Sequence[Record]) -> Any:

@@ -235,13 +235,17 @@ def in_documents(
     return by_documents(recipe, known["threshold"]), known
 
 
+def cut_off(recipe: Recipe, parts: Sequence[NDArray[Any]]) -> float:
+    """Raw tokens to be lost: of each partition and split what fills no sequence, on average half a sequence."""
+    streams = sum(len(np.unique(part["validation"])) for part in parts)
+    return streams * (recipe.packing.sequence_length - 1) / 2 if recipe.build.packed else 0.0
+
+
 def solved(recipe: Recipe, folders: Sequence[Path]) -> Solved:
     """Put the weights of all partitions together and solve."""
     files = [dict(np.load(folder / FILE)) for folder in folders]
     parts, complete = [file["weights"] for file in files], all(bool(file["complete"]) for file in files)
-    streams = sum(len(np.unique(part["validation"])) for part in parts)
-    # The end of a stream that fills no sequence is dropped: on average half a sequence.
-    lost = streams * (recipe.packing.sequence_length - 1) / 2 if complete and recipe.build.packed else 0.0
+    lost = cut_off(recipe, parts) if complete else 0.0
     weights = np.concatenate(parts)
     threshold, share = solve(weights, recipe.mixture.raw_share, lost)
     calibrated = int((~np.isnan(weights["raw"])).sum())

@@ -1,6 +1,7 @@
 """A raw share in tokens: the solver by itself, what a build reaches, and what it may not depend on."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from l2t_hub.build import build, read_manifest, share, verify
 from l2t_hub.build.share import WEIGHT, predicted, solve
 from l2t_hub.errors import UsageError
 from l2t_hub.mixture import uniform
+from l2t_hub.plan import make_plan
 from l2t_hub.recipe import Recipe, recipe_from_tree
 
 Recipes = Callable[..., Recipe]
@@ -175,3 +177,15 @@ def test_ten_million_words_of_real_text_come_within_half_a_percent(
     manifest = make(recipe_from_tree(tree), tmp_path / "out", workers=2)
     assert abs(manifest.mixture["raw_share"]["tokens"] - target) < 0.005
     assert manifest.mixture["solved"]["calibrated"] == 800
+
+
+def test_a_plan_tells_the_share_in_both_units(recipe: Recipes, tmp_path: Path) -> None:
+    tokens = recipe({"mixture.unit": "tokens", "mixture.raw_share": 0.4})
+    plan = make_plan([tokens]).releases[0]
+    assert plan.scheme == "disjoint, 40% of tokens raw"
+    assert plan.data.raw_tokens is not None
+    assert plan.data.task_tokens is not None
+    assert abs(plan.data.raw_tokens / (plan.data.raw_tokens + plan.data.task_tokens) - 0.4) < 0.01
+    found = re.search(r"For 40% of the tokens, about (\d+)% of the documents are raw\.", plan.data.note)
+    assert found is not None
+    assert abs(int(found[1]) / 100 - make(tokens, tmp_path / "out").mixture["raw_share"]["documents"]) < 0.03

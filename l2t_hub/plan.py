@@ -181,7 +181,8 @@ def _in_documents(setup: Any, sample: Sequence[Record]) -> tuple[Any, str]:
         return setup, ""
     weights, _ = weigh(setup, sample, len(sample), len(sample))
     threshold, _ = solve(weights, mixture.raw_share, cut_off(setup.recipe, [weights]))
-    said = f" For {mixture.raw_share:.0%} of the tokens, about {threshold:.0%} of the documents are raw."
+    documents = float((weights["draw"] < threshold).mean()) if len(weights) else threshold
+    said = f" For {mixture.raw_share:.0%} of the tokens, about {documents:.0%} of the documents are raw."
     return replace(setup, recipe=by_documents(setup.recipe, threshold)), said
 
 

@@ -73,13 +73,20 @@ class Workspace:
         return folder
 
     def commit(self, folder: Path, part: Part, ids: NDArray[np.uint64]) -> None:
-        """Give a written partition its final name."""
+        """Give a written partition its final name, unless one that is whole has it.
+
+        That is so where a cluster took a node for lost that went on working: the first one stays, because the build
+        may be reading it already.
+        """
         with disk_errors(folder):
             np.save(folder / IDS, ids)
         about = {"key": part.key, "shards": [asdict(s) for s in part.shards], "ledger": part.ledger.to_json()}
         write_text(folder / PART, json.dumps(about))
         place = self.place(part.rank, part.key)
         with disk_errors(folder):
+            if self.finished(part.rank, part.key) is not None:
+                shutil.rmtree(folder)
+                return
             shutil.rmtree(place, ignore_errors=True)
             folder.rename(place)
 

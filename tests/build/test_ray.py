@@ -25,11 +25,24 @@ MODULE = (
 )
 
 
+LOSE = (
+    "import os, psutil, signal\n"
+    "from l2t_hub.tasks import Example, Task\n"
+    "def lose(block, other, rng):\n"
+    "    if 'Zanzibar' in block.text and os.path.exists({flag!r}):\n"
+    "        os.unlink({flag!r})\n"
+    "        actors = [p for p in psutil.Process().parents() if p.name().startswith('ray::')]\n"
+    "        actors[-1].send_signal(signal.SIGKILL)\n"
+    "    return Example(block.text.upper(), block.text)\n"
+    "TASKS = [Task('shout', 'word', 'Lower the case.', lose)]\n"
+)
+
+
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """A Ray of two cores, as on a cluster: the build finds it there."""
     ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'l2t_hub[ray]')")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
 
@@ -41,7 +54,10 @@ def on_ray(recipe: Recipe, out: Path, workers: int | None = None) -> Heard:
 
 
 @pytest.mark.slow
-def test_a_build_starts_a_ray_of_its_own_where_there_is_none(recipe: Recipes, tmp_path: Path) -> None:
+def test_a_build_starts_a_ray_of_its_own_where_there_is_none(
+    recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "local")  # whatever else may run on this machine
     ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'l2t_hub[ray]')")
     heard = on_ray(recipe(SMALL), tmp_path / "out", workers=1)
     assert "3 partitions on Ray (1 nodes), 1 at once" in heard.text
@@ -86,6 +102,25 @@ def test_a_killed_task_is_named_and_only_its_partition_is_done_again(
     flag.unlink()
     heard = on_ray(recipe(keys), tmp_path / "out")
     assert "2 of 3 partitions are finished already" in heard.text
+    make(recipe(keys), tmp_path / "here")
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
+
+
+@pytest.mark.slow
+def test_a_lost_worker_of_ray_is_replaced(ray: Any, recipe: Recipes, tmp_path: Path) -> None:
+    """The process that Ray started for a partition is killed once, as when its node is lost."""
+    flag, module = tmp_path / "lose", tmp_path / "mine.py"
+    flag.touch()
+    module.write_text(LOSE.format(flag=str(flag)))
+    keys = {
+        "source.path": str(documents(tmp_path / "d.jsonl", "They sailed to Zanzibar. It was far. " * 12)),
+        "mixture.scheme": "single",
+        "mixture.task": "shout",
+        "mixture.modules": [str(module)],
+        "validation.near_duplicates": "keep",
+    }
+    on_ray(recipe(keys), tmp_path / "out")
+    assert not flag.exists(), "it was killed"
     make(recipe(keys), tmp_path / "here")
     assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
 

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest_build import Heard, hashes, make
 from fake_slurm import FakeSlurm, install
 
 from l2t_hub.build import build, queue, verify
-from l2t_hub.build.workspace import WORK
+from l2t_hub.build.ledger import Ledger
+from l2t_hub.build.workspace import WORK, Part, Workspace
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 
@@ -206,3 +208,34 @@ def test_what_slurm_cannot_do_is_said(
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     with pytest.raises(UserError, match="no sbatch on this machine"):
         submit(recipe(SMALL), tmp_path / "out")
+
+
+def test_nothing_is_submitted_for_a_directory_that_is_not_ours(
+    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "thesis.tex").touch()
+    with pytest.raises(UsageError, match=r"thesis\.tex"):
+        submit(recipe(SMALL), tmp_path / "theirs")
+    make(recipe(SMALL), tmp_path / "ours")
+    (tmp_path / "ours" / "data" / "raw" / "mine.parquet").touch()
+    with pytest.raises(UsageError, match=r"mine\.parquet"):
+        submit(recipe({**SMALL, "seed": 2}), tmp_path / "ours")
+    assert slurm.jobs() == []
+
+
+def test_the_slower_of_two_writers_of_a_partition_leaves_the_first_ones_alone(tmp_path: Path) -> None:
+    """A node taken for lost may go on working while its task is done again elsewhere."""
+    space = Workspace(tmp_path)
+    part = Part(3, "ab" * 32, [], Ledger())
+    ids = np.array([1, 2], np.uint64)
+    for writer in ("fast", "slow"):
+        folder = space.begin(part.rank, part.key)
+        (folder / "who").write_text(writer)
+        space.commit(folder, part, ids)
+    place = space.place(part.rank, part.key)
+    assert [path.name for path in space.parts.iterdir()] == [place.name]
+    assert (place / "who").read_text() == "fast"
+    (place / "part.json").unlink()
+    space.commit(space.begin(part.rank, part.key), part, ids)
+    assert space.finished(part.rank, part.key) is not None, "one that is not whole is replaced"

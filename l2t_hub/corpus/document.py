@@ -8,6 +8,8 @@ NOT_UTF8 = "not UTF-8"
 UNREADABLE = "unreadable row"
 NULL_ID = "null id"
 DUPLICATE_ID = "duplicate id"
+DAMAGED_FILE = "unreadable file: {}"
+DAMAGED_REST = "rest of a damaged file: {}"
 
 
 @dataclass(frozen=True, slots=True)

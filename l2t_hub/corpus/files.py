@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from l2t_hub.errors import UsageError, UserError, nearest
 
-Kind = Literal["parquet", "jsonl", "text"]
+Kind = Literal["parquet", "jsonl", "text", "damaged"]
 
 SAMPLE = "bundled:sample"
 SUFFIXES: dict[str, Kind] = {
@@ -111,10 +111,17 @@ def look_at(path: Path, root: Path) -> SourceFile:
     return SourceFile(name, path, kind, compression, size, extent, records, sha256)
 
 
+def damaged(path: Path, root: Path) -> SourceFile:
+    """A file that cannot be opened as what its suffix says, as one record that can only be dropped."""
+    sha256, _ = _digest(path)
+    name = path.relative_to(root).as_posix()
+    return SourceFile(name, path, "damaged", None, path.stat().st_size, 1, 1, sha256)
+
+
 def parquet(path: Path) -> pq.ParquetFile:
     """Open a Parquet file; UserError if it is none."""
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(

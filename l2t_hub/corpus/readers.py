@@ -18,6 +18,8 @@ import pyarrow as pa
 
 from l2t_hub.corpus.columns import Columns, field_of, get, is_text, named, no_id, paths, values
 from l2t_hub.corpus.document import (
+    DAMAGED_FILE,
+    DAMAGED_REST,
     EMPTY_TEXT,
     NOT_UTF8,
     NULL_ID,
@@ -47,11 +49,20 @@ class Segment:
 
 def read(segment: Segment, columns: Columns) -> Iterator[Record]:
     """Read a stretch of a file in order. Raises UserError, with the place, for what the recipe does not drop."""
-    if segment.file.kind == "parquet":
-        return _read_parquet(segment, columns)
-    if segment.file.kind == "jsonl":
-        return _read_lines(segment, columns)
-    return _read_text(segment.file, columns)
+    if segment.file.kind == "damaged":
+        yield Dropped(DAMAGED_FILE.format(segment.file.name))
+        return
+    try:
+        if segment.file.kind == "parquet":
+            yield from _read_parquet(segment, columns)
+        elif segment.file.kind == "jsonl":
+            yield from _read_lines(segment, columns)
+        else:
+            yield from _read_text(segment.file, columns)
+    except UserError as error:
+        if columns.stop or isinstance(error, UsageError):
+            raise
+        yield Dropped(DAMAGED_REST.format(segment.file.name))
 
 
 def check_columns(file: SourceFile, columns: Columns) -> None:
@@ -82,18 +93,26 @@ def check_columns(file: SourceFile, columns: Columns) -> None:
                 )
 
 
-def take(file: SourceFile, count: int) -> tuple[int, int]:
-    """Give the extent of the first `count` records of a file and how many there are (fewer where it ends)."""
+def take(file: SourceFile, count: int, columns: Columns) -> tuple[int, int]:
+    """Give the extent of the first `count` records of a file and how many there are (fewer where it ends).
+
+    Where a damaged rest is dropped, it counts as one record.
+    """
     if file.kind != "jsonl":
         extent = min(file.extent, count)
         return extent, extent
     end = taken = 0
-    with opened(file) as lines:
-        for line in lines:
-            if taken == count:
-                break
-            end += len(line)
-            taken += not line.isspace()
+    try:
+        with opened(file) as lines:
+            for line in lines:
+                if taken == count:
+                    break
+                end += len(line)
+                taken += not line.isspace()
+    except UserError:
+        if columns.stop:
+            raise
+        taken += 1
     return (end if file.compression is None else 1), taken
 
 

@@ -106,7 +106,8 @@ def _filled(minima: NDArray[np.uint64]) -> NDArray[np.uint64]:
     following = np.minimum.accumulate(places[:, ::-1], axis=1)[:, ::-1][:, :BINS]
     distance = following - np.arange(BINS)
     borrowed = np.take_along_axis(minima, following % BINS, axis=1)
-    return _mixed(borrowed + distance.astype(np.uint64) * _STEP) * (distance > 0) + minima * (distance == 0)
+    marked = _mixed(borrowed + distance.astype(np.uint64) * _STEP)
+    return np.where(distance > 0, marked, minima)
 
 
 def _banded(minima: NDArray[np.uint64]) -> NDArray[np.uint64]:

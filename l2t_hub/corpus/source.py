@@ -6,16 +6,19 @@ equal size, cut between files, Parquet rows or lines. How many workers read them
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Protocol
 
 from l2t_hub.corpus import readers
 from l2t_hub.corpus.columns import Columns
 from l2t_hub.corpus.document import Document, Dropped, Record
-from l2t_hub.corpus.files import SourceFile, find, look_at
+from l2t_hub.corpus.files import SourceFile, damaged, find, look_at
 from l2t_hub.corpus.readers import Segment
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 
 __all__ = ["Document", "Dropped", "LocalSource", "Record", "Source", "digest", "open_source"]
@@ -94,16 +97,27 @@ def open_source(recipe: Recipe) -> Source:
     files: list[SourceFile] = []
     left = recipe.source.limit
     for path in paths:
-        file = look_at(path, root)
-        readers.check_columns(file, columns)
+        file = _look_at(path, root, columns)
         if left is not None:
-            extent, taken = readers.take(file, left)
+            extent, taken = readers.take(file, left, columns)
             file = replace(file, extent=extent, records=taken, size=file.size * extent // max(file.extent, 1))
             left -= taken
         files.append(file)
         if left == 0:
             break
     return LocalSource(tuple(files), divide(files, recipe.build.partitions), columns)
+
+
+def _look_at(path: Path, root: Path, columns: Columns) -> SourceFile:
+    """Look at a file and check its columns; one that cannot be read stops the build, or counts as one record."""
+    try:
+        file = look_at(path, root)
+        readers.check_columns(file, columns)
+    except UserError as error:
+        if columns.stop or isinstance(error, UsageError) or not os.access(path, os.R_OK):
+            raise
+        return damaged(path, root)
+    return file
 
 
 def divide(files: list[SourceFile], count: int) -> tuple[tuple[Segment, ...], ...]:

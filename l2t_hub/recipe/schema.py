@@ -149,7 +149,7 @@ class Build(Section):
     examples: Literal["all", "none"] | int = "all"
     """The examples view: all of them, none, or at most this many rows per task and partition."""
     on_error: Literal["stop", "drop"] = "stop"
-    """What an unreadable row or text does: stop the build, or be dropped and counted."""
+    """What an unreadable row, text or file does: stop the build, or be dropped, named and counted."""
 
 
 # Options of sbatch that the build itself decides.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest_build import hashes, make
@@ -219,3 +220,46 @@ def test_damage_of_every_kind_is_found_by_verify(recipe: Recipes, tmp_path: Path
     manifest.write_text("{")
     with pytest.raises(UserError, match="cannot be read as a manifest"):
         verify(out)
+
+
+def rewritten(corpus: Path, path: Path, groups: int = 20) -> Path:
+    """The corpus as Parquet, of several row groups."""
+    rows = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=groups)
+    return path
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("near", ["drop", "keep"])
+def test_a_row_group_damaged_in_the_middle_stops_with_its_place_or_is_counted(
+    recipe: Recipes, corpus: Path, tmp_path: Path, workers: int, near: str
+) -> None:
+    path = rewritten(corpus, tmp_path / "a.parquet")
+    start = pq.ParquetFile(path).metadata.row_group(4).column(1).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[start : start + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    keys = {"source.path": str(path), "build.partitions": 2, "validation.near_duplicates": near}
+    with pytest.raises(UserError, match=r"a\.parquet, row group 4 \(rows \d+ to \d+\): cannot be read"):
+        make(recipe(keys), tmp_path / "out", workers=workers)
+    assert not (tmp_path / "out" / "data").exists()
+    manifest = make(recipe({**keys, "build.on_error": "drop"}), tmp_path / "out", workers=workers)
+    read = manifest.read_ledger().get("read")
+    assert (read.came_in, dict(read.dropped)) == (180, {"unreadable row": 20})
+    assert verify(tmp_path / "out").problems == []
+
+
+def test_a_file_that_cannot_be_opened_is_named_in_ledger_and_card(
+    recipe: Recipes, corpus: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    data = rewritten(corpus, folder / "a.parquet").read_bytes()
+    (folder / "b|c.parquet").write_bytes(data[: len(data) // 2])
+    keys = {"source.path": str(folder), "build.partitions": 3}
+    with pytest.raises(UserError, match=r"b\|c\.parquet: not a Parquet file"):
+        make(recipe(keys), tmp_path / "out")
+    manifest = make(recipe({**keys, "build.on_error": "drop"}), tmp_path / "out")
+    read = manifest.read_ledger().get("read")
+    assert (read.came_in, dict(read.dropped)) == (181, {"unreadable file: b|c.parquet": 1})
+    assert "unreadable file: b\\|c.parquet" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")

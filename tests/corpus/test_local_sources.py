@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import hashlib
 import json
 import lzma
 from collections.abc import Callable
@@ -251,6 +252,52 @@ def test_a_compressed_file_cut_short_is_named(tmp_path: Path, name: str) -> None
     path = FORMATS[name](tmp_path / name, ROWS)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match=rf"{name}: damaged or cut short"):
+        all_records(source_of(path))
+
+
+@pytest.mark.parametrize("limit", [None, 50, 1000])
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.bz2", "a.jsonl.xz", "a.jsonl.zst"])
+def test_a_compressed_file_cut_short_is_read_up_to_there_and_its_rest_counted(
+    tmp_path: Path, name: str, limit: int | None
+) -> None:
+    rows = [{"id": f"d{n}", "text": hashlib.sha256(str(n).encode()).hexdigest()} for n in range(20_000)]
+    path = FORMATS[name](tmp_path / name, rows)
+    path.write_bytes(path.read_bytes()[:-20])
+    source = source_of(path, {"on_error": "drop", "partitions": 2}, limit=limit)
+    found = all_records(source)
+    texts = [r.text for r in found if isinstance(r, Document)]
+    assert texts
+    assert texts == [row["text"] for row in rows[: len(texts)]]
+    reasons = [r.reason for r in found if isinstance(r, Dropped)]
+    if limit is not None and len(texts) == limit:
+        assert reasons == []
+    else:
+        assert reasons == [f"rest of a damaged file: {name}"]
+        assert source.records in (None, len(found))
+
+
+def test_a_file_that_is_no_parquet_is_counted_by_name_and_the_others_are_read(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", ROWS[:40])
+    (tmp_path / "b.parquet").write_bytes(write_parquet(tmp_path / "x.parquet", ROWS).read_bytes()[:-30])
+    (tmp_path / "x.parquet").rename(tmp_path / "c.parquet")
+    with pytest.raises(UserError, match=r"b\.parquet: not a Parquet file"):
+        source_of(tmp_path)
+    source = source_of(tmp_path, {"on_error": "drop", "partitions": 3})
+    found = all_records(source)
+    assert [r.reason for r in found if isinstance(r, Dropped)] == ["unreadable file: b.parquet"]
+    assert len(found) == source.records == 40 + 1 + 97
+    assert "b.parquet" in source.contents
+
+
+def test_a_flipped_bit_is_found_where_pages_have_checksums(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(
+        pa.Table.from_pylist(ROWS), path, compression=None, use_dictionary=False, write_page_checksum=True
+    )
+    data = bytearray(path.read_bytes())
+    data[data.index(b"Text number 40") + 5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"row group 0 .*cannot be read"):
         all_records(source_of(path))
 
 

@@ -42,6 +42,11 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
         (["recipes", "keys", "mixtur"], 2, "did you mean 'mixture'?"),
         (["build", "nano", "--out", "somewhere"], 2, "--variant nano-raw"),
         (["build", "nano"], 2, "--out"),
+        (
+            ["build", "nano", "--variant", "nano-raw", "--out", "d", "--executor", "slrum"],
+            2,
+            "did you mean 'slurm'?",
+        ),
         (["frobnicate"], 2, "frobnicate"),
         (["tasks", "typpo"], 2, "did you mean 'typo'?"),
         (["verify", "nowhere"], 2, "neither a directory nor the name of a repo"),

@@ -56,7 +56,9 @@ class SlurmExecutor(Task, SlurmPipelineExecutor):  # type: ignore[misc]
 
     def submitted(self, answer: str) -> str:
         """Write down the job that sbatch says it has submitted, before anything else can go wrong."""
-        job = answer.split()[-1]
+        job = next((word for word in answer.split() if word.isdigit()), None)
+        if job is None:
+            raise UserError(f"sbatch named no job; it said: {answer.strip()}", "Is this Slurm's own sbatch?")
         about = self.space.read(JOBS) or {"jobs": [], "parts": []}
         parts = [
             self.space.place(rank, self.keys[rank]).relative_to(self.space.folder).as_posix()

@@ -36,7 +36,7 @@ for task in range(first, last + 1):
         codes[task] = subprocess.run(command, env=environment, stdout=out, stderr=out).returncode
 about = {{"options": options, "script": script, "arguments": sys.argv[1:-1], "codes": codes}}
 (home / f"job-{{number}}.json").write_text(json.dumps(about))
-print("Submitted batch job", number)
+print("Submitted batch job", number, "on cluster here")
 """
 SRUN = '#!/bin/bash\nwhile [[ "$1" == -* ]]; do [[ "$1" == -n ]] && shift; shift; done\nexec "$@"\n'
 SCONTROL = "#!/bin/bash\necho here\n"

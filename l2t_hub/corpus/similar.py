@@ -51,13 +51,21 @@ def signatures(texts: Iterable[str]) -> Iterator[NDArray[np.uint64]]:
     batch: list[bytes] = []
     size = 0
     for text in texts:
-        batch.append(text.encode() if text.isascii() else _PUNCTUATION.sub(SEPARATOR, text.lower().encode()))
+        batch.append(_bytes(text))
         size += len(batch[-1])
         if size >= BATCH_BYTES:
             yield _signatures(batch)
             batch, size = [], 0
     if batch:
         yield _signatures(batch)
+
+
+def _bytes(text: str) -> bytes:
+    """A text in UTF-8, without the punctuation that is not ASCII, its letters that are not ASCII in lower case."""
+    if text.isascii():
+        return text.encode()
+    data = _PUNCTUATION.sub(SEPARATOR, text.encode())
+    return data if data.isascii() else _PUNCTUATION.sub(SEPARATOR, text.lower().encode())
 
 
 def _signatures(texts: Sequence[bytes]) -> NDArray[np.uint64]:
@@ -73,7 +81,8 @@ def _signatures(texts: Sequence[bytes]) -> NDArray[np.uint64]:
 def _words(texts: Sequence[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """A hash of each word of all texts, one after the other, and how many words each text has."""
     data = np.frombuffer(SEPARATOR + SEPARATOR.join(texts).translate(_FOLDED) + SEPARATOR, np.uint8)
-    edges = np.flatnonzero(np.diff((data != 0).view(np.int8)))
+    inside = data != 0
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
     starts, ends = edges[::2] + 1, edges[1::2] + 1
     sums = np.zeros(len(data) + 1, np.uint64)
     np.cumsum(data * _powers(_BASE, len(data)), out=sums[1:])

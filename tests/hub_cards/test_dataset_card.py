@@ -74,9 +74,8 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         "url": "javascript:alert(1)",
         "license": "a|`b`<c>",
     }
-    recipe = tiny_recipe("evil", source=where, packing={"sequence_length": 1024}).model_copy(
-        update={"description": evil}
-    )
+    keys = {"packing": {"sequence_length": 1024}, "validation": {"near_duplicates": "keep"}}
+    recipe = tiny_recipe("evil", source=where, **keys).model_copy(update={"description": evil})
     card = make_dataset(recipe, tmp_path / "data") / "README.md"
     markdown = MarkdownIt("commonmark").enable("table")
     tokens = markdown.parse(DatasetCard.load(card).text)

@@ -3,13 +3,14 @@
 Which documents are held out is decided by their ids alone, so no change of size moves one across the split. But a
 source may hold the same text under two ids, one on either side. Therefore the source is read once beforehand, a
 partition at a time, for the signature of every document (`corpus/similar.py`); a document that is not held out but
-shares a band with one that is, wherever that stands, is dropped from the training split. The partitions' signatures
-lie in files, sorted, and are compared a slice at a time, so memory does not grow with the source; neither the order
-of documents nor the division changes what is found.
+shares a band with one that is, wherever that stands, is dropped from the training split. The signatures lie in files,
+a run of documents each, sorted, and are compared a slice at a time, so memory does not grow with the source; neither
+the order of documents nor the division changes what is found.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from l2t_hub.recipe import Recipe
 NEAR_IDENTICAL = "near-identical to a held-out document"
 STAGE = "signatures"
 SLICE = 4_000_000
+RUN = 200_000
 HELD_OUT, TRAINING, OWNERS = "held_out.npy", "training.npy", "owners.npy"
 
 
@@ -78,22 +80,33 @@ class Sign(PipelineStep):  # type: ignore[misc]
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[None]:
         """Sign partition `rank`."""
         yield from ()
+        folder = self.space.begin(rank, self.keys[rank])
+        records = enumerate(data)
+        with self.meter.slot(rank) as tick:
+            for run in count():
+                batch = self._sign(records, tick)
+                if not len(batch[0]):
+                    break
+                _save(folder / f"{run:05d}", *batch)
+        self.space.commit(folder, Part(rank, self.keys[rank], [], Ledger()), np.empty(0, np.uint64))
+
+    def _sign(
+        self, records: Iterator[tuple[int, Record]], tick: Callable[[int], None]
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.bool_]]:
+        """Signatures, record numbers and whether held out of the next RUN documents, fewer at the end."""
         numbers: list[int] = []
         held_out: list[bool] = []
 
-        def texts(records: Iterable[Record], tick: Callable[[int], None]) -> Iterator[str]:
-            for number, record in enumerate(records):
+        def texts() -> Iterator[str]:
+            for number, record in records:
                 tick(number)
                 if isinstance(record, Document):
                     numbers.append(number)
                     held_out.append(is_validation(self.seed, record.id, self.share))
                     yield record.text
 
-        with self.meter.slot(rank) as tick:
-            signed = np.concatenate([*signatures(texts(data, tick)), np.empty((0, BANDS), np.uint64)])
-        folder = self.space.begin(rank, self.keys[rank])
-        _save(folder, signed, np.array(numbers, np.uint32), np.array(held_out, bool))
-        self.space.commit(folder, Part(rank, self.keys[rank], [], Ledger()), np.empty(0, np.uint64))
+        signed = [*signatures(islice(texts(), RUN)), np.empty((0, BANDS), np.uint64)]
+        return np.concatenate(signed), np.array(numbers, np.uint32), np.array(held_out, bool)
 
 
 def without_twins(
@@ -127,20 +140,22 @@ def without_twins(
 
 def match(folders: Sequence[Path]) -> list[list[int]]:
     """The record numbers, by partition, of training documents that share a band with any held-out document."""
-    held_out = [np.load(folder / HELD_OUT, mmap_mode="r") for folder in folders]
-    training = [np.load(folder / TRAINING, mmap_mode="r") for folder in folders]
-    owners = [np.load(folder / OWNERS, mmap_mode="r") for folder in folders]
+    runs = [(n, run) for n, folder in enumerate(folders) for run in sorted(folder.glob("[0-9]*"))]
+    held_out, training, owners = (
+        [np.load(run / name, mmap_mode="r") for _, run in runs] for name in (HELD_OUT, TRAINING, OWNERS)
+    )
     slices = sum(len(values) for values in (*held_out, *training)) // SLICE + 1
     found: list[set[int]] = [set() for _ in folders]
     for n in range(slices):
         low, high = ((1 << 64) * m // slices for m in (n, n + 1))
-        wanted = np.unique(np.concatenate([values[_between(values, low, high)] for values in held_out]))
+        none = [np.empty(0, np.uint64)]
+        wanted = np.unique(np.concatenate([v[_between(v, low, high)] for v in held_out] or none))
         if not len(wanted):
             continue
-        for values, owner, twins in zip(training, owners, found, strict=True):
+        for (partition, _), values, owner in zip(runs, training, owners, strict=True):
             part = _between(values, low, high)
             place = np.minimum(np.searchsorted(wanted, values[part]), len(wanted) - 1)
-            twins.update(np.unique(owner[part][wanted[place] == values[part]]).tolist())
+            found[partition].update(np.unique(owner[part][wanted[place] == values[part]]).tolist())
     return [sorted(twins) for twins in found]
 
 
@@ -164,6 +179,7 @@ def _save(
     values = signed[~held_out].reshape(-1)
     order = np.argsort(values, kind="stable")
     with disk_errors(folder):
+        folder.mkdir()
         np.save(folder / HELD_OUT, np.unique(signed[held_out]))
         np.save(folder / TRAINING, values[order])
         np.save(folder / OWNERS, np.repeat(numbers[~held_out], BANDS)[order])

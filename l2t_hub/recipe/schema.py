@@ -68,7 +68,10 @@ class Blocks(Section):
 
 
 class Mixture(Section):
-    """Which document becomes what."""
+    """Which document becomes what: drawn by the document's id.
+
+    A raw share in tokens costs one more reading of the source, which finds the threshold of the draws that gives it.
+    """
 
     scheme: Literal["raw", "disjoint", "shared", "single"] = "disjoint"
     """raw: all raw text; disjoint: each document raw or task data; shared: every document both; single: one task."""
@@ -129,7 +132,11 @@ class Packing(Section):
 
 
 class Validation(Section):
-    """The held-out documents."""
+    """The held-out documents: chosen by id alone, so that no later change of size moves one across the split.
+
+    A training document near-identical to a held-out one (8-word shingles, MinHash; see `l2t_hub/build/twins.py`),
+    wherever in the source it stands, is dropped, named and counted; that costs one more reading of the source.
+    """
 
     share: float = Field(default=0.1, ge=0, lt=1)
     """The share of documents held out, chosen by id."""

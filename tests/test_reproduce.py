@@ -26,6 +26,7 @@ from l2t_hub.recipe import load_recipe
 from l2t_hub.reproduce import ReproduceReport, reproduce
 from l2t_hub.reproduce.model import comparable_step
 from l2t_hub.reproduce.shards import first_difference
+from l2t_hub.resources import PACKAGE
 
 Copy = Callable[[Path], Path]
 
@@ -107,6 +108,30 @@ def test_a_sample_builds_only_its_partitions(dataset: Path) -> None:
     assert (
         next(check.note for check in report.checks if check.what == "tokenizer")
         == "the published one was used"
+    )
+
+
+def test_what_a_build_finds_out_beforehand_is_found_out_again(tmp_path: Path) -> None:
+    """A raw share in tokens needs a threshold, and a held-out document's copy is dropped: both by the whole source."""
+    (tmp_path / "text.jsonl").write_text(_copies_of_the_sample(), encoding="utf-8")
+    recipe = tiny_recipe(
+        "tokens", mixture={"raw_share": 0.4, "unit": "tokens"}, source={"path": str(tmp_path / "text.jsonl")}
+    )
+    directory = make_dataset(recipe, tmp_path / "data")
+    manifest = read_manifest(directory)
+    assert manifest.mixture["solved"]
+    assert any("near-identical" in reason for row in manifest.ledger for reason in row["dropped"])
+    for sample in (None, 2):
+        report = again(directory, sample=sample)
+        assert report.equal, report.summary()
+
+
+def _copies_of_the_sample() -> str:
+    """The bundled documents and, under other ids, the first forty once more."""
+    folder = PACKAGE / "corpus" / "sample"
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.txt"))]
+    return "".join(
+        json.dumps({"id": f"d{n}", "text": text}) + "\n" for n, text in enumerate(texts + texts[:40])
     )
 
 

@@ -6,8 +6,7 @@ with the reason said; the directory shows the old dataset or the new one, never 
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,16 @@ from l2t_hub.build.assemble import (
     switch,
 )
 from l2t_hub.build.card import write_card
-from l2t_hub.build.execute import Work, check_executor, execute
+from l2t_hub.build.execute import check_executor, execute
 from l2t_hub.build.ledger import Ledger, merged
 from l2t_hub.build.manifest import Manifest, read_manifest, realised, totals
 from l2t_hub.build.partition import id_hashes
-from l2t_hub.build.pipeline import MakeRows, ReadSource, WriteShards, make_setup
-from l2t_hub.build.plan import Plan, made_from, make_plan, reasons
-from l2t_hub.build.progress import Meter, Reporter, reporter
+from l2t_hub.build.pipeline import make_setup
+from l2t_hub.build.plan import Plan, made_from, reasons
+from l2t_hub.build.progress import Reporter, reporter
 from l2t_hub.build.queue import await_jobs
-from l2t_hub.build.share import in_documents
-from l2t_hub.build.tokenizer import FOLDER, TokenizerInfo, prepare
-from l2t_hub.build.twins import without_twins
+from l2t_hub.build.ready import Ready, get_ready, make_parts
+from l2t_hub.build.tokenizer import FOLDER
 from l2t_hub.build.workspace import MANIFEST, Part, Workspace, intact, workspace
 from l2t_hub.build.write import Shard, sha256_of, write_text
 from l2t_hub.corpus.source import Document, Source, open_source
@@ -69,7 +67,7 @@ def build(
         await_jobs(space, report)
         before = _finished_dataset(out)
         run = partial(execute, executor=executor, workers=workers, report=report)
-        ready = _ready(recipe, source, space, before, run, report)
+        ready = get_ready(recipe, source, space, run, report, before)
         plan = ready.plan
         if before is not None:
             if _same(before, recipe, plan) and _whole(out, before):
@@ -78,46 +76,11 @@ def build(
                 return before
             _adopt(space, before, ready.source, plan)
         _say_reasons(space, before, plan, report)
-        manifest = _assemble(recipe, space, ready, _run(space, ready, run, report))
+        parts = make_parts(space, ready, range(len(plan.keys)), run, report, f"building {recipe.name}")
+        manifest = _assemble(recipe, space, ready, parts)
         _warn(manifest, recipe, report)
         shutil.rmtree(space.folder, ignore_errors=True)
         return manifest
-
-
-@dataclass(frozen=True)
-class Ready:
-    """What is known before the first partition is made.
-
-    `source` is without the documents near-identical to a held-out one, `drawn` the recipe with its raw share as the
-    threshold of the documents' draws; `twins` and `solved` tell the manifest how these came about.
-    """
-
-    source: Source
-    drawn: Recipe
-    tokenizer: TokenizerInfo
-    plan: Plan
-    twins: dict[str, Any] | None
-    solved: dict[str, Any] | None
-
-
-def _ready(
-    recipe: Recipe,
-    source: Source,
-    space: Workspace,
-    before: Manifest | None,
-    run: Callable[[Work], None],
-    report: Reporter,
-) -> Ready:
-    """Find out what must be known beforehand; what a finished dataset already tells is not found out again."""
-    known = (before.source.get("near_identical"), before.mixture.get("solved")) if before else (None, None)
-    old = before.tokenizer if before else None
-    # A tokenizer that is named needs no source: if something is wrong with it, nobody should wait to hear of it.
-    named = prepare(recipe, source, space, old, report) if recipe.tokenizer.name is not None else None
-    source, twins = without_twins(recipe, source, space, known[0], run)
-    tokenizer = named or prepare(recipe, source, space, old, report)
-    drawn, solved = in_documents(recipe, source, space, tokenizer, known[1], run)
-    plan = make_plan(recipe, source, tokenizer.sha256, solved["threshold"] if solved else None)
-    return Ready(source, drawn, tokenizer, plan, twins, solved)
 
 
 def _finished_dataset(out: Path) -> Manifest | None:
@@ -185,29 +148,6 @@ def _made_from(before: Manifest) -> dict[str, Any]:
     """What a finished dataset was made from, as its manifest tells it."""
     recipe, contents = recipe_from_tree(before.recipe), before.source["contents"]
     return made_from(recipe, contents, before.tokenizer["sha256"], before.made_by, before.modules)
-
-
-def _run(space: Workspace, ready: Ready, run: Callable[[Work], None], report: Reporter) -> list[Part]:
-    """Make the partitions that are not there yet, and give all of them in order."""
-    recipe, plan = ready.drawn, ready.plan
-
-    def steps(meter: Meter) -> list[Any]:
-        rows = MakeRows(recipe, space.folder / FOLDER, ready.tokenizer, meter)
-        return [ReadSource(ready.source), rows, WriteShards(space, plan.keys)]
-
-    count = len(plan.keys)
-    todo = [rank for rank, key in enumerate(plan.keys) if not space.place(rank, key).is_dir()]
-    if len(todo) < count:
-        report.say(f"{count - len(todo)} of {count} partitions are finished already")
-    if todo:
-        run(Work(recipe, ready.source, space, plan.keys, todo, f"building {recipe.name}", steps))
-    parts = [space.finished(rank, key) for rank, key in enumerate(plan.keys)]
-    missing = [rank for rank, part in enumerate(parts) if part is None]
-    if missing:
-        raise UserError(
-            f"{space.folder}: partitions {missing} are not as they were written", "Run the build again."
-        )
-    return [part for part in parts if part is not None]
 
 
 def _assemble(recipe: Recipe, space: Workspace, ready: Ready, parts: list[Part]) -> Manifest:

@@ -3,17 +3,17 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from l2t_hub.build.executor import LocalExecutor
-from l2t_hub.build.pipeline import MakeRows, ReadSource, WriteShards
-from l2t_hub.build.plan import Plan, make_plan
-from l2t_hub.build.progress import Meter, Reporter, Watch
-from l2t_hub.build.tokenizer import FOLDER, TokenizerInfo, prepare
+from l2t_hub.build.execute import execute
+from l2t_hub.build.plan import Plan
+from l2t_hub.build.progress import Reporter
+from l2t_hub.build.ready import get_ready, make_parts
+from l2t_hub.build.tokenizer import FOLDER, TokenizerInfo
 from l2t_hub.build.workspace import Part, Workspace, workspace
 from l2t_hub.build.write import Shard
 from l2t_hub.corpus.source import Source
-from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
 
 
@@ -58,26 +58,11 @@ def rebuild(
     Raises what a build raises, and UserError if a partition is not whole afterwards.
     """
     with workspace(folder) as space:
-        if pinned is None:
-            tokenizer = prepare(recipe, source, space, None, report)
-        else:
+        if pinned is not None:
             shutil.copytree(pinned.folder, space.folder / FOLDER)
-            tokenizer = pinned.info
-        plan = make_plan(recipe, source, tokenizer.sha256)
-        count = len(plan.keys)
-        report.say(f"building {len(ranks)} of {count} partitions of {recipe.name} again, {workers} workers")
-        meter = Meter(space.folder / "progress", count).create()
-        steps = [
-            ReadSource(source),
-            MakeRows(recipe, space.folder / FOLDER, tokenizer, meter),
-            WriteShards(space, plan.keys),
-        ]
-        with Watch(meter, report, source.records if len(ranks) == count else None):
-            LocalExecutor(steps, count, ranks, min(workers, len(ranks)), space.folder / "log").run()
-        parts = {rank: space.finished(rank, plan.keys[rank]) for rank in ranks}
-        missing = [rank for rank, part in parts.items() if part is None]
-        if missing:
-            raise UserError(f"{folder}: partitions {missing} were not written whole", "Try again.")
-        return Rebuilt(
-            space, plan, tokenizer, {rank: part for rank, part in parts.items() if part is not None}
-        )
+        run = partial(execute, executor="local", workers=workers, report=report)
+        ready = get_ready(recipe, source, space, run, report, tokenizer=pinned.info if pinned else None)
+        count = len(ready.plan.keys)
+        doing = f"building {recipe.name} again ({len(ranks)} of {count} partitions)"
+        parts = make_parts(space, ready, ranks, run, report, doing)
+        return Rebuilt(space, ready.plan, ready.tokenizer, {part.rank: part for part in parts})

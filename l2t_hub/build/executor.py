@@ -20,7 +20,8 @@ from datatrove.executor.local import LocalPipelineExecutor
 from l2t_hub.build.write import FULL, disk_error
 from l2t_hub.errors import UserError
 
-PRELOAD = ["l2t_hub.build.pipeline"]
+# What every worker needs, imported once for all of them (pyarrow imports pandas when it first makes an array).
+PRELOAD = ["l2t_hub.build.pipeline", "pandas", "sentencex"]
 
 
 class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]

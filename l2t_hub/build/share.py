@@ -33,7 +33,7 @@ from l2t_hub.build.tokenizer import FOLDER, TokenizerInfo
 from l2t_hub.build.workspace import Part, Workspace
 from l2t_hub.build.write import disk_errors
 from l2t_hub.corpus.source import Document, Record, Source, digest
-from l2t_hub.mixture import assign, uniform
+from l2t_hub.mixture import assign, is_validation, uniform
 from l2t_hub.recipe import Recipe
 
 STAGE = "weights"
@@ -87,7 +87,7 @@ def weigh(setup: Setup, records: Iterable[Record], limit: int, calibrate: int) -
         if not isinstance(record, Document):
             continue
         task = assign(seed, record.id, _sentences(setup, record.text), mixture, setup.tasks).task
-        held_out = uniform(seed, record.id, "validation") < setup.recipe.validation.share
+        held_out = is_validation(seed, record.id, setup.recipe.validation.share)
         draw, size = uniform(seed, record.id, "raw"), len(record.text.encode())
         entry = (-uniform(seed, record.id, "calibrate") / MORE_OFTEN.get(task or "", 1), len(rows), record)
         heapq.heappushpop(chosen, entry) if len(chosen) >= calibrate else heapq.heappush(chosen, entry)

@@ -97,15 +97,23 @@ def test_only_the_partition_at_work_is_repeated(recipe: Recipes, tmp_path: Path)
     assert done == ["2 of 4 partitions are finished already"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("how", "stage"),
+    [
+        (signal.SIGKILL, "parts"),
+        (signal.SIGINT, "parts"),
+        (signal.SIGKILL, "signatures"),
+        (signal.SIGKILL, "weights"),
+    ],
+)
 def test_a_stopped_build_of_two_workers_leaves_no_process_and_resumes(
-    recipe: Recipes, tmp_path: Path, how: signal.Signals
+    recipe: Recipes, tmp_path: Path, how: signal.Signals, stage: str
 ) -> None:
-    many = recipe({"build.partitions": 20})
+    many = recipe({"build.partitions": 20, "mixture.unit": "tokens"})
     out = tmp_path / "out"
     process = start(many, out, 2)
     deadline = time.monotonic() + 100
-    while not list((out / WORK / "parts").glob("0*")) and time.monotonic() < deadline:
+    while not list((out / WORK / stage).glob("0*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     workers = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(how)

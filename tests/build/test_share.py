@@ -104,6 +104,11 @@ def test_a_small_source_comes_as_close_as_whole_documents_allow(
     assert "under the threshold" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
+def test_without_sequences_tokens_are_those_encoded(recipe: Recipes, tmp_path: Path) -> None:
+    found, _ = realised(recipe({"mixture.unit": "tokens", "build.packed": False}), tmp_path / "out")
+    assert abs(found - 0.5) < 0.005
+
+
 def test_a_document_is_raw_if_its_own_draw_is_under_the_threshold(recipe: Recipes, tmp_path: Path) -> None:
     make(recipe({"mixture.unit": "tokens"}), tmp_path / "out")
     threshold = read_manifest(tmp_path / "out").mixture["solved"]["threshold"]

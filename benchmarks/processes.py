@@ -51,9 +51,10 @@ def run(command: Sequence[str], cores: Sequence[int], environment: Mapping[str, 
             env={**os.environ, **environment},
             preexec_fn=lambda: os.sched_setaffinity(0, cores),
         )
-        while process.poll() is None:
+        while process.returncode is None:
             _watch(process.pid, "main", peaks)
-            time.sleep(INTERVAL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(INTERVAL)
         seconds = time.perf_counter() - began
         busy = _busy() - busy
         with suppress(ChildProcessError):

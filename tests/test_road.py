@@ -65,8 +65,15 @@ def test_both_models_see_the_same_documents_tokenizer_and_number_of_tokens(road:
 
 def test_everything_is_published_and_each_thing_names_the_one_before_it(road: tuple[Path, Done]) -> None:
     folder, done = road
-    for what in ("datasets/rehearsal/nano-l2t", "rehearsal/rehearsal/nano-l2t", "spaces/rehearsal/nano-compare"):
-        assert f"/rehearsal/{what}".replace("rehearsal/rehearsal/rehearsal", "rehearsal/rehearsal") in done.stdout
+    for what in (
+        "datasets/rehearsal/nano-l2t",
+        "rehearsal/rehearsal/nano-l2t",
+        "spaces/rehearsal/nano-compare",
+    ):
+        assert (
+            f"/rehearsal/{what}".replace("rehearsal/rehearsal/rehearsal", "rehearsal/rehearsal")
+            in done.stdout
+        )
     assert "collections/rehearsal/nano-" in done.stdout
     assert "https://huggingface.co --namespace ORG" in done.stdout
     data = read(folder / "models" / "nano-l2t" / "training.json")["dataset"]

@@ -47,7 +47,9 @@ def finish(model: Any, out: Path, dataset: Dataset, identity: Identity, facts: F
     shutil.copyfile(out / CHECKPOINTS / LOG, staged / LOG)
     log = read_log(staged / LOG)
     plot_losses(log, identity.recipe.name, staged / PLOT)
-    record = _record(model, log, dataset, identity, facts) | {"auto_tokenizer": _auto_tokenizer_agrees(staged)}
+    record = _record(model, log, dataset, identity, facts) | {
+        "auto_tokenizer": _auto_tokenizer_agrees(staged)
+    }
     for file in sorted(staged.iterdir()):
         file.replace(out / file.name)
     write_json(out / RECORD, record)

@@ -89,6 +89,8 @@ def test_a_diverged_model_is_called_that(broken_copy: Path) -> None:
 def test_a_sentence_longer_than_the_model_reads_is_an_error_in_words(tiny_models: tuple[str, str]) -> None:
     with pytest.raises(UserError, match="more than the 128 of the model"):
         lazy_scores({"m": tiny_models[0]})("m", ("q" * 200, "b"))
+
+
 def test_weights_cut_short_are_an_error_in_words(broken_copy: Path) -> None:
     weights = broken_copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -102,5 +104,3 @@ def test_pickled_weights_are_refused(broken_copy: Path) -> None:
     weights.unlink()
     with pytest.raises(UserError, match="broken"):
         lazy_scores({"m": str(broken_copy)})("m", PAIR)
-
-

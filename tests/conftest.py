@@ -1,6 +1,7 @@
 """What all tests share: an offline environment, and the team's data folder where it is there."""
 
 import os
+import signal
 from pathlib import Path
 
 # Set before any Hugging Face import: the suite must never reach out.
@@ -10,6 +11,10 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# A shell that runs the suite in the background has it ignore Ctrl-C, and so would every program that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 

@@ -25,8 +25,11 @@ def test_the_same_content_twice_at_once_ends_well_twice(hub: WatchedHub, toy: To
     done = _pair(hub, one, two, tmp_path)
     assert [code for code, _ in done] == [0, 0], "\n".join(err for _, err in done)
     assert_is(hub, "dataset", "org/toy", one)
-    assert hub.pulls("dataset", "org/toy").count("merged") == 1
-    assert not {"open", "draft"} & set(hub.pulls("dataset", "org/toy"))
+    pulls = hub.pulls("dataset", "org/toy")
+    # Usually one. A Hub's merge does not take the head it expects, so between the last look at `main` and the merge
+    # the twin may be merged: then the second merge changes no file, as `assert_is` has just seen.
+    assert pulls.count("merged") in (1, 2)
+    assert not {"open", "draft"} & set(pulls)
     assert [tag for tag in hub.tags("dataset", "org/toy") if tag.startswith("v")] == ["v1"]
 
 

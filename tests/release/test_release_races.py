@@ -22,13 +22,17 @@ def test_the_same_content_twice_at_once_ends_well_twice(hub: WatchedHub, toy: To
     one, two = toy(seed=3, name="one"), toy(seed=3, name="two")
     for path in (one, two):
         (path / ".home").mkdir()
+    states = hub.watch_main("dataset", "org/toy")
     done = _pair(hub, one, two, tmp_path)
     assert [code for code, _ in done] == [0, 0], "\n".join(err for _, err in done)
     assert_is(hub, "dataset", "org/toy", one)
     pulls = hub.pulls("dataset", "org/toy")
     # Usually one. A Hub's merge does not take the head it expects, so between the last look at `main` and the merge
-    # the twin may be merged: then the second merge changes no file, as `assert_is` has just seen.
+    # the twin may be merged: then the second merge changes no file, and no state of `main` shows anything else.
     assert pulls.count("merged") in (1, 2)
+    assert all(state == states[-1] for state in states[1:])
+    assert set(states[-1]) == set(hub.listing("dataset", "org/toy"))
+    assert set(states[0]) == {".gitattributes"}
     assert not {"open", "draft"} & set(pulls)
     assert [tag for tag in hub.tags("dataset", "org/toy") if tag.startswith("v")] == ["v1"]
 

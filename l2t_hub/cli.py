@@ -263,7 +263,10 @@ def demo(
 ) -> None:
     """Open the page that compares two models on minimal pairs, on this machine."""
     from l2t_hub.demo import demo as open_page
+    from l2t_hub.scoring import find_model
 
+    for model in models or ():
+        find_model(model)  # a path that is none is said here, not on the page
     open_page(
         models or [str(path.parent) for path in sorted(Path("runs").glob("*/models/*/training.json"))],
         port=port,

@@ -57,6 +57,7 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
             "no such dataset",
         ),
         (["eval", "./nowhere"], 1, "no such model directory"),
+        (["demo", "./nowhere"], 1, "no such model directory"),
         (["eval", "./nowhere", "--suite", "probs"], 2, "probes"),
         (["release", "nowhere", "--repo", "x"], 2, "ORG/NAME"),
         (

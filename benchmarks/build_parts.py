@@ -32,8 +32,8 @@ def library(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
 
 def whole_build(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     """The build as `l2t build` runs it."""
-    from l2t_hub.build import build
-    from l2t_hub.build.progress import Silent
+    from l2t_hub.dataset import build
+    from l2t_hub.dataset.progress import Silent
 
     manifest = build(recipe, out, workers=workers, progress=Silent())
     packed = [shard for shard in manifest.shards if shard["view"] == "packed"]
@@ -91,17 +91,18 @@ class TimedEncoder:
 
 def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     """The parts of a build within one, then each alone (its ceiling), all in this process, in CPU seconds."""
-    from l2t_hub.build.partition import Partition
-    from l2t_hub.build.pipeline import make_setup
-    from l2t_hub.build.progress import Silent
-    from l2t_hub.build.tokenizer import FOLDER, prepare
-    from l2t_hub.build.workspace import workspace
+    from l2t_hub.artifacts import TOKENIZER
     from l2t_hub.corpus.source import open_source
+    from l2t_hub.dataset.pipeline import make_setup
+    from l2t_hub.dataset.progress import Silent
+    from l2t_hub.dataset.tokenizer import prepare_tokenizer
+    from l2t_hub.dataset.transform import Partition
+    from l2t_hub.dataset.workspace import workspace
 
     clock, source = Clock(), open_source(recipe)
     with workspace(out) as space:
-        info = prepare(recipe, source, space, None, Silent())
-        setup = make_setup(recipe, space.folder / FOLDER, info)
+        info = prepare_tokenizer(recipe, source, space, None, Silent())
+        setup = make_setup(recipe, space.folder / TOKENIZER, info)
         timed = replace(
             setup,
             splitter=clock.calls("splitting sentences", setup.splitter),
@@ -121,7 +122,7 @@ def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
 
 def writers(out: Path, name: str) -> tuple[Callable[[Any], None], Callable[[], None]]:
     """The writers of one partition: one that takes rows, and one that closes all files."""
-    from l2t_hub.build.write import ShardWriter
+    from l2t_hub.dataset.shards import ShardWriter
 
     folder = out / f"benchmark-{name}"
     folder.mkdir(parents=True)
@@ -145,7 +146,7 @@ def ceilings(recipe: Recipe, setup: Any, rows: list[Any], out: Path) -> dict[str
     import numpy as np
     from tokenizers import Tokenizer
 
-    from l2t_hub.corpus.similar import signatures
+    from l2t_hub.corpus.minhash import signatures
     from l2t_hub.tokens.encode import Encoder
     from l2t_hub.tokens.pack import lay_out, pack_examples
 

@@ -1,7 +1,7 @@
 """What a build costs at scale, from a build that is measured here: CPU per partition, memory, disk, and what is
 left for one process to do.
 
-python benchmarks/scale.py TEXT --tokenizer FOLDER [--partitions N] [--out FOLDER] [--json FILE]
+python benchmarks/scale.py TEXT --tokenizer TOKENIZER [--partitions N] [--out TOKENIZER] [--json FILE]
 
 TEXT is a source as a recipe names it (a file, a folder or a glob). All times are CPU seconds of one process, so that
 other work on the machine matters little; partitions run one after the other in one process. The first one finds its
@@ -23,13 +23,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from l2t_hub.build import Manifest, build
-from l2t_hub.build.executor import LocalExecutor
-from l2t_hub.build.progress import Silent
-from l2t_hub.build.tokenizer import FOLDER
-from l2t_hub.build.write import sha256_of
+from l2t_hub.artifacts import TOKENIZER, sha256_of
 from l2t_hub.corpus.document import Document
 from l2t_hub.corpus.source import open_source
+from l2t_hub.dataset import Manifest, build
+from l2t_hub.dataset.executors.local import LocalExecutor
+from l2t_hub.dataset.progress import Silent
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.tokens.load import encoder_of, load_tokenizer
 
@@ -162,13 +161,13 @@ def source_tokens(recipe: Recipe) -> tuple[list[int], list[int]]:
 def start_seconds(recipe: Recipe, out: Path) -> float:
     """CPU seconds until a new process can read its first document: imports, tokenizer, task lists."""
     code = (
-        "import sys, time; from pathlib import Path; from l2t_hub.build.pipeline import make_setup;"
-        "from l2t_hub.build.manifest import read_manifest; from l2t_hub.build.tokenizer import TokenizerInfo;"
+        "import sys, time; from pathlib import Path; from l2t_hub.dataset.pipeline import make_setup;"
+        "from l2t_hub.dataset.manifest import read_manifest; from l2t_hub.dataset.tokenizer import TokenizerInfo;"
         "from l2t_hub.recipe import recipe_from_tree; m = read_manifest(Path(sys.argv[1]));"
         "make_setup(recipe_from_tree(m.recipe), Path(sys.argv[1]) / sys.argv[2], TokenizerInfo(**m.tokenizer));"
         "print(time.process_time())"
     )
-    command = [sys.executable, "-c", code, str(out), FOLDER]
+    command = [sys.executable, "-c", code, str(out), TOKENIZER]
     answers = [subprocess.check_output(command, text=True) for _ in range(3)]
     return statistics.median(float(answer) for answer in answers)
 

@@ -27,10 +27,10 @@ from trl import SFTConfig, SFTTrainer
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.train.batches import divide
 from l2t_hub.train.data import Collator
-from l2t_hub.train.journal import Journal, quiet_libraries
 from l2t_hub.train.model import count_parameters, model_config, new_model
 from l2t_hub.train.output import hardware
 from l2t_hub.train.trainer import PackTrainer
+from l2t_hub.train.training_log import TrainingLog, quiet_libraries
 
 WARM_UP = 2
 PLAIN = "transformers Trainer"
@@ -89,7 +89,7 @@ def arms(
 
     def ours(folder: Path) -> Any:
         batches = divide(recipe, 1)
-        journal = Journal(None, batches.steps, recipe.name)
+        journal = TrainingLog(None, batches.steps, recipe.name)
         return PackTrainer(recipe, model(), rows, None, tokenizer, batches, folder, journal, resumed=False)
 
     def plain(folder: Path) -> Any:

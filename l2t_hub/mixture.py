@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 
-from l2t_hub.recipe.schema import Mixture
+from l2t_hub.recipe.schema import MixtureSection
 from l2t_hub.tasks.base import Task
 from l2t_hub.tasks.registry import eligible, get
 
@@ -50,23 +50,23 @@ def is_validation(seed: int, document_id: str, share: float) -> bool:
     return uniform(seed, document_id, "validation") < share
 
 
-def is_raw(seed: int, document_id: str, mixture: Mixture) -> bool:
+def is_raw(seed: int, document_id: str, mixture: MixtureSection) -> bool:
     """Whether a document is used as raw text.
 
     The share is the threshold of the document's draw; one that counts tokens is solved for its threshold first
-    (`build/share.py`).
+    (`dataset/raw_share.py`).
     """
     if mixture.scheme == "disjoint":
         return uniform(seed, document_id, "raw") < mixture.raw_share
     return mixture.scheme in ("raw", "shared")
 
 
-def is_task(raw: bool, mixture: Mixture) -> bool:
+def is_task(raw: bool, mixture: MixtureSection) -> bool:
     """Whether a document is used for a task, given whether it is used as raw text."""
     return not raw or mixture.scheme == "shared"
 
 
-def tasks_of(mixture: Mixture, tasks: Mapping[str, Task]) -> dict[str, Task]:
+def tasks_of(mixture: MixtureSection, tasks: Mapping[str, Task]) -> dict[str, Task]:
     """The tasks a mixture draws from, in the order of the registry. Raises UsageError for an unknown name."""
     chosen = (mixture.task,) if mixture.task is not None else mixture.tasks
     if chosen is None:
@@ -77,7 +77,7 @@ def tasks_of(mixture: Mixture, tasks: Mapping[str, Task]) -> dict[str, Task]:
 
 
 def assign(
-    seed: int, document_id: str, n_sentences: int, mixture: Mixture, tasks: Mapping[str, Task]
+    seed: int, document_id: str, n_sentences: int, mixture: MixtureSection, tasks: Mapping[str, Task]
 ) -> Assignment:
     """Say what a document of `n_sentences` sentences becomes.
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from l2t_hub.corpus.document import Document, Record
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe import Recipe
-from l2t_hub.recipe.show import as_yaml
+from l2t_hub.recipe.listing import as_yaml
 
 SAMPLE_DOCUMENTS = 200
 
@@ -133,10 +133,10 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
         note = "The source is a Hub dataset, which a plan does not read: documents and tokens are not known."
         vocabulary = recipe.tokenizer.vocab_size
         return DataPlan(recipe.source.limit, 0, None, None, None, None, note), vocabulary
-    from l2t_hub.build.ledger import RAW
-    from l2t_hub.build.partition import Partition, Setup
     from l2t_hub.corpus.sentences import splitter
     from l2t_hub.corpus.source import open_source
+    from l2t_hub.dataset.ledger import RAW
+    from l2t_hub.dataset.transform import Partition, TransformSetup
     from l2t_hub.mixture import tasks_of
     from l2t_hub.tasks.registry import tasks_for
     from l2t_hub.tokens.load import encoder_of
@@ -150,7 +150,7 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
     tasks = (
         {} if recipe.mixture.scheme == "raw" else tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
     )
-    setup = Setup(recipe, tasks, splitter(recipe.blocks.sentences), encoder, encoder.pad_id or 0)
+    setup = TransformSetup(recipe, tasks, splitter(recipe.blocks.sentences), encoder, encoder.pad_id or 0)
     setup, raw_documents = _in_documents(setup, sample)
     partition = Partition(setup)
     packed_rows = [rows for rows in partition.rows(sample) if rows.view == "packed"]
@@ -174,7 +174,7 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
 
 def _in_documents(setup: Any, sample: Sequence[Record]) -> tuple[Any, str]:
     """The setup with a raw share that counts tokens solved for on the sample, and a sentence that says so."""
-    from l2t_hub.build.share import by_documents, cut_off, solve, weigh
+    from l2t_hub.dataset.raw_share import by_documents, cut_off, solve, weigh
 
     mixture = setup.recipe.mixture
     if mixture.scheme != "disjoint" or mixture.unit == "documents":

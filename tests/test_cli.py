@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from l2t_hub.recipe.show import keys, keys_markdown
+from l2t_hub.recipe.listing import keys, keys_markdown
 
 VERBS = ["run", "plan", "build", "verify", "train", "eval", "reproduce", "demo", "tasks", "release"]
 GROUPS = {"recipes": ["list", "show", "validate", "keys"], "hub": ["serve"]}

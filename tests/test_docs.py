@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from l2t_hub.cli import app
+from l2t_hub.cli.app import app
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]

@@ -15,14 +15,14 @@ from l2t_hub.corpus.source import open_source
 from l2t_hub.errors import UsageError
 from l2t_hub.mixture import NO_TASK, assign, generator, is_raw, is_validation, tasks_of, uniform
 from l2t_hub.recipe import recipe_from_tree
-from l2t_hub.recipe.schema import Mixture
+from l2t_hub.recipe.schema import MixtureSection
 from l2t_hub.tasks.registry import TASKS
 
 IDS = [f"document-{n}" for n in range(20_000)]
-DISJOINT = Mixture(scheme="disjoint", raw_share=0.5)
+DISJOINT = MixtureSection(scheme="disjoint", raw_share=0.5)
 
 
-def mixture(**keys: Any) -> Mixture:
+def mixture(**keys: Any) -> MixtureSection:
     return recipe_from_tree({"name": "t", "source": {"path": "x"}, "mixture": keys}).mixture
 
 

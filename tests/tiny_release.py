@@ -1,9 +1,10 @@
 """Makes a release small enough for every test session: a dataset and a model of it, in seconds, by the real build and trainer."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from l2t_hub.build import build
-from l2t_hub.build.progress import Silent
+from l2t_hub.dataset import build
+from l2t_hub.dataset.progress import Silent
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.train import train
 
@@ -38,6 +39,14 @@ TREE = {
         "eval_steps": 4,
     },
 }
+
+
+@dataclass(frozen=True)
+class Made:
+    dataset: Path
+    baseline: Path
+    model: Path
+    scores: Path
 
 
 def tiny_recipe(name: str, **sections: dict[str, object]) -> Recipe:

@@ -90,7 +90,7 @@ def open_source(recipe: Recipe) -> Source:
         },
     )
     if recipe.source.path is None:
-        from l2t_hub.corpus.remote import open_dataset  # datasets takes long to import
+        from l2t_hub.corpus.hub_source import open_dataset
 
         return open_dataset(recipe, columns)
     root, paths = find(recipe.source.path, recipe.where("source.path"))

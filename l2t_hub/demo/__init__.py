@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from l2t_hub.demo.choice import chosen_models, display_names
 from l2t_hub.demo.examples import example_pairs
-from l2t_hub.demo.names import chosen_models, display_names
 from l2t_hub.errors import UserError
 
 

@@ -28,7 +28,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairComparison:
     """A minimal pair under one model."""
 
     model: str
@@ -97,7 +97,7 @@ def critical_region(columns: Sequence[Column]) -> range:
     return range(start, end)
 
 
-def verdict(comparisons: Sequence[Comparison]) -> str:
+def verdict(comparisons: Sequence[PairComparison]) -> str:
     """Say in one line which sentence each model prefers, and by how many bits.
 
     Models that agree share a clause: "raw and l2t both prefer the grammatical sentence, by 1.2 and 3.2 bits."
@@ -124,7 +124,7 @@ def sentence_name(choice: str) -> str:
     return {"good": "the grammatical sentence", "bad": "the ungrammatical sentence"}[choice]
 
 
-def _together(first: Comparison, second: Comparison) -> str:
+def _together(first: PairComparison, second: PairComparison) -> str:
     names = f"{first.model} and {second.model}"
     if first.choice == "tie":
         return f"{names} both find the two sentences equally probable."
@@ -132,5 +132,5 @@ def _together(first: Comparison, second: Comparison) -> str:
     return f"{names} both prefer {sentence_name(first.choice)}, by {amounts}."
 
 
-def _bits(comparison: Comparison) -> str:
+def _bits(comparison: PairComparison) -> str:
     return f"{abs(comparison.preference):.1f} bits"

@@ -14,7 +14,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from l2t_hub.demo.comparison import Comparison
+from l2t_hub.demo.comparison import PairComparison
 from l2t_hub.demo.view import comparison_page, message_page
 from l2t_hub.errors import UserError
 from l2t_hub.scoring import Score
@@ -85,7 +85,7 @@ def comparer(score: ScoreFunction) -> Callable[[str, str, str, str], str]:
             sentences = check_pair(good, bad)
             comparisons = []
             for name in dict.fromkeys(name for name in (first, second) if name):
-                comparisons.append(Comparison(name, *score(name, sentences)))
+                comparisons.append(PairComparison(name, *score(name, sentences)))
             if not comparisons:
                 raise UserError("No model is chosen.", "Choose one or two models above.")
         except UserError as error:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from html import escape
 
-from l2t_hub.demo.comparison import TIE_BITS, Column, Comparison, sentence_name, verdict
+from l2t_hub.demo.comparison import TIE_BITS, Column, PairComparison, sentence_name, verdict
 from l2t_hub.scoring import Token
 
 GRID_STEPS = (1, 2, 5, 10, 20, 50, 100)
@@ -41,7 +41,7 @@ def token_label(text: str) -> str:
     return visible(stripped) if stripped.strip(" ") else "\u2423" * max(len(text), 1)
 
 
-def comparison_page(comparisons: Sequence[Comparison]) -> str:
+def comparison_page(comparisons: Sequence[PairComparison]) -> str:
     """Give the whole answer: the verdict line, the key to the figures, one card per model."""
     top = max((t.bits for c in comparisons for t in (*c.good.tokens, *c.bad.tokens)), default=1.0) or 1.0
     step = next((s for s in GRID_STEPS if top / s <= GRID_LINES), GRID_STEPS[-1])
@@ -76,7 +76,7 @@ def _key(step: float) -> str:
     )
 
 
-def _card(comparison: Comparison, top: float) -> str:
+def _card(comparison: PairComparison, top: float) -> str:
     badge = {
         "good": '<p class="l2t-badge l2t-right"><span aria-hidden="true">✓</span> ',
         "bad": '<p class="l2t-badge l2t-wrong"><span aria-hidden="true">✗</span> ',
@@ -92,7 +92,7 @@ def _card(comparison: Comparison, top: float) -> str:
     )
 
 
-def preference_text(comparison: Comparison) -> str:
+def preference_text(comparison: PairComparison) -> str:
     """Say in a few words what the model prefers, and by how much."""
     if comparison.choice == "tie":
         return "finds both equally probable"
@@ -107,7 +107,7 @@ def _odds(bits: float) -> str:
     return f'<p class="l2t-odds">{times} as probable as the other</p>' if bits >= TIE_BITS else ""
 
 
-def _totals(comparison: Comparison) -> str:
+def _totals(comparison: PairComparison) -> str:
     rows = []
     for kind, score in (("good", comparison.good), ("bad", comparison.bad)):
         chosen = " l2t-chosen" if comparison.choice == kind else ""
@@ -129,7 +129,7 @@ def _signed(number: float) -> str:
     return f"{number:.1f}".replace("-", "\u2212")
 
 
-def figure(comparison: Comparison, top: float) -> str:
+def figure(comparison: PairComparison, top: float) -> str:
     """Give bars over coloured tokens, a column for each aligned place; columns wrap where the screen is narrow.
 
     `top` is the surprisal (bits) of the tallest bar, shared by all figures on a page so that models compare by eye.
@@ -154,7 +154,7 @@ def figure(comparison: Comparison, top: float) -> str:
     return f'<div class="l2t-figure" role="img" aria-label="{visible(label)}">{"".join(parts)}</div>'
 
 
-def _continues_word(column: Column, comparison: Comparison) -> bool:
+def _continues_word(column: Column, comparison: PairComparison) -> bool:
     token, sentence = (column.good, comparison.good) if column.good else (column.bad, comparison.bad)
     if token is None or token.start == 0:
         return False
@@ -181,7 +181,7 @@ def _share(token: Token, top: float) -> float:
     return min(max(token.bits / top, 0.0), 1.0)
 
 
-def _numbers(comparison: Comparison) -> str:
+def _numbers(comparison: PairComparison) -> str:
     rows = []
     for i, column in enumerate(comparison.columns):
         cells = "".join(

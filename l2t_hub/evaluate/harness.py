@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.errors import UserError
-from l2t_hub.evaluate.report import Sample, TaskProtocol
-from l2t_hub.evaluate.suites import METRIC, Part, Suite
+from l2t_hub.evaluate.results import Sample, TaskProtocol
+from l2t_hub.evaluate.suites import METRIC, Suite, SuitePart
 from l2t_hub.scoring import Scorer
 
 SHOT_SEED = 1234
@@ -33,7 +33,7 @@ CONTEXT = (
 class LoadedPart:
     """Tasks in lm-eval's form, with their data."""
 
-    part: Part
+    part: SuitePart
     tasks: Any
 
 

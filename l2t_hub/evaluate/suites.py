@@ -18,7 +18,7 @@ PROBES = Path(__file__).parent / "probes"
 
 
 @dataclass(frozen=True)
-class Part:
+class SuitePart:
     """Tasks that run with one number of examples in the prompt; `shots` None keeps each task's own setting."""
 
     tasks: tuple[str, ...]
@@ -35,7 +35,7 @@ class Suite:
 
     name: str
     about: str
-    parts: tuple[Part, ...]
+    parts: tuple[SuitePart, ...]
     phenomenon: str | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
     task_folder: Path | None = None
@@ -67,14 +67,14 @@ SUITES = {
         Suite(
             "probes",
             "the bundled minimal pairs: twelve phenomena, 72 pairs each",
-            (Part(("l2t_probes",)),),
+            (SuitePart(("l2t_probes",)),),
             phenomenon="phenomenon",
             task_folder=PROBES,
         ),
         Suite(
             "blimp",
             "BLiMP: twelve phenomena, 67,000 minimal pairs (as lm-eval runs it: a space before each sentence)",
-            (Part(("blimp",)),),
+            (SuitePart(("blimp",)),),
             phenomenon="linguistics_term",
             # Warstadt et al. (2020) count selection with argument structure, which makes the twelve.
             rename={"s-selection": "argument_structure", "filler_gap_dependency": "filler_gap"},
@@ -82,7 +82,7 @@ SUITES = {
         Suite(
             "general",
             "the paper's zero-shot and five-shot tasks other than BLiMP and ReCoRD",
-            (Part(ZERO_SHOT, 0), Part(FIVE_SHOT, 5)),
+            (SuitePart(ZERO_SHOT, 0), SuitePart(FIVE_SHOT, 5)),
         ),
     )
 }

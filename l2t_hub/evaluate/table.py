@@ -4,8 +4,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from l2t_hub.evaluate.compare import Estimate
-from l2t_hub.evaluate.report import EvalReport
+from l2t_hub.evaluate.results import EvalReport
+from l2t_hub.evaluate.statistics import Estimate
 
 
 def render_table(report: EvalReport) -> Table:

@@ -1,1 +1,1 @@
-"""Publishing: the release of datasets, models and Spaces, their cards, and the embedded Hub to rehearse on."""
+"""The client of a Hub: where it is, how to reach it, what to fetch from it, and how to retry."""

@@ -13,17 +13,15 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from l2t_hub.artifacts import MANIFEST, RELEASE_RECORD
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.hub.check_model import REMOTE_CODE_FILES, has_auto_map
 from l2t_hub.hub.names import is_repo, path_problem
-from l2t_hub.hub.retry import Pace, Say, in_words, retrying, status_of
-from l2t_hub.hub.staging import MANIFEST, RECORD
-from l2t_hub.hub.validation import PICKLE_SUFFIXES
+from l2t_hub.hub.retry import RetryPolicy, Say, in_words, retrying, status_of
+from l2t_hub.hub.unsafe_files import CODE_SUFFIXES, PICKLE_SUFFIXES, REMOTE_CODE_FILES, has_auto_map
 
 _REMEDY = (
     "Delete it from the Hub cache (`hf cache rm`) and download again; if it stays so, the repo was changed."
 )
-_CODE = (".py", ".so", ".dll", ".dylib")
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,12 @@ def parse_name(text: str, revision: str | None = None) -> tuple[str, str | None]
 
 
 def resolve(
-    text: Path | str, kind: str, revision: str | None = None, *, say: Say = print, pace: Pace | None = None
+    text: Path | str,
+    kind: str,
+    revision: str | None = None,
+    *,
+    say: Say = print,
+    pace: RetryPolicy | None = None,
 ) -> tuple[Path, Download | None]:
     """The directory that a DIR|REPO argument means, and where it came from if that was the Hub.
 
@@ -82,14 +85,14 @@ def download(
     *,
     only: Sequence[str] | None = None,
     say: Say = print,
-    pace: Pace | None = None,
+    pace: RetryPolicy | None = None,
 ) -> Download:
     """Bring a dataset or model at a revision (default: `main`) into the Hub cache, and check every file.
 
     `only` are patterns of paths to fetch; what is fetched is checked. Raises UserError if the repo, the revision or
     the manifest is missing, if a file is not what the release says, or if a model's repository would run code.
     """
-    pace = pace or Pace()
+    pace = pace or RetryPolicy()
     commit, paths = _listing(repo, kind, revision, pace, say)
     for path in paths:
         if problem := path_problem(path):
@@ -105,7 +108,9 @@ def download(
     return Download(fetched, kind, repo, commit, checked, tuple(skip))
 
 
-def _listing(repo: str, kind: str, revision: str | None, pace: Pace, say: Say) -> tuple[str, list[str]]:
+def _listing(
+    repo: str, kind: str, revision: str | None, pace: RetryPolicy, say: Say
+) -> tuple[str, list[str]]:
     """The commit a revision means, and its files."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
@@ -137,7 +142,7 @@ def _failed(repo: str, error: Exception) -> UserError:
 
 
 def _refused_files(repo: str, kind: str, paths: Sequence[str]) -> list[str]:
-    dangerous = [path for path in paths if path.lower().endswith((*PICKLE_SUFFIXES, *_CODE))]
+    dangerous = [path for path in paths if path.lower().endswith((*PICKLE_SUFFIXES, *CODE_SUFFIXES))]
     if kind == "model" and not any(path.endswith(".safetensors") for path in paths):
         what = f"only {dangerous[0]}" if dangerous else "none"
         raise UserError(
@@ -147,7 +152,7 @@ def _refused_files(repo: str, kind: str, paths: Sequence[str]) -> list[str]:
     return dangerous
 
 
-def _refuse_remote_code(repo: str, commit: str, paths: Sequence[str], pace: Pace, say: Say) -> None:
+def _refuse_remote_code(repo: str, commit: str, paths: Sequence[str], pace: RetryPolicy, say: Say) -> None:
     from huggingface_hub import hf_hub_download
 
     for path in (path for path in paths if path.rpartition("/")[2] in REMOTE_CODE_FILES):
@@ -169,7 +174,7 @@ def _fetch(repo: str, kind: str, commit: str, skip: Sequence[str], only: Sequenc
         repo_type=kind,
         revision=commit,
         ignore_patterns=patterns,
-        allow_patterns=[*only, MANIFEST, RECORD] if only else None,
+        allow_patterns=[*only, MANIFEST, RELEASE_RECORD] if only else None,
     )
 
 
@@ -183,8 +188,8 @@ def _json(path: Path, repo: str) -> Any:
 def _check(directory: Path, repo: str, kind: str, paths: set[str], *, partly: bool) -> int:
     """Compare every file with the manifest and the release's list; how many were checked."""
     expected: dict[str, tuple[int | None, str]] = {}
-    if (directory / RECORD).is_file():
-        listed = _json(directory / RECORD, repo).get("files", {})
+    if (directory / RELEASE_RECORD).is_file():
+        listed = _json(directory / RELEASE_RECORD, repo).get("files", {})
         expected |= {path: (int(size), str(digest)) for path, (size, digest) in listed.items()}
     if kind == "dataset":
         if not (directory / MANIFEST).is_file():
@@ -196,7 +201,7 @@ def _check(directory: Path, repo: str, kind: str, paths: set[str], *, partly: bo
     lacking = (
         []
         if partly
-        else [p for p in expected if p not in paths and not p.endswith((*PICKLE_SUFFIXES, *_CODE))]
+        else [p for p in expected if p not in paths and not p.endswith((*PICKLE_SUFFIXES, *CODE_SUFFIXES))]
     )
     if lacking:
         raise UserError(f"{repo}: incomplete: {lacking[0]} is listed in the release and not there")

@@ -22,7 +22,7 @@ _SECRETS = re.compile(r"hf_[A-Za-z0-9_]{8,}|(?<=signature=)[^&\s'\"]+|(?<=[Bb]ea
 
 
 @dataclass(frozen=True)
-class Pace:
+class RetryPolicy:
     """How patient a release is, and how much goes into one commit.
 
     Waits double from `first_wait` to `longest_wait` seconds; a Retry-After up to `longest_asked` is honoured instead.
@@ -40,7 +40,7 @@ class Pace:
         return self.batch_bytes or min(max(total // 20, 8 << 20), 2 << 30)
 
 
-def retrying(step: Callable[[], T], what: str, pace: Pace, say: Say) -> T:
+def retrying(step: Callable[[], T], what: str, pace: RetryPolicy, say: Say) -> T:
     """Do `step` until it succeeds, fails for good, or `pace.attempts` are used up; the last error is raised."""
     for attempt in range(1, pace.attempts + 1):
         try:
@@ -54,7 +54,7 @@ def retrying(step: Callable[[], T], what: str, pace: Pace, say: Say) -> T:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def wait_after(error: BaseException, attempt: int, pace: Pace) -> float:
+def wait_after(error: BaseException, attempt: int, pace: RetryPolicy) -> float:
     """Seconds to wait after the failure of an attempt, counted from 1."""
     usual = min(pace.first_wait * 2.0 ** (attempt - 1), pace.longest_wait)
     asked = retry_after(error)

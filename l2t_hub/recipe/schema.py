@@ -19,7 +19,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Source(Section):
+class SourceSection(Section):
     """Where the text comes from."""
 
     path: str | None = None
@@ -56,7 +56,7 @@ class Source(Section):
         return self
 
 
-class Blocks(Section):
+class BlocksSection(Section):
     """How a document is cut into blocks (one example is made from each)."""
 
     sentences: Literal["sentencex", "blingfire"] = "sentencex"
@@ -67,7 +67,7 @@ class Blocks(Section):
     """Blocks of fewer whitespace-separated words are dropped."""
 
 
-class Mixture(Section):
+class MixtureSection(Section):
     """Which document becomes what: drawn by the document's id.
 
     A raw share in tokens costs one more reading of the source, which finds the threshold of the draws that gives it.
@@ -101,7 +101,7 @@ class Mixture(Section):
         return self
 
 
-class Tokenizer(Section):
+class TokenizerSection(Section):
     """The tokenizer: an existing one, or one trained on the recipe's own text."""
 
     name: str | None = None
@@ -122,7 +122,7 @@ class Tokenizer(Section):
         return self
 
 
-class Packing(Section):
+class PackingSection(Section):
     """How tokens become training sequences."""
 
     sequence_length: int = Field(default=2048, ge=32)
@@ -131,11 +131,11 @@ class Packing(Section):
     """How whole examples are packed; paper: batches of 1,000, shortest pack first."""
 
 
-class Validation(Section):
+class ValidationSection(Section):
     """The held-out documents: chosen by id alone, so that no later change of size moves one across the split.
 
-    A training document near-identical to a held-out one (8-word shingles, MinHash; see `l2t_hub/build/twins.py`),
-    wherever in the source it stands, is dropped, named and counted; that costs one more reading of the source.
+    A training document near-identical to a held-out one (8-word shingles, MinHash), wherever in the source it stands,
+    is dropped, named and counted; that costs one more reading of the source.
     """
 
     share: float = Field(default=0.1, ge=0, lt=1)
@@ -144,7 +144,7 @@ class Validation(Section):
     """What becomes of training documents near-identical to a held-out one; to drop them the source is read twice."""
 
 
-class Build(Section):
+class BuildSection(Section):
     """What a dataset directory holds, and how the work is divided."""
 
     partitions: int = Field(default=1, ge=1)
@@ -166,7 +166,7 @@ SBATCH_OURS = {
 }  # fmt: skip
 
 
-class Cluster(Section):
+class ClusterSection(Section):
     """What a task of `l2t build --executor slurm` or `ray` may use; nothing here changes a byte of the result."""
 
     partition: str | None = None
@@ -194,7 +194,7 @@ class Cluster(Section):
         return self
 
 
-class Model(Section):
+class ModelSection(Section):
     """The architecture (Qwen2): a named size, any part of which may be overridden."""
 
     size: Literal["nano", "100m", "500m", "1b"] = "500m"
@@ -213,7 +213,7 @@ class Model(Section):
     """Width of the MLP, where it differs from the size's."""
 
 
-class Train(Section):
+class TrainSection(Section):
     """The training run, in the terms of transformers' TrainingArguments where it has them."""
 
     max_steps: int = Field(default=200_000, ge=1)
@@ -266,7 +266,7 @@ class Train(Section):
         return self
 
 
-class Evaluation(Section):
+class EvaluationSection(Section):
     """What is measured on the trained models."""
 
     suites: tuple[Literal["probes", "blimp", "general"], ...] = ("probes",)
@@ -297,17 +297,17 @@ class Recipe(Section):
     """One or two sentences for listings and cards."""
     seed: int = Field(default=42, ge=0)
     """The seed every draw is derived from."""
-    source: Source
-    blocks: Blocks = Blocks()
-    mixture: Mixture = Mixture()
-    tokenizer: Tokenizer = Tokenizer()
-    packing: Packing = Packing()
-    validation: Validation = Validation()
-    build: Build = Build()
-    cluster: Cluster = Cluster()
-    model: Model = Model()
-    train: Train = Train()
-    evaluation: Evaluation = Evaluation()
+    source: SourceSection
+    blocks: BlocksSection = BlocksSection()
+    mixture: MixtureSection = MixtureSection()
+    tokenizer: TokenizerSection = TokenizerSection()
+    packing: PackingSection = PackingSection()
+    validation: ValidationSection = ValidationSection()
+    build: BuildSection = BuildSection()
+    cluster: ClusterSection = ClusterSection()
+    model: ModelSection = ModelSection()
+    train: TrainSection = TrainSection()
+    evaluation: EvaluationSection = EvaluationSection()
     variants: dict[str, dict[str, Any]] = {}
     """Releases that differ from this one in the keys given: one dataset and one model each."""
 

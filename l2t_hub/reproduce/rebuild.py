@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from l2t_hub.build.execute import execute
-from l2t_hub.build.plan import Plan
-from l2t_hub.build.progress import Reporter
-from l2t_hub.build.ready import get_ready, make_parts
-from l2t_hub.build.tokenizer import FOLDER, TokenizerInfo
-from l2t_hub.build.workspace import Part, Workspace, workspace
-from l2t_hub.build.write import Shard
+from l2t_hub.artifacts import TOKENIZER
 from l2t_hub.corpus.source import Source
+from l2t_hub.dataset.executors.execute import execute
+from l2t_hub.dataset.keys import BuildKeys
+from l2t_hub.dataset.prepare import build_partitions, prepare
+from l2t_hub.dataset.progress import Reporter
+from l2t_hub.dataset.shards import Shard
+from l2t_hub.dataset.tokenizer import TokenizerInfo
+from l2t_hub.dataset.workspace import FinishedPartition, Workspace, workspace
 from l2t_hub.recipe import Recipe
 
 
@@ -22,16 +23,16 @@ class Rebuilt:
     """What was built again: the plan of the whole dataset, the tokenizer, and some of the partitions."""
 
     space: Workspace
-    plan: Plan
+    plan: BuildKeys
     tokenizer: TokenizerInfo
-    parts: dict[int, Part]
+    parts: dict[int, FinishedPartition]
 
     @property
     def tokenizer_folder(self) -> Path:
         """Where the tokenizer's files are."""
-        return self.space.folder / FOLDER
+        return self.space.folder / TOKENIZER
 
-    def path(self, part: Part, shard: Shard) -> Path:
+    def path(self, part: FinishedPartition, shard: Shard) -> Path:
         """Where a shard lies."""
         return self.space.place(part.rank, part.key) / shard.file
 
@@ -59,10 +60,10 @@ def rebuild(
     """
     with workspace(folder) as space:
         if pinned is not None:
-            shutil.copytree(pinned.folder, space.folder / FOLDER)
+            shutil.copytree(pinned.folder, space.folder / TOKENIZER)
         run = partial(execute, executor="local", workers=workers, report=report)
-        ready = get_ready(recipe, source, space, run, report, tokenizer=pinned.info if pinned else None)
+        ready = prepare(recipe, source, space, run, report, tokenizer=pinned.info if pinned else None)
         count = len(ready.plan.keys)
         doing = f"building {recipe.name} again ({len(ranks)} of {count} partitions)"
-        parts = make_parts(space, ready, ranks, run, report, doing)
+        parts = build_partitions(space, ready, ranks, run, report, doing)
         return Rebuilt(space, ready.plan, ready.tokenizer, {part.rank: part for part in parts})

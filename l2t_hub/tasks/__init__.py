@@ -4,18 +4,7 @@ A task is a pure function that turns a block of text into an example. Each level
 nouns, `registry` the table of tasks by name, `show` one task at work with its changes marked.
 """
 
-from l2t_hub.tasks.base import (
-    ANCHORS,
-    DROPS,
-    LEVELS,
-    Block,
-    Drop,
-    Example,
-    Level,
-    Make,
-    Task,
-    render,
-)
+from l2t_hub.tasks.base import ANCHORS, DROPS, LEVELS, Block, Drop, Example, Level, Make, Task, render
 from l2t_hub.tasks.registry import TASKS, eligible, get, tasks_for
 
 __all__ = [

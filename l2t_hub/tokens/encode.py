@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from l2t_hub.errors import UserError
-from l2t_hub.tokens.alone import Flat, Joiner, in_order, one_by_one
-from l2t_hub.tokens.cache import LIBRARY, OPEN, Key, WordTable, gather
-from l2t_hub.tokens.cut import OPENING, Pieces, cut
-from l2t_hub.tokens.words import decide
+from l2t_hub.tokens.wordwise.alone import Flat, Joiner, in_order, one_by_one
+from l2t_hub.tokens.wordwise.cache import LIBRARY, OPEN, Key, WordTable, gather
+from l2t_hub.tokens.wordwise.cut import OPENING, Pieces, cut
+from l2t_hub.tokens.wordwise.words import decide
 
 CACHE_BYTES = 24 << 20
 """Default bound of the word cache. It holds what keeps coming back in English books several times over; four times

@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from l2t_hub.artifacts import PACKED, TOKENIZER
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
-from l2t_hub.train.locate import PACKED, TOKENIZER, Dataset
+from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.objective import IGNORED
 
 Row = Mapping[str, Any]
@@ -46,7 +47,7 @@ class Packed:
         return _rows(self.shards[split], cache) if self.rows[split] else None
 
 
-def check_packed(dataset: Dataset, recipe: Recipe) -> Packed:
+def check_packed(dataset: DatasetLocation, recipe: Recipe) -> Packed:
     """Check the packed view of a dataset against the recipe by its tokenizer and the footers of its shards.
 
     Raises UserError for a missing or broken view or tokenizer, an empty training split, and ids the tokenizer
@@ -121,7 +122,7 @@ def _positions(lengths: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return positions
 
 
-def _shards(dataset: Dataset, split: str) -> list[Path]:
+def _shards(dataset: DatasetLocation, split: str) -> list[Path]:
     folder = dataset.directory / PACKED
     shards = sorted(folder.glob(f"{split}-*.parquet"))
     if split == "train" and not shards:
@@ -191,7 +192,7 @@ def _rows(shards: Sequence[Path], cache: Path) -> datasets.Dataset:
     return rows.select_columns(["input_ids", "lengths"]).with_format("numpy")
 
 
-def _tokenizer(dataset: Dataset) -> Any:
+def _tokenizer(dataset: DatasetLocation) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     folder = dataset.directory / TOKENIZER

@@ -11,7 +11,7 @@ import torch
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 NEARLY_FULL = 2**20
 
@@ -53,7 +53,7 @@ def _is_full(error: Exception, folder: Path) -> bool:
     """Say whether an error means a full disk. safetensors and tokenizers hide the errno, torch even the words:
     there the room that is left decides.
     """
-    if getattr(error, "errno", None) in FULL or "os error 28" in str(error):
+    if getattr(error, "errno", None) in NO_ROOM or "os error 28" in str(error):
         return True
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     return "inline_container" in str(error) and shutil.disk_usage(existing).free < NEARLY_FULL

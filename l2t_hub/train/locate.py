@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from l2t_hub.artifacts import CARD, MANIFEST, PACKED, TOKENIZER
 from l2t_hub.errors import UserError
 
-MANIFEST = "l2t_manifest.json"
-TOKENIZER = "tokenizer"
-PACKED = "data/packed"
-WANTED = (MANIFEST, "README.md", f"{PACKED}/*", f"{TOKENIZER}/*")
+WANTED = (MANIFEST, CARD, f"{PACKED}/*", f"{TOKENIZER}/*")
 
 
 @dataclass(frozen=True)
-class Dataset:
+class DatasetLocation:
     """A dataset directory: its manifest's fingerprint, and the Hub repository and commit it came from, if any."""
 
     directory: Path
@@ -28,14 +26,14 @@ class Dataset:
         return self.repository or str(self.directory)
 
 
-def locate(data: Path | str) -> Dataset:
+def locate(data: Path | str) -> DatasetLocation:
     """Find a dataset directory by path, or fetch what training reads of a Hub dataset `namespace/name[@revision]`.
 
     Every file fetched is checked. Raises UserError if there is no such place, or if it is not a dataset directory.
     """
     directory = Path(data)
     if directory.is_dir():
-        return Dataset(directory, _fingerprint(directory))
+        return DatasetLocation(directory, _fingerprint(directory))
     if directory.exists():
         raise UserError(
             f"{data}: this is a file, not a dataset directory", f"Give the directory that holds {MANIFEST}."
@@ -46,7 +44,7 @@ def locate(data: Path | str) -> Dataset:
 
     repository, revision = parse_name(str(data))
     found = download(repository, "dataset", revision, only=WANTED, say=lambda line: None)
-    return Dataset(found.directory, _fingerprint(found.directory), repository, found.revision)
+    return DatasetLocation(found.directory, _fingerprint(found.directory), repository, found.revision)
 
 
 def _fingerprint(directory: Path) -> str:

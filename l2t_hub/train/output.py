@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub import __version__
+from l2t_hub.artifacts import CHECKPOINTS, TOKENIZER, TRAINING_LOG, TRAINING_RECORD
 from l2t_hub.train.batches import Batches
-from l2t_hub.train.journal import Record, read_log
-from l2t_hub.train.locate import TOKENIZER, Dataset
+from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.model import count_parameters
-from l2t_hub.train.resume import CACHE, CHECKPOINTS, LOG, PARTIAL, RECORD, Identity, write_json
+from l2t_hub.train.resume import CACHE, PARTIAL, RunIdentity, write_json
+from l2t_hub.train.training_log import Record, read_log
 
 PLOT = "loss.png"
 PROBE = "It's 1984, isn't it?  Two  spaces;\n\na new line: Été, naïve, 10,000 (ten thousand) … and  so_on!"
@@ -35,7 +36,7 @@ class Facts:
     resumed_from: int | None
 
 
-def finish(model: Any, out: Path, dataset: Dataset, identity: Identity, facts: Facts) -> None:
+def finish(model: Any, out: Path, dataset: DatasetLocation, identity: RunIdentity, facts: Facts) -> None:
     """Write the final files of a run beside each other, then give them their names; `training.json` comes last."""
     staged = out / PARTIAL
     shutil.rmtree(staged, ignore_errors=True)
@@ -44,16 +45,16 @@ def finish(model: Any, out: Path, dataset: Dataset, identity: Identity, facts: F
     for file in sorted((dataset.directory / TOKENIZER).iterdir()):
         if file.is_file() and file.name != "README.md":
             shutil.copyfile(file, staged / file.name)
-    shutil.copyfile(out / CHECKPOINTS / LOG, staged / LOG)
-    log = read_log(staged / LOG)
+    shutil.copyfile(out / CHECKPOINTS / TRAINING_LOG, staged / TRAINING_LOG)
+    log = read_log(staged / TRAINING_LOG)
     plot_losses(log, identity.recipe.name, staged / PLOT)
     record = _record(model, log, dataset, identity, facts) | {
         "auto_tokenizer": _auto_tokenizer_agrees(staged)
     }
     for file in sorted(staged.iterdir()):
         file.replace(out / file.name)
-    write_json(out / RECORD, record)
-    (out / CHECKPOINTS / LOG).unlink()
+    write_json(out / TRAINING_RECORD, record)
+    (out / CHECKPOINTS / TRAINING_LOG).unlink()
     for leftover in (staged, out / CHECKPOINTS / PARTIAL, out / CHECKPOINTS / CACHE):
         shutil.rmtree(leftover, ignore_errors=True)
 
@@ -97,7 +98,7 @@ def plot_losses(log: list[Record], name: str, path: Path) -> None:
 
 
 def _record(
-    model: Any, log: list[Record], dataset: Dataset, identity: Identity, facts: Facts
+    model: Any, log: list[Record], dataset: DatasetLocation, identity: RunIdentity, facts: Facts
 ) -> dict[str, Any]:
     """What `training.json` says; enough to write a model card from, and to know the model again."""
     batches = facts.batches

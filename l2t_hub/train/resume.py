@@ -9,25 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from l2t_hub.artifacts import CHECKPOINTS, CONFIG, TRAINING_LOG, TRAINING_RECORD, WEIGHTS
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.schema import NO_TRACE, SCOPES
-from l2t_hub.train.locate import Dataset
+from l2t_hub.train.locate import DatasetLocation
 
-RECORD = "training.json"
-CHECKPOINTS = "checkpoints"
 RUN = "run.json"
 STATE = "l2t_state.json"
-LOG = "train_log.jsonl"
 PARTIAL = ".partial"
 CACHE = "cache"
 PREFIX = "checkpoint-"
-FINAL_FILES = ("model.safetensors", "config.json", "generation_config.json", LOG, "loss.png")
+FINAL_FILES = (WEIGHTS, CONFIG, "generation_config.json", TRAINING_LOG, "loss.png")
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Identity:
+class RunIdentity:
     """What decides a model: the recipe's fingerprint (model, training, seed) and the dataset's."""
 
     recipe: Recipe
@@ -61,17 +59,17 @@ class Identity:
         return "; ".join(shown) or "another version of l2t_hub"
 
 
-def finished(out: Path, recipe: Recipe, dataset: Dataset) -> bool:
+def finished(out: Path, recipe: Recipe, dataset: DatasetLocation) -> bool:
     """Say whether `out` holds the finished model of exactly this recipe and dataset."""
-    saved = _read(out / RECORD)
+    saved = _read(out / TRAINING_RECORD)
     return (
         saved is not None
-        and saved.get("fingerprint") == Identity(recipe, dataset.fingerprint).fingerprint
+        and saved.get("fingerprint") == RunIdentity(recipe, dataset.fingerprint).fingerprint
         and all((out / name).is_file() for name in FINAL_FILES)
     )
 
 
-def claim(out: Path, identity: Identity, resume: bool) -> Path | None:
+def claim(out: Path, identity: RunIdentity, resume: bool) -> Path | None:
     """Make `out` this run's own and give the checkpoint to go on from, None to start at step 0.
 
     Raises UsageError rather than touch what another run or somebody else put there.
@@ -139,7 +137,7 @@ def write_json(path: Path, content: Json) -> None:
     temporary.replace(path)
 
 
-def _take(out: Path, identity: Identity) -> None:
+def _take(out: Path, identity: RunIdentity) -> None:
     try:
         (out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         shutil.rmtree(out / CHECKPOINTS / PARTIAL, ignore_errors=True)
@@ -149,8 +147,8 @@ def _take(out: Path, identity: Identity) -> None:
         raise UserError(f"{out}: cannot be written: {error.strerror}", "Choose another --out.") from None
 
 
-def _refuse_finished(out: Path, identity: Identity) -> None:
-    saved = _read(out / RECORD)
+def _refuse_finished(out: Path, identity: RunIdentity) -> None:
+    saved = _read(out / TRAINING_RECORD)
     if saved is None:
         return
     if saved.get("fingerprint") != identity.fingerprint:

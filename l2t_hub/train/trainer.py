@@ -12,14 +12,15 @@ import torch
 from transformers import PrinterCallback, Qwen2ForCausalLM, Trainer, TrainerCallback, TrainerControl
 from trl import SFTConfig, SFTTrainer
 
+from l2t_hub.artifacts import CHECKPOINTS
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.train.batches import Batches
 from l2t_hub.train.data import Collator, PackOrder
 from l2t_hub.train.failures import disk_errors
-from l2t_hub.train.journal import Clock, Journal
 from l2t_hub.train.objective import IGNORED, set_objective
-from l2t_hub.train.resume import CHECKPOINTS, PARTIAL, STATE, drop_old_checkpoints, is_main_process
+from l2t_hub.train.resume import PARTIAL, STATE, drop_old_checkpoints, is_main_process
+from l2t_hub.train.training_log import Clock, TrainingLog
 
 
 class PackTrainer(SFTTrainer):  # type: ignore[misc]
@@ -36,7 +37,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         tokenizer: Any,
         batches: Batches,
         out: Path,
-        journal: Journal,
+        journal: TrainingLog,
         resumed: bool,
     ) -> None:
         self.recipe, self.batches, self.out, self.journal = recipe, batches, out, journal

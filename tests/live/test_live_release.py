@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-RELEASE = Path(__file__).resolve().parents[1] / "release"
+RELEASE = Path(__file__).resolve().parents[1] / "publish"
 sys.path.insert(0, str(RELEASE))
 
 from release_toys import TOYS  # noqa: E402

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe, recipe_from_tree
-from l2t_hub.recipe.show import as_yaml, tree
+from l2t_hub.recipe.listing import as_yaml, tree
 from l2t_hub.recipe.yaml_tree import merge, parse
 
 MINIMAL = "name: tiny\nsource:\n  path: bundled:sample\n"

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, pre_tokenizers
 
-from l2t_hub.tokens import alone
-from l2t_hub.tokens.alone import Joiner, one_by_one
-from l2t_hub.tokens.cut import OPENING, cut
-from l2t_hub.tokens.words import decide
+from l2t_hub.tokens.wordwise import alone
+from l2t_hub.tokens.wordwise.alone import Joiner, one_by_one
+from l2t_hub.tokens.wordwise.cut import OPENING, cut
+from l2t_hub.tokens.wordwise.words import decide
 
 from .families import LINES, SAFE, byte_level, hostile_texts, with_tokens
 

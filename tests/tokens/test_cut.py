@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2t_hub.tokens.cut import BLANKS_ONLY, OPENING, Cuts, cut
 from l2t_hub.tokens.encode import Encoder
+from l2t_hub.tokens.wordwise.cut import BLANKS_ONLY, OPENING, Cuts, cut
 
 from .families import SAFE, hostile_texts
 

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer, models
 
 from l2t_hub.errors import UserError
 from l2t_hub.tokens import encode
-from l2t_hub.tokens.cache import WordTable
 from l2t_hub.tokens.encode import Encoder
+from l2t_hub.tokens.wordwise.cache import WordTable
 
 from .families import LINES, SAFE, byte_level, sentencepiece
 

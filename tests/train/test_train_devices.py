@@ -10,7 +10,7 @@ import pytest
 from tiny_run import tiny_recipe
 
 from l2t_hub.train import train
-from l2t_hub.train.journal import read_log
+from l2t_hub.train.training_log import read_log
 
 SCRIPT = """
 import sys

@@ -7,7 +7,7 @@ import torch
 
 from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe, recipe_from_tree
-from l2t_hub.recipe.schema import Model
+from l2t_hub.recipe.schema import ModelSection
 from l2t_hub.train.model import SIZES, count_parameters, model_config, new_model
 
 
@@ -16,7 +16,7 @@ def recipe(**model: Any) -> Recipe:
 
 
 def test_the_table_has_the_sizes_a_recipe_can_name() -> None:
-    assert set(SIZES) == set(get_args(Model.model_fields["size"].annotation))
+    assert set(SIZES) == set(get_args(ModelSection.model_fields["size"].annotation))
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from tiny_run import tiny_recipe, write_packed
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.train import finished, train
-from l2t_hub.train.journal import read_log
 from l2t_hub.train.trainer import PackTrainer
+from l2t_hub.train.training_log import read_log
 
 # Logging every 3 steps and saving every 4: a checkpoint falls inside a window of losses.
 RECIPE = tiny_recipe()

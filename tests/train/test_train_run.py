@@ -19,7 +19,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.hub.download import Download
 from l2t_hub.train import TrainResult, finished, train
 from l2t_hub.train.data import Collator, epoch_order
-from l2t_hub.train.journal import read_log
+from l2t_hub.train.training_log import read_log
 
 FILES = {
     "model.safetensors",

@@ -1,0 +1,86 @@
+"""Running the pipeline on this machine: datatrove's local executor on a pool that notices when a worker dies.
+
+datatrove's own pool waits for ever for a task whose process was killed, and its workers outlive a killed parent. This
+one stops, says so, and leaves no process behind.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from datatrove.executor.local import LocalPipelineExecutor
+
+from l2t_hub.artifacts import NO_ROOM, disk_error
+from l2t_hub.errors import UserError
+
+# What every worker needs, imported once for all of them (pyarrow imports pandas when it first makes an array).
+PRELOAD = ["l2t_hub.dataset.pipeline", "pandas", "sentencex"]
+
+
+class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
+    """Runs some partitions of a pipeline with a number of worker processes, or in this process if there is one."""
+
+    def __init__(
+        self, pipeline: list[Any], partitions: int, ranks: Sequence[int], workers: int, folder: Path
+    ) -> None:
+        super().__init__(
+            pipeline, tasks=partitions, workers=workers, logging_dir=str(folder), skip_completed=False
+        )
+        self.ranks, self.folder = list(ranks), folder
+
+    def run(self) -> None:
+        """Run all ranks. Raises the first UserError of a worker, or one that says a worker was killed."""
+        try:
+            if self.workers == 1 or len(self.ranks) == 1:
+                for rank in self.ranks:
+                    self._run_for_rank(rank, local_rank=1)
+            else:
+                self.run_pool()
+        except OSError as error:
+            if error.errno in NO_ROOM:  # not one of our own writes: datatrove keeps a log
+                raise disk_error(self.folder, error) from None
+            raise
+
+    def run_pool(self) -> None:
+        """Run all ranks in processes of their own, even a single one."""
+        context = get_context("forkserver")
+        context.set_forkserver_preload(PRELOAD)
+        pool = ProcessPoolExecutor(
+            min(self.workers, len(self.ranks)), mp_context=context, initializer=_start_worker
+        )
+        try:
+            futures = {pool.submit(self._run_for_rank, rank, 1): rank for rank in self.ranks}
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a worker process was killed by the system, most often because memory ran out",
+                "What is finished is kept. Run the same command again, with fewer --workers.",
+            ) from None
+        finally:
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, die with it, and use one core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pa.set_cpu_count(1)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,139 @@
+"""The tokenizer of a build: loaded by name or trained on the training documents, and saved in the dataset."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from l2t_hub.artifacts import TOKENIZER, disk_errors
+from l2t_hub.corpus.source import Document, Source, digest
+from l2t_hub.dataset.progress import Reporter
+from l2t_hub.dataset.workspace import Workspace
+from l2t_hub.mixture import is_validation
+from l2t_hub.recipe import Recipe
+from l2t_hub.tokens.encode import Encoder
+
+KEY = "trained.json"
+DEFINITION = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class TokenizerInfo:
+    """A saved tokenizer: `sha256` of what decides ids, the special ids, and for a trained one what it was trained on.
+
+    `trained` is a key that says whether training again would give the same tokenizer; null for a named one.
+    """
+
+    name: str | None
+    revision: str | None
+    trained: str | None
+    sha256: str
+    vocab_size: int
+    bos_id: int | None
+    eos_id: int | None
+    pad_id: int
+    method: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the manifest."""
+        return asdict(self)
+
+
+def prepare_tokenizer(
+    recipe: Recipe, source: Source, space: Workspace, finished: dict[str, Any] | None, report: Reporter
+) -> TokenizerInfo:
+    """Put the recipe's tokenizer into the workspace; a trained one is trained only if none is there that still holds.
+
+    `finished` is the tokenizer entry of the manifest of a dataset that already lies in the output directory.
+    """
+    folder = space.folder / TOKENIZER
+    if recipe.tokenizer.name is not None:
+        return _save(_load(recipe), recipe, None, folder)
+    key = training_key(recipe, source)
+    for place, known in ((folder, space.read(KEY)), (space.out / TOKENIZER, finished)):
+        if known is not None and known.get("trained") == key and _holds(place, known):
+            if place != folder:
+                with disk_errors(folder):
+                    shutil.copytree(place, folder, dirs_exist_ok=True)
+            return TokenizerInfo(**known)
+    from l2t_hub.tokens.train_bpe import train_bpe
+
+    report.say(
+        f"training a byte-level BPE tokenizer of {recipe.tokenizer.vocab_size:,} entries on the training documents"
+    )
+    where = recipe.where("tokenizer.vocab_size")
+    tokenizer = train_bpe(_training_texts(recipe, source), recipe.tokenizer.vocab_size, where=where)
+    info = _save(tokenizer, recipe, key, folder)
+    space.write(KEY, info.as_dict())
+    return info
+
+
+def training_key(recipe: Recipe, source: Source) -> str:
+    """The hash of everything that decides a trained tokenizer."""
+    inputs = [source.inputs(n) for n in range(recipe.build.partitions)]
+    share, size = recipe.validation.share, recipe.tokenizer.vocab_size
+    columns = [recipe.source.text_column, recipe.source.id_column, recipe.build.on_error]
+    return digest([inputs, columns, recipe.source.limit, recipe.seed, share, size, version("tokenizers")])
+
+
+@lru_cache(maxsize=1)
+def encoder(folder: Path, info: TokenizerInfo) -> Encoder:
+    """The encoder of a saved tokenizer. One per process: its word cache stays warm from partition to partition."""
+    tokenizer = Tokenizer.from_file(str(folder / DEFINITION))
+    return Encoder(tokenizer, bos_id=info.bos_id, eos_id=info.eos_id, pad_id=info.pad_id)
+
+
+def _load(recipe: Recipe) -> Any:
+    from l2t_hub.tokens.load import load_tokenizer
+
+    where = recipe.where("tokenizer.name")
+    return load_tokenizer(str(recipe.tokenizer.name), recipe.tokenizer.revision, where=where)
+
+
+def _save(tokenizer: Any, recipe: Recipe, key: str | None, folder: Path) -> TokenizerInfo:
+    """Write a tokenizer's files and read from it what the build needs."""
+    from l2t_hub.tokens.load import encoder_of
+
+    ready = encoder_of(tokenizer, bos=recipe.tokenizer.bos, where=recipe.where("tokenizer.bos"))
+    shutil.rmtree(folder, ignore_errors=True)
+    with disk_errors(folder):
+        folder.mkdir(parents=True)
+        tokenizer.save_pretrained(folder)
+    definition = json.loads((folder / DEFINITION).read_text(encoding="utf-8"))
+    ids = [ready.bos_id, ready.eos_id, ready.pad_id]
+    return TokenizerInfo(
+        name=recipe.tokenizer.name,
+        revision=recipe.tokenizer.revision,
+        trained=key,
+        sha256=digest([definition, *ids]),
+        vocab_size=ready.vocab_size,
+        bos_id=ready.bos_id,
+        eos_id=ready.eos_id,
+        pad_id=int(ready.pad_id or 0),
+        method=ready.method,
+    )
+
+
+def _holds(folder: Path, known: dict[str, Any]) -> bool:
+    """Whether a saved tokenizer is still what its entry says."""
+    try:
+        definition = json.loads((folder / DEFINITION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(digest([definition, known["bos_id"], known["eos_id"], known["pad_id"]]) == known["sha256"])
+
+
+def _training_texts(recipe: Recipe, source: Source) -> Iterator[str]:
+    """The texts of all documents that are not held out, in source order."""
+    for partition in range(recipe.build.partitions):
+        for record in source.read(partition):
+            if isinstance(record, Document) and not is_validation(
+                recipe.seed, record.id, recipe.validation.share
+            ):
+                yield record.text

@@ -1,0 +1,183 @@
+"""A dataset's own checks: configs that find their files, one schema per config, a manifest that tells the truth."""
+
+import json
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any
+
+from l2t_hub.artifacts import CARD, MANIFEST
+from l2t_hub.errors import nearest
+from l2t_hub.publish.stage import Stage, StagedFile
+
+
+def dataset_problems(stage: Stage, card: Mapping[str, Any]) -> list[str]:
+    """All that is wrong with a staged dataset."""
+    return _manifest_problems(stage) + _config_problems(stage, card)
+
+
+# -- the manifest ---------------------------------------------------------------------------------------------
+
+
+def _manifest_problems(stage: Stage) -> list[str]:
+    file = stage.file(MANIFEST)
+    try:
+        tree = json.loads(file.read()) if file else None
+        if not isinstance(tree, dict):
+            return [f"{MANIFEST}: not a JSON object"]
+        shards = {str(row["path"]): (int(row["bytes"]), str(row["sha256"])) for row in tree["shards"]}
+        others = {str(path): str(digest) for path, digest in tree.get("files", {}).items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [f"{MANIFEST}: cannot be read as a manifest: {type(error).__name__}: {error}"]
+    problems = [] if tree.get("fingerprint") else [f"{MANIFEST}: it has no fingerprint"]
+    staged = {file.path: file for file in stage.files}
+    for path, (size, digest) in shards.items():
+        problems += _differs(staged.get(path), path, digest, size)
+    for path, digest in others.items():
+        problems += _differs(staged.get(path), path, digest, None)
+    strays = [p for p in staged if p.endswith(".parquet") and p not in shards and p not in others]
+    return problems + [f"{path}: not in {MANIFEST}: nobody knows what made it" for path in strays]
+
+
+def _differs(file: StagedFile | None, path: str, digest: str, size: int | None) -> list[str]:
+    if file is None:
+        return [f"{path}: {MANIFEST} lists it, and it is not there"]
+    if size is not None and file.size != size:
+        return [f"{path}: {file.size} bytes, and {MANIFEST} says {size}"]
+    if file.sha256 != digest:
+        return [f"{path}: its sha256 is {file.sha256[:12]}..., and {MANIFEST} says {digest[:12]}..."]
+    return []
+
+
+# -- configs --------------------------------------------------------------------------------------------------
+
+
+def _config_problems(stage: Stage, card: Mapping[str, Any]) -> list[str]:
+    configs = card.get("configs")
+    if configs in (None, []):
+        return []  # reported as a missing key
+    if not isinstance(configs, list) or not all(isinstance(c, dict) for c in configs):
+        return [f"{CARD}: `configs` must be a list of mappings"]
+    problems = []
+    names = [str(config.get("config_name", "")) for config in configs]
+    problems += [
+        f"{CARD}: two configs are called {name}" for name in sorted({n for n in names if names.count(n) > 1})
+    ]
+    if "" in names:
+        problems.append(f"{CARD}: a config has no `config_name`")
+    if sum(config.get("default") is True for config in configs) > 1:
+        problems.append(f"{CARD}: more than one config is the default")
+    infos = _infos(card)
+    for name, config in zip(names, configs, strict=True):
+        problems += _one_config(stage, name, config.get("data_files"), infos.get(name, {}))
+    return problems
+
+
+def _infos(card: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    infos = card.get("dataset_info", [])
+    rows = infos if isinstance(infos, list) else [infos]
+    return {str(row.get("config_name", "default")): row for row in rows if isinstance(row, dict)}
+
+
+def _one_config(stage: Stage, name: str, data_files: object, info: Mapping[str, Any]) -> list[str]:
+    where = f"{CARD}: config {name}"
+    patterns, problems = _patterns(data_files)
+    if problems or not patterns:
+        return [f"{where}: {problem}" for problem in problems or ["it has no `data_files`"]]
+    counted: dict[str, int] = {}
+    found: list[StagedFile] = []
+    for split, pattern in patterns:
+        files = matching(stage.files, pattern)
+        if not files:
+            folder = pattern.split("*")[0].rpartition("/")[0]
+            beside = {f.path for f in stage.files if f.path.startswith(folder)} or set(stage.paths())
+            problems.append(f"{where}: no file matches {pattern}; {nearest(pattern, sorted(beside)[:40])}")
+        tables = [file for file in files if file.path.endswith(".parquet")]
+        problems += [
+            f"{where}: {pattern} also takes in {f.path}, no parquet file" for f in files if f not in tables
+        ]
+        found += tables
+        rows, broken = _rows(tables)
+        problems += broken
+        counted[split] = counted.get(split, 0) + rows
+    if not problems:
+        problems += _schema_problems(where, found) + _count_problems(where, counted, info)
+    return problems
+
+
+def _patterns(data_files: object) -> tuple[list[tuple[str, str]], list[str]]:
+    """(split, pattern) pairs of a config's `data_files`, in any of the three ways the Hub allows."""
+    if isinstance(data_files, str):
+        return [("train", data_files)], []
+    if not isinstance(data_files, list):
+        return [], ["`data_files` must be a pattern or a list"]
+    pairs: list[tuple[str, str]] = []
+    for row in data_files:
+        if isinstance(row, str):
+            pairs.append(("train", row))
+            continue
+        paths = row.get("path") if isinstance(row, dict) else None
+        paths = [paths] if isinstance(paths, str) else paths
+        if not isinstance(row, dict) or not isinstance(paths, list) or "split" not in row:
+            return [], ["each of `data_files` needs `split` and `path`"]
+        pairs += [(str(row["split"]), str(path)) for path in paths]
+    return pairs, []
+
+
+def matching(files: Iterable[StagedFile], pattern: str) -> list[StagedFile]:
+    """The files a glob of the Hub takes: `*` stays inside a folder, `**` does not."""
+    return [file for file in files if _matches(tuple(file.path.split("/")), tuple(pattern.split("/")))]
+
+
+@cache
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[i:], pattern[1:]) for i in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+def _rows(files: Iterable[StagedFile]) -> tuple[int, list[str]]:
+    import pyarrow.parquet as pq
+
+    rows, problems = 0, []
+    for file in files:
+        try:
+            rows += pq.read_metadata(file.source).num_rows
+        except (OSError, ValueError) as error:
+            problems.append(f"{file.path}: not a readable parquet file: {str(error).splitlines()[0]}")
+    return rows, problems
+
+
+def _schema_problems(where: str, files: list[StagedFile]) -> list[str]:
+    import pyarrow.parquet as pq
+
+    first = pq.read_schema(files[0].source)
+    for file in files[1:]:
+        schema = pq.read_schema(file.source)
+        if schema.equals(first, check_metadata=False):
+            continue
+        ours, theirs = (
+            dict(zip(schema.names, schema.types, strict=True)),
+            dict(zip(first.names, first.types, strict=True)),
+        )
+        odd = next((n for n in [*theirs, *ours] if ours.get(n) != theirs.get(n)), None)
+        what = (
+            f"column {odd} is {ours.get(odd, 'missing')}, not {theirs.get(odd, 'missing')}"
+            if odd
+            else "another order of columns"
+        )
+        return [f"{where}: {file.path} has another schema than {files[0].path}: {what}"]
+    return []
+
+
+def _count_problems(where: str, counted: Mapping[str, int], info: Mapping[str, Any]) -> list[str]:
+    splits = info.get("splits")
+    rows = splits if isinstance(splits, list) else []
+    told = {str(row.get("name")): row.get("num_examples") for row in rows if isinstance(row, dict)}
+    return [
+        f"{where}: dataset_info says {told[split]} examples in {split}, and the files have {count}"
+        for split, count in counted.items()
+        if isinstance(told.get(split), int) and told[split] != count
+    ]

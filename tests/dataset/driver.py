@@ -1,0 +1,50 @@
+"""Runs one build in a process of its own, and may kill it (SIGKILL) at its n-th renaming of a file or folder.
+
+Renamings are the moments at which something becomes visible; between two of them nothing does.
+Usage: driver.py RECIPE.json OUT WORKERS [N]
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from l2t_hub.dataset import build
+from l2t_hub.dataset.progress import Lines
+from l2t_hub.errors import UserError
+from l2t_hub.recipe import recipe_from_tree
+
+
+def kill_at(moment: int) -> None:
+    count = 0
+
+    def counted(original: Any) -> Any:
+        def method(self: Path, target: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(self, target)
+
+        return method
+
+    Path.rename = counted(Path.rename)  # type: ignore[method-assign]
+    Path.replace = counted(Path.replace)  # type: ignore[method-assign]
+
+
+def main() -> int:
+    if len(sys.argv) > 4:
+        kill_at(int(sys.argv[4]))
+    recipe = recipe_from_tree(json.loads(Path(sys.argv[1]).read_text()))
+    try:
+        build(recipe, Path(sys.argv[2]), workers=int(sys.argv[3]), progress=Lines())
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

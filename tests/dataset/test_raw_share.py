@@ -1,0 +1,197 @@
+"""A raw share in tokens: the solver by itself, what a build reaches, and what it may not depend on."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest_build import Heard, hashes, make
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l2t_hub.dataset import build, read_manifest, verify
+from l2t_hub.dataset import raw_share as share
+from l2t_hub.dataset.raw_share import WEIGHT, predicted, solve
+from l2t_hub.errors import UsageError
+from l2t_hub.mixture import uniform
+from l2t_hub.plan import make_plan
+from l2t_hub.recipe import Recipe, recipe_from_tree
+
+Recipes = Callable[..., Recipe]
+
+documents = st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 9000)), min_size=1, max_size=60)
+
+
+def weights_of(rows: list[tuple[int, int]], known: bool = True) -> np.ndarray:
+    """Documents of these raw and task tokens, one byte to a raw token; draws of the documents 0, 1, 2, ..."""
+    weights = np.zeros(len(rows), WEIGHT)
+    weights["draw"] = [uniform(42, str(n), "raw") for n in range(len(rows))]
+    weights["bytes"] = [raw for raw, _ in rows]
+    weights["raw"] = weights["bytes"] if known else np.nan
+    weights["made"] = [made for _, made in rows] if known else np.nan
+    return weights
+
+
+def share_at(weights: np.ndarray, threshold: float) -> float:
+    raw = weights["draw"] < threshold
+    return float(weights["raw"][raw].sum() / (weights["raw"][raw].sum() + weights["made"][~raw].sum()))
+
+
+@given(documents, st.floats(0.01, 0.99))
+def test_no_threshold_comes_closer_than_the_one_solved_for(
+    rows: list[tuple[int, int]], target: float
+) -> None:
+    weights = weights_of(rows)
+    threshold, told = solve(weights, target)
+    assert 0 < threshold < 1
+    assert share_at(weights, threshold) == pytest.approx(told)
+    ends = np.concatenate([[0.0], np.sort(weights["draw"]), [1.0]])
+    every = [share_at(weights, t) for t in (ends[:-1] + ends[1:]) / 2]
+    assert abs(told - target) == pytest.approx(min(abs(one - target) for one in every))
+
+
+@given(documents, st.permutations(range(60)), st.floats(0, 1))
+def test_the_order_of_documents_does_not_matter(
+    rows: list[tuple[int, int]], order: list[int], target: float
+) -> None:
+    weights = weights_of(rows)
+    turned = weights[[n for n in order if n < len(rows)]]
+    assert solve(turned, target) == solve(weights, target)
+
+
+@given(documents, st.floats(0, 1), st.floats(0, 1))
+def test_a_larger_share_keeps_every_raw_document(rows: list[tuple[int, int]], one: float, two: float) -> None:
+    weights = weights_of(rows)
+    assert solve(weights, min(one, two))[0] <= solve(weights, max(one, two))[0]
+
+
+def test_all_or_nothing_is_exact_and_no_document_is_no_error() -> None:
+    weights = weights_of([(100, 200)] * 10)
+    assert solve(weights, 0.0) == (0.0, 0.0)
+    assert solve(weights, 1.0) == (1.0, 1.0)
+    assert solve(weights[:0], 0.3) == (0.3, 0.3)
+
+
+def test_what_is_not_known_is_predicted_from_bytes_by_task() -> None:
+    weights = weights_of([(100, 0)] * 6, known=False)
+    weights["task"] = [0, 0, 1, 1, 2, -1]
+    weights["bytes"] = [100, 300, 100, 200, 50, 10]
+    weights["raw"][[0, 2]], weights["made"][[0, 2]] = (20, 30), (60, 90)
+    raw, made = predicted(weights)
+    assert raw.tolist() == [20, 75, 30, 50, 12.5, 2.5]
+    assert made.tolist() == [60, 180, 90, 180, 37.5, 0], "task 2 is not in the sample; no task, no tokens"
+
+
+def realised(recipe: Recipe, out: Path) -> tuple[float, dict[str, Any]]:
+    manifest = make(recipe, out)
+    assert verify(out).problems == []
+    return manifest.mixture["raw_share"]["tokens"], manifest.mixture["solved"]
+
+
+@pytest.mark.parametrize("target", [0.0, 0.25, 0.5, 0.75, 1.0])
+def test_a_small_source_comes_as_close_as_whole_documents_allow(
+    recipe: Recipes, tmp_path: Path, target: float
+) -> None:
+    """180 documents of about 0.3% each, all of them really made beforehand."""
+    keys = {"mixture.unit": "tokens", "mixture.raw_share": target}
+    found, solved = realised(recipe(keys), tmp_path / "out")
+    assert abs(found - target) < 0.005
+    assert (solved["documents"], solved["calibrated"], solved["complete"]) == (180, 180, True)
+    assert solved["predicted"] == pytest.approx(found, abs=0.005)
+    assert "under the threshold" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_without_sequences_tokens_are_those_encoded(recipe: Recipes, tmp_path: Path) -> None:
+    found, _ = realised(recipe({"mixture.unit": "tokens", "build.packed": False}), tmp_path / "out")
+    assert abs(found - 0.5) < 0.005
+
+
+def test_a_document_is_raw_if_its_own_draw_is_under_the_threshold(recipe: Recipes, tmp_path: Path) -> None:
+    make(recipe({"mixture.unit": "tokens"}), tmp_path / "out")
+    threshold = read_manifest(tmp_path / "out").mixture["solved"]["threshold"]
+    for view, raw in (("raw", True), ("examples", False)):
+        for path in (tmp_path / "out" / "data" / view).rglob("*.parquet"):
+            for name in pq.read_table(path, columns=["document_id"]).column(0).to_pylist():
+                assert (uniform(42, name, "raw") < threshold) is raw
+
+
+def test_a_source_too_large_to_weigh_is_sampled_and_says_so(
+    recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(share, "SURVEYED", 90)
+    monkeypatch.setattr(share, "CALIBRATED", 30)
+    found, solved = realised(recipe({"mixture.unit": "tokens"}), tmp_path / "out")
+    assert (solved["documents"], solved["calibrated"], solved["complete"]) == (90, 30, False)
+    assert abs(found - 0.5) < 0.1, "half of 180 documents tell no more"
+    assert "the first 90 documents" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_resumed_and_unchanged_builds_do_not_weigh_again(recipe: Recipes, tmp_path: Path) -> None:
+    tokens = recipe({"mixture.unit": "tokens"})
+    make(tokens, tmp_path / "out")
+    wanted = hashes(tmp_path / "out")
+    heard = Heard()
+    build(tokens, tmp_path / "out", workers=1, progress=heard)
+    assert "weighing" not in heard.text
+    victim = next((tmp_path / "out/data/packed").glob("train-00001-*"))
+    victim.write_bytes(b"")
+    build(tokens, tmp_path / "out", workers=1, progress=heard)
+    assert "weighing" not in heard.text
+    assert "2 of 3 partitions are finished already" in heard.text
+    assert hashes(tmp_path / "out") == wanted
+    build(recipe({"mixture.unit": "tokens", "mixture.raw_share": 0.4}), tmp_path / "out", progress=heard)
+    assert "weighing" in heard.text
+    assert "mixture.raw_share was 0.5, is 0.4" in heard.text
+
+
+def test_a_share_in_documents_weighs_nothing(recipe: Recipes, tmp_path: Path) -> None:
+    heard = Heard()
+    manifest = build(recipe({"source.limit": 30}), tmp_path / "out", workers=1, progress=heard)
+    assert manifest.mixture["solved"] is None
+    assert "weighing" not in heard.text
+
+
+@pytest.mark.parametrize(
+    "mixture", [{"scheme": "raw"}, {"scheme": "shared"}, {"scheme": "single", "task": "one"}]
+)
+def test_a_unit_is_refused_where_there_is_no_share(mixture: dict[str, str]) -> None:
+    tree = {"name": "t", "source": {"path": "x"}, "mixture": {**mixture, "unit": "tokens"}}
+    with pytest.raises(UsageError, match="`unit` means nothing for scheme"):
+        recipe_from_tree(tree)
+    with pytest.raises(UsageError, match="not one of documents, tokens"):
+        recipe_from_tree(json.loads(json.dumps(tree).replace('"tokens"', '"token"')))
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+@pytest.mark.parametrize(("target", "seed"), [(0.5, 42), (0.5, 7), (0.25, 1), (0.75, 2)])
+def test_ten_million_words_of_real_text_come_within_half_a_percent(
+    shared_data: Path, tmp_path: Path, target: float, seed: int
+) -> None:
+    tree = {
+        "name": "t",
+        "seed": seed,
+        "source": {"path": str(shared_data / "gutenberg" / "part-0.parquet")},
+        "tokenizer": {"name": str(shared_data / "tokenizer-32k")},
+        "mixture": {"raw_share": target, "unit": "tokens"},
+        "build": {"raw": "none", "examples": "none", "partitions": 4},
+    }
+    manifest = make(recipe_from_tree(tree), tmp_path / "out", workers=2)
+    assert abs(manifest.mixture["raw_share"]["tokens"] - target) < 0.005
+    assert manifest.mixture["solved"]["calibrated"] == 800
+
+
+def test_a_plan_tells_the_share_in_both_units(recipe: Recipes, tmp_path: Path) -> None:
+    tokens = recipe({"mixture.unit": "tokens", "mixture.raw_share": 0.4})
+    plan = make_plan([tokens]).releases[0]
+    assert plan.scheme == "disjoint, 40% of tokens raw"
+    assert plan.data.raw_tokens is not None
+    assert plan.data.task_tokens is not None
+    assert abs(plan.data.raw_tokens / (plan.data.raw_tokens + plan.data.task_tokens) - 0.4) < 0.01
+    found = re.search(r"For 40% of the tokens, about (\d+)% of the documents are raw\.", plan.data.note)
+    assert found is not None
+    assert abs(int(found[1]) / 100 - make(tokens, tmp_path / "out").mixture["raw_share"]["documents"]) < 0.03

@@ -1,0 +1,242 @@
+"""A build on Slurm: what is submitted, and that its tasks, run by a stand-in, give the bytes of a local build."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest_build import Heard, hashes, make
+from fake_slurm import FakeSlurm, install
+
+from l2t_hub.dataset import build, verify
+from l2t_hub.dataset.executors import slurm_queue as queue
+from l2t_hub.dataset.ledger import Ledger
+from l2t_hub.dataset.workspace import WORK, FinishedPartition, Workspace
+from l2t_hub.errors import UsageError, UserError
+from l2t_hub.recipe import Recipe
+
+Recipes = Callable[..., Recipe]
+SMALL = {"source.limit": 45, "validation.near_duplicates": "keep"}
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    """A machine with a Slurm of its own."""
+    stand_in = install(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", f"{stand_in.bin}:/usr/bin:/bin")
+    monkeypatch.setattr(queue, "POLL_SECONDS", 0.01)
+    return stand_in
+
+
+def submit(recipe: Recipe, out: Path, workers: int | None = None) -> Heard:
+    heard = Heard()
+    build(recipe, out, executor="slurm", workers=workers, progress=heard)
+    return heard
+
+
+def test_the_script_asks_for_what_the_recipe_says(slurm: FakeSlurm, recipe: Recipes, tmp_path: Path) -> None:
+    keys: dict[str, Any] = {
+        **SMALL,
+        "cluster.partition": "long",
+        "cluster.account": "lab",
+        "cluster.qos": "high",
+        "cluster.hours": 1.5,
+        "cluster.memory_gb": 3,
+        "cluster.setup": "export MODULE=loaded",
+        "cluster.sbatch": {"constraint": "icelake"},
+    }
+    submit(recipe(keys), tmp_path / "out", workers=2)
+    (job,) = slurm.jobs()
+    options: Any = job["options"]
+    for name, value in {
+        "partition": "long",
+        "account": "lab",
+        "qos": "high",
+        "time": "01:30:00",
+        "mem-per-cpu": "3G",
+        "cpus-per-task": "1",
+        "nodes": "1",
+        "array": "0-2%2",
+        "constraint": "icelake",
+        "job-name": "l2t-t",
+        "requeue": "",
+    }.items():
+        assert options[name] == value, name
+    script = str(job["script"])
+    assert script.index("export MODULE=loaded") < script.index("srun")
+    log = tmp_path / "out" / WORK / "log"
+    assert f"launch_pickled_pipeline {log / 'executor.pik'}" in script
+    assert job["codes"] == {"0": 0, "1": 0, "2": 0}
+
+
+def test_a_build_on_slurm_gives_the_bytes_of_a_local_one(
+    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+) -> None:
+    """With all that is found out beforehand, a job each: near-identical documents, and a share in tokens."""
+    keys = {"source.limit": 45, "mixture.unit": "tokens"}
+    heard = submit(recipe({**keys, "cluster.memory_gb": 9}), tmp_path / "cluster")
+    make(recipe(keys), tmp_path / "here", workers=2)
+    wanted = hashes(tmp_path / "here")
+    assert len(wanted) > 20
+    assert hashes(tmp_path / "cluster") == wanted
+    assert verify(tmp_path / "cluster").problems == []
+    for job in slurm.jobs():
+        options: Any = job["options"]
+        assert "partition" not in options, "the cluster's default"
+        assert options["array"] == "0-2"
+    assert "3 partitions as Slurm job 3" in heard.text
+    heard = submit(recipe(keys), tmp_path / "cluster")
+    assert "nothing has changed" in heard.text
+    assert len(slurm.jobs()) == 3
+
+
+def test_lost_tasks_are_named_and_the_same_command_submits_only_them(
+    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+) -> None:
+    five = recipe({**SMALL, "build.partitions": 5})
+    slurm.lose(1, 3)
+    with pytest.raises(UserError, match=r"2 of 5 partitions came to nothing \(1, 3\)") as caught:
+        submit(five, tmp_path / "out")
+    assert "cluster.memory_gb" in str(caught.value)
+    assert not (tmp_path / "out" / "l2t_manifest.json").exists()
+    slurm.lose()
+    heard = submit(five, tmp_path / "out")
+    assert "3 of 5 partitions are finished already" in heard.text
+    options: Any = slurm.jobs()[1]["options"]
+    assert options["array"] == "0-1"
+    make(five, tmp_path / "here")
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
+
+
+def test_the_rest_may_be_done_here_and_a_changed_recipe_is_stale(
+    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+) -> None:
+    slurm.lose(2)
+    with pytest.raises(UserError, match="1 of 3"):
+        submit(recipe(SMALL), tmp_path / "out")
+    heard = Heard()
+    build(recipe(SMALL), tmp_path / "out", workers=1, progress=heard)
+    assert "2 of 3 partitions are finished already" in heard.text
+    slurm.lose()
+    heard = submit(recipe({**SMALL, "seed": 7}), tmp_path / "out")
+    assert "seed was 42, is 7" in heard.text
+    options: Any = slurm.jobs()[-1]["options"]
+    assert options["array"] == "0-2"
+    make(recipe({**SMALL, "seed": 7}), tmp_path / "fresh")
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "fresh")
+
+
+def test_what_fails_on_a_node_is_told_as_if_it_had_failed_here(
+    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+) -> None:
+    lines = [json.dumps({"id": str(n), "text": "She came home late. He had gone. " * 20}) for n in range(9)]
+    lines[7] = lines[7][:-5]
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("\n".join(lines) + "\n")
+    keys = {"source.path": str(broken), "validation.near_duplicates": "keep"}
+    with pytest.raises(UserError) as here:
+        make(recipe(keys), tmp_path / "here")
+    with pytest.raises(UserError) as there:
+        submit(recipe(keys), tmp_path / "there")
+    assert there.value.message.startswith(here.value.message)
+    assert "(1 of 3 partitions came to nothing, this is 2)" in there.value.message
+    assert slurm.jobs()[0]["codes"] == {"0": 0, "1": 0, "2": 1}
+    submit(recipe({**keys, "build.on_error": "drop"}), tmp_path / "there")
+    assert verify(tmp_path / "there").problems == []
+
+
+def test_a_defect_in_a_task_comes_back_with_its_traceback(
+    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text(
+        "from l2t_hub.tasks import Task\n"
+        "def broken(block, other, rng):\n    return 1 / 0\n"
+        "TASKS = [Task('shout', 'word', 'Fail.', broken)]\n"
+    )
+    keys = {"mixture.scheme": "single", "mixture.task": "shout", "mixture.modules": [str(module)]}
+    with pytest.raises(RuntimeError, match=r"(?s)partition 0.*in broken.*ZeroDivisionError"):
+        submit(recipe({**SMALL, **keys, "build.partitions": 1}), tmp_path / "out")
+
+
+def test_a_build_waits_for_jobs_that_are_still_in_the_queue(
+    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    slurm.show(3)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(queue.time, "sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            submit(recipe(SMALL), tmp_path / "out")
+    heard = Heard()
+    build(recipe(SMALL), tmp_path / "out", workers=1, progress=heard)
+    assert heard.lines[0] == "  Slurm job 1: 3 of 3 partitions finished"
+    assert "building" not in heard.text
+    assert len(slurm.jobs()) == 1
+    make(recipe(SMALL), tmp_path / "here")
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
+
+
+def test_more_partitions_than_an_array_holds_are_several_jobs(
+    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+) -> None:
+    submit(recipe({**SMALL, "build.partitions": 5, "cluster.max_array_size": 2}), tmp_path / "out")
+    jobs = slurm.jobs()
+    assert [job["codes"] for job in jobs] == [{"0": 0, "1": 0}] * 3, (
+        "the last one has a task with nothing to do"
+    )
+    assert [job["arguments"] for job in jobs][1:] == [
+        ["--export=ALL,RUN_OFFSET=1", "--dependency=afterany:1"],
+        ["--export=ALL,RUN_OFFSET=2", "--dependency=afterany:2"],
+    ]
+    assert verify(tmp_path / "out").problems == []
+
+
+def test_what_slurm_cannot_do_is_said(
+    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="cannot hold this path"):
+        submit(recipe(SMALL), tmp_path / "with space")
+    with pytest.raises(UsageError, match="did you mean 'slurm'"):
+        build(recipe(SMALL), tmp_path / "out", executor="slum")
+    slurm.refuse()
+    with pytest.raises(UserError, match="sbatch refused the job"):
+        submit(recipe(SMALL), tmp_path / "out")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(UserError, match="no sbatch on this machine"):
+        submit(recipe(SMALL), tmp_path / "out")
+
+
+def test_nothing_is_submitted_for_a_directory_that_is_not_ours(
+    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "thesis.tex").touch()
+    with pytest.raises(UsageError, match=r"thesis\.tex"):
+        submit(recipe(SMALL), tmp_path / "theirs")
+    make(recipe(SMALL), tmp_path / "ours")
+    (tmp_path / "ours" / "data" / "raw" / "mine.parquet").touch()
+    with pytest.raises(UsageError, match=r"mine\.parquet"):
+        submit(recipe({**SMALL, "seed": 2}), tmp_path / "ours")
+    assert slurm.jobs() == []
+
+
+def test_the_slower_of_two_writers_of_a_partition_leaves_the_first_ones_alone(tmp_path: Path) -> None:
+    """A node taken for lost may go on working while its task is done again elsewhere."""
+    space = Workspace(tmp_path)
+    part = FinishedPartition(3, "ab" * 32, [], Ledger())
+    ids = np.array([1, 2], np.uint64)
+    for writer in ("fast", "slow"):
+        folder = space.begin(part.rank, part.key)
+        (folder / "who").write_text(writer)
+        space.commit(folder, part, ids)
+    place = space.place(part.rank, part.key)
+    assert [path.name for path in space.parts.iterdir()] == [place.name]
+    assert (place / "who").read_text() == "fast"
+    (place / "part.json").unlink()
+    space.commit(space.begin(part.rank, part.key), part, ids)
+    assert space.finished(part.rank, part.key) is not None, "one that is not whole is replaced"

@@ -1,0 +1,16 @@
+"""The embedded Hub as a fixture."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hub_clients import SMALL_PARTS
+
+from l2t_hub.local_hub import LocalHub, running
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    """A fresh embedded Hub, with parts of one megabyte."""
+    with running(tmp_path / "hub", limits=SMALL_PARTS) as hub:
+        yield hub

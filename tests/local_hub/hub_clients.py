@@ -1,0 +1,142 @@
+"""Running the real clients in child processes, where their environment points them at an embedded Hub."""
+
+import hashlib
+import http.client
+import json
+import subprocess
+import sys
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from l2t_hub.local_hub import Limits, LocalHub
+
+CLIENTS = Path(__file__).parent / "clients"
+# Small parts, so that files of a few megabytes go up in several.
+SMALL_PARTS = Limits(part_bytes=1 << 20)
+
+
+def run_client(
+    hub: LocalHub,
+    script: str,
+    workdir: Path,
+    *arguments: str,
+    xet: bool = True,
+    token: str | None = None,
+    timeout: float = 120,
+) -> subprocess.CompletedProcess[str]:
+    """Run `clients/<script>` in a child process whose clients talk to `hub`."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    env = hub.environment(workdir / "home", xet=xet, token=token)
+    keys = hub.keys
+    tokens = {
+        "read": keys.read,
+        "outsider": keys.outsider,
+        "expired": keys.mint(seconds=-1),
+        "write": keys.write,
+    }
+    env |= {
+        "L2T_TEST_TOKENS": json.dumps(tokens),
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",
+    }
+    command = [sys.executable, str(CLIENTS / script), *arguments]
+    return subprocess.run(
+        command, cwd=workdir, env=env, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def rows_of(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """What a script of rows found."""
+    assert done.returncode == 0, done.stderr[-4000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def names_of_rows(script: str) -> list[str]:
+    """The rows of a script, without running it: a row that disappears must not pass unseen."""
+    lines = (CLIENTS / script).read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix('@row("').removesuffix('")') for line in lines if line.startswith("@row(")]
+
+
+@dataclass(frozen=True)
+class Told:
+    """One answer of the Hub, as it came over the wire."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(
+    hub: LocalHub,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    token: str | None = "write",
+    headers: dict[str, str] | None = None,
+) -> Told:
+    """One request, its path sent byte for byte as given; `token` names one of the Hub's, or is one, or is None."""
+    url = urlsplit(hub.url)
+    sent = dict(headers or {})
+    if token:
+        sent["Authorization"] = f"Bearer {getattr(hub.keys, token, token)}"
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+        sent.setdefault("Content-Type", "application/json")
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
+    try:
+        connection.request(method, url.path + path, body=body, headers=sent)
+        answer = connection.getresponse()
+        return Told(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+def commit(
+    hub: LocalHub, repo: str, files: dict[str, bytes], *, summary: str = "a commit", **more: Any
+) -> Told:
+    """Commit regular files to `datasets/org/name` or the like; `more` joins the header's value."""
+    rows = [{"key": "header", "value": {"summary": summary, **more}}]
+    for path, content in files.items():
+        value = {"path": path, "content": b64encode(content).decode(), "encoding": "base64"}
+        rows.append({"key": "file", "value": value})
+    return ask(hub, "POST", f"/api/{repo}/commit/main", b"\n".join(json.dumps(row).encode() for row in rows))
+
+
+def make_repo(hub: LocalHub, name: str, kind: str = "model", *, private: bool = False) -> None:
+    """A new repo `org/name`."""
+    body = {
+        "name": name,
+        "organization": "org",
+        "type": kind,
+        "visibility": "private" if private else "public",
+    }
+    told = ask(hub, "POST", "/api/repos/create", body | ({"sdk": "gradio"} if kind == "space" else {}))
+    assert told.status == 200, told.body
+
+
+def put_lfs(hub: LocalHub, repo: str, content: bytes) -> str:
+    """Upload `content` over LFS to `org/name`, without a commit; its sha256."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    wanted = {"operation": "upload", "objects": [{"oid": sha256, "size": len(content)}]}
+    answer = ask(hub, "POST", f"/{repo}.git/info/lfs/objects/batch", wanted).json()["objects"][0]
+    if "actions" in answer:
+        href = answer["actions"]["upload"]["href"].removeprefix(hub.url)
+        assert ask(hub, "PUT", href, content, token=None).status == 200
+    return sha256
+
+
+def commit_lfs(hub: LocalHub, repo: str, path: str, sha256: str, size: int) -> Told:
+    """Commit a large file whose content has been uploaded."""
+    rows = [
+        {"key": "header", "value": {"summary": "large"}},
+        {"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": sha256, "size": size}},
+    ]
+    return ask(hub, "POST", f"/api/{repo}/commit/main", b"\n".join(json.dumps(row).encode() for row in rows))

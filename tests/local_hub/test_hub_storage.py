@@ -1,0 +1,232 @@
+"""What is stored is git's own, is whole, and is still there after a restart or a SIGKILL."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hub_clients import ask, commit, commit_lfs, make_repo, put_lfs
+
+from l2t_hub.errors import UserError
+from l2t_hub.local_hub import LocalHub, running
+from l2t_hub.local_hub.gitobjects import TreeEntry, commit_hash, folder_oids, regular_entry
+from l2t_hub.local_hub.history import MAIN, History, Put, Remove, applied, difference
+from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub.storage import Store
+
+FILES = {
+    "a/b/f": b"x\n",
+    "a/g": b"y\n",
+    "a.txt": b"z\n",
+    "c/d": b"w\n",
+    "a-b": b"q\n",
+    "a/b.c/e": b"",
+    "ü/ñ": b"n",
+}
+
+
+def tree(files: dict[str, bytes]) -> dict[str, TreeEntry]:
+    return {path: regular_entry(content) for path, content in files.items()}
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_hashes_are_gits_own(tmp_path: Path) -> None:
+    def git(*arguments: str, **more: str) -> str:
+        env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", **more}
+        return subprocess.run(
+            ["git", *arguments], cwd=tmp_path, env=env, check=True, capture_output=True, text=True
+        ).stdout
+
+    git("init", "-q", ".")
+    git("config", "core.quotepath", "off")
+    for path, content in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    git("add", "-A")
+    who = {f"GIT_{part}_{field}": value for part in ("AUTHOR", "COMMITTER") for field, value in (
+        ("NAME", "me"), ("EMAIL", "me@rehearsal.invalid"), ("DATE", "1700000000 +0000"))}  # fmt: skip
+    git("commit", "-q", "--cleanup=verbatim", "-m", "hello", **who)
+    oids = folder_oids(tree(FILES))
+    assert oids[""] == git("rev-parse", "HEAD^{tree}").strip()
+    assert oids["a/b"] == git("rev-parse", "HEAD:a/b").strip()
+    assert commit_hash(oids[""], (), "me", 1700000000, "hello\n") == git("rev-parse", "HEAD").strip()
+
+
+def test_changes_are_applied_in_order_and_refused_where_they_clash() -> None:
+    before = tree(FILES)
+    entry = regular_entry(b"new")
+    after = applied(before, [Remove("a", folder=True), Put("a", entry), Remove("c/d")], "c")
+    assert set(after) == {"a", "a.txt", "a-b", "ü/ñ"}
+    for changes in ([Put("a", entry)], [Put("a.txt/x", entry)], [Put("new", entry), Put("new/below", entry)]):
+        with pytest.raises(HubError, match=r"same path|below it") as caught:
+            applied(before, changes, "c")
+        assert caught.value.status == 400
+    for change in (Remove("nope"), Remove("nope", folder=True), Remove("a")):
+        with pytest.raises(HubError) as caught:
+            applied(before, [change], "c")
+        assert (caught.value.status, caught.value.code) == (404, "EntryNotFound")
+
+
+def test_a_merge_takes_both_sides_and_names_conflicts(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    history = History(store)
+    base = history.add_commit(
+        1, tree({"same": b"1", "mine": b"1", "theirs": b"1", "both": b"1"}), {}, (), "base", "", "me"
+    )
+    for ref in (MAIN, "refs/pr/1"):
+        history.set_ref(1, ref, base)
+    put = lambda ref, path, text: history.write(1, ref, [Put(path, regular_entry(text))], "t", "", "me", None)  # noqa: E731
+    put(MAIN, "mine", b"2")
+    put("refs/pr/1", "theirs", b"3")
+    put(MAIN, "alike", b"4")
+    put("refs/pr/1", "alike", b"4")
+    history.write(1, "refs/pr/1", [Remove("same")], "t", "", "me", None)
+    ours, head = history.resolve(1, MAIN), history.resolve(1, "refs/pr/1")
+    merged, conflicts = history.merged_tree(1, ours, head)
+    assert conflicts == []
+    assert {path: entry.oid for path, entry in merged.items()} == {
+        path: regular_entry(text).oid
+        for path, text in {"mine": b"2", "theirs": b"3", "both": b"1", "alike": b"4"}.items()
+    }
+    ours, head = put(MAIN, "both", b"5"), put("refs/pr/1", "both", b"6")
+    assert history.merged_tree(1, ours, head)[1] == ["both"]
+    assert set(difference(history.tree(1, base), history.tree(1, ours))) == {"mine", "alike", "both"}
+    store.close()
+
+
+def test_content_that_is_not_what_was_announced_leaves_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.incoming() as file:
+        file.write(b"abc")
+        with pytest.raises(HubError, match="not what was announced"):
+            file.keep_as_blob("0" * 64, 3)
+    store.before_write = lambda: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full"))
+    with pytest.raises(OSError, match="full"):
+        store.write_blob(b"abc")
+    assert [path for path in tmp_path.rglob("*") if path.parent.name in ("tmp", "blobs")] == []
+    store.close()
+
+
+def test_everything_survives_a_restart(tmp_path: Path) -> None:
+    with running(tmp_path) as hub:
+        make_repo(hub, "kept", "dataset", private=True)
+        first = commit(hub, "datasets/org/kept", {"README.md": b"# kept"}).json()["commitOid"]
+        sha256 = put_lfs(hub, "datasets/org/kept", b"\0large")
+        assert commit_lfs(hub, "datasets/org/kept", "large.bin", sha256, 6).status == 200
+        ask(hub, "POST", "/api/datasets/org/kept/tag/main", {"tag": "v1"})
+        ask(
+            hub,
+            "POST",
+            "/api/datasets/org/kept/discussions",
+            {"title": "a pull request", "pullRequest": True},
+        )
+        tokens = (hub.keys.write, hub.keys.read)
+    with running(tmp_path) as hub:
+        assert (hub.keys.write, hub.keys.read) == tokens
+        assert ask(hub, "GET", "/datasets/org/kept/resolve/v1/large.bin").body == b"\0large"
+        assert ask(hub, "GET", f"/datasets/org/kept/resolve/{first}/README.md").body == b"# kept"
+        assert ask(hub, "GET", "/datasets/org/kept/resolve/v1/large.bin", token=None).status == 404
+        assert ask(hub, "GET", "/api/datasets/org/kept/discussions/1").json()["status"] == "draft"
+    assert (tmp_path / "tokens.json").stat().st_mode & 0o077 == 0
+
+
+def test_one_server_a_folder_and_one_a_port(tmp_path: Path) -> None:
+    with running(tmp_path / "one") as hub:
+        with pytest.raises(UserError, match="another embedded Hub"):
+            LocalHub(tmp_path / "one")
+        with pytest.raises(UserError, match="cannot be used"):
+            LocalHub(tmp_path / "two", hub.port)
+
+
+def test_of_commits_on_one_parent_one_wins_and_nothing_is_lost(hub: LocalHub) -> None:
+    make_repo(hub, "raced")
+    wins = []
+
+    def contend(name: str) -> None:
+        for turn in range(10):
+            head = ask(hub, "GET", "/api/models/org/raced").json()["sha"]
+            told = commit(hub, "models/org/raced", {f"{name}-{turn}": b"x"}, parentCommit=head)
+            assert told.status in (200, 412)
+            if told.status == 200:
+                wins.append((f"{name}-{turn}", head))
+
+    threads = [threading.Thread(target=contend, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    files = {node["path"] for node in ask(hub, "GET", "/api/models/org/raced/tree/main").json()}
+    assert files == {name for name, _ in wins} | {".gitattributes"}
+    assert len({head for _, head in wins}) == len(wins) >= 10
+
+
+def test_abandoned_uploads_are_cleared_away(tmp_path: Path) -> None:
+    for name, age in (("old", 7 * 3600), ("young", 60)):
+        folder = tmp_path / "parts" / name
+        folder.mkdir(parents=True)
+        (folder / "00001").write_bytes(b"x")
+        os.utime(folder, (time.time() - age,) * 2)
+    Store(tmp_path).close()
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["young"]
+
+
+SERVE = """
+import pathlib, sys
+from l2t_hub.local_hub import RehearsalHub
+RehearsalHub(pathlib.Path(sys.argv[1]), int(sys.argv[2])).serve()
+"""
+
+
+def test_a_killed_server_comes_back_whole(tmp_path: Path) -> None:
+    """Killed at five moments while it takes commits: what it acknowledged is there, what it did not is whole or absent."""
+    hub = LocalHub(tmp_path / "hub")  # for its tokens and its port
+    hub.stop()
+    acknowledged: list[tuple[str, str]] = []
+
+    def write_on() -> None:
+        number = len(acknowledged)
+        while True:
+            try:
+                told = commit(
+                    hub,
+                    "models/org/killed",
+                    {f"{number:04d}.txt": b"%d" % number, "last.txt": b"%d" % number},
+                )
+            except (OSError, ValueError):
+                return
+            acknowledged.append((f"{number:04d}.txt", told.json()["commitOid"]))
+            number += 1
+
+    for moment in range(5):
+        command = [sys.executable, "-c", SERVE, str(hub.directory), str(hub.port)]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while True:
+            try:
+                if moment == 0:
+                    make_repo(hub, "killed")
+                ask(hub, "GET", "/api/whoami-v2")
+                break
+            except ConnectionError:
+                time.sleep(0.02)
+        writer = threading.Thread(target=write_on)
+        writer.start()
+        time.sleep(0.15 + 0.031 * moment)
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+        writer.join()
+    with running(hub.directory, hub.port) as back:
+        assert list((hub.directory / "tmp").iterdir()) == []
+        titles = ask(back, "GET", "/api/models/org/killed/commits/main?limit=1000").json()
+        listed = {row["id"] for row in titles}
+        assert {oid for _, oid in acknowledged} <= listed
+        files = [n["path"] for n in ask(back, "GET", "/api/models/org/killed/tree/main").json()]
+        assert len(acknowledged) >= 5
+        assert {name for name, _ in acknowledged} <= set(files)
+        for name in files[-3:]:
+            assert ask(back, "GET", f"/org/killed/resolve/main/{name}").status == 200

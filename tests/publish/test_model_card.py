@@ -1,0 +1,288 @@
+"""The model card: every fact on it, metadata that the Hub's own parser gives back, five lines that run, hostile text."""
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
+from tiny_release import Made
+from tokenizers import Tokenizer
+
+from l2t_hub.artifacts import sha256_of
+from l2t_hub.errors import UsageError, UserError
+from l2t_hub.evaluate import read_report
+from l2t_hub.publish.cards import (
+    PROMPT,
+    collection_description,
+    collection_note,
+    curve,
+    usage,
+    write_model_card,
+)
+from l2t_hub.publish.scores import interval, points
+from l2t_hub.publish.stage import stage
+from l2t_hub.publish.validate import validate
+
+Copy = Callable[[Path], Path]
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def card(made: Made, copied: Copy) -> Path:
+    return write_model_card(
+        copied(made.model),
+        repo="lab/tiny-l2t",
+        dataset="lab/tiny-data",
+        dataset_revision=REVISION,
+        scores=[made.scores],
+        repos={"tiny-raw": "lab/tiny-raw"},
+    )
+
+
+def test_the_front_matter_comes_back_from_the_hubs_parser(card: Path, made: Made) -> None:
+    data = ModelCard.load(card).data
+    assert data.library_name == "transformers"
+    assert data.pipeline_tag == "text-generation"
+    assert (data.license, data.language, data.datasets) == ("apache-2.0", ["en"], ["lab/tiny-data"])
+    assert data.base_model is None
+    assert "base_model" not in yaml.safe_load(card.read_text().split("---")[1])
+    assert {"l2t", "trained-from-scratch", "mixture-disjoint"} <= set(data.tags)
+    model = read_report(made.scores).models[1]
+    by_name = {result.metric_name: result for result in data.eval_results}
+    assert data.model_name == "tiny-l2t"
+    assert len(by_name) == 2 + len(model.phenomena)
+    macro = by_name["accuracy, mean of phenomena"]
+    assert macro.metric_value == round(model.macro.value, 4)
+    assert macro.metric_args == {
+        "low": round(model.macro.low, 4),
+        "high": round(model.macro.high, 4),
+        "level": 0.95,
+    }
+    for row in model.phenomena:
+        result = by_name[f"accuracy, {row.phenomenon}"]
+        assert result.metric_value == round(row.accuracy.value, 4)
+        assert (result.dataset_name, result.dataset_config) == ("L2T probes", row.phenomenon)
+        assert result.dataset_args == {
+            "examples": 3,
+            "harness": read_report(made.scores).protocol.harness_version,
+        }
+
+
+def test_every_fact_of_the_training_is_on_the_card(card: Path) -> None:
+    text = card.read_text(encoding="utf-8")
+    record = json.loads((card.parent / "training.json").read_text(encoding="utf-8"))
+    config = json.loads((card.parent / "config.json").read_text(encoding="utf-8"))
+    for key, value in record["recipe"]["train"].items():
+        assert f"| `{key}` | {'none' if value is None else value} |" in text
+    facts = [
+        f"| parameters | {record['parameters']:,} |",
+        f"| seed | {record['recipe']['seed']} |",
+        f"| training tokens | {record['tokens']:,} (",
+        f"| layers | {config['num_hidden_layers']} |",
+        f"| head dimension | {config['head_dim']} |",
+        f"| precision used | {record['precision']} |",
+        f"| optimizer | {record['optimizer']} |",
+        record["hardware"]["processor"],
+        f"torch {record['versions']['torch']}",
+        "trained from scratch",
+        "**This is a demonstration.**",
+        "![Training and validation loss over the tokens seen](loss.png)",
+        f"[lab/tiny-data](https://huggingface.co/datasets/lab/tiny-data), revision `{REVISION}`",
+        record["dataset_fingerprint"],
+        record["fingerprint"],
+        sha256_of(card.parent / "model.safetensors"),
+        "arXiv",
+        "2601.03448",
+        "l2t reproduce lab/tiny-l2t",
+        "https://example.org/text",
+    ]
+    assert [fact for fact in facts if fact not in text] == []
+    recipe = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])  # type: ignore[index]
+    assert recipe == record["recipe"]
+    last = json.loads((card.parent / "train_log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert f"| {last['step']} | {last['tokens']:,} |" in text
+
+
+def test_scores_stand_with_intervals_baseline_and_protocol(card: Path, made: Made) -> None:
+    text = card.read_text(encoding="utf-8")
+    report = read_report(made.scores)
+    baseline, model = report.models
+    comparison = report.comparisons[0]
+    for mine, other, gain in zip(model.phenomena, baseline.phenomena, comparison.phenomena, strict=True):
+        cells = [interval(mine.accuracy), interval(other.accuracy), points(gain.difference)]
+        assert f"| {mine.phenomenon} | 3 | {' | '.join(cells)} |" in text
+    task = report.protocol.tasks[0]
+    for fact in (
+        f"lm-evaluation-harness {report.protocol.harness_version}",
+        f"Prefix token: `{model.prefix_token}` (id {model.prefix_id})",
+        "| version | shots | metric | target delimiter |",
+        f"`{task.task}`",
+        "Only the first 3 examples of each task were used.",
+        f"[{comparison.baseline}](https://huggingface.co/lab/tiny-raw)",
+        str(model.weights_sha256),
+        "`eval/probes.json` and `eval/probes.samples.jsonl`",
+    ):
+        assert fact in text, fact
+    for name in ("probes.json", "probes.samples.jsonl"):
+        assert (card.parent / "eval" / name).read_bytes() == (made.scores.parent / name).read_bytes()
+
+
+def test_the_baselines_card_names_what_is_compared_with_it(made: Made, copied: Copy) -> None:
+    directory = copied(made.baseline)
+    text = write_model_card(directory, repo="lab/tiny-raw", scores=[made.scores]).read_text(encoding="utf-8")
+    macro = read_report(made.scores).comparisons[0].macro
+    assert (
+        f"This model is the baseline of `tiny-l2t`, which differs from it by {points(macro)} points." in text
+    )
+    assert "A dataset directory that was not published" in text
+
+
+def test_the_five_lines_run(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = re.search(
+        r"## How to use it\n\n```python\n(.*?)\n```", card.read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert lines is not None
+    assert lines[1] == usage("lab/tiny-l2t")
+    assert len(lines[1].splitlines()) == 5
+    # Beside a folder `lab`, transformers takes the repository's name for that folder: nothing is fetched.
+    monkeypatch.chdir(card.parents[2])
+    said = io.StringIO()
+    names: dict[str, Any] = {}
+    with contextlib.redirect_stdout(said):
+        exec(compile(lines[1], "the card", "exec"), names)
+    trained_with = Tokenizer.from_file(str(card.parent / "tokenizer.json"))
+    assert names["inputs"]["input_ids"][0].tolist() == trained_with.encode(PROMPT).ids, "as it was trained"
+    assert "The old man walked down to the river" in said.getvalue()
+    assert said.getvalue().startswith("<s>")
+
+
+def test_the_card_is_fit_for_release(card: Path) -> None:
+    staged = stage(card.parent)
+    assert {"README.md", "eval/probes.json", "loss.png", "model.safetensors"} <= set(staged.paths())
+    assert validate(staged)["datasets"] == ["lab/tiny-data"]
+
+
+def test_writing_it_again_gives_the_same_bytes(card: Path, made: Made) -> None:
+    before = card.read_bytes()
+    again = write_model_card(
+        card.parent,
+        repo="lab/tiny-l2t",
+        dataset="lab/tiny-data",
+        dataset_revision=REVISION,
+        scores=[card.parent / "eval" / "probes.json"],
+        repos={"tiny-raw": "lab/tiny-raw"},
+    )
+    assert again.read_bytes() == before
+
+
+def test_a_card_without_scores_leaves_none_beside_it(card: Path) -> None:
+    (card.parent / "eval" / "notes.json").write_text("[]", encoding="utf-8")
+    write_model_card(card.parent, repo="lab/tiny-l2t")
+    assert "Not evaluated yet." in card.read_text(encoding="utf-8")
+    assert [file.name for file in (card.parent / "eval").iterdir()] == ["notes.json"], (
+        "only reports are ours to remove"
+    )
+
+
+def test_hostile_text_stays_text(made: Made, copied: Copy) -> None:
+    directory = copied(made.model)
+    record = json.loads((directory / "training.json").read_text(encoding="utf-8"))
+    evil = "<script>alert(1)</script> [x](javascript:alert(1)) `a` | b\n---\n# Heading\n<img src=x onerror=y>"
+    record["recipe"]["description"] = evil
+    record["recipe"]["source"] |= {
+        "title": evil,
+        "url": "javascript:alert(1)",
+        "license": "mit\n---\nevil: yes",
+    }
+    record["hardware"]["processor"] = evil
+    record["recipe"]["tokenizer"]["name"] = "a`b | <i>c"
+    (directory / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    scores = json.loads(made.scores.read_text(encoding="utf-8"))
+    text = json.dumps(scores).replace('"tiny-raw"', json.dumps("<b>raw</b> | [y](z)"))
+    hostile = directory.parent / "probes.json"
+    hostile.write_text(text, encoding="utf-8")
+    (directory.parent / "probes.samples.jsonl").write_bytes(
+        (made.scores.parent / "probes.samples.jsonl").read_bytes()
+    )
+
+    plain = write_model_card(copied(made.baseline), repo="lab/x", scores=[made.scores])
+    card = write_model_card(directory, repo="lab/x", scores=[hostile])
+    markdown = MarkdownIt("commonmark").enable("table")
+    tokens = markdown.parse(ModelCard.load(card).text)
+    flat = [inner for token in tokens for inner in (token, *(token.children or []))]
+    assert not [token.content for token in flat if token.type in ("html_block", "html_inline")]
+    assert not [token for token in flat if "javascript" in str(token.attrs.get("href", ""))]
+    headings = [token.tag for token in tokens if token.type == "heading_open"]
+    assert headings == [t.tag for t in markdown.parse(ModelCard.load(plain).text) if t.type == "heading_open"]
+    rows = [inner.content for token in tokens if token.type == "inline" for inner in token.children or []]
+    assert any("<script>alert(1)</script>" in row for row in rows), "the text itself is still shown"
+    assert "evil" not in ModelCard.load(card).data.to_dict()
+
+
+def test_scores_of_other_weights_are_refused(made: Made, copied: Copy) -> None:
+    directory = copied(made.model)
+    (directory / "model.safetensors").write_bytes((directory / "model.safetensors").read_bytes()[:-1] + b"\0")
+    with pytest.raises(UserError, match="not of the weights in"):
+        write_model_card(directory, repo="lab/tiny-l2t", scores=[made.scores])
+    assert not (directory / "README.md").exists()
+
+
+def test_a_model_evaluated_under_its_hub_name_is_found(made: Made, copied: Copy) -> None:
+    directory = copied(made.model)
+    report = json.loads(made.scores.read_text(encoding="utf-8"))
+    report["models"][1] |= {"model": "lab/tiny-l2t", "revision": REVISION, "weights_sha256": None}
+    file = directory.parent / "probes.json"
+    file.write_text(json.dumps(report | {"samples_file": None}), encoding="utf-8")
+    text = write_model_card(directory, repo="lab/tiny-l2t", scores=[file]).read_text(encoding="utf-8")
+    assert f"L2T probes of revision `{REVISION}`." in text
+
+
+def test_wrong_arguments_are_errors_in_words(made: Made, copied: Copy, tmp_path: Path) -> None:
+    directory = copied(made.model)
+    with pytest.raises(UsageError, match="not the name of a repo"):
+        write_model_card(directory, repo="no-namespace")
+    with pytest.raises(UsageError, match="dataset lab/x/y"):
+        write_model_card(directory, repo="lab/a", dataset="lab/x/y")
+    with pytest.raises(UserError, match=r"training\.json is missing"):
+        write_model_card(tmp_path, repo="lab/a")
+    lone = directory.parent / "probes.json"
+    lone.write_bytes(made.scores.read_bytes())
+    with pytest.raises(UserError, match=r"names probes\.samples\.jsonl"):
+        write_model_card(directory, repo="lab/a", scores=[lone])
+
+
+def test_the_curve_keeps_both_ends_and_joins_losses_of_a_step() -> None:
+    log = [{"step": 0, "eval_loss": 9.0, "tokens": 0}]
+    for step in range(1, 101):
+        log.append({"step": step, "loss": 9 - step / 50, "tokens": step * 8})
+    log.append({"step": 100, "eval_loss": 7.5, "tokens": 800})
+    points_shown = curve(log)
+    assert len(points_shown) == 10
+    assert points_shown[0] == {"step": 0, "loss": None, "eval_loss": 9.0, "tokens": 0}
+    assert points_shown[-1] == {"step": 100, "loss": 7.0, "eval_loss": 7.5, "tokens": 800}
+    assert curve(log[:3]) == [{"step": 0, "loss": None, "eval_loss": 9.0, "tokens": 0}, *curve(log[1:3])]
+
+
+def test_a_collections_texts_keep_to_the_hubs_limits(made: Made) -> None:
+    assert collection_description("tiny", "Short.") == "L2T: tiny. Short."
+    long = collection_description("tiny", "word " * 100)
+    assert len(long) <= 150
+    assert long.endswith("word…")
+    note = collection_note("model", made.model)
+    parameters = json.loads((made.model / "training.json").read_text(encoding="utf-8"))["parameters"]
+    assert f"{parameters:,} parameters" in note
+    assert "scheme disjoint" in collection_note("dataset", made.dataset)
+    assert (
+        max(
+            len(collection_note(k, d))
+            for k, d in (("dataset", made.dataset), ("space", "."), ("model", made.model))
+        )
+        <= 500
+    )

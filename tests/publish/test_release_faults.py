@@ -1,0 +1,298 @@
+"""Releases through a Hub that fails: busy, broken, cut off, answering wrongly. A sample by default, the whole as `slow`."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from release_hub import WatchedHub, assert_clean, released, run
+
+from l2t_hub.local_hub.faults import Action, Answer, Cut, DiskFull
+
+Toy = Callable[..., Path]
+TITLE = "Faulty"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A request a release makes: how to recognise it, and by which way of uploading it is made."""
+
+    method: str
+    path: str
+    ways: tuple[str, ...] = ("xet", "lfs")
+    nth: int = 1
+
+
+STEPS = {
+    "whoami": Step("GET", r"/api/whoami-v2"),
+    "create-repo": Step("POST", r"/api/repos/create"),
+    "repo-info": Step("GET", r"/api/datasets/org/[^/]+$"),
+    "main-head": Step("GET", r"/revision/main$"),
+    "tree": Step("GET", r"/tree/", nth=2),
+    "list-pulls": Step("GET", r"/discussions$"),
+    "open-pull": Step("POST", r"/discussions$"),
+    "validate-card": Step("POST", r"/api/validate-yaml"),
+    "preupload": Step("POST", r"/preupload/", nth=2),
+    "lfs-batch": Step("POST", r"/objects/batch", ("lfs",), nth=2),
+    "lfs-put": Step("PUT", r"/lfs/object/", ("lfs",), nth=2),
+    "xet-token": Step("GET", r"/xet-write-token/", ("xet",)),
+    "xorb": Step("POST", r"/v1/xorbs/", ("xet",), nth=2),
+    "shard": Step("POST", r"/shards$", ("xet",), nth=2),
+    "commit": Step("POST", r"/commit/", nth=2),
+    "read-back": Step("GET", r"/resolve/"),
+    "pull-state": Step("GET", r"/discussions/1$"),
+    "mark-ready": Step("POST", r"/discussions/1/status"),
+    "merge": Step("POST", r"/discussions/1/merge"),
+    "refs": Step("GET", r"/refs$", nth=2),
+    "tag": Step("POST", r"/tag/"),
+    "collection": Step("POST", r"/api/collections$"),
+    "item": Step("POST", r"/items$"),
+}
+FAULTS: dict[str, Action] = {
+    "429": Answer(429),
+    "429-wait-1": Answer(429, retry_after=1),
+    "500": Answer(500),
+    "503": Answer(503),
+    "503-but-done": Answer(503, after=True),
+    "cut-before": Cut("before"),
+    "cut-during": Cut("during"),
+    "cut-after": Cut("after"),
+}
+# Steps that change something on the Hub, without a retry of the client's own: the hardest cases run by default.
+SAMPLE = [
+    ("whoami", "429-wait-1", "lfs"),
+    ("create-repo", "503-but-done", "lfs"),
+    ("open-pull", "cut-after", "lfs"),
+    ("xorb", "cut-during", "xet"),
+    ("lfs-put", "cut-during", "lfs"),
+    ("commit", "cut-during", "xet"),
+    ("commit", "503-but-done", "xet"),
+    ("commit", "cut-after", "lfs"),
+    ("commit", "429", "lfs"),
+    ("validate-card", "500", "lfs"),
+    ("mark-ready", "cut-after", "lfs"),
+    ("merge", "503-but-done", "lfs"),
+    ("tag", "cut-after", "lfs"),
+    ("item", "503-but-done", "lfs"),
+]
+MATRIX = [(step, fault, way) for step, row in STEPS.items() for fault in FAULTS for way in row.ways]
+
+
+def _through(hub: WatchedHub, toy: Toy, step: str, fault: str, way: str) -> None:
+    """One fault, once, at one step: the release ends well by itself, and as if nothing had happened."""
+    repo = f"org/{step}-{fault}-{way}"
+    # Content of its own: what the Hub has from another case would not be sent again, and the fault never struck.
+    directory = toy(seed=hash((step, fault, way)) % 10**6, tasks=("typo",), shards=2)
+    row = STEPS[step]
+    hub.faults.clear()
+    struck = hub.faults.add(row.method, row.path, FAULTS[fault], nth=row.nth)
+    states = hub.watch_main("dataset", repo)
+    told = released(run(hub, directory, repo, "--collection", TITLE, xet=way == "xet"))
+    hub.faults.clear()
+    assert struck.struck == 1
+    assert_clean(hub, "dataset", repo, directory)
+    assert told["tags"][0] == "v1"
+    assert hub.collected(TITLE).count(repo) == 1
+    assert [set(state) for state in states] == [{".gitattributes"}, set(hub.listing("dataset", repo))]
+
+
+@pytest.mark.parametrize(("step", "fault", "way"), SAMPLE)
+def test_a_release_goes_through_a_fault(
+    shared_hub: WatchedHub, toy: Toy, step: str, fault: str, way: str
+) -> None:
+    _through(shared_hub, toy, step, fault, way)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "fault", "way"), MATRIX)
+def test_a_release_goes_through_every_fault(
+    shared_hub: WatchedHub, toy: Toy, step: str, fault: str, way: str
+) -> None:
+    _through(shared_hub, toy, step, fault, way)
+
+
+@pytest.mark.parametrize("way", ["xet", "lfs"])
+def test_a_full_disk_on_the_hub_is_said_and_resumed(hub: WatchedHub, toy: Toy, way: str) -> None:
+    directory = toy()
+    hub.faults.add("POST", r"/commit/|/xorbs/", DiskFull(), nth=3, times=None)
+    hub.faults.add("PUT", r"/lfs/object/", DiskFull(), nth=3, times=None)
+    states = hub.watch_main("dataset", "org/toy")
+    failed = run(hub, directory, "org/toy", xet=way == "xet")
+    assert failed.returncode == 1
+    assert "no room left" in failed.stderr or "507" in failed.stderr
+    assert failed.stderr.rstrip().splitlines()[-1] == f"l2t release {directory} --repo org/toy"
+    assert [set(state) for state in states] == [{".gitattributes"}]
+    hub.faults.clear()
+    released(run(hub, directory, "org/toy", xet=way == "xet"))
+    assert_clean(hub, "dataset", "org/toy", directory)
+
+
+def test_a_hub_that_stays_broken_ends_in_one_sentence_and_the_command(hub: WatchedHub, toy: Toy) -> None:
+    directory = toy("model")
+    hub.faults.add("POST", r"/merge$", Answer(500), times=None)
+    failed = run(hub, directory, "org/toy", "--attempts", "2", "--collection", "My toys")
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    assert "did not do it in all attempts: the Hub answered 500" in failed.stderr
+    assert (
+        failed.stderr.rstrip().splitlines()[-1]
+        == f"l2t release {directory} --repo org/toy --collection 'My toys'"
+    )
+    assert set(hub.listing("model", "org/toy")) == {".gitattributes"}
+    hub.faults.clear()
+    sent = hub.recorder.uploaded()
+    released(run(hub, directory, "org/toy", "--collection", "My toys"))
+    assert hub.recorder.uploaded() == sent
+    assert_clean(hub, "model", "org/toy", directory)
+
+
+@pytest.mark.parametrize("way", ["xet", "lfs"])
+def test_a_token_that_cannot_write(hub: WatchedHub, toy: Toy, way: str) -> None:
+    directory = toy("model")
+    cases = {
+        hub.keys.read: "may only read",
+        hub.keys.mint(seconds=-1): "wrong or has expired",
+        "hf_nonsense_nonsense": "wrong or has expired",
+        "": "no token for",
+    }
+    for token, said in cases.items():
+        refused = run(
+            hub, directory, "org/toy", token=token, xet=way == "xet", home=directory.parent / "empty"
+        )
+        assert refused.returncode == 1
+        assert said in refused.stderr
+        assert "hf auth login" in refused.stderr
+        assert not token or token not in refused.stderr
+    assert not hub._store.rows("SELECT * FROM repos")
+
+
+@pytest.mark.parametrize(
+    ("way", "where"), [("xet", r"/xet-write-token/"), ("lfs", r"/objects/batch"), ("xet", r"/commit/")]
+)
+def test_a_token_that_expires_on_the_way(hub: WatchedHub, toy: Toy, way: str, where: str) -> None:
+    directory = toy()
+    token = hub.keys.mint()
+
+    def expire(number: int, when: str) -> None:
+        import re
+
+        if when == "before" and re.search(where, hub.recorder.requests[number - 1].path):
+            hub.keys._known = {key: row for key, row in hub.keys._known.items() if row[0].user != "rehearsal"}
+
+    known = dict(hub.keys._known)
+    hub.recorder.hook = expire
+    failed = run(hub, directory, "org/toy", token=token, xet=way == "xet")
+    assert failed.returncode == 1
+    assert "does not accept the token" in failed.stderr, failed.stderr[-2000:]
+    assert "Traceback" not in failed.stderr
+    assert token not in failed.stderr
+    hub.recorder.hook = lambda number, when: None
+    hub.keys._known = known
+    released(run(hub, directory, "org/toy", xet=way == "xet"))
+    assert_clean(hub, "dataset", "org/toy", directory)
+
+
+def test_somebody_commits_to_the_pull_request_meanwhile(hub: WatchedHub, toy: Toy) -> None:
+    """A stale parent: the commit is refused with 412, and the release looks again and goes on from what it finds."""
+    from l2t_hub.local_hub.gitobjects import regular_entry
+    from l2t_hub.local_hub.history import Put
+
+    directory = toy()
+    ran: list[int] = []
+
+    def commit(number: int, when: str) -> None:
+        if when == "before" and "/commit/" in hub.recorder.requests[number - 1].path and len(ran) < 2:
+            ran.append(number)
+            hub._store.write_blob(b"not part of it")
+            change = [Put(f"stray-{number}.txt", regular_entry(b"not part of it"))]
+            hub.history.write(
+                hub.number("dataset", "org/toy"), "refs/pr/1", change, "a stray", "", "somebody", None
+            )
+
+    hub.recorder.hook = commit
+    released(run(hub, directory, "org/toy"))
+    assert [seen.status for seen in hub.recorder.requests if "/commit/" in seen.path].count(412) == 2
+    assert_clean(hub, "dataset", "org/toy", directory)
+
+
+@pytest.mark.parametrize("way", ["xet", "lfs"])
+def test_a_file_that_changes_while_it_is_sent_is_not_released(hub: WatchedHub, toy: Toy, way: str) -> None:
+    directory = toy("model")
+    weights = directory / "model.safetensors"
+    content = weights.read_bytes()
+
+    def change(number: int, when: str) -> None:
+        if when == "before" and "/preupload/" in hub.recorder.requests[number - 1].path:
+            weights.write_bytes(content[:-4] + bytes(4))
+
+    hub.recorder.hook = change
+    failed = run(hub, directory, "org/toy", "--attempts", "2", xet=way == "xet")
+    hub.recorder.hook = lambda number, when: None
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    if way == "xet":
+        assert "the Hub lists other content for model.safetensors than was read at the start" in failed.stderr
+    assert set(hub.listing("model", "org/toy")) == {".gitattributes"}
+    weights.write_bytes(content)
+    released(run(hub, directory, "org/toy", xet=way == "xet"))
+    assert_clean(hub, "model", "org/toy", directory)
+
+
+def test_the_command_in_the_message_resumes(hub: WatchedHub, toy: Toy) -> None:
+    """The last line of a failure, given to the shell as it stands, ends the release."""
+    directory = toy("space", name="a space's directory")
+    hub.faults.add("POST", r"/merge$", Answer(500), times=None)
+    failed = run(
+        hub,
+        directory,
+        "org/toy",
+        "--attempts",
+        "1",
+        "--collection",
+        "Our toys",
+        "--version",
+        "2.0",
+        "--private",
+    )
+    assert failed.returncode == 1
+    hub.faults.clear()
+    command = failed.stderr.rstrip().splitlines()[-1]
+    program, *words = shlex.split(command)
+    assert program == "l2t"
+    env = hub.environment(directory.parent / "home")
+    done = subprocess.run(
+        [sys.executable, "-m", "l2t_hub.cli", *words],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert hub.collected("Our toys") == ["org/toy"]
+    assert "v2.0" in hub.tags("space", "org/toy")
+
+
+def test_an_unfinished_release_of_other_content_is_mentioned_and_left_alone(
+    hub: WatchedHub, toy: Toy
+) -> None:
+    old, new = toy("model", seed=1), toy("model", seed=2)
+    hub.faults.add("POST", r"/merge$", Answer(500), times=None)
+    assert run(hub, old, "org/toy", "--attempts", "1").returncode == 1
+    hub.faults.clear()
+    done = run(hub, new, "org/toy")
+    assert released(done)["pull_request"] == 2
+    assert "unfinished releases of other content wait in pull requests 1" in done.stderr
+    assert hub.pulls("model", "org/toy") == ["open", "merged"]
+
+
+def test_no_hub_at_all(hub: WatchedHub, toy: Toy) -> None:
+    directory = toy("model")
+    hub.stop()
+    failed = run(hub, directory, "org/toy", "--attempts", "2")
+    assert failed.returncode == 1
+    assert "the connection failed" in failed.stderr
+    assert "Traceback" not in failed.stderr

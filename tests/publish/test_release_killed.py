@@ -1,0 +1,178 @@
+"""A release killed with SIGKILL at points spread over all its requests, before and after the Hub acted; and resumed.
+
+Each time: `main` was whole at every moment, the repo ends byte-identical to an undisturbed release, nothing is doubled,
+and what the Hub had taken is not sent again.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from release_hub import WatchedHub, assert_clean, released, run, start
+
+Toy = Callable[..., Path]
+POINTS = 20
+# The kill points, of twenty spread over a release, that the default suite takes: early, in the upload, at the merge.
+SAMPLE = (5, 11, 17)
+# Enough content that a batch of 60 kB is a small part of it: what a kill in mid-batch may cost.
+SIZES = {"shards": 24, "shard_bytes": 50_000}
+RESENT = 0.10
+
+
+def _undisturbed(hub: WatchedHub, toy: Toy, kind: str, way: str) -> tuple[int, int]:
+    """Requests and uploaded bytes of a release to which nothing happens."""
+    directory = toy(kind, name="undisturbed", seed=0, **_sizes(kind))
+    requests, sent = len(hub.recorder.requests), hub.recorder.uploaded()
+    released(run(hub, directory, "org/undisturbed", *_batches(), "--collection", "Toys", xet=way == "xet"))
+    return len(hub.recorder.requests) - requests, hub.recorder.uploaded() - sent
+
+
+def _sizes(kind: str) -> dict[str, int]:
+    return SIZES if kind == "dataset" else {}
+
+
+def _batches() -> tuple[str, ...]:
+    return ("--batch-bytes", "60000")
+
+
+def _killed_at(hub: WatchedHub, toy: Toy, kind: str, way: str, point: int, requests: int, usual: int) -> None:
+    repo = f"org/killed-{point}"
+    # Other content than the undisturbed release's, or the Hub would have it; of the same size to the byte or nearly.
+    directory = toy(kind, name=f"killed-{point}", seed=point, **_sizes(kind))
+    number = len(hub.recorder.requests) + max(2, round(point * requests / (POINTS + 1)))
+    when_to_kill = "before" if point % 2 else "after"
+    states = hub.watch_main(kind, repo)
+    sent = hub.recorder.uploaded()
+    home = directory.parent / f"home-{point}"
+    child = start(hub, directory, repo, *_batches(), "--collection", "Toys", xet=way == "xet", home=home)
+
+    def kill(request: int, when: str) -> None:
+        if request == number and when == when_to_kill:
+            os.kill(child.pid, signal.SIGKILL)
+
+    hub.recorder.hook = kill
+    child.communicate(timeout=120)
+    hub.recorder.hook = lambda request, when: None
+    assert child.returncode == -signal.SIGKILL, "the release ended before it was killed"
+    told = released(
+        run(hub, directory, repo, *_batches(), "--collection", "Toys", xet=way == "xet", home=home)
+    )
+    assert_clean(hub, kind, repo, directory)
+    assert hub.collected("Toys").count(repo) == 1
+    assert told["tags"][0] == "v1"
+    whole = hub.listing(kind, repo)
+    assert [state for state in states if state != whole] in (
+        [],
+        [{".gitattributes": whole[".gitattributes"]}],
+    )
+    again = hub.recorder.uploaded() - sent - usual
+    print(f"{kind} {way}, killed at point {point}: {again / usual:.1%} of the bytes went again")
+    # A small release is one batch: killed within it, all of it may be under way and not yet taken.
+    under_way = 0 if kind == "dataset" else usual
+    assert again < RESENT * usual + under_way, f"{again} of {usual} bytes went twice"
+
+
+@pytest.mark.parametrize("way", ["xet", "lfs"])
+def test_killed_and_resumed(hub: WatchedHub, toy: Toy, way: str) -> None:
+    requests, usual = _undisturbed(hub, toy, "dataset", way)
+    for point in SAMPLE if way == "lfs" else SAMPLE[1:2]:
+        _killed_at(hub, toy, "dataset", way, point, requests, usual)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("way", ["xet", "lfs"])
+@pytest.mark.parametrize("kind", ["dataset", "model", "space"])
+def test_killed_at_twenty_points_and_resumed(hub: WatchedHub, toy: Toy, kind: str, way: str) -> None:
+    requests, usual = _undisturbed(hub, toy, kind, way)
+    for point in range(1, POINTS + 1):
+        _killed_at(hub, toy, kind, way, point, requests, usual)
+
+
+def test_killed_in_the_last_moments(hub: WatchedHub, toy: Toy) -> None:
+    """After the merge was made, before the client heard of it; after the first tag, before the second."""
+    for name, mark in (("at-merge", "/discussions/1/merge"), ("at-tag", "/tag/")):
+        directory = toy("model", name=name, seed=len(name))
+        child = start(hub, directory, f"org/{name}", "--collection", "Toys")
+
+        def kill(request: int, when: str, mark: str = mark, pid: int = child.pid) -> None:
+            if when == "after" and mark in hub.recorder.requests[request - 1].path:
+                os.kill(pid, signal.SIGKILL)
+
+        hub.recorder.hook = kill
+        child.communicate(timeout=60)
+        hub.recorder.hook = lambda request, when: None
+        assert child.returncode == -signal.SIGKILL
+        told = released(run(hub, directory, f"org/{name}", "--collection", "Toys"))
+        assert (told["unchanged"], told["tags"][0]) == (True, "v1")
+        assert_clean(hub, "model", f"org/{name}", directory)
+    assert hub.collected("Toys") == ["org/at-merge", "org/at-tag"]
+
+
+@contextmanager
+def _hub_process(directory: Path, port: int = 0) -> "Iterator[subprocess.Popen[bytes]]":
+    """An embedded Hub in a process of its own, so that it can be killed."""
+    code = f"from pathlib import Path; from l2t_hub.hub.embedded import serve_hub; serve_hub(Path({str(directory)!r}), {port})"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield child
+    finally:
+        with suppress(ProcessLookupError):
+            child.kill()
+        child.wait()
+
+
+def _until(what: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("way", ["lfs", pytest.param("xet", marks=pytest.mark.slow)])
+def test_the_hub_is_killed_and_comes_back(tmp_path: Path, toy: Toy, way: str) -> None:
+    """SIGKILL to the server in the middle of an upload; it starts again on its port, and the client goes on by itself."""
+    import json
+
+    folder = tmp_path / "hub"
+    directory = toy(**SIZES)
+    with _hub_process(folder) as first:
+        _until(lambda: (folder / "serving.json").exists())
+        url = json.loads((folder / "serving.json").read_text())["url"]
+        port = int(url.split(":")[2].split("/")[0])
+        token = json.loads((folder / "tokens.json").read_text())["write"]
+        env = {n: v for n, v in os.environ.items() if not n.startswith("HF_")}
+        env |= {
+            "HF_ENDPOINT": url,
+            "HF_TOKEN": token,
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_XET_CLIENT_RETRY_BASE_DELAY": "100ms",
+        }
+        env |= {"HF_HUB_DISABLE_XET": "1"} if way == "lfs" else {}
+        script = Path(__file__).parent / "clients" / "release_one.py"
+        command = [sys.executable, str(script), str(directory), "org/toy", *_batches(), "--attempts", "12"]
+        client = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        stored = folder / ("blobs" if way == "lfs" else "xorbs")
+        _until(lambda: sum(path.is_file() for path in stored.rglob("*")) > 8)
+        first.kill()
+        first.wait()
+        assert client.poll() is None, "the release was over before the Hub was killed"
+        time.sleep(0.3)
+        with _hub_process(folder, port) as second:
+            err = client.communicate(timeout=100)[1]
+            assert client.returncode == 0, err[-3000:]
+            second.terminate()
+            second.wait()
+    hub = WatchedHub(folder).start()
+    try:
+        assert_clean(hub, "dataset", "org/toy", directory)
+    finally:
+        hub.stop()

@@ -1,0 +1,134 @@
+"""The house rules that a reader relies on: imports point downwards, a name means one thing, files stay short."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "l2t_hub"
+# From the ground up: a room imports from itself and from the rooms before it. docs/architecture.md draws this.
+ROOMS = (
+    ("errors", "resources", "artifacts", "templates"),
+    ("recipe",),
+    ("tasks",),
+    ("corpus",),
+    ("mixture",),
+    ("tokens",),
+    ("hub",),
+    ("dataset",),
+    ("train",),
+    ("scoring",),
+    ("evaluate",),
+    ("publish",),
+    ("local_hub", "report", "demo"),
+    ("reproduce", "plan"),
+    ("run",),
+    ("cli",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
+LOCAL_HUB_MAY_IMPORT = {"l2t_hub.errors", "l2t_hub.hub.endpoint"}
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
+
+
+def _modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name, data files with Python in them included."""
+    return {
+        ".".join(("l2t_hub", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The modules of this package that a file imports, wherever in the file the import stands."""
+    modules = _modules()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "l2t_hub":
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in modules else node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "l2t_hub")
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {_room(module) for module in _modules()} - {""}
+    assert rooms == set(FLOOR)
+
+
+def test_imports_point_downwards() -> None:
+    wrong = [
+        f"{module} imports {used}"
+        for module, path in _modules().items()
+        for used in _imports(path)
+        if _room(used)
+        and _room(used) != _room(module)
+        and FLOOR[_room(used)] >= FLOOR[_room(module)]
+        and not (FLOOR[_room(module)] == 0 and FLOOR[_room(used)] == 0)
+    ]
+    assert not wrong
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    graph = {module: set(_imports(path)) - {module} for module, path in _modules().items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_the_local_hub_knows_nothing_of_l2t() -> None:
+    used = {
+        name
+        for module, path in _modules().items()
+        if _room(module) == "local_hub"
+        for name in _imports(path)
+        if _room(name) != "local_hub"
+    }
+    assert used <= LOCAL_HUB_MAY_IMPORT
+
+
+def test_no_two_modules_share_a_name() -> None:
+    places = defaultdict(list)
+    for module, path in _modules().items():
+        if path.stem not in ("__init__", "__main__"):
+            places[path.stem].append(module)
+    packages = {path.parent.name for path in _modules().values() if path.stem == "__init__"}
+    assert not {name: found for name, found in places.items() if len(found) > 1 or name in packages}
+
+
+def test_no_two_classes_share_a_name() -> None:
+    places = defaultdict(list)
+    for module, path in _modules().items():
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(module)
+    assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
+def test_files_and_functions_are_short() -> None:
+    long = []
+    for module, path in _modules().items():
+        lines = path.read_text(encoding="utf-8").count("\n")
+        if lines > MAX_FILE_LINES:
+            long.append(f"{module}: {lines} lines")
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > MAX_FUNCTION_LINES:
+                    long.append(f"{module}.{node.name}: {length} lines")
+    assert not long

@@ -17,6 +17,7 @@ from l2t_hub.corpus.document import Document, Record
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.listing import as_yaml
+from l2t_hub.train.architecture import architecture
 
 SAMPLE_DOCUMENTS = 200
 
@@ -73,7 +74,6 @@ def check_names(recipe: Recipe) -> None:
     """
     from l2t_hub.tasks.registry import tasks_for
     from l2t_hub.train.batches import divide
-    from l2t_hub.train.model import model_config
 
     tasks = tasks_for(recipe.mixture.modules)
     for key, names in (("task", (recipe.mixture.task,)), ("tasks", recipe.mixture.tasks or ())):
@@ -83,7 +83,7 @@ def check_names(recipe: Recipe) -> None:
                 raise UsageError(
                     f"{where}: there is no task '{name}'; {nearest(name, tasks)}", "See `l2t tasks`."
                 )
-    model_config(recipe, 1024)
+    architecture(recipe)
     divide(recipe, devices=1)
 
 
@@ -107,7 +107,6 @@ def render_plan(plan: Plan) -> Group:
 
 def _release(recipe: Recipe) -> ReleasePlan:
     from l2t_hub.train.batches import divide
-    from l2t_hub.train.model import count_parameters, model_config
 
     data, vocabulary = _data(recipe)
     batches = divide(recipe, devices=1)
@@ -117,7 +116,7 @@ def _release(recipe: Recipe) -> ReleasePlan:
         scheme=_scheme(recipe),
         data=data,
         size=recipe.model.size,
-        parameters=count_parameters(model_config(recipe, vocabulary)),
+        parameters=architecture(recipe).parameters(vocabulary),
         max_steps=batches.steps,
         batch=f"{batches.sequences} x {batches.sequence_length:,} = {batches.tokens_per_step:,} tokens",
         training_tokens=batches.rows * batches.sequence_length,

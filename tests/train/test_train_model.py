@@ -8,7 +8,8 @@ import torch
 from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.recipe.schema import ModelSection
-from l2t_hub.train.model import SIZES, count_parameters, model_config, new_model
+from l2t_hub.train.architecture import SIZES, architecture
+from l2t_hub.train.model import count_parameters, model_config, new_model
 
 
 def recipe(**model: Any) -> Recipe:
@@ -34,6 +35,13 @@ def test_nano_is_one_to_two_million() -> None:
 def test_counting_allocates_nothing_and_agrees_with_a_real_model() -> None:
     config = model_config(recipe(size="nano"), 300)
     assert count_parameters(config) == sum(p.numel() for p in new_model(config, 0).parameters())
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("vocab_size", [300, 32_768])
+def test_counting_by_formula_agrees_with_the_model(size: str, vocab_size: int) -> None:
+    expected = count_parameters(model_config(recipe(size=size), vocab_size))
+    assert architecture(recipe(size=size)).parameters(vocab_size) == expected
 
 
 def test_architecture_is_method_md_section_4() -> None:

@@ -1,0 +1,74 @@
+"""The sizes of the family, as plain numbers: checking a recipe or planning a run needs neither torch nor transformers.
+
+The sizes `100m`, `500m` and `1b` are the paper's (docs/method.md); `nano` trains in minutes on two cores.
+"""
+
+from dataclasses import dataclass
+
+from l2t_hub.errors import UsageError
+from l2t_hub.recipe import Recipe
+
+VOCABULARY_MULTIPLE = 128
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The shape of a Qwen2 model; field names are those of transformers' Qwen2Config."""
+
+    num_hidden_layers: int
+    hidden_size: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    intermediate_size: int
+
+    def parameters(self, vocab_size: int) -> int:
+        """Return the number of weights for a tokenizer of `vocab_size` entries, tied embeddings counted once.
+
+        Queries, keys and values have biases; RMSNorm has a weight per channel, twice per layer and once at the end.
+        """
+        hidden, head = self.hidden_size, self.head_dim
+        queries, keys = self.num_attention_heads * head, self.num_key_value_heads * head
+        attention = (hidden + 1) * (queries + 2 * keys) + queries * hidden
+        layer = attention + 3 * hidden * self.intermediate_size + 2 * hidden
+        return rounded_vocabulary(vocab_size) * hidden + self.num_hidden_layers * layer + hidden
+
+
+SIZES: dict[str, Architecture] = {
+    #                    layers hidden heads kv  head  MLP
+    "nano": Architecture(4, 128, 4, 2, 32, 352),
+    "100m": Architecture(12, 768, 12, 2, 64, 2560),
+    "500m": Architecture(24, 1024, 24, 2, 42, 4864),  # head dimension = floor(1024 / 24)
+    "1b": Architecture(30, 1728, 32, 4, 54, 4752),
+}
+
+
+def rounded_vocabulary(vocab_size: int) -> int:
+    """Return the rows of the embedding for a tokenizer: its entries, rounded up to a multiple of 128."""
+    return -(-vocab_size // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
+
+
+def architecture(recipe: Recipe) -> Architecture:
+    """Return a recipe's architecture: its size with the recipe's own keys on top.
+
+    A new width or head count changes the head dimension too, unless the recipe sets it.
+    Raises UsageError if the heads do not divide evenly or the head dimension is odd.
+    """
+    base = SIZES[recipe.model.size]
+    given = {k: v for k, v in recipe.model.model_dump(exclude={"size"}).items() if v is not None}
+    if "head_dim" not in given and given.keys() & {"hidden_size", "num_attention_heads"}:
+        hidden = given.get("hidden_size", base.hidden_size)
+        given["head_dim"] = hidden // given.get("num_attention_heads", base.num_attention_heads)
+    shape = Architecture(**(vars(base) | given))
+    if shape.num_attention_heads % shape.num_key_value_heads:
+        raise UsageError(
+            f"{recipe.where('model.num_attention_heads')}: {shape.num_attention_heads} query heads cannot share "
+            f"{shape.num_key_value_heads} key and value heads evenly",
+            "Make `model.num_attention_heads` a multiple of `model.num_key_value_heads`.",
+        )
+    if shape.head_dim < 2 or shape.head_dim % 2:
+        raise UsageError(
+            f"{recipe.where('model.head_dim')}: the head dimension is {shape.head_dim}; it must be even",
+            "Set `model.head_dim`, or choose `model.hidden_size` and `model.num_attention_heads` to suit.",
+        )
+    return shape

@@ -1,4 +1,4 @@
-"""The sizes of the family, as plain numbers: checking a recipe or planning a run needs neither torch nor transformers.
+"""The sizes of the family as plain numbers: checking a recipe or planning a run needs no torch and no transformers.
 
 The sizes `100m`, `500m` and `1b` are the paper's (docs/method.md); `nano` trains in minutes on two cores.
 """

@@ -347,7 +347,7 @@ def hub_serve(
     ] = None,
 ) -> None:
     """Serve the embedded Hub on this machine until Ctrl-C."""
-    from l2t_hub.local_hub.serve import serve_hub
+    from l2t_hub.local_hub.hub_process import serve_hub
 
     serve_hub(directory, port)
 

@@ -3,10 +3,10 @@
 It proves file sets, cards that parse, configs that load, transfers, tags, pull requests and idempotent re-runs. It
 cannot prove permissions, quotas, rate limits, the Hub's own metadata rules, Space builds, the viewer or throughput.
 
-`running` serves a folder from a thread, `RehearsalHub(...).serve` in the foreground; the class says what both give.
+`running` serves a folder from a thread, `LocalHub(...).serve` in the foreground; the class says what both give.
 """
 
-from l2t_hub.local_hub.call import Limits
+from l2t_hub.local_hub.hub_request import Limits
 from l2t_hub.local_hub.faults import Answer, Cut, Delay, DiskFull, FaultTable
 from l2t_hub.local_hub.server import DEFAULT_PORT, LocalHub, running
 

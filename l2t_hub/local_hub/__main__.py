@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from l2t_hub.errors import UserError
-from l2t_hub.local_hub.serve import last_port, serve_hub
+from l2t_hub.local_hub.hub_process import last_port, serve_hub
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from l2t_hub.local_hub import faults, lfs, xet
 from l2t_hub.local_hub.auth import TokenIdentity
-from l2t_hub.local_hub.call import ROOT, Call, Hub, Repo
+from l2t_hub.local_hub.hub_request import ROOT, HubRequest, Hub, Repo
 from l2t_hub.local_hub.pages import problem_page
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.repos import visible_repo
 from l2t_hub.local_hub.routes import API, PAGES, Access, Route
 
@@ -100,14 +100,14 @@ class Dispatcher:
         _check_role(route.access, who)
         found = await run_in_threadpool(self._repo, route.access, params, who)
         body = b"" if route.streams else await _body(request, self._hub.limits.json_bytes)
-        call = Call(self._hub, request, path, params, who, found, body)
+        call = HubRequest(self._hub, request, path, params, who, found, body)
         if route.access == "signed":
             lfs.check_signature(call)
         elif route.access in ("xet-read", "xet-write"):
             xet.require(call, route.access.removeprefix("xet-"))
         if route.streams:
-            return await cast(Callable[[Call], Awaitable[Response]], route.handler)(call)
-        return await run_in_threadpool(cast(Callable[[Call], Response], route.handler), call)
+            return await cast(Callable[[HubRequest], Awaitable[Response]], route.handler)(call)
+        return await run_in_threadpool(cast(Callable[[HubRequest], Response], route.handler), call)
 
     def _known(self, request: Request) -> TokenIdentity | None:
         try:

@@ -15,7 +15,7 @@ from binascii import Error as Base64Error
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub.http_errors import HubError
 
 OWNER = "rehearsal"
 OUTSIDER = "outsider"

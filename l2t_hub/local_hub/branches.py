@@ -2,13 +2,13 @@
 
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import repo_names as names
-from l2t_hub.local_hub.call import Call, text_field
+from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub.hub_request import HubRequest, text_field
 from l2t_hub.local_hub.history import MAIN
-from l2t_hub.local_hub.problems import HubError, revision_missing
+from l2t_hub.local_hub.http_errors import HubError, revision_missing
 
 
-def refs(call: Call) -> Response:
+def refs(call: HubRequest) -> Response:
     """GET /api/T/R/refs ?include_prs."""
     history, repo = call.hub.history, call.repo.id
 
@@ -22,7 +22,7 @@ def refs(call: Call) -> Response:
     return JSONResponse(answer)
 
 
-def create_branch(call: Call) -> Response:
+def create_branch(call: HubRequest) -> Response:
     """POST /api/T/R/branch/{b} {startingPoint, emptyBranch, overwrite}; 409 if it exists."""
     body = call.json()
     branch = names.ref_word(call.params["rev"], "branch")
@@ -39,7 +39,7 @@ def create_branch(call: Call) -> Response:
     return JSONResponse({"name": branch, "ref": ref, "targetCommit": start})
 
 
-def delete_branch(call: Call) -> Response:
+def delete_branch(call: HubRequest) -> Response:
     """DELETE /api/T/R/branch/{b}; `main` stays."""
     ref = f"refs/heads/{names.ref_word(call.params['rev'], 'branch')}"
     if ref == MAIN:
@@ -47,7 +47,7 @@ def delete_branch(call: Call) -> Response:
     return _delete(call, ref)
 
 
-def create_tag(call: Call) -> Response:
+def create_tag(call: HubRequest) -> Response:
     """POST /api/T/R/tag/{rev} {tag, message}; 409 if it exists."""
     body = call.json()
     tag = names.ref_word(body.get("tag"), "tag")
@@ -61,12 +61,12 @@ def create_tag(call: Call) -> Response:
     return JSONResponse({"name": tag, "ref": ref, "targetCommit": target})
 
 
-def delete_tag(call: Call) -> Response:
+def delete_tag(call: HubRequest) -> Response:
     """DELETE /api/T/R/tag/{tag}."""
     return _delete(call, f"refs/tags/{names.ref_word(call.params['rev'], 'tag')}")
 
 
-def _delete(call: Call, ref: str) -> Response:
+def _delete(call: HubRequest, ref: str) -> Response:
     with call.hub.store.transaction():
         if not call.hub.history.ref_of(call.repo.id, ref):
             raise revision_missing(ref)
@@ -74,7 +74,7 @@ def _delete(call: Call, ref: str) -> Response:
     return JSONResponse({})
 
 
-def super_squash(call: Call) -> Response:
+def super_squash(call: HubRequest) -> Response:
     """POST /api/T/R/super-squash/{b} {message}: the branch becomes one commit, its files unchanged."""
     message = names.line_of_text(call.json().get("message") or "Super-squash", "A message", 500)
     ref = f"refs/heads/{names.ref_word(call.params['rev'], 'branch')}"

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import repo_names as names
-from l2t_hub.local_hub.call import Call
-from l2t_hub.local_hub.content import belongs_in_lfs, ignore_rules, read_text, stored_size
+from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub.hub_request import HubRequest
+from l2t_hub.local_hub.file_content import belongs_in_lfs, ignore_rules, read_text, stored_size
 from l2t_hub.local_hub.discussions import note_commit, open_pull_request, pull_request
-from l2t_hub.local_hub.gitobjects import lfs_entry, regular_entry
+from l2t_hub.local_hub.git_objects import lfs_entry, regular_entry
 from l2t_hub.local_hub.history import Change, Put, Remove
-from l2t_hub.local_hub.problems import HubError, revision_missing
+from l2t_hub.local_hub.http_errors import HubError, revision_missing
 
 MAX_PREUPLOAD_FILES = 1000
 LOG_PAGE = 50
 
 
-def preupload(call: Call) -> Response:
+def preupload(call: HubRequest) -> Response:
     """POST /api/T/R/preupload/{rev} {files: [{path, sample, size}], gitIgnore}: how to send each file."""
     body = call.json()
     files = body.get("files")
@@ -80,7 +80,7 @@ class _Draft:
     changes: list[Change] = field(default_factory=list)
 
 
-async def commit(call: Call) -> Response:
+async def commit(call: HubRequest) -> Response:
     """POST /api/T/R/commit/{rev} ?create_pr with one JSON object per line: header, then operations.
 
     Lines are handled as they arrive, so that a commit of many files needs the memory of one.
@@ -96,7 +96,7 @@ async def commit(call: Call) -> Response:
     return await run_in_threadpool(_finish, call, draft)
 
 
-async def _lines(call: Call) -> AsyncIterator[bytes]:
+async def _lines(call: HubRequest) -> AsyncIterator[bytes]:
     limit = call.hub.limits.commit_line_bytes
     pending = bytearray()
     async for piece in call.request.stream():
@@ -114,7 +114,7 @@ async def _lines(call: Call) -> AsyncIterator[bytes]:
         yield bytes(pending)
 
 
-def _take_line(call: Call, draft: _Draft, line: bytes) -> None:
+def _take_line(call: HubRequest, draft: _Draft, line: bytes) -> None:
     try:
         row = json.loads(line)
         key, value = row["key"], row["value"]
@@ -145,7 +145,7 @@ def _take_line(call: Call, draft: _Draft, line: bytes) -> None:
         raise HubError(400, f"Unknown operation: {str(key)[:40]}")
 
 
-def _regular_file(call: Call, value: dict[str, object]) -> Put:
+def _regular_file(call: HubRequest, value: dict[str, object]) -> Put:
     path, content = names.repo_path(value.get("path")), value.get("content")
     if not isinstance(content, str):
         raise HubError(400, f"{path}: content is needed")
@@ -158,7 +158,7 @@ def _regular_file(call: Call, value: dict[str, object]) -> Put:
     return Put(path, regular_entry(data))
 
 
-def _large_file(call: Call, value: dict[str, object]) -> Put:
+def _large_file(call: HubRequest, value: dict[str, object]) -> Put:
     path, sha256 = names.repo_path(value.get("path")), names.sha256_hex(value.get("oid"))
     if value.get("algo") != "sha256":
         raise HubError(400, f"{path}: algo must be sha256")
@@ -172,7 +172,7 @@ def _large_file(call: Call, value: dict[str, object]) -> Put:
     return Put(path, lfs_entry(sha256, size))
 
 
-def _finish(call: Call, draft: _Draft) -> Response:
+def _finish(call: HubRequest, draft: _Draft) -> Response:
     if not draft.summary:
         raise HubError(400, "The commit has no header")
     history, repo, revision = call.hub.history, call.repo, call.params["rev"]
@@ -205,7 +205,7 @@ def _finish(call: Call, draft: _Draft) -> Response:
     return JSONResponse(answer)
 
 
-def log(call: Call) -> Response:
+def log(call: HubRequest) -> Response:
     """GET /api/T/R/commits/{rev} ?p, limit: one page, newest first."""
     head = call.hub.history.resolve(call.repo.id, call.params["rev"])
     every = list(call.hub.history.log(call.repo.id, head))

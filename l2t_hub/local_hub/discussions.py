@@ -7,30 +7,30 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import repo_names as names
-from l2t_hub.local_hub.call import Call, text_field
+from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub.hub_request import HubRequest, text_field
 from l2t_hub.local_hub.history import MAIN, now
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub.http_errors import HubError
 
 PAGE = 10
 MAX_COMMENT_CHARS = 65_536
 
 
-def _number(call: Call) -> int:
+def _number(call: HubRequest) -> int:
     text = call.params["number"]
     if not text.isdecimal() or len(text) > 9:
         raise HubError(404, f"There is no discussion {text[:20]}")
     return int(text)
 
 
-def _row(call: Call, number: int) -> sqlite3.Row:
+def _row(call: HubRequest, number: int) -> sqlite3.Row:
     row = call.hub.store.row("SELECT * FROM discussions WHERE repo=? AND number=?", call.repo.id, number)
     if row is None:
         raise HubError(404, f"There is no discussion or pull request {number}")
     return row
 
 
-def pull_request(call: Call, number: int, *, still_open: bool) -> sqlite3.Row:
+def pull_request(call: HubRequest, number: int, *, still_open: bool) -> sqlite3.Row:
     """The row of a pull request; 404 if it is none, 409 if `still_open` and it has been closed or merged."""
     row = _row(call, number)
     if not row["pull"]:
@@ -40,17 +40,17 @@ def pull_request(call: Call, number: int, *, still_open: bool) -> sqlite3.Row:
     return row
 
 
-def _event(call: Call, kind: str, data: dict[str, object]) -> dict[str, object]:
+def _event(call: HubRequest, kind: str, data: dict[str, object]) -> dict[str, object]:
     who = {"name": call.user, "fullname": call.user, "type": "user"}
     return {"id": secrets.token_hex(12), "type": kind, "createdAt": now(), "author": who, "data": data}
 
 
-def _comment(call: Call, text: str) -> dict[str, object]:
+def _comment(call: HubRequest, text: str) -> dict[str, object]:
     latest = {"raw": text, "html": "", "updatedAt": now(), "author": {"name": call.user}}
     return _event(call, "comment", {"edited": False, "hidden": False, "latest": latest, "history": [latest]})
 
 
-def _append(call: Call, row: sqlite3.Row, event: dict[str, object]) -> None:
+def _append(call: HubRequest, row: sqlite3.Row, event: dict[str, object]) -> None:
     events = json.dumps([*events_of(row), event])
     with call.hub.store.transaction() as db:
         db.execute(
@@ -58,7 +58,7 @@ def _append(call: Call, row: sqlite3.Row, event: dict[str, object]) -> None:
         )
 
 
-def open_pull_request(call: Call, title: str, description: str, *, base: str = MAIN, draft: bool) -> int:
+def open_pull_request(call: HubRequest, title: str, description: str, *, base: str = MAIN, draft: bool) -> int:
     """Open a pull request against the branch `base`, its ref at the branch's head; its number."""
     history, repo = call.hub.history, call.repo.id
     with call.hub.store.transaction():
@@ -67,7 +67,7 @@ def open_pull_request(call: Call, title: str, description: str, *, base: str = M
     return number
 
 
-def _insert(call: Call, title: str, description: str, *, pull: bool, status: str, base: str | None) -> int:
+def _insert(call: HubRequest, title: str, description: str, *, pull: bool, status: str, base: str | None) -> int:
     events = json.dumps([_comment(call, description)] if description else [])
     with call.hub.store.transaction() as db:
         row = db.execute(
@@ -81,12 +81,12 @@ def _insert(call: Call, title: str, description: str, *, pull: bool, status: str
     return number
 
 
-def note_commit(call: Call, number: int, oid: str, summary: str) -> None:
+def note_commit(call: HubRequest, number: int, oid: str, summary: str) -> None:
     """Show a commit in its pull request."""
     _append(call, _row(call, number), _event(call, "commit", {"oid": oid, "subject": summary}))
 
 
-def told(call: Call, row: sqlite3.Row) -> dict[str, object]:
+def told(call: HubRequest, row: sqlite3.Row) -> dict[str, object]:
     """A discussion as lists show it."""
     return {
         "num": row["number"],
@@ -100,12 +100,12 @@ def told(call: Call, row: sqlite3.Row) -> dict[str, object]:
     }
 
 
-def rows_of(call: Call) -> list[sqlite3.Row]:
+def rows_of(call: HubRequest) -> list[sqlite3.Row]:
     """All discussions and pull requests of the repo, newest first."""
     return call.hub.store.rows("SELECT * FROM discussions WHERE repo=? ORDER BY number DESC", call.repo.id)
 
 
-def numbered(call: Call) -> sqlite3.Row:
+def numbered(call: HubRequest) -> sqlite3.Row:
     """The discussion whose number is in the route."""
     return _row(call, _number(call))
 
@@ -116,7 +116,7 @@ def events_of(row: sqlite3.Row) -> list[dict[str, Any]]:
     return events
 
 
-def listing(call: Call) -> Response:
+def listing(call: HubRequest) -> Response:
     """GET /api/T/R/discussions ?type, status, author, p."""
     rows = rows_of(call)
     kind, status, author = call.query("type"), call.query("status"), call.query("author")
@@ -132,7 +132,7 @@ def listing(call: Call) -> Response:
     return JSONResponse({"discussions": page, "count": len(chosen), "start": start})
 
 
-def create(call: Call) -> Response:
+def create(call: HubRequest) -> Response:
     """POST /api/T/R/discussions {title, description, pullRequest}. A pull request opened this way is a draft."""
     body = call.json()
     title = names.line_of_text(body.get("title"), "A title", names.MAX_TITLE_CHARS)
@@ -144,7 +144,7 @@ def create(call: Call) -> Response:
     return JSONResponse({"num": number, **told(call, _row(call, number))})
 
 
-def details(call: Call) -> Response:
+def details(call: HubRequest) -> Response:
     """GET /api/T/R/discussions/{n}."""
     row = numbered(call)
     answer: dict[str, object] = {**told(call, row), "events": events_of(row), "diff": None}
@@ -159,7 +159,7 @@ def details(call: Call) -> Response:
     return JSONResponse(answer)
 
 
-def comment(call: Call) -> Response:
+def comment(call: HubRequest) -> Response:
     """POST /api/T/R/discussions/{n}/comment {comment}."""
     event = _comment(call, names.line_of_text(call.json().get("comment"), "A comment", MAX_COMMENT_CHARS))
     with call.hub.store.transaction():
@@ -167,7 +167,7 @@ def comment(call: Call) -> Response:
     return JSONResponse({"newMessage": event})
 
 
-def rename(call: Call) -> Response:
+def rename(call: HubRequest) -> Response:
     """POST /api/T/R/discussions/{n}/title {title}."""
     title = names.line_of_text(call.json().get("title"), "A title", names.MAX_TITLE_CHARS)
     with call.hub.store.transaction() as db:
@@ -180,7 +180,7 @@ def rename(call: Call) -> Response:
     return JSONResponse({"newTitle": event})
 
 
-def change_status(call: Call) -> Response:
+def change_status(call: HubRequest) -> Response:
     """POST /api/T/R/discussions/{n}/status {status: open or closed, comment}; a merged pull request stays merged."""
     body = call.json()
     status = body.get("status")
@@ -197,7 +197,7 @@ def change_status(call: Call) -> Response:
     return JSONResponse({"newStatus": event})
 
 
-def _set_status(call: Call, row: sqlite3.Row, status: str) -> dict[str, object]:
+def _set_status(call: HubRequest, row: sqlite3.Row, status: str) -> dict[str, object]:
     event = _event(call, "status-change", {"status": status})
     _append(call, row, event)
     with call.hub.store.transaction() as db:
@@ -207,7 +207,7 @@ def _set_status(call: Call, row: sqlite3.Row, status: str) -> dict[str, object]:
     return event
 
 
-def merge(call: Call) -> Response:
+def merge(call: HubRequest) -> Response:
     """POST /api/T/R/discussions/{n}/merge {comment}: one commit puts the whole pull request on its base branch.
 
     409 if files conflict, or the pull request is a draft, closed or merged already.

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from l2t_hub.local_hub import repo_names as names
-from l2t_hub.local_hub.gitobjects import TreeEntry, commit_hash, folder_oids
-from l2t_hub.local_hub.problems import HubError, entry_missing, revision_missing
+from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub.git_objects import TreeEntry, commit_hash, folder_oids
+from l2t_hub.local_hub.http_errors import HubError, entry_missing, revision_missing
 from l2t_hub.local_hub.storage import Store
 
 Tree = Mapping[str, TreeEntry]

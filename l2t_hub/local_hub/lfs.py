@@ -12,10 +12,10 @@ from math import ceil
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import repo_names as names
-from l2t_hub.local_hub.call import ROOT, Call
-from l2t_hub.local_hub.content import PIECE_BYTES, stored_size
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub.hub_request import ROOT, HubRequest
+from l2t_hub.local_hub.file_content import PIECE_BYTES, stored_size
+from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.storage import Incoming
 
 MAX_OBJECTS = 1000
@@ -23,7 +23,7 @@ _JSON = "application/vnd.git-lfs+json"
 _ETAG = re.compile(r'"?([0-9a-f]{32})"?')
 
 
-def batch(call: Call) -> Response:
+def batch(call: HubRequest) -> Response:
     """POST /P R.git/info/lfs/objects/batch: for each object where to send it, or nothing if it is here."""
     body = call.json()
     objects = body.get("objects")
@@ -53,7 +53,7 @@ def _announced(item: object) -> tuple[str, int]:
     return sha256, size
 
 
-def _answer(call: Call, item: object, parts_wanted: bool) -> dict[str, object]:
+def _answer(call: HubRequest, item: object, parts_wanted: bool) -> dict[str, object]:
     sha256, size = _announced(item)
     answer: dict[str, object] = {"oid": sha256, "size": size, "authenticated": True}
     there, limits = stored_size(call.hub.store, sha256), call.hub.limits
@@ -77,7 +77,7 @@ def _answer(call: Call, item: object, parts_wanted: bool) -> dict[str, object]:
     return {**answer, "actions": {"upload": upload, "verify": verify}}
 
 
-def verify(call: Call) -> Response:
+def verify(call: HubRequest) -> Response:
     """POST /P R.git/info/lfs/objects/verify {oid, size}: 404 if the content is not here, 422 if of another size."""
     sha256, size = _announced(call.json())
     there = stored_size(call.hub.store, sha256)
@@ -88,14 +88,14 @@ def verify(call: Call) -> Response:
     return JSONResponse({"message": "verified"}, media_type=_JSON)
 
 
-def check_signature(call: Call) -> None:
+def check_signature(call: HubRequest) -> None:
     """403 unless the URL was signed by this Hub."""
     call.hub.keys.check_signature(
         call.path.removeprefix(ROOT), call.query("expires"), call.query("signature")
     )
 
 
-async def put_object(call: Call) -> Response:
+async def put_object(call: HubRequest) -> Response:
     """PUT /lfs/object/{oid}/{size}: the whole content."""
     size = int(call.params["size"])
     with call.hub.store.incoming() as file:
@@ -104,7 +104,7 @@ async def put_object(call: Call) -> Response:
     return Response(status_code=200)
 
 
-async def put_part(call: Call) -> Response:
+async def put_part(call: HubRequest) -> Response:
     """PUT /lfs/part/{oid}/{size}/{n}: one part; its ETag is wanted back at completion."""
     sha256, number = names.sha256_hex(call.params["oid"]), int(call.params["number"])
     with call.hub.store.incoming() as file:
@@ -113,12 +113,12 @@ async def put_part(call: Call) -> Response:
     return Response(status_code=200, headers={"ETag": f'"{file.md5}"'})
 
 
-def _part_length(call: Call, number: int) -> int:
+def _part_length(call: HubRequest, number: int) -> int:
     size, part = int(call.params["size"]), call.hub.limits.part_bytes
     return min(part, size - (number - 1) * part)
 
 
-async def receive(call: Call, file: Incoming, exactly: int) -> None:
+async def receive(call: HubRequest, file: Incoming, exactly: int) -> None:
     """Write the request's body to `file`; 400 as soon as it is longer than `exactly`, or if it ends before."""
     pending = bytearray()
     async for piece in call.request.stream():
@@ -133,7 +133,7 @@ async def receive(call: Call, file: Incoming, exactly: int) -> None:
         raise HubError(400, f"{exactly} bytes were announced, {file.size} came")
 
 
-def complete(call: Call) -> Response:
+def complete(call: HubRequest) -> Response:
     """POST /lfs/complete/{oid}/{size} {oid, parts: [{partNumber, etag}]}: join the parts, check the whole."""
     sha256, size = names.sha256_hex(call.params["oid"]), int(call.params["size"])
     store, body = call.hub.store, call.json()

@@ -11,16 +11,16 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from starlette.responses import Response
 
-from l2t_hub.local_hub import repo_names as names
+from l2t_hub.local_hub import identifiers as names
 from l2t_hub.local_hub.auth import TokenIdentity
-from l2t_hub.local_hub.call import ROOT, Call, Hub, Repo, quoted
-from l2t_hub.local_hub.card_api import CardError, card_tags, parse_metadata, split_card
-from l2t_hub.local_hub.collection_api import visible_collection, visible_items
-from l2t_hub.local_hub.content import read_text
+from l2t_hub.local_hub.hub_request import ROOT, HubRequest, Hub, Repo, quoted
+from l2t_hub.local_hub.card_metadata import CardError, card_tags, parse_metadata, split_card
+from l2t_hub.local_hub.hub_collections import visible_collection, visible_items
+from l2t_hub.local_hub.file_content import read_text
 from l2t_hub.local_hub.discussions import events_of, numbered, rows_of
-from l2t_hub.local_hub.file_api import Lister, content_type
-from l2t_hub.local_hub.problems import HubError, entry_missing
-from l2t_hub.local_hub.rendering import render_markdown, size_text
+from l2t_hub.local_hub.repo_files import Lister, content_type
+from l2t_hub.local_hub.http_errors import HubError, entry_missing
+from l2t_hub.local_hub.markdown_html import render_markdown, size_text
 from l2t_hub.local_hub.repos import visible_repos
 
 MAX_PREVIEW_BYTES = 200_000
@@ -64,13 +64,13 @@ def problem_page(problem: HubError, who: TokenIdentity | None) -> Response:
     return page
 
 
-def style(call: Call) -> Response:
+def style(call: HubRequest) -> Response:
     """GET /static/style.css."""
     sheet = package_files("l2t_hub.local_hub").joinpath("static", "style.css").read_bytes()
     return Response(sheet, headers={"X-Content-Type-Options": "nosniff"}, media_type="text/css")
 
 
-def index(call: Call) -> Response:
+def index(call: HubRequest) -> Response:
     """GET / and /{ns}: the repos and collections one may see, all or of one namespace."""
     owner = call.params.get("ns")
     store = call.hub.store
@@ -92,7 +92,7 @@ def _head(hub: Hub, repo: Repo) -> Any:
     return hub.history.commit(repo.id, hub.history.resolve(repo.id, "main"))
 
 
-def _frame(call: Call, tab: str, rev: str) -> dict[str, Any]:
+def _frame(call: HubRequest, tab: str, rev: str) -> dict[str, Any]:
     """What every page of a repo shows above its content."""
     return {
         "repo": call.repo,
@@ -103,7 +103,7 @@ def _frame(call: Call, tab: str, rev: str) -> dict[str, Any]:
     }
 
 
-def card(call: Call) -> Response:
+def card(call: HubRequest) -> Response:
     """GET /P R: the card, and the facts beside it."""
     hub, repo = call.hub, call.repo
     commit = hub.history.resolve(repo.id, "main")
@@ -153,7 +153,7 @@ def _mappings(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def tree(call: Call) -> Response:
+def tree(call: HubRequest) -> Response:
     """GET /P R/tree/{rev}[/path]: a folder's files with size, storage and last commit."""
     rev = call.params["rev"]
     commit = call.hub.history.resolve(call.repo.id, rev)
@@ -170,7 +170,7 @@ def tree(call: Call) -> Response:
     )
 
 
-def blob(call: Call) -> Response:
+def blob(call: HubRequest) -> Response:
     """GET /P R/blob/{rev}/{path}: a text or picture to look at, anything else to download."""
     rev, path = call.params["rev"], names.repo_path(call.params["path"])
     commit = call.hub.history.resolve(call.repo.id, rev)
@@ -186,14 +186,14 @@ def blob(call: Call) -> Response:
     return _page("blob.html", **frame, path=path, entry=entry, text=text, picture=picture, commit=commit)
 
 
-def commits(call: Call) -> Response:
+def commits(call: HubRequest) -> Response:
     """GET /P R/commits/{rev}."""
     rev = call.params["rev"]
     log = list(call.hub.history.log(call.repo.id, call.hub.history.resolve(call.repo.id, rev)))
     return _page("commits.html", **_frame(call, "commits", rev), log=log[:MAX_ROWS], count=len(log))
 
 
-def commit(call: Call) -> Response:
+def commit(call: HubRequest) -> Response:
     """GET /P R/commit/{id}: which files it changed."""
     history, repo = call.hub.history, call.repo.id
     found = history.commit(repo, history.resolve(repo, call.params["rev"]))
@@ -204,20 +204,20 @@ def commit(call: Call) -> Response:
     )
 
 
-def discussions(call: Call) -> Response:
+def discussions(call: HubRequest) -> Response:
     """GET /P R/discussions."""
     rows = rows_of(call)[:MAX_ROWS]
     return _page("discussions.html", **_frame(call, "discussions", "main"), rows=rows)
 
 
-def discussion(call: Call) -> Response:
+def discussion(call: HubRequest) -> Response:
     """GET /P R/discussions/{n}."""
     row = numbered(call)
     frame = _frame(call, "discussions", f"refs/pr/{row['number']}" if row["pull"] else "main")
     return _page("discussion.html", **frame, row=row, events=events_of(row))
 
 
-def collection(call: Call) -> Response:
+def collection(call: HubRequest) -> Response:
     """GET /collections/{ns}/{slug}."""
     row = visible_collection(call.hub.store, f"{call.params['ns']}/{call.params['slug']}", call.who)
     items = [

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import repo_names as names
+from l2t_hub.local_hub import identifiers as names
 from l2t_hub.local_hub.auth import OWNER, TokenIdentity
-from l2t_hub.local_hub.call import Call, Hub, Repo, text_field
-from l2t_hub.local_hub.card_api import card_tags, read_card
-from l2t_hub.local_hub.content import attributes_file
-from l2t_hub.local_hub.gitobjects import pointer, regular_entry
+from l2t_hub.local_hub.hub_request import HubRequest, Hub, Repo, text_field
+from l2t_hub.local_hub.card_metadata import card_tags, read_card
+from l2t_hub.local_hub.file_content import attributes_file
+from l2t_hub.local_hub.git_objects import pointer, regular_entry
 from l2t_hub.local_hub.history import MAIN, now
-from l2t_hub.local_hub.problems import HubError, repo_missing
+from l2t_hub.local_hub.http_errors import HubError, repo_missing
 from l2t_hub.local_hub.storage import Store
 
 SDKS = ("gradio", "streamlit", "docker", "static")
@@ -58,7 +58,7 @@ def visible_repos(store: Store, kind: str, who: TokenIdentity | None) -> Iterabl
     return [_repo(row) for row in rows]
 
 
-def whoami(call: Call) -> Response:
+def whoami(call: HubRequest) -> Response:
     """GET /api/whoami-v2."""
     if call.who is None:
         raise HubError(401, "A token is needed")
@@ -79,7 +79,7 @@ def whoami(call: Call) -> Response:
     )
 
 
-def create(call: Call) -> Response:
+def create(call: HubRequest) -> Response:
     """POST /api/repos/create: {name, organization, type, visibility, sdk}; 409 with its URL if it exists."""
     body = call.json()
     kind = names.kind_of(body.get("type"))
@@ -122,7 +122,7 @@ def _privacy(body: dict[str, object], default: bool) -> bool:
     return visibility != "public"
 
 
-def delete(call: Call) -> Response:
+def delete(call: HubRequest) -> Response:
     """DELETE /api/repos/delete: {name, organization, type}. Content stays on disk: other repos may hold it too."""
     body = call.json()
     kind = names.kind_of(body.get("type"))
@@ -138,7 +138,7 @@ def delete(call: Call) -> Response:
     return JSONResponse({})
 
 
-def move(call: Call) -> Response:
+def move(call: HubRequest) -> Response:
     """POST /api/repos/move: {fromRepo, toRepo, type}."""
     body = call.json()
     kind = names.kind_of(body.get("type"))
@@ -154,7 +154,7 @@ def move(call: Call) -> Response:
     return JSONResponse({})
 
 
-def settings(call: Call) -> Response:
+def settings(call: HubRequest) -> Response:
     """PUT /api/T/R/settings: {visibility, private, gated}."""
     body = call.json()
     gated = body.get("gated", call.repo.gated)
@@ -168,24 +168,24 @@ def settings(call: Call) -> Response:
     return JSONResponse({"private": private, "gated": gated or False})
 
 
-def agent_harnesses(call: Call) -> Response:
+def agent_harnesses(call: HubRequest) -> Response:
     """GET /api/agent-harnesses: a table of coding agents that `hf` asks for at every start; this Hub knows none."""
     return JSONResponse({"standardEnvVars": [], "harnesses": {}})
 
 
-def auth_check(call: Call) -> Response:
+def auth_check(call: HubRequest) -> Response:
     """GET /api/T/R/auth-check and auth-check/write: an empty answer says yes; the route has checked already."""
     return JSONResponse({})
 
 
-def runtime(call: Call) -> Response:
+def runtime(call: HubRequest) -> Response:
     """GET /api/spaces/R/runtime."""
     if call.repo.kind != "space":
         raise HubError(404, "Only a Space has a runtime")
     return JSONResponse(SPACE_RUNTIME)
 
 
-def info(call: Call) -> Response:
+def info(call: HubRequest) -> Response:
     """GET /api/T/R[/revision/{rev}] ?blobs, ?expand."""
     commit = call.hub.history.resolve(call.repo.id, call.params.get("rev", "main"))
     facts = describe(call.hub, call.repo, commit, blobs=call.flag("blobs"))
@@ -234,7 +234,7 @@ def describe(hub: Hub, repo: Repo, commit: str, *, blobs: bool = False) -> dict[
     return facts
 
 
-def listing(call: Call) -> Response:
+def listing(call: HubRequest) -> Response:
     """GET /api/models, /api/datasets, /api/spaces ?author, search, filter, limit, cursor."""
     kind = call.params["kind"].removesuffix("s")
     author, search = call.query("author"), (call.query("search") or "").lower()

@@ -12,17 +12,17 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 
-from l2t_hub.local_hub import branches, collection_api, commits, discussions, lfs, pages, repos, xet
-from l2t_hub.local_hub import card_api as cards
-from l2t_hub.local_hub import file_api as files
-from l2t_hub.local_hub.call import Call
-from l2t_hub.local_hub.problems import HubError
-from l2t_hub.local_hub.repo_names import RESERVED
+from l2t_hub.local_hub import branches, commits, discussions, hub_collections, lfs, pages, repos, xet
+from l2t_hub.local_hub import card_metadata as cards
+from l2t_hub.local_hub import repo_files as files
+from l2t_hub.local_hub.hub_request import HubRequest
+from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.identifiers import RESERVED
 
 # open: anyone (the handler shows each what they may see); user: any token; write: a token that writes;
 # repo-read, repo-write: the same for the repo in the path; signed: a URL this Hub signed; xet-*: a Xet store token.
 Access = Literal["open", "user", "write", "repo-read", "repo-write", "signed", "xet-read", "xet-write"]
-Handler = Callable[[Call], Response] | Callable[[Call], Awaitable[Response]]
+Handler = Callable[[HubRequest], Response] | Callable[[HubRequest], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,14 @@ API: tuple[Route, ...] = (
     route("POST", "/api/{repo}/discussions/{number}/title", "repo-write", discussions.rename),
     route("POST", "/api/{repo}/discussions/{number}/status", "repo-write", discussions.change_status),
     route("POST", "/api/{repo}/discussions/{number}/merge", "repo-write", discussions.merge),
-    route("GET", "/api/collections", "open", collection_api.listing),
-    route("POST", "/api/collections", "write", collection_api.create),
-    route("GET", "/api/collections/{ns}/{slug}", "open", collection_api.get),
-    route("PATCH", "/api/collections/{ns}/{slug}", "write", collection_api.update),
-    route("DELETE", "/api/collections/{ns}/{slug}", "write", collection_api.delete),
-    route("POST", "/api/collections/{ns}/{slug}/items", "write", collection_api.add_item),
-    route("PATCH", "/api/collections/{ns}/{slug}/items/{id}", "write", collection_api.update_item),
-    route("DELETE", "/api/collections/{ns}/{slug}/items/{id}", "write", collection_api.delete_item),
+    route("GET", "/api/collections", "open", hub_collections.listing),
+    route("POST", "/api/collections", "write", hub_collections.create),
+    route("GET", "/api/collections/{ns}/{slug}", "open", hub_collections.get),
+    route("PATCH", "/api/collections/{ns}/{slug}", "write", hub_collections.update),
+    route("DELETE", "/api/collections/{ns}/{slug}", "write", hub_collections.delete),
+    route("POST", "/api/collections/{ns}/{slug}/items", "write", hub_collections.add_item),
+    route("PATCH", "/api/collections/{ns}/{slug}/items/{id}", "write", hub_collections.update_item),
+    route("DELETE", "/api/collections/{ns}/{slug}/items/{id}", "write", hub_collections.delete_item),
     route("POST", "/{home}.git/info/lfs/objects/batch", "repo-write", lfs.batch),
     route("POST", "/{home}.git/info/lfs/objects/verify", "repo-write", lfs.verify),
     route("PUT", "/lfs/object/{oid}/{size:n}", "signed", lfs.put_object, streams=True),

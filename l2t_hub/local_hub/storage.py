@@ -21,7 +21,7 @@ from typing import IO
 
 from l2t_hub.errors import UserError
 from l2t_hub.local_hub.auth import SIGNATURE_SECONDS
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub.http_errors import HubError
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS repos(

@@ -11,9 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from l2t_hub.local_hub.auth import XetGrant
-from l2t_hub.local_hub.call import Call, byte_range, content_response
-from l2t_hub.local_hub.content import PIECE_BYTES, BlobReader
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub.hub_request import HubRequest, byte_range, content_response
+from l2t_hub.local_hub.file_content import PIECE_BYTES, BlobReader
+from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.storage import Incoming, Store
 from l2t_hub.local_hub.xet_files import Span, XetFile, XetReader, keep_file, spans, xet_file, xorb_chunks
 from l2t_hub.local_hub.xet_format import (
@@ -39,7 +39,7 @@ def _hash(text: str) -> str:
     return text
 
 
-def grant_token(call: Call, role: str) -> Response:
+def grant_token(call: HubRequest, role: str) -> Response:
     """GET /api/T/R/xet-read-token/{rev} and xet-write-token/{rev}: a token for the store, in JSON and in headers."""
     token, expires = call.hub.keys.xet_token(role, call.repo.id)
     url = f"{call.base}/xet"
@@ -47,17 +47,17 @@ def grant_token(call: Call, role: str) -> Response:
     return JSONResponse({"casUrl": url, "accessToken": token, "exp": expires}, headers=headers)
 
 
-def read_token(call: Call) -> Response:
+def read_token(call: HubRequest) -> Response:
     """The token to download with."""
     return grant_token(call, "read")
 
 
-def write_token(call: Call) -> Response:
+def write_token(call: HubRequest) -> Response:
     """The token to upload with."""
     return grant_token(call, "write")
 
 
-def require(call: Call, role: str) -> XetGrant:
+def require(call: HubRequest, role: str) -> XetGrant:
     """401 without a Xet token, 403 if it only reads and `role` is 'write'."""
     grant = call.hub.keys.xet_grant(call.request.headers.get("authorization"))
     if role == "write" and grant.role != "write":
@@ -65,7 +65,7 @@ def require(call: Call, role: str) -> XetGrant:
     return grant
 
 
-def absent(call: Call) -> Response:
+def absent(call: HubRequest) -> Response:
     """What the real store has and a rehearsal has not: the client is told so and does without."""
     raise HubError(404, "The rehearsal's Xet store has no such endpoint")
 
@@ -73,7 +73,7 @@ def absent(call: Call) -> Response:
 # -- uploads ---------------------------------------------------------------------------------------------
 
 
-async def _body_to(call: Call, file: Incoming, most: int) -> None:
+async def _body_to(call: HubRequest, file: Incoming, most: int) -> None:
     pending = bytearray()
     async for piece in call.request.stream():
         pending += piece
@@ -85,7 +85,7 @@ async def _body_to(call: Call, file: Incoming, most: int) -> None:
     await run_in_threadpool(file.write, bytes(pending))
 
 
-async def post_xorb(call: Call) -> Response:
+async def post_xorb(call: HubRequest) -> Response:
     """POST /xet/v1/xorbs/default/{hash}: a serialised xorb."""
     digest = _hash(call.params["hash"])
     with call.hub.store.incoming() as file:
@@ -111,7 +111,7 @@ def _keep_xorb(store: Store, digest: str, file: Incoming) -> bool:
     return True
 
 
-async def post_shard(call: Call) -> Response:
+async def post_shard(call: HubRequest) -> Response:
     """POST /xet/v1/shards: what files are made of; 0 if all were known, 1 if some are new."""
     data = bytearray()
     async for piece in call.request.stream():
@@ -163,7 +163,7 @@ def _checked(store: Store, file: ShardFile) -> XetFile:
 # -- downloads -------------------------------------------------------------------------------------------
 
 
-def reconstruction(call: Call) -> Response:
+def reconstruction(call: HubRequest) -> Response:
     """GET /xet/v1/reconstructions/{hash} with an optional Range: which parts of which xorbs make the file."""
     grant = require(call, "read")
     store = call.hub.store
@@ -192,7 +192,7 @@ def reconstruction(call: Call) -> Response:
     )
 
 
-def _fetches(call: Call, xorb: str, needed: list[Span]) -> list[dict[str, object]]:
+def _fetches(call: HubRequest, xorb: str, needed: list[Span]) -> list[dict[str, object]]:
     """Where to get the chunks of one xorb: disjoint runs, as hf_xet takes the first one that a term starts in."""
     runs: list[list[int]] = []
     for span in sorted(needed, key=lambda span: span.term.first):
@@ -208,7 +208,7 @@ def _fetches(call: Call, xorb: str, needed: list[Span]) -> list[dict[str, object
     ]
 
 
-def get_xorb(call: Call) -> Response:
+def get_xorb(call: HubRequest) -> Response:
     """GET /xet/xorb/{hash}, signed: a range of a xorb's stored bytes."""
     path = call.hub.store.xorb_path(_hash(call.params["hash"]))
     if not path.is_file():

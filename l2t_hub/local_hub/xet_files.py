@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.storage import Store
 from l2t_hub.local_hub.xet_format import Chunk, Term, hash_bytes, hash_text, read_chunk, unpack_chunks
 

@@ -7,8 +7,8 @@ import pytest
 from hub_clients import ask, commit, make_repo, put_lfs
 
 from l2t_hub.local_hub import LocalHub
-from l2t_hub.local_hub.card_api import problems_of, split_card
-from l2t_hub.local_hub.rendering import render_markdown, size_text
+from l2t_hub.local_hub.card_metadata import problems_of, split_card
+from l2t_hub.local_hub.markdown_html import render_markdown, size_text
 
 CARD = """---
 license: cc0-1.0

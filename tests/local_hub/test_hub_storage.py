@@ -15,9 +15,9 @@ from hub_clients import ask, commit, commit_lfs, make_repo, put_lfs
 
 from l2t_hub.errors import UserError
 from l2t_hub.local_hub import LocalHub, running
-from l2t_hub.local_hub.gitobjects import TreeEntry, commit_hash, folder_oids, regular_entry
+from l2t_hub.local_hub.git_objects import TreeEntry, commit_hash, folder_oids, regular_entry
 from l2t_hub.local_hub.history import MAIN, History, Put, Remove, applied, difference
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.storage import Store
 
 FILES = {
@@ -178,8 +178,8 @@ def test_abandoned_uploads_are_cleared_away(tmp_path: Path) -> None:
 
 SERVE = """
 import pathlib, sys
-from l2t_hub.local_hub import RehearsalHub
-RehearsalHub(pathlib.Path(sys.argv[1]), int(sys.argv[2])).serve()
+from l2t_hub.local_hub import LocalHub
+LocalHub(pathlib.Path(sys.argv[1]), int(sys.argv[2])).serve()
 """
 
 

@@ -194,7 +194,7 @@ def assert_clean(hub: WatchedHub, kind: str, repo: str, directory: Path, pulls: 
 
 def put(hub: WatchedHub, kind: str, repo: str, files: dict[str, bytes]) -> None:
     """Put files on `main` inside the server, past every check a client makes; the repo is made if it is new."""
-    from l2t_hub.local_hub.gitobjects import lfs_entry, regular_entry
+    from l2t_hub.local_hub.git_objects import lfs_entry, regular_entry
     from l2t_hub.local_hub.history import MAIN, Put, now
 
     namespace, name = repo.split("/")

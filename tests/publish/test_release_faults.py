@@ -197,7 +197,7 @@ def test_a_token_that_expires_on_the_way(hub: WatchedHub, toy: Toy, way: str, wh
 
 def test_somebody_commits_to_the_pull_request_meanwhile(hub: WatchedHub, toy: Toy) -> None:
     """A stale parent: the commit is refused with 412, and the release looks again and goes on from what it finds."""
-    from l2t_hub.local_hub.gitobjects import regular_entry
+    from l2t_hub.local_hub.git_objects import regular_entry
     from l2t_hub.local_hub.history import Put
 
     directory = toy()

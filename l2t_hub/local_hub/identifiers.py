@@ -6,7 +6,7 @@ ever part of a path on this machine's disk except a hash that matched the patter
 
 import re
 
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub.http_errors import HubError
 
 KINDS = ("model", "dataset", "space")
 URL_PREFIX = {"model": "", "dataset": "datasets/", "space": "spaces/"}

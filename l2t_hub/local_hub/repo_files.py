@@ -6,12 +6,12 @@ from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import repo_names as names
-from l2t_hub.local_hub.call import Call, content_response
-from l2t_hub.local_hub.content import reader_of
-from l2t_hub.local_hub.gitobjects import TreeEntry, pointer
+from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub.hub_request import HubRequest, content_response
+from l2t_hub.local_hub.file_content import reader_of
+from l2t_hub.local_hub.git_objects import TreeEntry, pointer
 from l2t_hub.local_hub.history import Commit, Tree
-from l2t_hub.local_hub.problems import HubError, entry_missing
+from l2t_hub.local_hub.http_errors import HubError, entry_missing
 from l2t_hub.local_hub.xet_files import xet_file_of
 
 PAGE = 1000
@@ -28,7 +28,7 @@ HARMLESS = {
 class Lister:
     """Makes the nodes that tree and paths-info answer with, for one commit."""
 
-    def __init__(self, call: Call, commit: str, *, expand: bool) -> None:
+    def __init__(self, call: HubRequest, commit: str, *, expand: bool) -> None:
         self._call = call
         self._repo = call.repo.id
         self._expand = expand
@@ -87,7 +87,7 @@ class Lister:
         return sorted(every)
 
 
-def tree(call: Call) -> Response:
+def tree(call: HubRequest) -> Response:
     """GET /api/T/R/tree/{rev}[/path] ?recursive, expand, limit, cursor: a page of nodes; 404 for no such folder."""
     commit = call.hub.history.resolve(call.repo.id, call.params["rev"])
     folder = names.folder_path(call.params["path"])
@@ -104,7 +104,7 @@ def tree(call: Call) -> Response:
     return call.page(list(nodes), {"cursor": paths[limit - 1]} if len(paths) > limit else None)
 
 
-def paths_info(call: Call) -> Response:
+def paths_info(call: HubRequest) -> Response:
     """POST /api/T/R/paths-info/{rev} with form fields (or JSON) `paths` and `expand`; missing paths are left out."""
     commit = call.hub.history.resolve(call.repo.id, call.params["rev"])
     paths, expand = _asked_paths(call)
@@ -115,7 +115,7 @@ def paths_info(call: Call) -> Response:
     return JSONResponse([node for node in nodes if node])
 
 
-def _asked_paths(call: Call) -> tuple[list[str], bool]:
+def _asked_paths(call: HubRequest) -> tuple[list[str], bool]:
     if call.request.headers.get("content-type", "").startswith("application/json"):
         body = call.json()
         paths = body.get("paths", [])
@@ -126,7 +126,7 @@ def _asked_paths(call: Call) -> tuple[list[str], bool]:
     return fields.get("paths", []), fields.get("expand", [""])[-1].lower() in ("1", "true")
 
 
-def resolve(call: Call) -> Response:
+def resolve(call: HubRequest) -> Response:
     """GET and HEAD /P R/resolve/{rev}/{path}: the content, with everything a client needs to cache it by."""
     commit = call.hub.history.resolve(call.repo.id, call.params["rev"])
     path = names.repo_path(call.params["path"])

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from l2t_hub.local_hub.auth import Keyring, TokenIdentity
 from l2t_hub.local_hub.history import History
-from l2t_hub.local_hub.problems import HubError
-from l2t_hub.local_hub.repo_names import URL_PREFIX
+from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.identifiers import URL_PREFIX
 from l2t_hub.local_hub.storage import Store
 
 # The first segment of every URL, so that none can be taken for one of the real Hub.
@@ -70,7 +70,7 @@ class Hub:
 
 
 @dataclass(frozen=True)
-class Call:
+class HubRequest:
     """One request whose route, token and repo have been checked. `body` is empty for routes that stream theirs."""
 
     hub: Hub
@@ -177,7 +177,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, end
 
 
-def content_response(call: Call, size: int, read: "Reader", headers: dict[str, str]) -> Response:
+def content_response(call: HubRequest, size: int, read: "Reader", headers: dict[str, str]) -> Response:
     """The content, or the range of it that was asked for; for HEAD the headers alone."""
     wanted = byte_range(call.request.headers.get("range"), size)
     start, end = wanted or (0, size)

@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import repo_names as names
-from l2t_hub.local_hub.call import Call, Hub
-from l2t_hub.local_hub.content import read_text
-from l2t_hub.local_hub.gitobjects import TreeEntry
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub.hub_request import HubRequest, Hub
+from l2t_hub.local_hub.file_content import read_text
+from l2t_hub.local_hub.git_objects import TreeEntry
+from l2t_hub.local_hub.http_errors import HubError
 
 SPACE_COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 _LISTS_OF_TEXT = (
@@ -113,7 +113,7 @@ def _listed(value: object) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def validate(call: Call) -> Response:
+def validate(call: HubRequest) -> Response:
     """POST /api/validate-yaml {content, repoType} -> {errors, warnings}; 400 if there are errors."""
     body = call.json()
     content, kind = body.get("content"), names.kind_of(body.get("repoType"))

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from l2t_hub.local_hub.call import quoted
+from l2t_hub.local_hub.hub_request import quoted
 
 _markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 

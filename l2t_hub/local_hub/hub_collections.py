@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import repo_names as names
+from l2t_hub.local_hub import identifiers as names
 from l2t_hub.local_hub.auth import TokenIdentity
-from l2t_hub.local_hub.call import Call, text_field
+from l2t_hub.local_hub.hub_request import HubRequest, text_field
 from l2t_hub.local_hub.history import now
-from l2t_hub.local_hub.problems import HubError
+from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.repos import visible_repo
 from l2t_hub.local_hub.storage import Store
 
@@ -33,7 +33,7 @@ def visible_collection(store: Store, slug: str, who: TokenIdentity | None) -> sq
     return row
 
 
-def _mine(call: Call) -> sqlite3.Row:
+def _mine(call: HubRequest) -> sqlite3.Row:
     slug = f"{call.params['ns']}/{call.params['slug']}"
     if not _SLUG.fullmatch(call.params["slug"]):
         raise HubError(404, f"Collection {slug[:120]} not found")
@@ -53,7 +53,7 @@ def visible_items(store: Store, row: sqlite3.Row, who: TokenIdentity | None) -> 
     return shown
 
 
-def _told(call: Call, row: sqlite3.Row, most: int | None = None) -> dict[str, object]:
+def _told(call: HubRequest, row: sqlite3.Row, most: int | None = None) -> dict[str, object]:
     return {
         "slug": row["slug"],
         "title": row["title"],
@@ -70,11 +70,11 @@ def _told(call: Call, row: sqlite3.Row, most: int | None = None) -> dict[str, ob
     }
 
 
-def _details(call: Call, slug: str) -> dict[str, object]:
+def _details(call: HubRequest, slug: str) -> dict[str, object]:
     return {**_told(call, visible_collection(call.hub.store, slug, call.who)), "position": 0}
 
 
-def listing(call: Call) -> Response:
+def listing(call: HubRequest) -> Response:
     """GET /api/collections ?owner, item: with at most four items each, as on the real Hub."""
     owners, items = call.request.query_params.getlist("owner"), call.request.query_params.getlist("item")
     rows = call.hub.store.rows("SELECT * FROM collections ORDER BY updated DESC")
@@ -92,7 +92,7 @@ def listing(call: Call) -> Response:
     return call.page(list(told[start : start + size]), {"cursor": str(start + size)} if more else None)
 
 
-def create(call: Call) -> Response:
+def create(call: HubRequest) -> Response:
     """POST /api/collections {title, namespace, description, private}; 409 with the slug if the title is taken."""
     body = call.json()
     title = names.line_of_text(body.get("title"), "A title", MAX_TITLE)
@@ -124,12 +124,12 @@ def _description(body: dict[str, object]) -> str | None:
     return text or None
 
 
-def get(call: Call) -> Response:
+def get(call: HubRequest) -> Response:
     """GET /api/collections/{ns}/{slug}."""
     return JSONResponse(_details(call, _mine(call)["slug"]))
 
 
-def update(call: Call) -> Response:
+def update(call: HubRequest) -> Response:
     """PATCH /api/collections/{ns}/{slug} {title, description, private, theme, position}."""
     body = call.json()
     with call.hub.store.transaction() as db:
@@ -145,7 +145,7 @@ def update(call: Call) -> Response:
     return JSONResponse({"success": True, "data": _details(call, row["slug"])})
 
 
-def delete(call: Call) -> Response:
+def delete(call: HubRequest) -> Response:
     """DELETE /api/collections/{ns}/{slug}."""
     with call.hub.store.transaction() as db:
         db.execute("DELETE FROM collections WHERE slug=?", (_mine(call)["slug"],))
@@ -159,7 +159,7 @@ def _note(body: dict[str, object]) -> dict[str, str]:
     return {"text": text, "html": ""}
 
 
-def add_item(call: Call) -> Response:
+def add_item(call: HubRequest) -> Response:
     """POST .../items {item: {id, type}, note}; 404 if there is no such repo, 409 if it is in the collection."""
     body = call.json()
     item = body.get("item")
@@ -182,7 +182,7 @@ def add_item(call: Call) -> Response:
     return JSONResponse(_details(call, row["slug"]))
 
 
-def _change(call: Call, change: Callable[[Items], None]) -> None:
+def _change(call: HubRequest, change: Callable[[Items], None]) -> None:
     with call.hub.store.transaction() as db:
         row = _mine(call)
         items: Items = json.loads(row["items"])
@@ -198,7 +198,7 @@ def _place(items: Items, wanted: str) -> int:
     raise HubError(404, "No such item")
 
 
-def update_item(call: Call) -> Response:
+def update_item(call: HubRequest) -> Response:
     """PATCH .../items/{id} {note, position}."""
     body, wanted = call.json(), names.object_id(call.params["id"])
     position = body.get("position")
@@ -216,7 +216,7 @@ def update_item(call: Call) -> Response:
     return JSONResponse({"success": True})
 
 
-def delete_item(call: Call) -> Response:
+def delete_item(call: HubRequest) -> Response:
     """DELETE .../items/{id}."""
     wanted = names.object_id(call.params["id"])
 

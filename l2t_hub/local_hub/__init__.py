@@ -6,8 +6,8 @@ cannot prove permissions, quotas, rate limits, the Hub's own metadata rules, Spa
 `running` serves a folder from a thread, `LocalHub(...).serve` in the foreground; the class says what both give.
 """
 
-from l2t_hub.local_hub.hub_request import Limits
 from l2t_hub.local_hub.faults import Answer, Cut, Delay, DiskFull, FaultTable
+from l2t_hub.local_hub.hub_request import Limits
 from l2t_hub.local_hub.server import DEFAULT_PORT, LocalHub, running
 
 __all__ = [

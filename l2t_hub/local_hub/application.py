@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from l2t_hub.local_hub import faults, lfs, xet
 from l2t_hub.local_hub.auth import TokenIdentity
-from l2t_hub.local_hub.hub_request import ROOT, HubRequest, Hub, Repo
-from l2t_hub.local_hub.pages import problem_page
 from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.hub_request import ROOT, Hub, HubRequest, Repo
+from l2t_hub.local_hub.pages import problem_page
 from l2t_hub.local_hub.repos import visible_repo
 from l2t_hub.local_hub.routes import API, PAGES, Access, Route
 

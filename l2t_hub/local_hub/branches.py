@@ -3,9 +3,9 @@
 from starlette.responses import JSONResponse, Response
 
 from l2t_hub.local_hub import identifiers as names
-from l2t_hub.local_hub.hub_request import HubRequest, text_field
 from l2t_hub.local_hub.history import MAIN
 from l2t_hub.local_hub.http_errors import HubError, revision_missing
+from l2t_hub.local_hub.hub_request import HubRequest, text_field
 
 
 def refs(call: HubRequest) -> Response:

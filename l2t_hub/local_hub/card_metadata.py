@@ -11,10 +11,10 @@ import yaml
 from starlette.responses import JSONResponse, Response
 
 from l2t_hub.local_hub import identifiers as names
-from l2t_hub.local_hub.hub_request import HubRequest, Hub
 from l2t_hub.local_hub.file_content import read_text
 from l2t_hub.local_hub.git_objects import TreeEntry
 from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.hub_request import Hub, HubRequest
 
 SPACE_COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 _LISTS_OF_TEXT = (

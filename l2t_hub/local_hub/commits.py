@@ -10,12 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from l2t_hub.local_hub import identifiers as names
-from l2t_hub.local_hub.hub_request import HubRequest
-from l2t_hub.local_hub.file_content import belongs_in_lfs, ignore_rules, read_text, stored_size
 from l2t_hub.local_hub.discussions import note_commit, open_pull_request, pull_request
+from l2t_hub.local_hub.file_content import belongs_in_lfs, ignore_rules, read_text, stored_size
 from l2t_hub.local_hub.git_objects import lfs_entry, regular_entry
 from l2t_hub.local_hub.history import Change, Put, Remove
 from l2t_hub.local_hub.http_errors import HubError, revision_missing
+from l2t_hub.local_hub.hub_request import HubRequest
 
 MAX_PREUPLOAD_FILES = 1000
 LOG_PAGE = 50

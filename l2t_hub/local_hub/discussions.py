@@ -8,9 +8,9 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from l2t_hub.local_hub import identifiers as names
-from l2t_hub.local_hub.hub_request import HubRequest, text_field
 from l2t_hub.local_hub.history import MAIN, now
 from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.hub_request import HubRequest, text_field
 
 PAGE = 10
 MAX_COMMENT_CHARS = 65_536
@@ -58,7 +58,9 @@ def _append(call: HubRequest, row: sqlite3.Row, event: dict[str, object]) -> Non
         )
 
 
-def open_pull_request(call: HubRequest, title: str, description: str, *, base: str = MAIN, draft: bool) -> int:
+def open_pull_request(
+    call: HubRequest, title: str, description: str, *, base: str = MAIN, draft: bool
+) -> int:
     """Open a pull request against the branch `base`, its ref at the branch's head; its number."""
     history, repo = call.hub.history, call.repo.id
     with call.hub.store.transaction():
@@ -67,7 +69,9 @@ def open_pull_request(call: HubRequest, title: str, description: str, *, base: s
     return number
 
 
-def _insert(call: HubRequest, title: str, description: str, *, pull: bool, status: str, base: str | None) -> int:
+def _insert(
+    call: HubRequest, title: str, description: str, *, pull: bool, status: str, base: str | None
+) -> int:
     events = json.dumps([_comment(call, description)] if description else [])
     with call.hub.store.transaction() as db:
         row = db.execute(

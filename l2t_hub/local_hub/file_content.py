@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from l2t_hub.local_hub.hub_request import Hub, Reader
 from l2t_hub.local_hub.git_objects import TreeEntry
 from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.hub_request import Hub, Reader
 from l2t_hub.local_hub.storage import Store
 from l2t_hub.local_hub.xet_files import XetReader, xet_file_of
 

@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from l2t_hub.local_hub import identifiers as names
 from l2t_hub.local_hub.auth import TokenIdentity
-from l2t_hub.local_hub.hub_request import HubRequest, text_field
 from l2t_hub.local_hub.history import now
 from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.hub_request import HubRequest, text_field
 from l2t_hub.local_hub.repos import visible_repo
 from l2t_hub.local_hub.storage import Store
 

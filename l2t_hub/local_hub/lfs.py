@@ -13,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from l2t_hub.local_hub import identifiers as names
-from l2t_hub.local_hub.hub_request import ROOT, HubRequest
 from l2t_hub.local_hub.file_content import PIECE_BYTES, stored_size
 from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.hub_request import ROOT, HubRequest
 from l2t_hub.local_hub.storage import Incoming
 
 MAX_OBJECTS = 1000

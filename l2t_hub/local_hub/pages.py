@@ -13,14 +13,14 @@ from starlette.responses import Response
 
 from l2t_hub.local_hub import identifiers as names
 from l2t_hub.local_hub.auth import TokenIdentity
-from l2t_hub.local_hub.hub_request import ROOT, HubRequest, Hub, Repo, quoted
 from l2t_hub.local_hub.card_metadata import CardError, card_tags, parse_metadata, split_card
-from l2t_hub.local_hub.hub_collections import visible_collection, visible_items
-from l2t_hub.local_hub.file_content import read_text
 from l2t_hub.local_hub.discussions import events_of, numbered, rows_of
-from l2t_hub.local_hub.repo_files import Lister, content_type
+from l2t_hub.local_hub.file_content import read_text
 from l2t_hub.local_hub.http_errors import HubError, entry_missing
+from l2t_hub.local_hub.hub_collections import visible_collection, visible_items
+from l2t_hub.local_hub.hub_request import ROOT, Hub, HubRequest, Repo, quoted
 from l2t_hub.local_hub.markdown_html import render_markdown, size_text
+from l2t_hub.local_hub.repo_files import Lister, content_type
 from l2t_hub.local_hub.repos import visible_repos
 
 MAX_PREVIEW_BYTES = 200_000

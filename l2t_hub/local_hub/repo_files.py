@@ -7,11 +7,11 @@ from urllib.parse import quote
 from starlette.responses import JSONResponse, Response
 
 from l2t_hub.local_hub import identifiers as names
-from l2t_hub.local_hub.hub_request import HubRequest, content_response
 from l2t_hub.local_hub.file_content import reader_of
 from l2t_hub.local_hub.git_objects import TreeEntry, pointer
 from l2t_hub.local_hub.history import Commit, Tree
 from l2t_hub.local_hub.http_errors import HubError, entry_missing
+from l2t_hub.local_hub.hub_request import HubRequest, content_response
 from l2t_hub.local_hub.xet_files import xet_file_of
 
 PAGE = 1000

@@ -7,12 +7,12 @@ from starlette.responses import JSONResponse, Response
 
 from l2t_hub.local_hub import identifiers as names
 from l2t_hub.local_hub.auth import OWNER, TokenIdentity
-from l2t_hub.local_hub.hub_request import HubRequest, Hub, Repo, text_field
 from l2t_hub.local_hub.card_metadata import card_tags, read_card
 from l2t_hub.local_hub.file_content import attributes_file
 from l2t_hub.local_hub.git_objects import pointer, regular_entry
 from l2t_hub.local_hub.history import MAIN, now
 from l2t_hub.local_hub.http_errors import HubError, repo_missing
+from l2t_hub.local_hub.hub_request import Hub, HubRequest, Repo, text_field
 from l2t_hub.local_hub.storage import Store
 
 SDKS = ("gradio", "streamlit", "docker", "static")

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from l2t_hub.local_hub import branches, commits, discussions, hub_collections, lfs, pages, repos, xet
 from l2t_hub.local_hub import card_metadata as cards
 from l2t_hub.local_hub import repo_files as files
-from l2t_hub.local_hub.hub_request import HubRequest
 from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.hub_request import HubRequest
 from l2t_hub.local_hub.identifiers import RESERVED
 
 # open: anyone (the handler shows each what they may see); user: any token; write: a token that writes;

@@ -23,9 +23,9 @@ from l2t_hub.errors import UserError
 from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.local_hub.application import application
 from l2t_hub.local_hub.auth import Keyring
-from l2t_hub.local_hub.hub_request import ROOT, Hub, Limits
 from l2t_hub.local_hub.faults import FaultTable
 from l2t_hub.local_hub.history import History
+from l2t_hub.local_hub.hub_request import ROOT, Hub, Limits
 from l2t_hub.local_hub.storage import Store
 
 DEFAULT_PORT = 8899

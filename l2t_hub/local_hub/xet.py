@@ -11,9 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from l2t_hub.local_hub.auth import XetGrant
-from l2t_hub.local_hub.hub_request import HubRequest, byte_range, content_response
 from l2t_hub.local_hub.file_content import PIECE_BYTES, BlobReader
 from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.hub_request import HubRequest, byte_range, content_response
 from l2t_hub.local_hub.storage import Incoming, Store
 from l2t_hub.local_hub.xet_files import Span, XetFile, XetReader, keep_file, spans, xet_file, xorb_chunks
 from l2t_hub.local_hub.xet_format import (

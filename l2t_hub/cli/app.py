@@ -100,16 +100,16 @@ def run(
         return
     from l2t_hub.hub.connect import connected
 
-    with connected(f"local:{folder / 'hub'}" if hub == "local" else hub) as place:
+    with connected(f"local:{folder / 'hub'}" if hub == "local" else hub) as endpoint:
         from l2t_hub.publish.publisher import Publisher, find_namespace
         from l2t_hub.run import run_recipe
 
         publisher = Publisher(
-            place, find_namespace(place, namespace), whole.name, whole.description, private, tell
+            endpoint, find_namespace(endpoint, namespace), whole.name, whole.description, private, tell
         )
         road = run_recipe(whole, releases, folder, workers=workers, publisher=publisher)
         answer(False, None, *road.closing_lines())
-        if place.rehearsal:
+        if endpoint.is_local_hub:
             answer(False, None, *_after_rehearsal(recipe, folder, sets))
 
 

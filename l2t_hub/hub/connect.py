@@ -33,17 +33,17 @@ def connected(hub: "str | Endpoint | None" = None) -> Iterator[Endpoint]:
         with _in_environment(hub):
             yield hub
     elif hub is not None and _is_local(hub):
-        from l2t_hub.hub.embedded import embedded_hub
+        from l2t_hub.hub.local_server import running_local_hub
 
         directory = Path(hub.partition(":")[2] or LOCAL_DIRECTORY)
-        with embedded_hub(directory) as (url, token):
-            place = Endpoint(url, hub, (directory / "client").resolve(), token)
-            with _in_environment(place):
-                yield place
+        with running_local_hub(directory) as (url, token):
+            endpoint = Endpoint(url, hub, (directory / "client").resolve(), token)
+            with _in_environment(endpoint):
+                yield endpoint
     else:
-        place = find(hub)
-        with _in_environment(place):
-            yield place
+        endpoint = find(hub)
+        with _in_environment(endpoint):
+            yield endpoint
 
 
 @contextmanager
@@ -114,11 +114,11 @@ def _token_file(home: Path) -> str | None:
 
 
 @contextmanager
-def _in_environment(place: Endpoint) -> Iterator[None]:
-    _refuse_other_endpoint(place)
+def _in_environment(endpoint: Endpoint) -> Iterator[None]:
+    _refuse_other_endpoint(endpoint)
     before = dict(os.environ)
     os.environ.clear()
-    os.environ.update(place.environment(before))
+    os.environ.update(endpoint.environment(before))
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
@@ -128,23 +128,23 @@ def _in_environment(place: Endpoint) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _refuse_other_endpoint(place: Endpoint) -> None:
+def _refuse_other_endpoint(endpoint: Endpoint) -> None:
     """The clients froze their endpoint and cache at import: using them for another Hub would go to the wrong one."""
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is None:
         return
     hint = "Choose the Hub before anything imports the Hugging Face libraries: `connected(hub)` comes first."
-    if str(constants.ENDPOINT).rstrip("/") != place.url:
+    if str(constants.ENDPOINT).rstrip("/") != endpoint.url:
         raise UserError(
-            f"huggingface_hub was imported for {constants.ENDPOINT}: this process cannot use {place.url} any more",
+            f"huggingface_hub was imported for {constants.ENDPOINT}: this process cannot use {endpoint.url} any more",
             hint,
         )
-    if place.home is not None and Path(constants.HF_HOME).resolve() != place.home.resolve():
+    if endpoint.home is not None and Path(constants.HF_HOME).resolve() != endpoint.home.resolve():
         raise UserError(
-            f"huggingface_hub was imported with HF_HOME={constants.HF_HOME}; {place.name} needs {place.home}",
+            f"huggingface_hub was imported with HF_HOME={constants.HF_HOME}; {endpoint.name} needs {endpoint.home}",
             hint,
         )
     if constants.HF_HUB_OFFLINE:
         raise UserError(
-            f"huggingface_hub was imported with HF_HUB_OFFLINE=1: it will not talk to {place.url}", hint
+            f"huggingface_hub was imported with HF_HUB_OFFLINE=1: it will not talk to {endpoint.url}", hint
         )

@@ -16,7 +16,7 @@ from typing import Any
 from l2t_hub.artifacts import MANIFEST, RELEASE_RECORD
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.names import is_repo, path_problem
-from l2t_hub.hub.retry import RetryPolicy, Say, in_words, retrying, status_of
+from l2t_hub.hub.retry import RetryPolicy, Say, describe_error, retrying, status_of
 from l2t_hub.hub.unsafe_files import CODE_SUFFIXES, PICKLE_SUFFIXES, REMOTE_CODE_FILES, has_auto_map
 
 _REMEDY = (
@@ -28,7 +28,7 @@ _REMEDY = (
 class Download:
     """A repo at one commit, here. `directory` may hold links into the Hub cache; `verified` counts files checked.
 
-    `left_there` are files that were not fetched because loading them could run code.
+    `skipped` are files that were not fetched because loading them could run code.
     """
 
     directory: Path
@@ -36,7 +36,7 @@ class Download:
     repo: str
     revision: str
     verified: int
-    left_there: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ def resolve(
     revision: str | None = None,
     *,
     say: Say = print,
-    pace: RetryPolicy | None = None,
+    policy: RetryPolicy | None = None,
 ) -> tuple[Path, Download | None]:
     """The directory that a DIR|REPO argument means, and where it came from if that was the Hub.
 
@@ -74,7 +74,7 @@ def resolve(
     if directory.exists():
         raise UsageError(f"{text}: this is a file, not a {kind} directory")
     repo, revision = parse_name(str(text), revision)
-    found = download(repo, kind, revision, say=say, pace=pace)
+    found = download(repo, kind, revision, say=say, policy=policy)
     return found.directory, found
 
 
@@ -85,22 +85,24 @@ def download(
     *,
     only: Sequence[str] | None = None,
     say: Say = print,
-    pace: RetryPolicy | None = None,
+    policy: RetryPolicy | None = None,
 ) -> Download:
     """Bring a dataset or model at a revision (default: `main`) into the Hub cache, and check every file.
 
     `only` are patterns of paths to fetch; what is fetched is checked. Raises UserError if the repo, the revision or
     the manifest is missing, if a file is not what the release says, or if a model's repository would run code.
     """
-    pace = pace or RetryPolicy()
-    commit, paths = _listing(repo, kind, revision, pace, say)
+    policy = policy or RetryPolicy()
+    commit, paths = _listing(repo, kind, revision, policy, say)
     for path in paths:
         if problem := path_problem(path):
             raise UserError(f"{repo}: refused: the Hub lists a file {path!r}: {problem}")
     skip = _refused_files(repo, kind, paths)
     if kind == "model":
-        _refuse_remote_code(repo, commit, paths, pace, say)
-    fetched = Path(retrying(lambda: _fetch(repo, kind, commit, skip, only), f"downloading {repo}", pace, say))
+        _refuse_remote_code(repo, commit, paths, policy, say)
+    fetched = Path(
+        retrying(lambda: _fetch(repo, kind, commit, skip, only), f"downloading {repo}", policy, say)
+    )
     wanted = {path for path in paths if path not in skip and (fetched / path).is_file()}
     checked = _check(fetched, repo, kind, wanted, partly=only is not None)
     if skip:
@@ -109,7 +111,7 @@ def download(
 
 
 def _listing(
-    repo: str, kind: str, revision: str | None, pace: RetryPolicy, say: Say
+    repo: str, kind: str, revision: str | None, policy: RetryPolicy, say: Say
 ) -> tuple[str, list[str]]:
     """The commit a revision means, and its files."""
     from huggingface_hub import HfApi
@@ -118,7 +120,7 @@ def _listing(
     api = HfApi()
     try:
         info = retrying(
-            lambda: api.repo_info(repo, repo_type=kind, revision=revision), f"looking up {repo}", pace, say
+            lambda: api.repo_info(repo, repo_type=kind, revision=revision), f"looking up {repo}", policy, say
         )
     except RevisionNotFoundError:
         raise UserError(f"{repo} has no revision {revision}", "Name a branch, a tag or a commit.") from None
@@ -138,7 +140,7 @@ def _failed(repo: str, error: Exception) -> UserError:
     hint = (
         "Set HF_TOKEN to a token that may read it." if status_of(error) in (401, 403) else "Try again later."
     )
-    return UserError(f"{repo}: cannot be downloaded: {in_words(error)}", hint)
+    return UserError(f"{repo}: cannot be downloaded: {describe_error(error)}", hint)
 
 
 def _refused_files(repo: str, kind: str, paths: Sequence[str]) -> list[str]:
@@ -152,12 +154,12 @@ def _refused_files(repo: str, kind: str, paths: Sequence[str]) -> list[str]:
     return dangerous
 
 
-def _refuse_remote_code(repo: str, commit: str, paths: Sequence[str], pace: RetryPolicy, say: Say) -> None:
+def _refuse_remote_code(repo: str, commit: str, paths: Sequence[str], policy: RetryPolicy, say: Say) -> None:
     from huggingface_hub import hf_hub_download
 
     for path in (path for path in paths if path.rpartition("/")[2] in REMOTE_CODE_FILES):
         step = partial(hf_hub_download, repo, path, revision=commit)
-        file = str(retrying(step, f"reading {path}", pace, say))
+        file = str(retrying(step, f"reading {path}", policy, say))
         if has_auto_map(_json(Path(file), repo)):
             raise UserError(
                 f"{repo}: refused: {path} has `auto_map`, which makes transformers run code from the repository",

@@ -39,14 +39,14 @@ class Endpoint:
     token: str | None = field(default=None, repr=False)
 
     @property
-    def rehearsal(self) -> bool:
+    def is_local_hub(self) -> bool:
         """Whether this is the embedded Hub: every URL of it says so."""
         return urlsplit(self.url).path.startswith("/rehearsal")
 
     @property
     def name(self) -> str:
         """What to call it in a line of output."""
-        return f"rehearsal Hub {self.url}" if self.rehearsal else self.url
+        return f"rehearsal Hub {self.url}" if self.is_local_hub else self.url
 
     def repo_url(self, kind: str, repo: str) -> str:
         """The page of a repo of this kind (model, dataset or space)."""

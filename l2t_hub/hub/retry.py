@@ -40,25 +40,27 @@ class RetryPolicy:
         return self.batch_bytes or min(max(total // 20, 8 << 20), 2 << 30)
 
 
-def retrying(step: Callable[[], T], what: str, pace: RetryPolicy, say: Say) -> T:
-    """Do `step` until it succeeds, fails for good, or `pace.attempts` are used up; the last error is raised."""
-    for attempt in range(1, pace.attempts + 1):
+def retrying(step: Callable[[], T], what: str, policy: RetryPolicy, say: Say) -> T:
+    """Do `step` until it succeeds, fails for good, or `policy.attempts` are used up; the last error is raised."""
+    for attempt in range(1, policy.attempts + 1):
         try:
             return step()
         except Exception as error:
-            if attempt == pace.attempts or not is_transient(error):
+            if attempt == policy.attempts or not is_transient(error):
                 raise
-            wait = wait_after(error, attempt, pace)
-            say(f"{what}: {in_words(error)}; again in {wait:.3g} s ({attempt} of {pace.attempts} attempts)")
+            wait = wait_after(error, attempt, policy)
+            say(
+                f"{what}: {describe_error(error)}; again in {wait:.3g} s ({attempt} of {policy.attempts} attempts)"
+            )
             time.sleep(wait)
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def wait_after(error: BaseException, attempt: int, pace: RetryPolicy) -> float:
+def wait_after(error: BaseException, attempt: int, policy: RetryPolicy) -> float:
     """Seconds to wait after the failure of an attempt, counted from 1."""
-    usual = min(pace.first_wait * 2.0 ** (attempt - 1), pace.longest_wait)
+    usual = min(policy.first_wait * 2.0 ** (attempt - 1), policy.longest_wait)
     asked = retry_after(error)
-    return usual if asked is None else min(max(asked, usual), pace.longest_asked)
+    return usual if asked is None else min(max(asked, usual), policy.longest_asked)
 
 
 def retry_after(error: BaseException) -> int | None:
@@ -121,7 +123,7 @@ def without_secrets(text: str, token: str | None = None) -> str:
     return _SECRETS.sub("***", text.replace(token, "***") if token else text)
 
 
-def in_words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """What happened, in a few words for a person: no traceback, no URL, no token."""
     status = status_of(error)
     if status is not None:

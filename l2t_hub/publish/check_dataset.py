@@ -8,19 +8,19 @@ from typing import Any
 
 from l2t_hub.artifacts import CARD, MANIFEST
 from l2t_hub.errors import nearest
-from l2t_hub.publish.stage import Stage, StagedFile
+from l2t_hub.publish.stage import StagedFile, StagedRelease
 
 
-def dataset_problems(stage: Stage, card: Mapping[str, Any]) -> list[str]:
+def dataset_problems(staged: StagedRelease, card: Mapping[str, Any]) -> list[str]:
     """All that is wrong with a staged dataset."""
-    return _manifest_problems(stage) + _config_problems(stage, card)
+    return _manifest_problems(staged) + _config_problems(staged, card)
 
 
 # -- the manifest ---------------------------------------------------------------------------------------------
 
 
-def _manifest_problems(stage: Stage) -> list[str]:
-    file = stage.file(MANIFEST)
+def _manifest_problems(staged: StagedRelease) -> list[str]:
+    file = staged.file(MANIFEST)
     try:
         tree = json.loads(file.read()) if file else None
         if not isinstance(tree, dict):
@@ -30,12 +30,12 @@ def _manifest_problems(stage: Stage) -> list[str]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [f"{MANIFEST}: cannot be read as a manifest: {type(error).__name__}: {error}"]
     problems = [] if tree.get("fingerprint") else [f"{MANIFEST}: it has no fingerprint"]
-    staged = {file.path: file for file in stage.files}
+    files = {file.path: file for file in staged.files}
     for path, (size, digest) in shards.items():
-        problems += _differs(staged.get(path), path, digest, size)
+        problems += _differs(files.get(path), path, digest, size)
     for path, digest in others.items():
-        problems += _differs(staged.get(path), path, digest, None)
-    strays = [p for p in staged if p.endswith(".parquet") and p not in shards and p not in others]
+        problems += _differs(files.get(path), path, digest, None)
+    strays = [p for p in files if p.endswith(".parquet") and p not in shards and p not in others]
     return problems + [f"{path}: not in {MANIFEST}: nobody knows what made it" for path in strays]
 
 
@@ -52,7 +52,7 @@ def _differs(file: StagedFile | None, path: str, digest: str, size: int | None) 
 # -- configs --------------------------------------------------------------------------------------------------
 
 
-def _config_problems(stage: Stage, card: Mapping[str, Any]) -> list[str]:
+def _config_problems(staged: StagedRelease, card: Mapping[str, Any]) -> list[str]:
     configs = card.get("configs")
     if configs in (None, []):
         return []  # reported as a missing key
@@ -69,7 +69,7 @@ def _config_problems(stage: Stage, card: Mapping[str, Any]) -> list[str]:
         problems.append(f"{CARD}: more than one config is the default")
     infos = _infos(card)
     for name, config in zip(names, configs, strict=True):
-        problems += _one_config(stage, name, config.get("data_files"), infos.get(name, {}))
+        problems += _one_config(staged, name, config.get("data_files"), infos.get(name, {}))
     return problems
 
 
@@ -79,7 +79,7 @@ def _infos(card: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {str(row.get("config_name", "default")): row for row in rows if isinstance(row, dict)}
 
 
-def _one_config(stage: Stage, name: str, data_files: object, info: Mapping[str, Any]) -> list[str]:
+def _one_config(staged: StagedRelease, name: str, data_files: object, info: Mapping[str, Any]) -> list[str]:
     where = f"{CARD}: config {name}"
     patterns, problems = _patterns(data_files)
     if problems or not patterns:
@@ -87,10 +87,10 @@ def _one_config(stage: Stage, name: str, data_files: object, info: Mapping[str, 
     counted: dict[str, int] = {}
     found: list[StagedFile] = []
     for split, pattern in patterns:
-        files = matching(stage.files, pattern)
+        files = matching_files(staged.files, pattern)
         if not files:
             folder = pattern.split("*")[0].rpartition("/")[0]
-            beside = {f.path for f in stage.files if f.path.startswith(folder)} or set(stage.paths())
+            beside = {f.path for f in staged.files if f.path.startswith(folder)} or set(staged.paths())
             problems.append(f"{where}: no file matches {pattern}; {nearest(pattern, sorted(beside)[:40])}")
         tables = [file for file in files if file.path.endswith(".parquet")]
         problems += [
@@ -124,7 +124,7 @@ def _patterns(data_files: object) -> tuple[list[tuple[str, str]], list[str]]:
     return pairs, []
 
 
-def matching(files: Iterable[StagedFile], pattern: str) -> list[StagedFile]:
+def matching_files(files: Iterable[StagedFile], pattern: str) -> list[StagedFile]:
     """The files a glob of the Hub takes: `*` stays inside a folder, `**` does not."""
     return [file for file in files if _matches(tuple(file.path.split("/")), tuple(pattern.split("/")))]
 

@@ -1,9 +1,9 @@
 """What a release would send, said without sending it: every file with size and way, deletions, tags, collection."""
 
 from l2t_hub.errors import UserError
-from l2t_hub.publish.remote import MAIN, Remote, Tree, difference, in_bytes
-from l2t_hub.publish.stage import REGULAR_BYTES, Stage, StagedFile
-from l2t_hub.publish.tags import next_version, planned, tag_name
+from l2t_hub.publish.repository import MAIN, RemoteRepo, Tree, difference, format_bytes
+from l2t_hub.publish.stage import REGULAR_BYTES, StagedFile, StagedRelease
+from l2t_hub.publish.tags import next_version, plan_tags, version_tag
 
 # The `.gitattributes` of a new repo sends these to large-file storage; the Hub alone decides, this foresees it.
 LARGE = (
@@ -30,7 +30,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def show_dry_run(
-    remote: Remote, stage: Stage, *, private: bool, collection: str | None, version: str | None
+    remote: RemoteRepo, staged: StagedRelease, *, private: bool, collection: str | None, version: str | None
 ) -> None:
     """Say line by line what a release would do to the Hub as it is now. Writes nothing, here or there."""
     privacy = remote.privacy()
@@ -38,28 +38,29 @@ def show_dry_run(
         raise UserError(f"{remote.url} is public, and --private was given")
     if privacy is None:
         remote.say(f"new repo: {remote.url}, {'private' if private else 'public'}")
-        _list_files(remote, stage, {})
-        tags = (tag_name(version) if version else next_version({}), f"fp-{stage.fingerprint[:12]}")
+        _list_files(remote, staged, {})
+        tags = (version_tag(version) if version else next_version({}), f"fp-{staged.fingerprint[:12]}")
     else:
         head = remote.head(MAIN)
-        changed = _list_files(remote, stage, remote.tree(head))
-        plan = planned(remote, stage, None if changed else head, version)
+        changed = _list_files(remote, staged, remote.tree(head))
+        plan = plan_tags(remote, staged, None if changed else head, version)
         tags = (plan.version, plan.fingerprint)
     remote.say(f"tags: {', '.join(tags)}")
     if collection:
-        remote.say(f"collection: {remote.repo.partition('/')[0]} / {collection}")
+        remote.say(f"collection: {remote.repo_id.partition('/')[0]} / {collection}")
 
 
-def _list_files(remote: Remote, stage: Stage, tree: Tree) -> bool:
-    changes = difference(stage, tree)
+def _list_files(remote: RemoteRepo, staged: StagedRelease, tree: Tree) -> bool:
+    changes = difference(staged, tree)
     for file in changes.missing:
         verb = "changed" if file.path in tree else "new"
-        remote.say(f"{verb:8} {expected_way(file):8} {in_bytes(file.size):>9}  {file.path}")
+        remote.say(f"{verb:8} {expected_way(file):8} {format_bytes(file.size):>9}  {file.path}")
     for path in changes.gone:
-        remote.say(f"{'deleted':8} {'':8} {in_bytes(tree[path].size):>9}  {path}")
-    same = len(stage.files) - len(changes.missing)
+        remote.say(f"{'deleted':8} {'':8} {format_bytes(tree[path].size):>9}  {path}")
+    same = len(staged.files) - len(changes.missing)
     size = sum(file.size for file in changes.missing)
     remote.say(
-        f"to send: {len(changes.missing)} files, {in_bytes(size)}; to delete: {len(changes.gone)}; unchanged: {same}"
+        f"to send: {len(changes.missing)} files, {format_bytes(size)}; "
+        f"to delete: {len(changes.gone)}; unchanged: {same}"
     )
     return bool(changes)

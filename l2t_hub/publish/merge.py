@@ -7,9 +7,9 @@ conflict and refuses.
 
 from l2t_hub.errors import UserError
 from l2t_hub.hub.retry import status_of
-from l2t_hub.publish.remote import MAIN, Remote, difference
-from l2t_hub.publish.stage import Stage
-from l2t_hub.publish.upload import Pull, same_on_main
+from l2t_hub.publish.repository import MAIN, RemoteRepo, difference
+from l2t_hub.publish.stage import StagedRelease
+from l2t_hub.publish.upload import PullRequest, same_on_main
 
 CONFLICT = 409
 
@@ -18,7 +18,7 @@ class LostRaceError(UserError):
     """Another release reached `main` while this one was on its way."""
 
 
-def merge(remote: Remote, pull: Pull, stage: Stage) -> str:
+def merge(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> str:
     """Merge the pull request; the commit of `main` that shows the release, checked file by file.
 
     If another process has meanwhile released exactly the same content, that is the release and all is well.
@@ -26,12 +26,12 @@ def merge(remote: Remote, pull: Pull, stage: Stage) -> str:
     Raises LostRaceError if `main` shows another release now; UserError if it shows what nobody released.
     """
     try:
-        commit = remote.steadily("merging", lambda: _step(remote, pull, stage))
+        commit = remote.retry("merging", lambda: _step(remote, pull, staged))
     except Exception as error:
         if status_of(error) != CONFLICT:
             raise
-        commit = after_conflict(remote, pull, stage)
-    wrong = difference(stage, remote.tree(commit))
+        commit = after_conflict(remote, pull, staged)
+    wrong = difference(staged, remote.tree(commit))
     if wrong:
         odd = [file.path for file in wrong.missing] + list(wrong.gone)
         raise UserError(
@@ -41,27 +41,27 @@ def merge(remote: Remote, pull: Pull, stage: Stage) -> str:
     return commit
 
 
-def _step(remote: Remote, pull: Pull, stage: Stage) -> str:
-    state, merged = remote.pull_state(pull.number)
+def _step(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> str:
+    state, merged = remote.pull_request_state(pull.number)
     if state == "merged":
         return merged or remote.head(MAIN)
     if remote.head(MAIN) != pull.base:
-        return after_conflict(remote, pull, stage)
+        return after_conflict(remote, pull, staged)
     if state == "closed":
         raise UserError(f"{remote.url}: somebody closed pull request {pull.number} while it was being filled")
     if state == "draft":
-        remote.api.change_discussion_status(remote.repo, pull.number, "open", repo_type=remote.kind)
-    remote.api.merge_pull_request(remote.repo, pull.number, repo_type=remote.kind)
-    state, merged = remote.pull_state(pull.number)
+        remote.api.change_discussion_status(remote.repo_id, pull.number, "open", repo_type=remote.kind)
+    remote.api.merge_pull_request(remote.repo_id, pull.number, repo_type=remote.kind)
+    state, merged = remote.pull_request_state(pull.number)
     return merged or remote.head(MAIN)
 
 
-def after_conflict(remote: Remote, pull: Pull, stage: Stage) -> str:
+def after_conflict(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> str:
     """The commit of `main` that shows this release although the Hub refused us; LostRaceError if it shows another."""
-    state, merged = remote.pull_state(pull.number)
+    state, merged = remote.pull_request_state(pull.number)
     if state == "merged" and merged:
         return merged
-    head = same_on_main(remote, stage)
+    head = same_on_main(remote, staged)
     if head:
         remote.say("another process has released exactly this at the same time: that is the release")
         return head

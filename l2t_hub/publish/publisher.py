@@ -21,7 +21,7 @@ class Publisher:
     `about` describes the collection.
     """
 
-    place: Endpoint
+    endpoint: Endpoint
     namespace: str
     collection: str
     about: str
@@ -50,7 +50,7 @@ class Publisher:
             dataset_revision=dataset.revision,
             scores=scores,
             repos=repos,
-            hub=self.place.url,
+            hub=self.endpoint.url,
         )
         return self._release(directory, repo, "model")
 
@@ -63,7 +63,7 @@ class Publisher:
             datasets=datasets,
             title=title,
             preload=not self.private,
-            hub=self.place.url,
+            hub=self.endpoint.url,
         )
         return self._release(directory, self.repo(directory.name), "space")
 
@@ -71,7 +71,7 @@ class Publisher:
         return release(
             directory,
             repo,
-            hub=self.place,
+            hub=self.endpoint,
             private=self.private,
             collection=self.collection,
             note=collection_note(kind, directory),
@@ -80,7 +80,7 @@ class Publisher:
         )
 
 
-def find_namespace(place: Endpoint, wanted: str | None) -> str:
+def find_namespace(endpoint: Endpoint, wanted: str | None) -> str:
     """The namespace to publish under: the one asked for, else the token's own user.
 
     Raises UserError if there is no token, or the Hub does not know it.
@@ -90,11 +90,11 @@ def find_namespace(place: Endpoint, wanted: str | None) -> str:
     from huggingface_hub import HfApi
 
     hint = "Set HF_TOKEN (or run `hf auth login`) to a token that may write, or name one: --namespace ORG."
-    if not place.token:
-        raise UserError(f"{place.name}: no token, so nobody to publish as", hint)
+    if not endpoint.token:
+        raise UserError(f"{endpoint.name}: no token, so nobody to publish as", hint)
     try:
-        return str(HfApi(endpoint=place.url, token=place.token).whoami()["name"])
+        return str(HfApi(endpoint=endpoint.url, token=endpoint.token).whoami()["name"])
     except OSError as error:
         raise UserError(
-            f"{place.name}: does not say whose token this is ({type(error).__name__})", hint
+            f"{endpoint.name}: does not say whose token this is ({type(error).__name__})", hint
         ) from None

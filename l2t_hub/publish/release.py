@@ -17,13 +17,21 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.connect import connected
 from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.names import check_collection, check_repo
-from l2t_hub.hub.retry import DISK_FULL, RetryPolicy, Say, in_words, is_transient, status_of, without_secrets
+from l2t_hub.hub.retry import (
+    DISK_FULL,
+    RetryPolicy,
+    Say,
+    describe_error,
+    is_transient,
+    status_of,
+    without_secrets,
+)
 from l2t_hub.publish.dry_run import show_dry_run
 from l2t_hub.publish.merge import CONFLICT, after_conflict, merge
-from l2t_hub.publish.remote import MAIN, Remote, described, difference
-from l2t_hub.publish.stage import Stage, stage
-from l2t_hub.publish.tags import check_version, planned
-from l2t_hub.publish.upload import TITLE, Pull, Sent, find_or_open, read_back, upload
+from l2t_hub.publish.repository import MAIN, RemoteRepo, describe_files, difference
+from l2t_hub.publish.stage import StagedRelease, stage
+from l2t_hub.publish.tags import check_version, plan_tags
+from l2t_hub.publish.upload import TITLE, PullRequest, UploadCounts, find_or_open, read_back, upload
 from l2t_hub.publish.validate import validate
 
 
@@ -77,7 +85,7 @@ def release(
     note: str | None = None,
     about: str | None = None,
     say: Say = print,
-    pace: RetryPolicy | None = None,
+    policy: RetryPolicy | None = None,
 ) -> Release:
     """Publish a dataset, model or Space directory as `repo` (ORG/NAME) on `hub` (see `connected`).
 
@@ -92,12 +100,12 @@ def release(
     check_collection(collection, note)
     if version is not None:
         check_version(version)
-    with connected(hub) as place:
+    with connected(hub) as endpoint:
         try:
-            staged = stage(directory, place.token)
+            staged = stage(directory, endpoint.token)
             validate(staged)
             _quiet_clients()
-            remote = Remote(place, staged.kind, repo, pace or RetryPolicy(), _guarded(say, place))
+            remote = RemoteRepo(endpoint, staged.kind, repo, policy or RetryPolicy(), _guarded(say, endpoint))
             _announce(remote, staged)
             remote.sign_in()
             if dry_run:
@@ -107,12 +115,12 @@ def release(
         except UsageError:
             raise
         except Exception as error:
-            command = _command(directory, repo, place, private, collection, version, note)
-            raise failure(error, place, command) from error
+            command = _command(directory, repo, endpoint, private, collection, version, note)
+            raise failure(error, endpoint, command) from error
 
 
-def _guarded(say: Say, place: Endpoint) -> Say:
-    return lambda line: say(without_secrets(line, place.token))
+def _guarded(say: Say, endpoint: Endpoint) -> Say:
+    return lambda line: say(without_secrets(line, endpoint.token))
 
 
 def _quiet_clients() -> None:
@@ -124,8 +132,8 @@ def _quiet_clients() -> None:
         disable_progress_bars()
 
 
-def _announce(remote: Remote, staged: Stage) -> None:
-    remote.say(f"{staged.kind} {staged.directory}: {described(staged.files)} -> {remote.url}")
+def _announce(remote: RemoteRepo, staged: StagedRelease) -> None:
+    remote.say(f"{staged.kind} {staged.directory}: {describe_files(staged.files)} -> {remote.url}")
     if staged.left_out:
         names = [f"{path} ({rule})" for path, rule in staged.left_out]
         more = f", and {len(names) - 6} more" if len(names) > 6 else ""
@@ -133,8 +141,8 @@ def _announce(remote: Remote, staged: Stage) -> None:
 
 
 def _publish(
-    remote: Remote,
-    staged: Stage,
+    remote: RemoteRepo,
+    staged: StagedRelease,
     private: bool,
     collection: str | None,
     version: str | None,
@@ -144,22 +152,24 @@ def _publish(
     remote.ensure(private)
     head = remote.head(MAIN)
     tree = remote.tree(head)
-    tags = planned(remote, staged, head if not difference(staged, tree) else None, version)
+    tags = plan_tags(remote, staged, head if not difference(staged, tree) else None, version)
     if difference(staged, tree):
         pull = find_or_open(remote, staged)
-        sent, revision = _through(remote, pull, staged)
+        sent, revision = _upload_and_merge(remote, pull, staged)
         remote.say(f"merged: `main` is {revision[:12]} and shows all of it")
-        _tidy(remote, pull)
-        made = tags.set(remote, staged, revision)
+        _close_superseded(remote, pull)
+        made = tags.apply(remote, staged, revision)
         slug = remote.collect(collection, note, about) if collection else None
         return _result(remote, staged, revision, made, sent, pull.number, slug)
     remote.say(f"unchanged: `main` ({head[:12]}) shows exactly this; nothing is sent")
-    made = tags.set(remote, staged, head)
+    made = tags.apply(remote, staged, head)
     slug = remote.collect(collection, note, about) if collection else None
     return _result(remote, staged, head, made, collection=slug, unchanged=True)
 
 
-def _through(remote: Remote, pull: Pull, staged: Stage) -> tuple[Sent, str]:
+def _upload_and_merge(
+    remote: RemoteRepo, pull: PullRequest, staged: StagedRelease
+) -> tuple[UploadCounts, str]:
     """Fill the pull request, read it back and merge it: what was sent, and the commit of `main`."""
     try:
         sent = upload(remote, pull, staged)
@@ -167,15 +177,15 @@ def _through(remote: Remote, pull: Pull, staged: Stage) -> tuple[Sent, str]:
     except Exception as error:
         if status_of(error) != CONFLICT:  # else it was merged or closed while we filled it
             raise
-        return Sent(), after_conflict(remote, pull, staged)
+        return UploadCounts(), after_conflict(remote, pull, staged)
     return sent, merge(remote, pull, staged)
 
 
-def _tidy(remote: Remote, pull: Pull) -> None:
+def _close_superseded(remote: RemoteRepo, pull: PullRequest) -> None:
     """Close what this release made superfluous: earlier attempts, and its own request if another's was merged."""
     for number in (*pull.others, pull.number):
-        remote.close_pull(number, "The same release has been merged.")
-    left = remote.open_pulls(TITLE)
+        remote.close_pull_request(number, "The same release has been merged.")
+    left = remote.open_pull_requests(TITLE)
     if left:
         numbers = ", ".join(str(number) for number in left)
         remote.say(
@@ -184,21 +194,21 @@ def _tidy(remote: Remote, pull: Pull) -> None:
 
 
 def _result(
-    remote: Remote,
-    staged: Stage,
+    remote: RemoteRepo,
+    staged: StagedRelease,
     revision: str,
     tags: Sequence[str],
-    sent: Sent | None = None,
+    sent: UploadCounts | None = None,
     pull: int | None = None,
     collection: str | None = None,
     *,
     unchanged: bool = False,
     dry_run: bool = False,
 ) -> Release:
-    sent = sent or Sent()
+    sent = sent or UploadCounts()
     return Release(
         kind=staged.kind,
-        repo=remote.repo,
+        repo=remote.repo_id,
         url=remote.url,
         revision=revision,
         tags=tuple(tags),
@@ -213,21 +223,21 @@ def _result(
         pull_request=pull,
         collection=collection,
         dry_run=dry_run,
-        rehearsal=remote.place.rehearsal,
+        rehearsal=remote.endpoint.is_local_hub,
     )
 
 
 def _command(
     directory: Path,
     repo: str,
-    place: Endpoint,
+    endpoint: Endpoint,
     private: bool,
     collection: str | None,
     version: str | None,
     note: str | None,
 ) -> str:
     words = ["l2t", "release", str(directory), "--repo", repo]
-    words += ["--hub", place.option] if place.option else []
+    words += ["--hub", endpoint.option] if endpoint.option else []
     words += ["--private"] if private else []
     words += ["--collection", collection] if collection else []
     words += ["--version", version] if version else []
@@ -235,26 +245,26 @@ def _command(
     return shlex.join(words)
 
 
-def failure(error: BaseException, place: Endpoint, command: str) -> UserError:
+def failure(error: BaseException, endpoint: Endpoint, command: str) -> UserError:
     """Any failure of a release as a UserError: what happened in plain words, what to do, the command that resumes."""
     if isinstance(error, UserError):
         what, advice = error.message, error.hint or ""
         kind = type(error)
     else:
-        what, advice, kind = _explained(error, place), "What was made stays; go on with:", UserError
+        what, advice, kind = _explained(error, endpoint), "What was made stays; go on with:", UserError
     hint = f"{advice}\n{command}" if advice else f"Then:\n{command}"
-    return kind(without_secrets(what, place.token), without_secrets(hint, place.token))
+    return kind(without_secrets(what, endpoint.token), without_secrets(hint, endpoint.token))
 
 
-def _explained(error: BaseException, place: Endpoint) -> str:
+def _explained(error: BaseException, endpoint: Endpoint) -> str:
     status = status_of(error)
-    told = in_words(error)
+    told = describe_error(error)
     if status == 401:
-        return f"{place.name} does not accept the token any more: it is wrong or has expired"
+        return f"{endpoint.name} does not accept the token any more: it is wrong or has expired"
     if status == 403:
-        return f"{place.name} does not allow this token to do that: {told}"
+        return f"{endpoint.name} does not allow this token to do that: {told}"
     if status == DISK_FULL:
-        return f"{place.name} has no room left: {told}"
+        return f"{endpoint.name} has no room left: {told}"
     if is_transient(error):
-        return f"{place.name} did not do it in all attempts: {told}"
+        return f"{endpoint.name} did not do it in all attempts: {told}"
     return f"the release failed: {told}"

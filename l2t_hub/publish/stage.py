@@ -68,7 +68,7 @@ class StagedFile:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StagedRelease:
     """A directory ready to be released. `left_out` pairs paths with the rule that left them out.
 
     `fingerprint` is the manifest's or the training record's own, a Space's is made from its files; `digest` is the
@@ -96,7 +96,7 @@ class Stage:
         return [file.path for file in self.files]
 
 
-def stage(directory: Path, token: str | None = None) -> Stage:
+def stage(directory: Path, token: str | None = None) -> StagedRelease:
     """List, classify and hash what a release of `directory` sends. Nothing is written.
 
     Raises UserError for symlinks, special files, names the Hub cannot take, and files that hold the token;
@@ -106,7 +106,7 @@ def stage(directory: Path, token: str | None = None) -> Stage:
         raise UsageError(
             f"{directory}: no such directory", "Give the directory of a dataset, model or Space."
         )
-    kind = kind_of(directory)
+    kind = release_kind(directory)
     left_out: list[tuple[str, str]] = []
     paths = sorted(_walk(directory, "", left_out))
     _check_names(directory, paths)
@@ -117,10 +117,10 @@ def stage(directory: Path, token: str | None = None) -> Stage:
     files.append(_record(kind, fingerprint, listed))
     files.sort(key=lambda file: file.path)
     digest = next(file.sha256 for file in files if file.path == RELEASE_RECORD)
-    return Stage(directory, kind, fingerprint, digest, tuple(files), tuple(sorted(left_out)))
+    return StagedRelease(directory, kind, fingerprint, digest, tuple(files), tuple(sorted(left_out)))
 
 
-def kind_of(directory: Path) -> str:
+def release_kind(directory: Path) -> str:
     """'dataset', 'model' or 'space', by the files that make one. Raises UsageError for none or two of them."""
     found = []
     if (directory / MANIFEST).is_file():

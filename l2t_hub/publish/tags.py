@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.publish.remote import Remote
-from l2t_hub.publish.stage import Stage
+from l2t_hub.publish.repository import RemoteRepo
+from l2t_hub.publish.stage import StagedRelease
 
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,60}")
 _NUMBERED = re.compile(r"v([1-9][0-9]{0,8})")
@@ -21,9 +21,9 @@ class Tags:
     fingerprint: str
     numbered: bool
 
-    def set(self, remote: Remote, stage: Stage, commit: str) -> tuple[str, ...]:
+    def apply(self, remote: RemoteRepo, staged: StagedRelease, commit: str) -> tuple[str, ...]:
         """Put both tags on `commit`; what they are. A fingerprint's tag stays on the first release that had it."""
-        message = f"{stage.kind}, fingerprint {stage.fingerprint}, contents {stage.digest}"
+        message = f"{staged.kind}, fingerprint {staged.fingerprint}, contents {staged.digest}"
         version = self.version
         for _ in range(_RACES):
             if remote.tag(version, commit, message):
@@ -38,7 +38,7 @@ class Tags:
         return version, self.fingerprint
 
 
-def _taken(remote: Remote, version: str) -> UserError:
+def _taken(remote: RemoteRepo, version: str) -> UserError:
     return UserError(
         f"{remote.url}: {version} is the tag of another release; a tag once published does not move",
         "Give another --version, or none for the next number. Then:",
@@ -51,7 +51,7 @@ def check_version(version: str) -> None:
         raise UsageError(f"--version {version}: not a name git takes for a tag", "Something like 1.0 or v2.")
 
 
-def tag_name(version: str) -> str:
+def version_tag(version: str) -> str:
     """The tag of a version: 1.0 becomes v1.0."""
     return f"v{version}" if version[0].isdigit() else version
 
@@ -62,15 +62,15 @@ def next_version(tags: Mapping[str, str]) -> str:
     return f"v{max(numbers, default=0) + 1}"
 
 
-def planned(remote: Remote, stage: Stage, shown_by: str | None, version: str | None) -> Tags:
+def plan_tags(remote: RemoteRepo, staged: StagedRelease, shown_by: str | None, version: str | None) -> Tags:
     """The tags this release will get; `shown_by` is the commit of `main` if it shows the release already.
 
     Raises UserError if the version given belongs to another release: before anything is sent.
     """
     there = remote.tags()
-    fingerprint = f"fp-{stage.fingerprint[:12]}"
+    fingerprint = f"fp-{staged.fingerprint[:12]}"
     if version is not None:
-        name = tag_name(version)
+        name = version_tag(version)
         if name in there and there[name] != shown_by:
             raise _taken(remote, name)
         return Tags(name, fingerprint, numbered=False)

@@ -16,7 +16,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.hub.unsafe_files import PICKLE_SUFFIXES
 from l2t_hub.publish.check_dataset import dataset_problems
 from l2t_hub.publish.check_model import model_problems
-from l2t_hub.publish.stage import Stage, StagedFile
+from l2t_hub.publish.stage import StagedFile, StagedRelease
 
 # What a reader, the Hub's filters and its viewer need of a card; the conventions are the Hub's.
 REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -37,31 +37,31 @@ _PICKLE_START = re.compile(rb"\x80[\x02-\x05]")
 _SHOWN = 12
 
 
-def validate(stage: Stage) -> dict[str, Any]:
+def validate(staged: StagedRelease) -> dict[str, Any]:
     """Check a staged release; its card's metadata. Raises UserError with all that is wrong."""
-    card, problems = _card(stage)
-    for file in stage.files:
+    card, problems = _card(staged)
+    for file in staged.files:
         problems += _unsafe(file)
-    if stage.kind == "dataset":
-        problems += dataset_problems(stage, card)
-    elif stage.kind == "model":
-        problems += model_problems(stage)
+    if staged.kind == "dataset":
+        problems += dataset_problems(staged, card)
+    elif staged.kind == "model":
+        problems += model_problems(staged)
     else:
-        problems += _space_problems(stage, card)
+        problems += _space_problems(staged, card)
     if problems:
         shown = [f"  {problem}" for problem in problems[:_SHOWN]]
         if len(problems) > _SHOWN:
             shown.append(f"  and {len(problems) - _SHOWN} more")
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UserError(
-            f"{stage.directory}: this {stage.kind} is not fit for release ({count})\n" + "\n".join(shown),
+            f"{staged.directory}: this {staged.kind} is not fit for release ({count})\n" + "\n".join(shown),
             "Nothing was sent.",
         )
     return card
 
 
-def _card(stage: Stage) -> tuple[dict[str, Any], list[str]]:
-    file = stage.file(CARD)
+def _card(staged: StagedRelease) -> tuple[dict[str, Any], list[str]]:
+    file = staged.file(CARD)
     if file is None:
         return {}, [f"{CARD}: missing; every release has a card"]
     try:
@@ -80,7 +80,7 @@ def _card(stage: Stage) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(card, dict):
         return {}, [f"{CARD}: the front matter must be a mapping of keys to values"]
     problems = [
-        f"{CARD}: `{key}` is missing" for key in REQUIRED[stage.kind] if card.get(key) in (None, "", [])
+        f"{CARD}: `{key}` is missing" for key in REQUIRED[staged.kind] if card.get(key) in (None, "", [])
     ]
     if "licence" in card:
         problems.append(f"{CARD}: `licence` is not a key the Hub knows: write `license`")
@@ -122,22 +122,22 @@ def _tensor_problems(file: StagedFile) -> list[str]:
     return []
 
 
-def _space_problems(stage: Stage, card: Mapping[str, Any]) -> list[str]:
+def _space_problems(staged: StagedRelease, card: Mapping[str, Any]) -> list[str]:
     problems = []
     if card.get("sdk") not in (None, "gradio"):
         problems.append(f"{CARD}: sdk is {card['sdk']}, and this releases gradio Spaces")
     app = card.get("app_file")
-    if app and stage.file(str(app)) is None:
+    if app and staged.file(str(app)) is None:
         problems.append(f"{CARD}: app_file is {app}, and there is no such file")
     for key in ("colorFrom", "colorTo"):
         if key in card and card[key] not in SPACE_COLOURS:
             problems.append(f"{CARD}: {key} must be one of {', '.join(SPACE_COLOURS)}")
     if len(str(card.get("short_description", ""))) > 60:
         problems.append(f"{CARD}: short_description is longer than the 60 characters the Hub shows")
-    requirements = stage.file("requirements.txt")
+    requirements = staged.file("requirements.txt")
     for line in requirements.read().decode(errors="replace").splitlines() if requirements else []:
         wheel = line.split("#")[0].split(";")[0].strip().removeprefix("./")
-        if wheel.endswith(".whl") and "://" not in wheel and stage.file(wheel) is None:
+        if wheel.endswith(".whl") and "://" not in wheel and staged.file(wheel) is None:
             problems.append(
                 f"requirements.txt: {wheel} is not in the directory, so the Space would not build"
             )

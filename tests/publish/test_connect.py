@@ -36,7 +36,7 @@ def test_without_an_option_it_is_huggingface_co_with_the_users_token(
     assert find() == Endpoint(PUBLIC, "", None, "hf_of_the_user")
     monkeypatch.setenv("HF_TOKEN", "hf_given")
     assert find().token == "hf_given"
-    assert not find().rehearsal
+    assert not find().is_local_hub
     assert find().repo_url("dataset", "org/toy") == f"{PUBLIC}/datasets/org/toy"
 
 
@@ -44,7 +44,7 @@ def test_another_hub_has_its_own_home_and_never_sees_the_users_token(
     plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = find("http://127.0.0.1:8899/rehearsal/")
-    assert (there.url, there.token, there.rehearsal) == ("http://127.0.0.1:8899/rehearsal", None, True)
+    assert (there.url, there.token, there.is_local_hub) == ("http://127.0.0.1:8899/rehearsal", None, True)
     assert there.home
     assert there.home.is_relative_to(plain / ".cache" / "l2t_hub")
     monkeypatch.setenv("HF_TOKEN", "hf_rehearsal_one")
@@ -73,10 +73,10 @@ def test_the_environment_is_set_for_the_block_and_given_back(
     monkeypatch.setenv("TRANSFORMERS_CACHE", "/somewhere")
     monkeypatch.setitem(sys.modules, "huggingface_hub.constants", None)  # type: ignore[arg-type]
     before = dict(os.environ)
-    place = Endpoint("http://127.0.0.1:1/rehearsal", "x", plain / "home", "hf_token")
-    with connected(place) as same:
-        assert same is place
-        assert os.environ["HF_ENDPOINT"] == place.url
+    endpoint = Endpoint("http://127.0.0.1:1/rehearsal", "x", plain / "home", "hf_token")
+    with connected(endpoint) as same:
+        assert same is endpoint
+        assert os.environ["HF_ENDPOINT"] == endpoint.url
         assert os.environ["HF_HOME"] == str(plain / "home")
         assert os.environ["HF_TOKEN"] == "hf_token"
         assert os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] == "0"
@@ -121,8 +121,8 @@ except UserError as error:
 RELEASE_LOCALLY = """
 import json, os, sys
 from l2t_hub.publish.release import release
-from l2t_hub.hub.retry import Pace
-made = release(os.environ["DIRECTORY"], "org/toy", hub="local:the hub", say=lambda line: None, pace=Pace(2, 0.05))
+from l2t_hub.hub.retry import RetryPolicy
+made = release(os.environ["DIRECTORY"], "org/toy", hub="local:the hub", say=lambda line: None, policy=RetryPolicy(2, 0.05))
 print(json.dumps([made.unchanged, made.url, made.rehearsal]))
 """
 
@@ -152,8 +152,8 @@ WAIT_THERE = """
 import sys, time
 from pathlib import Path
 from l2t_hub.hub.connect import connected
-with connected("local:hub") as place:
-    print(place.url, flush=True)
+with connected("local:hub") as endpoint:
+    print(endpoint.url, flush=True)
     time.sleep(60)
 """
 

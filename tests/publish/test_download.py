@@ -127,7 +127,7 @@ def test_a_model_that_would_run_code_is_refused(hub: WatchedHub, toy: Toy, tmp_p
         assert "refused" in refused.stderr
     put(hub, "model", "org/both", {**model, "pytorch_model.bin": evil, "evil.py": b"raise SystemExit"})
     told = released(download(hub, "org/both", "model", tmp_path / "fresh", xet=False))
-    assert sorted(told["left_there"]) == ["evil.py", "pytorch_model.bin"]
+    assert sorted(told["skipped"]) == ["evil.py", "pytorch_model.bin"]
     fetched = {path.name for path in (tmp_path / "fresh").rglob("*") if path.is_file()}
     assert not fetched & {"pytorch_model.bin", "evil.py", "modeling_evil.py"}
     assert not [p for p in (tmp_path / "fresh").rglob("*") if p.is_file() and p.read_bytes() == evil]

@@ -118,7 +118,7 @@ def test_killed_in_the_last_moments(hub: WatchedHub, toy: Toy) -> None:
 @contextmanager
 def _hub_process(directory: Path, port: int = 0) -> "Iterator[subprocess.Popen[bytes]]":
     """An embedded Hub in a process of its own, so that it can be killed."""
-    code = f"from pathlib import Path; from l2t_hub.hub.embedded import serve_hub; serve_hub(Path({str(directory)!r}), {port})"
+    code = f"from pathlib import Path; from l2t_hub.local_hub.serve import serve_hub; serve_hub(Path({str(directory)!r}), {port})"
     child = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -16,7 +16,7 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.names import check_repo, path_problem
 from l2t_hub.hub.retry import without_secrets
 from l2t_hub.publish.release import release
-from l2t_hub.publish.stage import Stage, stage
+from l2t_hub.publish.stage import StagedRelease, stage
 from l2t_hub.publish.validate import validate
 
 Toy = Callable[..., Path]
@@ -170,7 +170,7 @@ def test_a_file_with_the_token_in_it_is_refused(toy: Toy) -> None:
     with pytest.raises(UserError, match=r"train_log.jsonl: it holds your Hub token") as caught:
         stage(directory, token)
     assert token not in str(caught.value)
-    assert isinstance(stage(directory, "hf_another_token"), Stage)
+    assert isinstance(stage(directory, "hf_another_token"), StagedRelease)
 
 
 @pytest.mark.parametrize(

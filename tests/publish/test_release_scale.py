@@ -33,7 +33,7 @@ def test_a_gigabyte_in_two_thousand_files(
     files = [path for path in directory.rglob("*") if path.is_file()]
     assert len(files) == FILES
     assert sum(path.stat().st_size for path in files) > 0.99 * SIZE
-    code = f"from pathlib import Path; from l2t_hub.hub.embedded import serve_hub; serve_hub(Path({str(tmp_path / 'hub')!r}), 0)"
+    code = f"from pathlib import Path; from l2t_hub.local_hub.serve import serve_hub; serve_hub(Path({str(tmp_path / 'hub')!r}), 0)"
     server = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -14,7 +14,7 @@ def main() -> None:
         directory, found = resolve(
             name,
             kind,
-            pace=RetryPolicy(attempts=4, first_wait=0.05, longest_wait=0.4),
+            policy=RetryPolicy(attempts=4, first_wait=0.05, longest_wait=0.4),
             say=lambda line: print(line, file=sys.stderr),
         )
     except UserError as error:
@@ -25,7 +25,7 @@ def main() -> None:
         told |= {
             "revision": found.revision,
             "verified": found.verified,
-            "left_there": found.left_there,
+            "skipped": found.skipped,
             "name": found.name,
         }
     if "--peak" in sys.argv:

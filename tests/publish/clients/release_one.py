@@ -22,14 +22,14 @@ def main() -> None:
     parser.add_argument("--peak", action="store_true")
     asked = vars(parser.parse_args())
     peak = asked.pop("peak")
-    pace = RetryPolicy(
+    policy = RetryPolicy(
         attempts=asked.pop("attempts"),
         first_wait=0.05,
         longest_wait=0.4,
         batch_bytes=asked.pop("batch_bytes") or None,
     )
     try:
-        made = release(**asked, pace=pace, say=lambda line: print(line, file=sys.stderr, flush=True))
+        made = release(**asked, policy=policy, say=lambda line: print(line, file=sys.stderr, flush=True))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from l2t_hub.errors import UserError
 from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.retry import RetryPolicy, Say, retrying, status_of
-from l2t_hub.publish.stage import ATTRIBUTES, Stage, StagedFile
+from l2t_hub.publish.stage import ATTRIBUTES, StagedFile, StagedRelease
 
 if TYPE_CHECKING:
     from huggingface_hub import Discussion
@@ -48,51 +48,51 @@ class TreeDifference:
         return bool(self.missing or self.gone)
 
 
-def difference(stage: Stage, tree: Tree) -> TreeDifference:
+def difference(staged: StagedRelease, tree: Tree) -> TreeDifference:
     """What has to change in `tree`; the Hub's own `.gitattributes` stays."""
-    missing = tuple(f for f in stage.files if f.path not in tree or not tree[f.path].holds(f))
-    staged = set(stage.paths())
-    gone = tuple(sorted(path for path in tree if path not in staged and path != ATTRIBUTES))
+    missing = tuple(f for f in staged.files if f.path not in tree or not tree[f.path].holds(f))
+    paths = set(staged.paths())
+    gone = tuple(sorted(path for path in tree if path not in paths and path != ATTRIBUTES))
     return TreeDifference(missing, gone)
 
 
-class Remote:
+class RemoteRepo:
     """The repo `repo` of a kind on the Hub at `place`; `say` hears of every retry."""
 
-    def __init__(self, place: Endpoint, kind: str, repo: str, pace: RetryPolicy, say: Say) -> None:
+    def __init__(self, endpoint: Endpoint, kind: str, repo_id: str, policy: RetryPolicy, say: Say) -> None:
         from huggingface_hub import HfApi
 
-        self.place = place
+        self.endpoint = endpoint
         self.kind = kind
-        self.repo = repo
-        self.pace = pace
+        self.repo_id = repo_id
+        self.policy = policy
         self.say = say
         self.user = ""
-        self.api: HfApi = HfApi(endpoint=place.url, token=place.token or False)
+        self.api: HfApi = HfApi(endpoint=endpoint.url, token=endpoint.token or False)
 
     @property
     def url(self) -> str:
         """The repo's page."""
-        return self.place.repo_url(self.kind, self.repo)
+        return self.endpoint.repo_url(self.kind, self.repo_id)
 
-    def steadily(self, what: str, step: Callable[[], T]) -> T:
+    def retry(self, what: str, step: Callable[[], T]) -> T:
         """Do `step` with retries; `what` names it to the user."""
-        return retrying(step, what, self.pace, self.say)
+        return retrying(step, what, self.policy, self.say)
 
     # -- who and where ------------------------------------------------------------------------------------------
 
     def sign_in(self) -> None:
         """Find out who we are. Raises UserError without a token, or with one that is not accepted or cannot write."""
         hint = "Log in with `hf auth login`, or set HF_TOKEN to a token with write access."
-        if not self.place.token:
-            raise UserError(f"no token for {self.place.name}", hint)
-        told = self.steadily("signing in", lambda: self._whoami(hint))
+        if not self.endpoint.token:
+            raise UserError(f"no token for {self.endpoint.name}", hint)
+        told = self.retry("signing in", lambda: self._whoami(hint))
         self.user = str(told.get("name"))
         auth = told.get("auth")
         token = auth.get("accessToken") if isinstance(auth, dict) else None
         role = token.get("role") if isinstance(token, dict) else None
         if role == "read":
-            raise UserError(f"the token of {self.user} may only read on {self.place.name}", hint)
+            raise UserError(f"the token of {self.user} may only read on {self.endpoint.name}", hint)
 
     def _whoami(self, hint: str) -> Mapping[str, object]:
         from huggingface_hub.errors import HfHubHTTPError
@@ -103,7 +103,7 @@ class Remote:
         except HfHubHTTPError as error:
             if status_of(error) in (401, 403):
                 raise UserError(
-                    f"{self.place.name} does not accept the token: it is wrong or has expired", hint
+                    f"{self.endpoint.name} does not accept the token: it is wrong or has expired", hint
                 ) from None
             raise
 
@@ -113,17 +113,17 @@ class Remote:
 
         def look() -> bool | None:
             try:
-                return bool(self.api.repo_info(self.repo, repo_type=self.kind).private)
+                return bool(self.api.repo_info(self.repo_id, repo_type=self.kind).private)
             except RepositoryNotFoundError:
                 return None
 
-        return self.steadily("looking for the repo", look)
+        return self.retry("looking for the repo", look)
 
     def ensure(self, private: bool) -> None:
         """Make the repo if it is not there. Raises UserError if `private` is asked and it is public."""
         there = self.privacy()
         if there is None:
-            self.steadily("making the repo", lambda: self._create(private))
+            self.retry("making the repo", lambda: self._create(private))
             there = self.privacy()
         if private and there is False:
             raise UserError(
@@ -133,7 +133,7 @@ class Remote:
 
     def _create(self, private: bool) -> None:
         sdk = "gradio" if self.kind == "space" else None
-        self.api.create_repo(self.repo, repo_type=self.kind, private=private, exist_ok=True, space_sdk=sdk)
+        self.api.create_repo(self.repo_id, repo_type=self.kind, private=private, exist_ok=True, space_sdk=sdk)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -141,9 +141,9 @@ class Remote:
         """The commit a branch, tag or pull request points to, 40 hex digits."""
 
         def look() -> str:
-            return str(self.api.repo_info(self.repo, repo_type=self.kind, revision=revision).sha)
+            return str(self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha)
 
-        return self.steadily(f"looking at {revision}", look)
+        return self.retry(f"looking at {revision}", look)
 
     def tree(self, revision: str) -> Tree:
         """All files of a revision by path."""
@@ -151,14 +151,14 @@ class Remote:
 
         def look() -> dict[str, RemoteFile]:
             entries = self.api.list_repo_tree(
-                self.repo, recursive=True, revision=revision, repo_type=self.kind
+                self.repo_id, recursive=True, revision=revision, repo_type=self.kind
             )
             files = [entry for entry in entries if isinstance(entry, RepoFile)]
             return {
                 f.path: RemoteFile(f.path, f.size, f.lfs.sha256 if f.lfs else None, f.blob_id) for f in files
             }
 
-        return self.steadily("listing files", look)
+        return self.retry("listing files", look)
 
     def read(self, path: str, revision: str) -> bytes:
         """The content of one small file, from the Hub and not from any cache."""
@@ -166,15 +166,17 @@ class Remote:
         from huggingface_hub.utils._headers import build_hf_headers
         from huggingface_hub.utils._http import hf_raise_for_status
 
-        url = hf_hub_url(self.repo, path, repo_type=self.kind, revision=revision, endpoint=self.place.url)
-        headers = build_hf_headers(token=self.place.token or False)
+        url = hf_hub_url(
+            self.repo_id, path, repo_type=self.kind, revision=revision, endpoint=self.endpoint.url
+        )
+        headers = build_hf_headers(token=self.endpoint.token or False)
 
         def fetch() -> bytes:
             answer = get_session().get(url, headers=headers, follow_redirects=True)
             hf_raise_for_status(answer)
             return bytes(answer.content)
 
-        return self.steadily(f"reading {path} back", fetch)
+        return self.retry(f"reading {path} back", fetch)
 
     def history(self, revision: str) -> list[str]:
         """The commits of a revision, newest first."""
@@ -182,10 +184,10 @@ class Remote:
         def look() -> list[str]:
             return [
                 c.commit_id
-                for c in self.api.list_repo_commits(self.repo, repo_type=self.kind, revision=revision)
+                for c in self.api.list_repo_commits(self.repo_id, repo_type=self.kind, revision=revision)
             ]
 
-        return self.steadily("reading the history", look)
+        return self.retry("reading the history", look)
 
     def tags(self) -> dict[str, str]:
         """All tags with the commits they point to."""
@@ -193,20 +195,20 @@ class Remote:
         def look() -> dict[str, str]:
             return {
                 tag.name: tag.target_commit
-                for tag in self.api.list_repo_refs(self.repo, repo_type=self.kind).tags
+                for tag in self.api.list_repo_refs(self.repo_id, repo_type=self.kind).tags
             }
 
-        return self.steadily("reading the tags", look)
+        return self.retry("reading the tags", look)
 
     # -- pull requests ------------------------------------------------------------------------------------------
 
-    def open_pulls(self, title: str) -> list[int]:
+    def open_pull_requests(self, title: str) -> list[int]:
         """The numbers of our own pull requests whose title begins so, neither merged nor closed, newest first."""
-        return self.steadily("looking for a pull request", lambda: self._open_pulls(title))
+        return self.retry("looking for a pull request", lambda: self._open_pull_requests(title))
 
-    def _open_pulls(self, title: str) -> list[int]:
+    def _open_pull_requests(self, title: str) -> list[int]:
         found: Iterable[Discussion] = self.api.get_repo_discussions(
-            self.repo,
+            self.repo_id,
             repo_type=self.kind,
             discussion_type="pull_request",
             discussion_status="open",
@@ -217,41 +219,41 @@ class Remote:
             reverse=True,
         )
 
-    def open_pull(self, title: str, description: str) -> int:
+    def open_pull_request(self, title: str, description: str) -> int:
         """Open a pull request; its number. If the answer to the request is lost, the one it made is found."""
-        before = set(self.open_pulls(title))
+        before = set(self.open_pull_requests(title))
 
         def step() -> int:
-            fresh = [number for number in self._open_pulls(title) if number not in before]
+            fresh = [number for number in self._open_pull_requests(title) if number not in before]
             if fresh:
                 return fresh[0]
             made = self.api.create_pull_request(
-                self.repo, title, description=description, repo_type=self.kind
+                self.repo_id, title, description=description, repo_type=self.kind
             )
             return int(made.num)
 
-        return self.steadily("opening a pull request", step)
+        return self.retry("opening a pull request", step)
 
-    def pull_state(self, number: int) -> tuple[str, str | None]:
+    def pull_request_state(self, number: int) -> tuple[str, str | None]:
         """The status of a pull request (draft, open, closed, merged), and the commit of its merge."""
 
         def look() -> tuple[str, str | None]:
-            told = self.api.get_discussion_details(self.repo, number, repo_type=self.kind)
+            told = self.api.get_discussion_details(self.repo_id, number, repo_type=self.kind)
             return str(told.status), told.merge_commit_oid
 
-        return self.steadily("looking at the pull request", look)
+        return self.retry("looking at the pull request", look)
 
-    def close_pull(self, number: int, why: str) -> None:
+    def close_pull_request(self, number: int, why: str) -> None:
         """Close a pull request, unless it is closed or merged already."""
 
         def step() -> None:
-            told = self.api.get_discussion_details(self.repo, number, repo_type=self.kind)
+            told = self.api.get_discussion_details(self.repo_id, number, repo_type=self.kind)
             if told.status in ("open", "draft"):
                 self.api.change_discussion_status(
-                    self.repo, number, "closed", comment=why, repo_type=self.kind
+                    self.repo_id, number, "closed", comment=why, repo_type=self.kind
                 )
 
-        self.steadily(f"closing pull request {number}", step)
+        self.retry(f"closing pull request {number}", step)
 
     # -- tags and collections -----------------------------------------------------------------------------------
 
@@ -259,17 +261,17 @@ class Remote:
         """Tag a commit; False if another commit has that tag already."""
 
         def step() -> bool:
-            refs = self.api.list_repo_refs(self.repo, repo_type=self.kind)
+            refs = self.api.list_repo_refs(self.repo_id, repo_type=self.kind)
             there = {tag.name: tag.target_commit for tag in refs.tags}
             if name not in there:
                 self.api.create_tag(
-                    self.repo, tag=name, tag_message=message, revision=commit, repo_type=self.kind
+                    self.repo_id, tag=name, tag_message=message, revision=commit, repo_type=self.kind
                 )
                 return True
             return there[name] == commit
 
         try:
-            return self.steadily(f"tagging {name}", step)
+            return self.retry(f"tagging {name}", step)
         except Exception as error:
             if status_of(error) == 409:  # somebody was quicker by a moment
                 return self.tags().get(name) == commit
@@ -277,27 +279,27 @@ class Remote:
 
     def collect(self, title: str, note: str | None, about: str | None) -> str:
         """Put the repo into the collection of this title, made with description `about` if new; its URL."""
-        namespace = self.repo.partition("/")[0]
+        namespace = self.repo_id.partition("/")[0]
 
         def make() -> str:
             made = self.api.create_collection(title, namespace=namespace, description=about, exists_ok=True)
             return made.slug
 
-        slug = self.steadily("making the collection", make)
+        slug = self.retry("making the collection", make)
 
         def add() -> str:
-            return self.api.add_collection_item(slug, self.repo, self.kind, note=note, exists_ok=True).url  # type: ignore[arg-type]
+            return self.api.add_collection_item(slug, self.repo_id, self.kind, note=note, exists_ok=True).url  # type: ignore[arg-type]
 
-        return self.steadily("adding to the collection", add)
+        return self.retry("adding to the collection", add)
 
 
-def described(files: Sequence[StagedFile]) -> str:
+def describe_files(files: Sequence[StagedFile]) -> str:
     """How many files and how much: '12 files, 3.4 MB'."""
     count = "1 file" if len(files) == 1 else f"{len(files):,} files"
-    return f"{count}, {in_bytes(sum(file.size for file in files))}"
+    return f"{count}, {format_bytes(sum(file.size for file in files))}"
 
 
-def in_bytes(size: float) -> str:
+def format_bytes(size: float) -> str:
     """A size for a person: '812 B', '3.4 MB'."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:

@@ -22,7 +22,7 @@ _PATIENCE = 30.0
 
 
 @contextmanager
-def embedded_hub(directory: Path) -> Iterator[tuple[str, str]]:
+def running_local_hub(directory: Path) -> Iterator[tuple[str, str]]:
     """An embedded Hub over `directory` for the length of a block: its URL and its write token.
 
     One that serves the folder already is used and left alone. Raises UserError if none can be started.

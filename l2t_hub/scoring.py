@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.errors import UserError, nearest
+from l2t_hub.tokens.load import load_exact_tokenizer
 
 BATCH_TOKENS = 2048
 """Tokens in one batch, padding included: 256 MiB of float32 logits with a vocabulary of 32,768."""
@@ -127,7 +128,7 @@ def load_scorer(
     if source.revision:
         where["revision"] = source.revision
     try:
-        tokenizer = _load_tokenizer(source.location, where)
+        tokenizer = load_exact_tokenizer(source.location, source.revision)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location, dtype="auto", use_safetensors=True, **where
         )
@@ -142,20 +143,6 @@ def load_scorer(
         raise UserError(f"{name}: cannot load this model: {reason}", hint or None) from error
     loaded.eval()
     return Scorer(loaded, tokenizer, _prefix(name, tokenizer, prefix_id), source)
-
-
-def _load_tokenizer(location: str, where: dict[str, Any]) -> Any:
-    """Load exactly what `tokenizer.json` defines; only a model without one is left to AutoTokenizer.
-
-    For a model of type qwen2 the AutoTokenizer of transformers 5 keeps the vocabulary and puts Qwen's own
-    pre-tokenizer in front of it, whatever the file says: every other tokenizer then gives wrong ids, silently.
-    """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    try:
-        return PreTrainedTokenizerFast.from_pretrained(location, **where)
-    except (OSError, ValueError):
-        return AutoTokenizer.from_pretrained(location, **where)
 
 
 def _prefix(name: str, tokenizer: Any, prefix_id: int | None) -> int:

@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from l2t_hub.artifacts import TOKENIZER, disk_errors
 from l2t_hub.corpus.source import Document, Source, digest
 from l2t_hub.dataset.progress import Reporter
@@ -18,9 +16,9 @@ from l2t_hub.dataset.workspace import Workspace
 from l2t_hub.mixture import is_validation
 from l2t_hub.recipe import Recipe
 from l2t_hub.tokens.encode import Encoder
+from l2t_hub.tokens.load import TOKENIZER_FILE, encoder_of, load_encoder, load_tokenizer
 
 KEY = "trained.json"
-DEFINITION = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -85,27 +83,22 @@ def training_key(recipe: Recipe, source: Source) -> str:
 @lru_cache(maxsize=1)
 def encoder(folder: Path, info: TokenizerInfo) -> Encoder:
     """The encoder of a saved tokenizer. One per process: its word cache stays warm from partition to partition."""
-    tokenizer = Tokenizer.from_file(str(folder / DEFINITION))
-    return Encoder(tokenizer, bos_id=info.bos_id, eos_id=info.eos_id, pad_id=info.pad_id)
+    return load_encoder(folder, bos_id=info.bos_id, eos_id=info.eos_id, pad_id=info.pad_id)
 
 
 def _load(recipe: Recipe) -> Any:
-    from l2t_hub.tokens.load import load_tokenizer
-
     where = recipe.where("tokenizer.name")
     return load_tokenizer(str(recipe.tokenizer.name), recipe.tokenizer.revision, where=where)
 
 
 def _save(tokenizer: Any, recipe: Recipe, key: str | None, folder: Path) -> TokenizerInfo:
     """Write a tokenizer's files and read from it what the build needs."""
-    from l2t_hub.tokens.load import encoder_of
-
     ready = encoder_of(tokenizer, bos=recipe.tokenizer.bos, where=recipe.where("tokenizer.bos"))
     shutil.rmtree(folder, ignore_errors=True)
     with disk_errors(folder):
         folder.mkdir(parents=True)
         tokenizer.save_pretrained(folder)
-    definition = json.loads((folder / DEFINITION).read_text(encoding="utf-8"))
+    definition = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     ids = [ready.bos_id, ready.eos_id, ready.pad_id]
     return TokenizerInfo(
         name=recipe.tokenizer.name,
@@ -123,7 +116,7 @@ def _save(tokenizer: Any, recipe: Recipe, key: str | None, folder: Path) -> Toke
 def _holds(folder: Path, known: dict[str, Any]) -> bool:
     """Whether a saved tokenizer is still what its entry says."""
     try:
-        definition = json.loads((folder / DEFINITION).read_text(encoding="utf-8"))
+        definition = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return bool(digest([definition, known["bos_id"], known["eos_id"], known["pad_id"]]) == known["sha256"])

@@ -1,13 +1,13 @@
-"""Tokenizers from disk and Hub: the edge of this room that reads files, checks what it finds and makes an
-`Encoder` of it.
+"""The only loader of tokenizers: it reads them from disk or the Hub, checks them and makes an `Encoder`.
 
-transformers is imported where it is used: it takes over a second, which a program that trains its own
-tokenizer in a worker should not pay.
+transformers is imported inside the functions that need it. The import takes over a second, which build workers
+must not pay.
 """
 
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.tokens.encode import CACHE_BYTES, Encoder
@@ -17,24 +17,63 @@ if TYPE_CHECKING:
 
 TOKENIZER_FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
 
+# Text on which pre-tokenizers differ: contractions, digits, runs of spaces, newlines, accents, punctuation.
+_PROBE = "It's 1984, isn't it?  Two  spaces;\n\na new line: Été, naïve, 10,000 (ten thousand) … and  so_on!"
+
+
+def load_exact_tokenizer(location: str | Path, revision: str | None = None) -> Any:
+    """Load the tokenizer that `tokenizer.json` defines, from a directory or a Hub repository.
+
+    For some model types, qwen2 among them, the AutoTokenizer of transformers 5 keeps the vocabulary but replaces the
+    pre-tokenizer with one of its own: token ids are wrong, without a warning. AutoTokenizer is therefore used only
+    where there is no `tokenizer.json`. No code from `location` is run.
+
+    Raises the errors of transformers and huggingface_hub, most often OSError or ValueError.
+    """
+    import transformers
+
+    # Only the attribute that is read is imported, and AutoTokenizer imports torch, which takes another second.
+    exact = _has_definition(location, revision)
+    loader = transformers.PreTrainedTokenizerFast if exact else transformers.AutoTokenizer
+    return loader.from_pretrained(
+        str(location),
+        revision=revision or "main",
+        trust_remote_code=False,
+        local_files_only=Path(location).is_dir(),
+    )
+
+
+def auto_tokenizer_agrees(folder: Path) -> bool:
+    """Whether AutoTokenizer gives the same ids as the exact tokenizer in a model directory (see
+    `load_exact_tokenizer`). The comparison is made on one text on which pre-tokenizers differ.
+    """
+    from transformers import AutoTokenizer
+
+    exact = load_exact_tokenizer(folder)
+    try:
+        auto = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return bool(auto(_PROBE)["input_ids"] == exact(_PROBE)["input_ids"])
+    except Exception:  # a pre-tokenizer that does not fit the vocabulary fails with errors of many types
+        return False
+
 
 def load_tokenizer(
     name: str, revision: str | None = None, *, where: str = "tokenizer"
 ) -> "PreTrainedTokenizerFast":
-    """Load a fast tokenizer: a folder, a `tokenizer.json`, or a name on the Hub with an optional revision.
+    """Load a fast tokenizer from a directory, a `tokenizer.json`, or a Hub name with an optional revision.
 
-    `where` opens the error messages (a recipe's file and line). Raises UsageError for a path that is not
-    there or holds no fast tokenizer, UserError if the Hub does not give one.
+    `where` is the recipe's file, line and key, and starts every error message. Raises UsageError for a path that does
+    not exist or holds no fast tokenizer, UserError if the Hub does not return one.
     """
     path = Path(name).expanduser()
     if path.is_file():
         return _from_file(path, where)
     if path.is_dir():
-        return _from_folder(path, where)
+        return _from_directory(path, where)
     if _looks_like_path(name):
         raise UsageError(
             f"{where}: there is no tokenizer at {name}",
-            hint=f"name a folder with a {TOKENIZER_FILE}, that file itself, or a Hub name such as org/model",
+            hint=f"Give a directory with a {TOKENIZER_FILE}, the path of that file, or a Hub name such as org/model.",
         )
     return _from_hub(name, revision, where)
 
@@ -46,21 +85,21 @@ def encoder_of(
     cache_bytes: int = CACHE_BYTES,
     where: str = "tokenizer",
 ) -> Encoder:
-    """An `Encoder` for a loaded or trained tokenizer; padding is EOS (the paper), or the padding token where
-    there is no EOS.
+    """Make an `Encoder` from a loaded or trained tokenizer.
 
-    Raises UsageError if the recipe wants BOS and there is none, or if there is nothing to pad with.
+    Sequences are padded with EOS, as in the paper, or with the padding token if there is no EOS. Raises UsageError
+    if `bos` is set and there is no BOS token, or if there is no token to pad with.
     """
     if bos and tokenizer.bos_token_id is None:
         raise UsageError(
-            f"{where}: the tokenizer has no BOS token, and the recipe puts one in front of each example",
-            hint=f"set tokenizer.bos=false, or name bos_token in the tokenizer's {CONFIG_FILE}",
+            f"{where}: the tokenizer has no BOS token, but the recipe puts one before every example",
+            hint=f"Set tokenizer.bos=false, or set bos_token in the tokenizer's {CONFIG_FILE}.",
         )
     pad_id = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
     if pad_id is None:
         raise UsageError(
             f"{where}: the tokenizer has neither an EOS nor a padding token to fill sequences with",
-            hint=f"name eos_token in the tokenizer's {CONFIG_FILE}",
+            hint=f"Set eos_token in the tokenizer's {CONFIG_FILE}.",
         )
     return Encoder(
         tokenizer.backend_tokenizer,
@@ -71,61 +110,79 @@ def encoder_of(
     )
 
 
+def load_encoder(folder: Path, *, bos_id: int | None, eos_id: int | None, pad_id: int | None) -> Encoder:
+    """Make an `Encoder` from a directory with a `tokenizer.json`, without importing transformers."""
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+    return Encoder(tokenizer, bos_id=bos_id, eos_id=eos_id, pad_id=pad_id)
+
+
+def _has_definition(location: str | Path, revision: str | None) -> bool:
+    """Whether a directory or Hub repository has a `tokenizer.json`.
+
+    A Hub that cannot be reached raises an error: it must not look like a repository without the file. A repository or
+    revision that does not exist returns False, because the error that AutoTokenizer then raises is clearer.
+    """
+    if Path(location).is_dir():
+        return (Path(location) / TOKENIZER_FILE).is_file()
+    from huggingface_hub import hf_hub_download, is_offline_mode
+    from huggingface_hub.errors import (
+        LocalEntryNotFoundError,
+        RemoteEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        hf_hub_download(str(location), TOKENIZER_FILE, revision=revision)
+    except (RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
+        return False
+    except LocalEntryNotFoundError:
+        if is_offline_mode():  # only the cache counts, and it does not have the file
+            return False
+        raise
+    return True
+
+
 def _looks_like_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or name.endswith(".json") or name.count("/") > 1 or "\\" in name
 
 
 def _from_file(path: Path, where: str) -> "PreTrainedTokenizerFast":
-    """A lone `tokenizer.json` does not say which token is BOS; the configuration beside it does, so use it if
-    it is there.
-    """
+    """Load a `tokenizer.json`, with the configuration beside it if there is one: only that names the BOS token."""
     from transformers import PreTrainedTokenizerFast
 
     if path.name == TOKENIZER_FILE and (path.parent / CONFIG_FILE).is_file():
-        return _from_folder(path.parent, where)
+        return _from_directory(path.parent, where)
     try:
         return PreTrainedTokenizerFast(tokenizer_file=str(path))  # type: ignore[no-untyped-call]
     except Exception as error:  # the library raises bare Exceptions
-        raise UsageError(f"{where}: {path} holds no tokenizer: {_first_line(error)}") from error
+        raise UsageError(f"{where}: {path} is not a tokenizer file: {_first_line(error)}") from error
 
 
-def _from_folder(path: Path, where: str) -> "PreTrainedTokenizerFast":
+def _from_directory(path: Path, where: str) -> "PreTrainedTokenizerFast":
     if not (path / CONFIG_FILE).is_file() and (path / TOKENIZER_FILE).is_file():
         return _from_file(path / TOKENIZER_FILE, where)
-    # By name: to import AutoTokenizer is to import torch, a second more.
-    name = "PreTrainedTokenizerFast" if (path / TOKENIZER_FILE).is_file() else "AutoTokenizer"
-    loader = getattr(import_module("transformers"), name)
     try:
-        tokenizer = loader.from_pretrained(str(path), trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # whatever a broken folder provokes in two libraries
+        tokenizer = load_exact_tokenizer(path)
+    except Exception as error:  # a broken directory raises errors of many types from two libraries
         raise UsageError(
-            f"{where}: the folder {path} holds no tokenizer that can be loaded: {_first_line(error)}",
-            hint=f"it should have a {TOKENIZER_FILE} and a {CONFIG_FILE}",
+            f"{where}: the directory {path} has no tokenizer that can be loaded: {_first_line(error)}",
+            hint=f"It needs a {TOKENIZER_FILE} and a {CONFIG_FILE}.",
         ) from error
     return _fast(tokenizer, str(path), where)
 
 
 def _from_hub(name: str, revision: str | None, where: str) -> "PreTrainedTokenizerFast":
-    """What `AutoTokenizer` finds, then read again by the class that takes `tokenizer.json` as it is.
-
-    transformers 5 gives models of some types a pipeline of its own, whatever the file says. A model that has
-    no such file keeps what AutoTokenizer made of its others.
-    """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    at = f" at revision {revision}" if revision else ""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main", trust_remote_code=False)
-    except Exception as error:  # network, permissions, formats: the Hub's sentence is the useful one
+        tokenizer = load_exact_tokenizer(name, revision)
+    except Exception as error:  # network, permissions, formats: the library's own sentence helps most
+        at_revision = f" at revision {revision}" if revision else ""
         raise UserError(
-            f"{where}: the tokenizer {name}{at} could not be loaded from the Hub: {_first_line(error)}",
-            hint="check the name and the network, log in with `hf auth login` if it is gated, or name a local folder",
+            f"{where}: cannot load the tokenizer {name}{at_revision} from the Hub: {_first_line(error)}",
+            hint="Check the name and the network. Log in with `hf auth login` if the repository is gated or private, "
+            "or give a local directory.",
         ) from error
-    try:
-        exact = PreTrainedTokenizerFast.from_pretrained(name, revision=revision or "main")
-    except Exception:  # the library says in its own ways that there is no such file
-        exact = tokenizer
-    return _fast(exact, name, where)
+    return _fast(tokenizer, name, where)
 
 
 def _fast(tokenizer: object, name: str, where: str) -> "PreTrainedTokenizerFast":
@@ -133,8 +190,8 @@ def _fast(tokenizer: object, name: str, where: str) -> "PreTrainedTokenizerFast"
 
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UsageError(
-            f"{where}: {name} has no fast tokenizer (it loads as {type(tokenizer).__name__}, which is slow)",
-            hint=f"choose one with a {TOKENIZER_FILE}; slow tokenizers are not supported",
+            f"{where}: {name} has no fast tokenizer: it loads as {type(tokenizer).__name__}, which is slow",
+            hint=f"Choose a tokenizer with a {TOKENIZER_FILE}. Slow tokenizers are not supported.",
         )
     return tokenizer
 

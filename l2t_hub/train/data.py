@@ -19,6 +19,7 @@ from torch.utils.data import Sampler
 from l2t_hub.artifacts import PACKED, TOKENIZER
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
+from l2t_hub.tokens.load import TOKENIZER_FILE, load_exact_tokenizer
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.objective import IGNORED
 
@@ -193,16 +194,14 @@ def _rows(shards: Sequence[Path], cache: Path) -> datasets.Dataset:
 
 
 def _tokenizer(dataset: DatasetLocation) -> Any:
-    from transformers import PreTrainedTokenizerFast
-
     folder = dataset.directory / TOKENIZER
-    if not (folder / "tokenizer.json").is_file():
+    if not (folder / TOKENIZER_FILE).is_file():
         raise UserError(
-            f"{dataset.name}: no tokenizer: {TOKENIZER}/tokenizer.json is missing",
+            f"{dataset.name}: no tokenizer: {TOKENIZER}/{TOKENIZER_FILE} is missing",
             "A dataset carries the tokenizer it was built with; build it again.",
         )
     try:
-        return PreTrainedTokenizerFast.from_pretrained(folder)
+        return load_exact_tokenizer(folder)
     except Exception as error:
         raise UserError(
             f"{folder}: cannot be loaded as a tokenizer: {error}", "Build the dataset again."

@@ -11,6 +11,7 @@ from typing import Any
 
 from l2t_hub import __version__
 from l2t_hub.artifacts import CHECKPOINTS, TOKENIZER, TRAINING_LOG, TRAINING_RECORD
+from l2t_hub.tokens.load import auto_tokenizer_agrees
 from l2t_hub.train.batches import Batches
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.model import count_parameters
@@ -18,7 +19,6 @@ from l2t_hub.train.resume import CACHE, PARTIAL, RunIdentity, write_json
 from l2t_hub.train.training_log import Record, read_log
 
 PLOT = "loss.png"
-PROBE = "It's 1984, isn't it?  Two  spaces;\n\na new line: Été, naïve, 10,000 (ten thousand) … and  so_on!"
 LIBRARIES = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "numpy")
 
 
@@ -49,7 +49,7 @@ def finish(model: Any, out: Path, dataset: DatasetLocation, identity: RunIdentit
     log = read_log(staged / TRAINING_LOG)
     plot_losses(log, identity.recipe.name, staged / PLOT)
     record = _record(model, log, dataset, identity, facts) | {
-        "auto_tokenizer": _auto_tokenizer_agrees(staged)
+        "auto_tokenizer": auto_tokenizer_agrees(staged)
     }
     for file in sorted(staged.iterdir()):
         file.replace(out / file.name)
@@ -57,22 +57,6 @@ def finish(model: Any, out: Path, dataset: DatasetLocation, identity: RunIdentit
     (out / CHECKPOINTS / TRAINING_LOG).unlink()
     for leftover in (staged, out / CHECKPOINTS / PARTIAL, out / CHECKPOINTS / CACHE):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _auto_tokenizer_agrees(folder: Path) -> bool:
-    """Whether `AutoTokenizer` gives the ids the model was trained on.
-
-    For a model of type qwen2, transformers 5 puts Qwen's own pre-tokenizer in front of any vocabulary. A tokenizer
-    trained here has the same one; for another, `PreTrainedTokenizerFast` is what reads `tokenizer.json` as it is.
-    """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    exact = PreTrainedTokenizerFast.from_pretrained(folder)
-    try:
-        auto = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        return bool(auto(PROBE)["input_ids"] == exact(PROBE)["input_ids"])
-    except Exception:  # a pipeline that does not fit the vocabulary fails in the library's own ways
-        return False
 
 
 def plot_losses(log: list[Record], name: str, path: Path) -> None:

@@ -1,15 +1,24 @@
-"""Loading tokenizers: every form that works, and a clear error for every one that does not."""
+"""Loading tokenizers: every form that works, and a clear error for every form that does not."""
 
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
+import huggingface_hub
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedTokenizerFast
 
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.tokens.load import encoder_of, load_tokenizer
+from l2t_hub.tokens.load import (
+    auto_tokenizer_agrees,
+    encoder_of,
+    load_encoder,
+    load_exact_tokenizer,
+    load_tokenizer,
+)
 from l2t_hub.tokens.train_bpe import train_bpe
 
 from .families import LINES, SAFE
@@ -74,24 +83,24 @@ def test_a_missing_path_is_wrong_usage(name: str) -> None:
 
 def test_a_hub_name_out_of_reach_says_what_to_do() -> None:
     with pytest.raises(
-        UserError, match="nobody/nothing at revision abc could not be loaded from the Hub"
+        UserError, match="cannot load the tokenizer nobody/nothing at revision abc from the Hub"
     ) as error:
         load_tokenizer("nobody/nothing", "abc")
     assert error.value.exit_code == 1
     assert "network" in (error.value.hint or "")
 
 
-def test_folders_and_files_that_hold_no_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no tokenizer"):
+def test_folders_and_files_without_a_tokenizer(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no tokenizer that can be loaded"):
         load_tokenizer(str(tmp_path))
     (tmp_path / "tokenizer.json").write_text('{"version": "1.0"')
     for name in (tmp_path, tmp_path / "tokenizer.json"):
-        with pytest.raises(UsageError, match="holds no tokenizer"):
+        with pytest.raises(UsageError, match="is not a tokenizer file"):
             load_tokenizer(str(name))
 
 
-def test_the_file_is_read_as_it_stands(tmp_path: Path) -> None:
-    """transformers 5 would replace the pipeline of a tokenizer that calls itself Llama's by another."""
+def test_the_file_is_read_as_written(tmp_path: Path) -> None:
+    """AutoTokenizer would replace the pre-tokenizer of a tokenizer whose configuration says Llama."""
     definition = SAFE["mistral, bytes"]()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=definition, bos_token="<s>", eos_token="</s>")
     folder = tmp_path / "llama"
@@ -104,27 +113,75 @@ def test_the_file_is_read_as_it_stands(tmp_path: Path) -> None:
         assert now[step] == was[step]
 
 
-@pytest.mark.parametrize("revision", [None, "v1.0"])
-def test_a_hub_name_is_asked_for_at_its_revision(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None
-) -> None:
-    asked = []
+@pytest.fixture
+def requests(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, str | None]]:
+    """Answer requests for the Hub model org/model from `folder`; the list records each loader and revision."""
+    requests: list[tuple[object, str | None]] = []
 
-    def at_hand(cls: type) -> Callable[..., object]:
+    def local(cls: type) -> Callable[..., object]:
         original = cls.from_pretrained
 
         def from_pretrained(name: str, revision: str | None = None, **more: object) -> object:
             if name == "org/model":
-                asked.append((cls, revision))
+                requests.append((cls, revision))
             return original(folder)
 
         return from_pretrained
 
+    def download(name: str, file: str, revision: str | None = None) -> str:
+        requests.append((file, revision))
+        return str(folder / file)
+
     for cls in (AutoTokenizer, PreTrainedTokenizerFast):
-        monkeypatch.setattr(cls, "from_pretrained", at_hand(cls))
+        monkeypatch.setattr(cls, "from_pretrained", local(cls))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    return requests
+
+
+@pytest.mark.parametrize("revision", [None, "v1.0"])
+def test_a_hub_name_is_requested_at_its_revision(
+    requests: list[tuple[object, str | None]], revision: str | None
+) -> None:
     tokenizer = load_tokenizer("org/model", revision)
     assert encoder_of(tokenizer).encode(["the dog"]).lengths.sum() > 0
-    assert asked == [(AutoTokenizer, revision or "main"), (PreTrainedTokenizerFast, revision or "main")]
+    assert requests == [("tokenizer.json", revision), (PreTrainedTokenizerFast, revision or "main")]
+
+
+def test_only_a_repository_without_tokenizer_json_is_left_to_auto_tokenizer(
+    requests: list[tuple[object, str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = RemoteEntryNotFoundError("missing", response=httpx.Response(404, request=httpx.Request("GET", "h:")))
+    for error, loaders in ((missing, [(AutoTokenizer, "main")]), (LocalEntryNotFoundError("unreachable"), [])):
+
+        def fail(*args: object, error: Exception = error, **kwargs: object) -> None:
+            raise error
+
+        requests.clear()
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+        monkeypatch.setattr(huggingface_hub, "is_offline_mode", lambda: False)
+        if loaders:
+            load_tokenizer("org/model")
+        else:
+            with pytest.raises(UserError, match="unreachable"):
+                load_tokenizer("org/model")
+        assert requests == loaders
+
+
+def test_whether_auto_tokenizer_agrees(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "m")
+    (tmp_path / "m" / "config.json").write_text('{"model_type": "qwen2"}')
+    assert auto_tokenizer_agrees(tmp_path / "m")
+    file = tmp_path / "m" / "tokenizer.json"
+    definition = json.loads(file.read_text())
+    definition["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False, "trim_offsets": True}
+    file.write_text(json.dumps(definition))
+    assert load_exact_tokenizer(tmp_path / "m").backend_tokenizer.pre_tokenizer is not None
+    assert not auto_tokenizer_agrees(tmp_path / "m")
+
+
+def test_an_encoder_from_the_file_alone(folder: Path) -> None:
+    encoder = load_encoder(folder, bos_id=0, eos_id=1, pad_id=1)
+    assert encoder.encode(LINES).ids.tolist() == encoder_of(load_tokenizer(str(folder))).encode(LINES).ids.tolist()
 
 
 def test_a_slow_tokenizer_is_refused(tmp_path: Path) -> None:

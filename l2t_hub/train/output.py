@@ -48,9 +48,7 @@ def finish(model: Any, out: Path, dataset: DatasetLocation, identity: RunIdentit
     shutil.copyfile(out / CHECKPOINTS / TRAINING_LOG, staged / TRAINING_LOG)
     log = read_log(staged / TRAINING_LOG)
     plot_losses(log, identity.recipe.name, staged / PLOT)
-    record = _record(model, log, dataset, identity, facts) | {
-        "auto_tokenizer": auto_tokenizer_agrees(staged)
-    }
+    record = _record(model, log, dataset, identity, facts) | {"auto_tokenizer": auto_tokenizer_agrees(staged)}
     for file in sorted(staged.iterdir()):
         file.replace(out / file.name)
     write_json(out / TRAINING_RECORD, record)

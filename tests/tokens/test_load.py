@@ -150,8 +150,13 @@ def test_a_hub_name_is_requested_at_its_revision(
 def test_only_a_repository_without_tokenizer_json_is_left_to_auto_tokenizer(
     requests: list[tuple[object, str | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    missing = RemoteEntryNotFoundError("missing", response=httpx.Response(404, request=httpx.Request("GET", "h:")))
-    for error, loaders in ((missing, [(AutoTokenizer, "main")]), (LocalEntryNotFoundError("unreachable"), [])):
+    missing = RemoteEntryNotFoundError(
+        "missing", response=httpx.Response(404, request=httpx.Request("GET", "h:"))
+    )
+    for error, loaders in (
+        (missing, [(AutoTokenizer, "main")]),
+        (LocalEntryNotFoundError("unreachable"), []),
+    ):
 
         def fail(*args: object, error: Exception = error, **kwargs: object) -> None:
             raise error
@@ -173,7 +178,12 @@ def test_whether_auto_tokenizer_agrees(folder: Path, tmp_path: Path) -> None:
     assert auto_tokenizer_agrees(tmp_path / "m")
     file = tmp_path / "m" / "tokenizer.json"
     definition = json.loads(file.read_text())
-    definition["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False, "trim_offsets": True}
+    definition["pre_tokenizer"] = {
+        "type": "ByteLevel",
+        "add_prefix_space": False,
+        "use_regex": False,
+        "trim_offsets": True,
+    }
     file.write_text(json.dumps(definition))
     assert load_exact_tokenizer(tmp_path / "m").backend_tokenizer.pre_tokenizer is not None
     assert not auto_tokenizer_agrees(tmp_path / "m")
@@ -181,7 +191,10 @@ def test_whether_auto_tokenizer_agrees(folder: Path, tmp_path: Path) -> None:
 
 def test_an_encoder_from_the_file_alone(folder: Path) -> None:
     encoder = load_encoder(folder, bos_id=0, eos_id=1, pad_id=1)
-    assert encoder.encode(LINES).ids.tolist() == encoder_of(load_tokenizer(str(folder))).encode(LINES).ids.tolist()
+    assert (
+        encoder.encode(LINES).ids.tolist()
+        == encoder_of(load_tokenizer(str(folder))).encode(LINES).ids.tolist()
+    )
 
 
 def test_a_slow_tokenizer_is_refused(tmp_path: Path) -> None:

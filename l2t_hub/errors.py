@@ -1,6 +1,6 @@
-"""The errors a user sees: one sentence that says where and what, and a hint that says what to do.
+"""Errors shown to the user: a message that says what is wrong and where, and a hint that says what to do.
 
-Everything raised on purpose is a `UserError`; `l2t` prints it without a traceback and exits with its `exit_code`.
+Every deliberate error is a `UserError`. `l2t` prints it without a traceback and exits with its `exit_code`.
 """
 
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Something the user can mend: a missing file, a full disk, a broken row. `l2t` exits with 1."""
+    """An error the user can fix, such as a missing file, a full disk or a broken row. `l2t` exits with 1."""
 
     exit_code = 1
 
@@ -26,15 +26,21 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """A wrong recipe or argument, found before any work was done. `l2t` exits with 2."""
+    """An invalid recipe or argument, found before any work starts. `l2t` exits with 2."""
 
     exit_code = 2
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Say which of `names` was probably meant: "did you mean 'typo'?", else the whole list."""
+    """Return a sentence that suggests the closest of `names`, or lists them all if none is close.
+
+    >>> nearest("slrm", ["local", "slurm"])
+    "Did you mean 'slurm'?"
+    >>> nearest("x", ["local", "slurm"])
+    'Known: local, slurm.'
+    """
     known = [str(n) for n in names]
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
-        return f"did you mean '{close[0]}'?"
-    return f"known: {', '.join(known)}" if known else "none are known"
+        return f"Did you mean '{close[0]}'?"
+    return f"Known: {', '.join(known)}." if known else "None are available."

@@ -81,7 +81,7 @@ def check_names(recipe: Recipe) -> None:
             if name is not None and name not in tasks:
                 where = recipe.where(f"mixture.{key}")
                 raise UsageError(
-                    f"{where}: there is no task '{name}'; {nearest(name, tasks)}", "See `l2t tasks`."
+                    f"{where}: unknown task '{name}'. {nearest(name, tasks)}", "See `l2t tasks`."
                 )
     architecture(recipe)
     divide(recipe, devices=1)

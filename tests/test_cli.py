@@ -37,18 +37,18 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["recipes", "show", "nanno"], 2, "did you mean 'nano'?"),
-        (["recipes", "show", "nano", "--set", "train.max_step=3"], 2, "did you mean 'max_steps'?"),
-        (["recipes", "keys", "mixtur"], 2, "did you mean 'mixture'?"),
+        (["recipes", "show", "nanno"], 2, "Did you mean 'nano'?"),
+        (["recipes", "show", "nano", "--set", "train.max_step=3"], 2, "Did you mean 'max_steps'?"),
+        (["recipes", "keys", "mixtur"], 2, "Did you mean 'mixture'?"),
         (["build", "nano", "--out", "somewhere"], 2, "--variant nano-raw"),
         (["build", "nano"], 2, "--out"),
         (
             ["build", "nano", "--variant", "nano-raw", "--out", "d", "--executor", "slrum"],
             2,
-            "did you mean 'slurm'?",
+            "Did you mean 'slurm'?",
         ),
         (["frobnicate"], 2, "frobnicate"),
-        (["tasks", "typpo"], 2, "did you mean 'typo'?"),
+        (["tasks", "typpo"], 2, "Did you mean 'typo'?"),
         (["verify", "nowhere"], 2, "neither a directory nor the name of a repo"),
         (["reproduce", "nowhere"], 2, "nowhere"),
         (
@@ -63,7 +63,7 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
         (
             ["recipes", "validate", "nano", "--set", "variants.nano-l2t.mixture.tasks=[typpo]"],
             2,
-            "did you mean 'typo'?",
+            "Did you mean 'typo'?",
         ),
         (["plan", "nano", "--set", "source.path=missing.parquet"], 2, "missing.parquet"),
     ],

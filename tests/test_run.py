@@ -125,7 +125,7 @@ def test_a_changed_recipe_keeps_the_old_model_and_says_what_changed(road: tuple[
 def test_a_wrong_name_is_found_before_anything_is_made(tmp_path: Path) -> None:
     done = run(tmp_path / "run", "--set", "variants.nano-l2t.mixture.tasks=[typo, shufle]", "--hub", "none")
     assert done.returncode == 2
-    assert "did you mean 'shuffle'?" in done.stderr
+    assert "Did you mean 'shuffle'?" in done.stderr
     assert not (tmp_path / "run").exists()
 
 

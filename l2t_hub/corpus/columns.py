@@ -52,7 +52,7 @@ def field_of(schema: pa.Schema, name: str, where: str) -> pa.Field:
     if field is None or (not rest and head not in schema.names):
         key = where.rpartition("id_column")[1]
         raise UsageError(
-            f"{where} has no column '{name}'; {nearest(name, _schema_paths(schema))}", no_id(key)
+            f"{where} has no column '{name}'. {nearest(name, _schema_paths(schema))}", no_id(key)
         )
     return field
 

@@ -62,7 +62,7 @@ def find(path: str, where: str) -> tuple[Path, list[Path]]:
         root = Path(__file__).with_name("sample")
         return root, _sorted(root.rglob("*.txt"), root)
     if path.startswith("bundled:"):
-        raise UsageError(f"{where}: {nearest(path, [SAMPLE])}")
+        raise UsageError(f"{where}: unknown bundled corpus '{path}'. {nearest(path, [SAMPLE])}")
     place = Path(path).expanduser()
     if place.is_file():
         if kind_of(place) is None:
@@ -172,5 +172,5 @@ def _neighbour(place: Path) -> str | None:
     if not place.parent.is_dir():
         return f"There is no folder {place.parent} either."
     names = [p.name for p in place.parent.iterdir()][:500]
-    said = nearest(place.name, names)
-    return said[0].upper() + said[1:] if said.startswith("did") else None
+    suggestion = nearest(place.name, names)
+    return suggestion if suggestion.startswith("Did you mean") else None

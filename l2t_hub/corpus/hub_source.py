@@ -89,7 +89,7 @@ def open_dataset(recipe: Recipe, columns: Columns) -> HubSource:
     for key, column in named(columns):
         if column not in known and column.split(".")[0] not in known:
             raise UsageError(
-                f"{columns.where[key]}: {name} has no column '{column}'; {nearest(column, known)}", no_id(key)
+                f"{columns.where[key]}: {name} has no column '{column}'. {nearest(column, known)}", no_id(key)
             )
     split = (stream.info.splits or {}).get(said.split)
     rows = split.num_examples if split is not None and split.num_examples else None

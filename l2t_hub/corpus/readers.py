@@ -88,7 +88,7 @@ def check_columns(file: SourceFile, columns: Columns) -> None:
         for key, name in named(columns) if seen else ():
             if name not in seen:
                 raise UsageError(
-                    f"{columns.where[key]}: {file.path} has no column '{name}'; {nearest(name, seen)}",
+                    f"{columns.where[key]}: {file.path} has no column '{name}'. {nearest(name, seen)}",
                     no_id(key),
                 )
 

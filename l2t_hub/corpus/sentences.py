@@ -17,7 +17,7 @@ def splitter(name: str) -> Splitter:
     if name == "sentencex":
         return _sentencex
     if name != "blingfire":
-        raise UsageError(f"no sentence splitter '{name}'; {nearest(name, LIBRARIES)}")
+        raise UsageError(f"no sentence splitter '{name}'. {nearest(name, LIBRARIES)}")
     try:
         import blingfire  # noqa: F401
     except ImportError:

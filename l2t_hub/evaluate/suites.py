@@ -91,5 +91,5 @@ SUITES = {
 def get_suite(name: str) -> Suite:
     """Find a suite by name; raises UsageError with the nearest name."""
     if name not in SUITES:
-        raise UsageError(f"no suite named '{name}': {nearest(name, SUITES)}", f"Suites: {', '.join(SUITES)}")
+        raise UsageError(f"Unknown suite '{name}'. {nearest(name, SUITES)}", f"Suites: {', '.join(SUITES)}")
     return SUITES[name]

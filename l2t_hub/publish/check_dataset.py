@@ -91,7 +91,7 @@ def _one_config(staged: StagedRelease, name: str, data_files: object, info: Mapp
         if not files:
             folder = pattern.split("*")[0].rpartition("/")[0]
             beside = {f.path for f in staged.files if f.path.startswith(folder)} or set(staged.paths())
-            problems.append(f"{where}: no file matches {pattern}; {nearest(pattern, sorted(beside)[:40])}")
+            problems.append(f"{where}: no file matches {pattern}. {nearest(pattern, sorted(beside)[:40])}")
         tables = [file for file in files if file.path.endswith(".parquet")]
         problems += [
             f"{where}: {pattern} also takes in {f.path}, no parquet file" for f in files if f not in tables

@@ -56,7 +56,7 @@ def keys(section: str | None = None) -> list[dict[str, Any]]:
     chosen = [row for row in rows if row["key"] == section or row["key"].startswith(f"{section}.")]
     if not chosen:
         sections = [name for name, field in Recipe.model_fields.items() if _section(field.annotation)]
-        raise UsageError(f"no section '{section}'; {nearest(section, sections)}")
+        raise UsageError(f"no section '{section}'. {nearest(section, sections)}")
     return chosen
 
 

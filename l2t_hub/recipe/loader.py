@@ -37,7 +37,7 @@ def load_recipe(reference: str | Path, overrides: Sequence[str] = (), variant: s
     if variant is None:
         return recipe
     if variant not in resolved:
-        raise UsageError(f"{reference}: no variant '{variant}'; {nearest(variant, names)}")
+        raise UsageError(f"{reference}: no variant '{variant}'. {nearest(variant, names)}")
     return resolved[variant]
 
 
@@ -90,7 +90,7 @@ def _find(reference: str | Path) -> Path:
     if path.suffix in (".yaml", ".yml") and path.stem in known and path.parent.name in ("", "recipes"):
         return known[path.stem]
     raise UsageError(
-        f"{reference}: no such recipe file; {nearest(path.stem, known)}",
+        f"{reference}: no such recipe file. {nearest(path.stem, known)}",
         "Give a path to a YAML file, or the name of a bundled recipe (`l2t recipes list`).",
     )
 
@@ -135,13 +135,13 @@ def _explain(problem: Any, places: Places) -> str:
     key = ".".join(location)
     place = _place(location, places)
     if problem["type"] == "extra_forbidden":
-        return f"{place}: unknown key `{key}`; {nearest(location[-1], _keys_at(location[:-1]))}"
+        return f"{place}: unknown key `{key}`. {nearest(location[-1], _keys_at(location[:-1]))}"
     if problem["type"] == "missing":
         return f"{place}: `{key}` is missing"
     if problem["type"] == "literal_error":
         expected = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         guess = nearest(str(problem["input"]), expected)
-        return f"{place}: `{key}` is {problem['input']!r}, not one of {', '.join(expected)}; {guess}"
+        return f"{place}: `{key}` is {problem['input']!r}, not one of {', '.join(expected)}. {guess}"
     if problem["type"] == "value_error":
         return f"{place}: {key}: {problem['ctx']['error']}" if key else f"{place}: {problem['ctx']['error']}"
     said = problem["msg"].removeprefix("Input ")

@@ -107,7 +107,7 @@ def _load(module: str) -> object:
             raise UsageError(
                 f"there is no task module '{module}'",
                 "name an importable module, a .py file, or an entry point of the group "
-                f"{ENTRY_POINTS} ({nearest(module, points)})",
+                f"{ENTRY_POINTS}. {nearest(module, points)}",
             ) from error
         raise UsageError(
             f"task module '{module}' fails while loading: {type(error).__name__}: {error}",

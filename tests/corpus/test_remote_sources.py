@@ -75,7 +75,7 @@ def test_the_revision_follows_the_content(repository_folder: Path) -> None:
     [
         ({"config": "smal"}, "small"),
         ({"split": "trian"}, "trian"),
-        ({"text_column": "txt"}, "did you mean 'text'"),
+        ({"text_column": "txt"}, "Did you mean 'text'"),
         ({"id_column": "idd"}, "source.id_column: null"),
     ],
 )

@@ -28,7 +28,7 @@ def test_sentences_are_never_blank_and_lose_no_visible_character(name: str, text
 
 
 def test_an_unknown_splitter_is_named_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="did you mean 'blingfire'"):
+    with pytest.raises(UsageError, match="Did you mean 'blingfire'"):
         splitter("blingfyre")
 
 

@@ -201,7 +201,7 @@ def test_what_slurm_cannot_do_is_said(
 ) -> None:
     with pytest.raises(UsageError, match="cannot hold this path"):
         submit(recipe(SMALL), tmp_path / "with space")
-    with pytest.raises(UsageError, match="did you mean 'slurm'"):
+    with pytest.raises(UsageError, match="Did you mean 'slurm'"):
         build(recipe(SMALL), tmp_path / "out", executor="slum")
     slurm.refuse()
     with pytest.raises(UserError, match="sbatch refused the job"):

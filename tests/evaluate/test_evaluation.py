@@ -208,7 +208,7 @@ def test_labels_limit_and_progress(tiny_models: tuple[Path, Path]) -> None:
 
 
 def test_an_unknown_suite_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="did you mean 'blimp'"):
+    with pytest.raises(UsageError, match="Did you mean 'blimp'"):
         get_suite("blmp")
     with pytest.raises(UsageError):
         evaluate(["anything"], "blmp")

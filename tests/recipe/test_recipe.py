@@ -23,13 +23,13 @@ def write(folder: Path, text: str, name: str = "recipe.yaml") -> Path:
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("mixtur:\n  scheme: raw\n", 4, "did you mean 'mixture'?"),
-        ("train:\n  max_step: 3\n", 5, "did you mean 'max_steps'?"),
+        ("mixtur:\n  scheme: raw\n", 4, "Did you mean 'mixture'?"),
+        ("train:\n  max_step: 3\n", 5, "Did you mean 'max_steps'?"),
         ("train:\n  max_steps: many\n", 5, "should be a valid integer"),
         ("train:\n  max_steps: 1.5\n", 5, "`train.max_steps` is 1.5"),
         ("seed: '3'\n", 4, "should be a valid integer"),
         ("seed: true\n", 4, "should be a valid integer"),
-        ("mixture:\n  scheme: share\n", 5, "did you mean 'shared'?"),
+        ("mixture:\n  scheme: share\n", 5, "Did you mean 'shared'?"),
         ("mixture:\n  scheme: raw\n  raw_share: 0.5\n", 4, "only disjoint has one"),
         ("mixture:\n  scheme: single\n", 4, "`task` names the one task"),
         ("mixture:\n  scheme: disjoint\n  raw_share: 1.5\n", 6, "less than or equal to 1"),
@@ -38,9 +38,9 @@ def write(folder: Path, text: str, name: str = "recipe.yaml") -> Path:
         ("tokenizer:\n  revision: main\n", 4, "`revision` needs a `name`"),
         ("seed: [1\n", 5, "not valid YAML"),
         ("evaluation:\n  baseline: other\nvariants:\n  one: {}\n", 0, "the variants are one"),
-        ("variants:\n  one:\n    mixture:\n      sheme: raw\n", 7, "did you mean 'scheme'?"),
+        ("variants:\n  one:\n    mixture:\n      sheme: raw\n", 7, "Did you mean 'scheme'?"),
         ("variants:\n  one: 3\n", 5, "should be an object"),
-        ("cluster:\n  partion: big\n", 5, "did you mean 'partition'?"),
+        ("cluster:\n  partion: big\n", 5, "Did you mean 'partition'?"),
         ("cluster:\n  hours: 0\n", 5, "greater than 0"),
         ("cluster:\n  sbatch: {time: '1:00'}\n", 4, "`sbatch` cannot set time"),
     ],
@@ -73,7 +73,7 @@ def test_a_file_that_is_not_utf8_or_not_there(tmp_path: Path) -> None:
     path.write_bytes(b"name: caf\xe9\n")
     with pytest.raises(UsageError, match="not UTF-8 at byte 9"):
         load_recipe(path)
-    with pytest.raises(UsageError, match=r"no such recipe file; did you mean 'nano'\?"):
+    with pytest.raises(UsageError, match=r"no such recipe file\. Did you mean 'nano'\?"):
         load_recipe("nanno")
 
 
@@ -113,7 +113,7 @@ def test_a_malformed_override_is_a_usage_error(text: str) -> None:
 
 
 def test_an_unknown_variant_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="did you mean 'nano-l2t'"):
+    with pytest.raises(UsageError, match="Did you mean 'nano-l2t'"):
         load_recipe("nano", variant="nano-lt2")
 
 

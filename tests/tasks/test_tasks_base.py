@@ -61,7 +61,7 @@ def test_nouns_are_frozen_and_travel_between_processes() -> None:
         ({"name": "a/b"}, "cannot name a task"),
         ({"name": ""}, "cannot name a task"),
         ({"name": 3}, "cannot name a task"),
-        ({"level": "sentense"}, "did you mean 'sentence'?"),
+        ({"level": "sentense"}, "Did you mean 'sentence'?"),
         ({"description": " "}, "has no description"),
         ({"make": "make"}, "is no function"),
         ({"min_sentences": 0}, "`min_sentences` of task 'mine' is 0"),

@@ -66,7 +66,7 @@ def test_eligible_by_sentences() -> None:
 
 def test_get_names_the_nearest() -> None:
     assert get("typo", TASKS) is TASKS["typo"]
-    with pytest.raises(UsageError, match="did you mean 'typo'") as raised:
+    with pytest.raises(UsageError, match="Did you mean 'typo'") as raised:
         get("tpyo", TASKS)
     assert raised.value.exit_code == 2
     assert "no task 'tpyo'" in raised.value.message
@@ -120,7 +120,7 @@ def test_an_entry_point_may_name_a_task_or_a_module(mine: Path, monkeypatch: pyt
         assert list(tasks_for(())) == list(TASKS)  # installed is not enough: the recipe names it
         assert "backwards" in tasks_for(("whole",))
         assert "backwards" in tasks_for(("single",))
-        with pytest.raises(UsageError, match="did you mean 'whole'"):
+        with pytest.raises(UsageError, match="Did you mean 'whole'"):
             tasks_for(("whol",))
     finally:
         sys.modules.pop("l2t_pointed", None)
@@ -168,7 +168,7 @@ def test_a_name_that_is_taken_is_told(mine: Path) -> None:
         ("TASKS = [", "SyntaxError"),
         ("import no_such_library", "No module named 'no_such_library'"),
         ("1 / 0", "ZeroDivisionError"),
-        ("from l2t_hub.tasks import Task\nTASKS = [Task('x', 'wrod', 'd', len)]", "did you mean 'word'?"),
+        ("from l2t_hub.tasks import Task\nTASKS = [Task('x', 'wrod', 'd', len)]", "Did you mean 'word'?"),
         ("from l2t_hub.tasks import Task\nTASKS = [Task('x')]", "TypeError"),
         ("TASKS = '\xff'", "SyntaxError"),
     ],

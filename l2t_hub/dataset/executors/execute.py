@@ -25,7 +25,7 @@ def execute(work: Work, executor: str, workers: int | None, report: Reporter) ->
 def check_executor(executor: str) -> str:
     """Give the name back if there is such an executor; UsageError otherwise."""
     if executor not in runners():
-        raise UsageError(f"no executor '{executor}'; {nearest(executor, runners())}")
+        raise UsageError(f"Unknown executor '{executor}'. {nearest(executor, runners())}")
     return executor
 
 

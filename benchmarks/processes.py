@@ -1,8 +1,8 @@
 """Run a command and measure its cost: wall-clock and CPU seconds, peak memory per process, and how busy other
 processes kept the machine meanwhile. Linux only: it reads /proc.
 
-A small supervisor process starts the command and waits for it and all its descendants, even for those that outlive it,
-such as a fork server. The children of the process that calls `run` are never touched.
+A small supervisor process starts the command and waits for it and all its descendants, also for those that outlive
+it, such as a fork server. Other children of the process that calls `run` are never waited for.
 
 python benchmarks/processes.py COMMAND CORES     both as JSON lists; prints one line of JSON (used by `run`)
 """

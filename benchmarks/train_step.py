@@ -25,10 +25,10 @@ from transformers import PreTrainedTokenizerFast, PrinterCallback, Trainer, Trai
 from trl import SFTConfig, SFTTrainer
 
 from l2t_hub.recipe import Recipe, recipe_from_tree
-from l2t_hub.train.batches import divide
-from l2t_hub.train.data import Collator
+from l2t_hub.train.batch_layout import divide_batch
 from l2t_hub.train.model import count_parameters, model_config, new_model
-from l2t_hub.train.output import hardware
+from l2t_hub.train.model_directory import hardware
+from l2t_hub.train.packed_data import Collator
 from l2t_hub.train.trainer import PackTrainer
 from l2t_hub.train.training_log import TrainingLog, quiet_libraries
 
@@ -88,7 +88,7 @@ def arms(
         return made | {"attention_mask": torch.ones_like(made["input_ids"])}
 
     def ours(folder: Path) -> Any:
-        batches = divide(recipe, 1)
+        batches = divide_batch(recipe, 1)
         journal = TrainingLog(None, batches.steps, recipe.name)
         return PackTrainer(recipe, model(), rows, None, tokenizer, batches, folder, journal, resumed=False)
 

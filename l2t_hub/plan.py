@@ -73,7 +73,7 @@ def check_names(recipe: Recipe) -> None:
     Raises UsageError.
     """
     from l2t_hub.tasks.registry import tasks_for
-    from l2t_hub.train.batches import divide
+    from l2t_hub.train.batch_layout import divide_batch
 
     tasks = tasks_for(recipe.mixture.modules)
     for key, names in (("task", (recipe.mixture.task,)), ("tasks", recipe.mixture.tasks or ())):
@@ -84,7 +84,7 @@ def check_names(recipe: Recipe) -> None:
                     f"{where}: unknown task '{name}'. {nearest(name, tasks)}", "See `l2t tasks`."
                 )
     architecture(recipe)
-    divide(recipe, devices=1)
+    divide_batch(recipe, devices=1)
 
 
 def make_plan(recipes: Sequence[Recipe]) -> Plan:
@@ -106,10 +106,10 @@ def render_plan(plan: Plan) -> Group:
 
 
 def _release(recipe: Recipe) -> ReleasePlan:
-    from l2t_hub.train.batches import divide
+    from l2t_hub.train.batch_layout import divide_batch
 
     data, vocabulary = _data(recipe)
-    batches = divide(recipe, devices=1)
+    batches = divide_batch(recipe, devices=1)
     sequences = data.training_sequences
     return ReleasePlan(
         name=recipe.name,

@@ -142,7 +142,7 @@ def _set_aside(lane: ReleaseRun, data: str) -> None:
     """Rename a model directory that was made from another recipe or dataset: it is kept, and out of the way."""
     from l2t_hub.artifacts import CHECKPOINTS, TRAINING_RECORD
     from l2t_hub.train.locate import locate
-    from l2t_hub.train.resume import RUN, RunIdentity
+    from l2t_hub.train.run_directory import RUN, RunIdentity
 
     for record in (lane.model / TRAINING_RECORD, lane.model / CHECKPOINTS / RUN):
         if not record.is_file():
@@ -188,13 +188,13 @@ def _report(
     published: Mapping[str, str],
 ) -> RunResult:
     from l2t_hub.artifacts import TRAINING_LOG, TRAINING_RECORD
-    from l2t_hub.evaluate import read_report
+    from l2t_hub.evaluate import read_results
     from l2t_hub.report import ReleaseReport, write_run_report
     from l2t_hub.report.render import verdict
     from l2t_hub.train.training_log import read_log
 
     _head("report", str(folder / "report.html"))
-    scores = [read_report(file) for file in files]
+    scores = [read_results(file) for file in files]
     chapters = []
     for lane, manifest in zip(lanes, manifests, strict=True):
         training = json.loads((lane.model / TRAINING_RECORD).read_text(encoding="utf-8"))

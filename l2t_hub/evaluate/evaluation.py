@@ -12,16 +12,15 @@ from pathlib import Path, PurePath
 
 from l2t_hub import __version__
 from l2t_hub.errors import UsageError
-from l2t_hub.evaluate import aggregate as tally
-from l2t_hub.evaluate import harness
+from l2t_hub.evaluate import harness, statistics
 from l2t_hub.evaluate.results import (
     SCHEMA,
-    EvalReport,
+    EvalResults,
     ModelScores,
     Protocol,
     Sample,
     TaskProtocol,
-    write_report,
+    write_results,
 )
 from l2t_hub.evaluate.statistics import LEVEL
 from l2t_hub.evaluate.suites import Suite, get_suite
@@ -40,7 +39,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     limit: int | None = None,
     progress: Callable[[str], None] | None = None,
-) -> EvalReport:
+) -> EvalResults:
     """Evaluate models (directories or Hub names) on a suite and compare each with the first.
 
     With `out`, the report is written there as JSON and every example beside it (`NAME.samples.jsonl`). `labels` are
@@ -68,14 +67,14 @@ def evaluate(
         if progress:
             progress(f"{name}: {len(rows)} examples in {seconds:.1f} s")
     comparisons = tuple(
-        tally.compare(name, rows, names[0], samples[0])
+        statistics.compare(name, rows, names[0], samples[0])
         for name, rows in zip(names[1:], samples[1:], strict=True)
     )
     protocol = _protocol(chosen, tasks, batch_size, limit, date)
-    report = EvalReport(SCHEMA, protocol, tuple(scores), comparisons, None, None)
+    report = EvalResults(SCHEMA, protocol, tuple(scores), comparisons, None, None)
     if out is None:
         return report
-    return write_report(report, [row for rows in samples for row in rows], out)
+    return write_results(report, [row for rows in samples for row in rows], out)
 
 
 def _check(
@@ -108,7 +107,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 
 def _model_scores(label: str, scorer: Scorer, samples: Sequence[Sample], seconds: float) -> ModelScores:
-    phenomena, micro, macro = tally.accuracies(samples)
+    phenomena, micro, macro = statistics.accuracies(samples)
     source = scorer.source
     return ModelScores(
         label=label,
@@ -172,7 +171,7 @@ def _protocol(
         batch_size=batch_size,
         limit=limit,
         level=LEVEL,
-        intervals=tally.INTERVALS,
+        intervals=statistics.INTERVALS,
         versions=library_versions(),
         date=date,
     )

@@ -14,9 +14,22 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from l2t_hub.errors import UserError
-from l2t_hub.evaluate.statistics import Estimate
 
 SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and the 95% interval around it; accuracies lie in [0, 1], differences in [-1, 1]."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,7 @@ class ModelComparison:
 
 
 @dataclass(frozen=True)
-class EvalReport:
+class EvalResults:
     """One evaluation of one or more models on one suite."""
 
     schema: int
@@ -149,7 +162,7 @@ class EvalReport:
         return asdict(self)
 
 
-def write_report(report: EvalReport, samples: Sequence[Sample], out: Path) -> EvalReport:
+def write_results(report: EvalResults, samples: Sequence[Sample], out: Path) -> EvalResults:
     """Write `out` and its samples file, each under its final name only when complete; give the report naming both.
 
     Raises UserError if the disk refuses.
@@ -176,10 +189,10 @@ def _write_whole(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_report(path: Path) -> EvalReport:
+def read_results(path: Path) -> EvalResults:
     """Read a report back; raises UserError if there is none, or if it is no report of this schema."""
     try:
-        report = TypeAdapter(EvalReport).validate_json(path.read_bytes())
+        report = TypeAdapter(EvalResults).validate_json(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot read these scores: {error.strerror}") from error
     except ValidationError as error:

@@ -15,11 +15,11 @@ from trl import SFTConfig, SFTTrainer
 from l2t_hub.artifacts import CHECKPOINTS
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
-from l2t_hub.train.batches import Batches
-from l2t_hub.train.data import Collator, PackOrder
-from l2t_hub.train.failures import disk_errors
-from l2t_hub.train.objective import IGNORED, set_objective
-from l2t_hub.train.resume import PARTIAL, STATE, drop_old_checkpoints, is_main_process
+from l2t_hub.train.batch_layout import BatchLayout
+from l2t_hub.train.loss import IGNORED, set_objective
+from l2t_hub.train.packed_data import Collator, PackOrder
+from l2t_hub.train.run_directory import PARTIAL, STATE, drop_old_checkpoints, is_main_process
+from l2t_hub.train.training_errors import disk_errors
 from l2t_hub.train.training_log import Clock, TrainingLog
 
 
@@ -35,7 +35,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         rows: datasets.Dataset,
         validation: datasets.Dataset | None,
         tokenizer: Any,
-        batches: Batches,
+        batches: BatchLayout,
         out: Path,
         journal: TrainingLog,
         resumed: bool,
@@ -214,7 +214,7 @@ class _Pace(TrainerCallback):
             control.should_log = True
 
 
-def _arguments(recipe: Recipe, batches: Batches, out: Path, evaluates: bool, resumed: bool) -> SFTConfig:
+def _arguments(recipe: Recipe, batches: BatchLayout, out: Path, evaluates: bool, resumed: bool) -> SFTConfig:
     """The recipe in transformers' terms. TRL's defaults of bf16 autocast and checkpointed activations are off.
 
     Weight decay falls, as transformers has it, on everything but biases and norms: on the embeddings too.

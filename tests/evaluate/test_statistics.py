@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from l2t_hub.evaluate.aggregate import accuracies, compare
-from l2t_hub.evaluate.results import Sample
-from l2t_hub.evaluate.statistics import Estimate, mean, paired_difference, wilson
+from l2t_hub.evaluate.results import Estimate, Sample
+from l2t_hub.evaluate.statistics import accuracies, compare, mean, paired_difference, wilson
 
 
 @st.composite

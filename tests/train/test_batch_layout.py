@@ -8,7 +8,7 @@ import torch
 from tiny_run import tiny_recipe
 
 from l2t_hub.errors import UsageError
-from l2t_hub.train.batches import Batches, count_devices, divide
+from l2t_hub.train.batch_layout import BatchLayout, count_devices, divide_batch
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,9 @@ from l2t_hub.train.batches import Batches, count_devices, divide
     [(256, 128, 2, 1), (256, 32, 4, 2), (256, 64, 2, 2), (4, 4, 1, 1), (12, 3, 1, 4)],
 )
 def test_division(batch_size: int, per_device: int, devices: int, accumulation: int) -> None:
-    batches = divide(tiny_recipe(batch_size=batch_size, per_device_train_batch_size=per_device), devices)
+    batches = divide_batch(
+        tiny_recipe(batch_size=batch_size, per_device_train_batch_size=per_device), devices
+    )
     assert (batches.accumulation, batches.sequences) == (accumulation, batch_size)
     assert batches.tokens_per_step == batch_size * 64
     assert batches.rows == 12 * batch_size
@@ -36,19 +38,21 @@ def test_nearest_values_that_work_are_named_and_do_work(
 ) -> None:
     keys: dict[str, Any] = {"batch_size": batch_size, "per_device_train_batch_size": per_device}
     with pytest.raises(UsageError) as error:
-        divide(tiny_recipe(**keys), devices)
+        divide_batch(tiny_recipe(**keys), devices)
     assert error.value.hint is not None
     assert hint in error.value.hint
     for size in re.findall(r"`train.batch_size` to (\d+)(?: or (\d+))?", error.value.hint)[0]:
         if size:
-            assert divide(tiny_recipe(**keys | {"batch_size": int(size)}), devices).sequences == int(size)
+            assert divide_batch(tiny_recipe(**keys | {"batch_size": int(size)}), devices).sequences == int(
+                size
+            )
     for per in re.findall(r"per_device_train_batch_size` to (\d+)", error.value.hint):
-        fitted = divide(tiny_recipe(**keys | {"per_device_train_batch_size": int(per)}), devices)
+        fitted = divide_batch(tiny_recipe(**keys | {"per_device_train_batch_size": int(per)}), devices)
         assert fitted.sequences == batch_size
 
 
 def test_the_effective_batch_and_the_epochs_are_told() -> None:
-    said = Batches(per_device=32, devices=4, accumulation=2, sequence_length=2048, steps=1000).describe(
+    said = BatchLayout(per_device=32, devices=4, accumulation=2, sequence_length=2048, steps=1000).describe(
         100_000
     )
     assert "256 sequences per step (32 per device x 4 devices x 2 accumulated) = 524,288 tokens" in said

@@ -8,7 +8,7 @@ from l2t_hub.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Batches:
+class BatchLayout:
     """One optimiser step = `per_device` x `devices` x `accumulation` sequences of `sequence_length` tokens."""
 
     per_device: int
@@ -42,14 +42,14 @@ class Batches:
         )
 
 
-def divide(recipe: Recipe, devices: int) -> Batches:
+def divide_batch(recipe: Recipe, devices: int) -> BatchLayout:
     """Work out the accumulation; UsageError, with the nearest values that work, where it does not come out even."""
     train = recipe.train
     steps = train.stop_after_steps or train.max_steps
     accumulation, rest = divmod(train.batch_size, train.per_device_train_batch_size * devices)
     if rest == 0 and accumulation > 0:
         length = recipe.packing.sequence_length
-        return Batches(train.per_device_train_batch_size, devices, accumulation, length, steps)
+        return BatchLayout(train.per_device_train_batch_size, devices, accumulation, length, steps)
     at_once = train.per_device_train_batch_size * devices
     lower = train.batch_size // at_once * at_once
     sizes = f"{lower} or {lower + at_once}" if lower else f"{at_once}"

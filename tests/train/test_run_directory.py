@@ -161,7 +161,7 @@ def test_killed_after_the_last_step_it_only_finishes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("l2t_hub.train.output.plot_losses", die)
+        patch.setattr("l2t_hub.train.model_directory.plot_losses", die)
         with pytest.raises(UserError, match="step 12 is kept"):
             train(RECIPE, packed, tmp_path / "m")
     assert not (tmp_path / "m" / "model.safetensors").exists()

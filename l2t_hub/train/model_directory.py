@@ -12,10 +12,10 @@ from typing import Any
 from l2t_hub import __version__
 from l2t_hub.artifacts import CHECKPOINTS, TOKENIZER, TRAINING_LOG, TRAINING_RECORD
 from l2t_hub.tokens.load import auto_tokenizer_agrees
-from l2t_hub.train.batches import Batches
+from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.model import count_parameters
-from l2t_hub.train.resume import CACHE, PARTIAL, RunIdentity, write_json
+from l2t_hub.train.run_directory import CACHE, PARTIAL, RunIdentity, write_json
 from l2t_hub.train.training_log import Record, read_log
 
 PLOT = "loss.png"
@@ -23,10 +23,10 @@ LIBRARIES = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenize
 
 
 @dataclass(frozen=True)
-class Facts:
+class RunSummary:
     """What a run did, beyond its recipe: the sizes, the counts and how long it took."""
 
-    batches: Batches
+    batches: BatchLayout
     rows: int
     validation_rows: int
     predicted_tokens: int
@@ -36,7 +36,7 @@ class Facts:
     resumed_from: int | None
 
 
-def finish(model: Any, out: Path, dataset: DatasetLocation, identity: RunIdentity, facts: Facts) -> None:
+def finish(model: Any, out: Path, dataset: DatasetLocation, identity: RunIdentity, facts: RunSummary) -> None:
     """Write the final files of a run beside each other, then give them their names; `training.json` comes last."""
     staged = out / PARTIAL
     shutil.rmtree(staged, ignore_errors=True)
@@ -80,7 +80,7 @@ def plot_losses(log: list[Record], name: str, path: Path) -> None:
 
 
 def _record(
-    model: Any, log: list[Record], dataset: DatasetLocation, identity: RunIdentity, facts: Facts
+    model: Any, log: list[Record], dataset: DatasetLocation, identity: RunIdentity, facts: RunSummary
 ) -> dict[str, Any]:
     """What `training.json` says; enough to write a model card from, and to know the model again."""
     batches = facts.batches

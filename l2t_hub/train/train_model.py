@@ -10,9 +10,9 @@ from typing import Any
 from l2t_hub.artifacts import CHECKPOINTS, TRAINING_LOG, TRAINING_RECORD
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
-from l2t_hub.train import resume as state
+from l2t_hub.train import run_directory
 from l2t_hub.train.locate import DatasetLocation, locate
-from l2t_hub.train.resume import CACHE, RunIdentity
+from l2t_hub.train.run_directory import CACHE, RunIdentity
 from l2t_hub.train.training_log import TrainingLog, quiet_libraries
 
 
@@ -61,9 +61,9 @@ def train(recipe: Recipe, data: Path | str, out: Path | str, *, resume: bool = F
     try:
         _train(recipe, dataset, out, resume)
     except KeyboardInterrupt:
-        newest = state.newest_checkpoint(out)
+        newest = run_directory.newest_checkpoint(out)
         kept = (
-            f"the checkpoint of step {state.step_of(newest)} is kept"
+            f"the checkpoint of step {run_directory.step_of(newest)} is kept"
             if newest
             else "there is no checkpoint yet"
         )
@@ -75,7 +75,9 @@ def train(recipe: Recipe, data: Path | str, out: Path | str, *, resume: bool = F
 
 def finished(out: Path | str, recipe: Recipe, data: DatasetLocation | Path | str) -> bool:
     """Say whether `out` holds the finished model of exactly this recipe and dataset."""
-    return state.finished(Path(out), recipe, data if isinstance(data, DatasetLocation) else locate(data))
+    return run_directory.finished(
+        Path(out), recipe, data if isinstance(data, DatasetLocation) else locate(data)
+    )
 
 
 def read_result(out: Path, reused: bool) -> TrainResult:
@@ -89,33 +91,33 @@ def read_result(out: Path, reused: bool) -> TrainResult:
 
 def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, resume: bool) -> None:
     # Everything that can be wrong is found before the output directory is touched and a weight is drawn.
-    from l2t_hub.train.batches import count_devices, divide
-    from l2t_hub.train.data import check_packed
+    from l2t_hub.train.batch_layout import count_devices, divide_batch
     from l2t_hub.train.model import count_parameters, model_config, new_model, resolve_precision
+    from l2t_hub.train.packed_data import check_packed
 
     quiet_libraries()
-    batches = divide(recipe, count_devices())
+    batches = divide_batch(recipe, count_devices())
     packed = check_packed(dataset, recipe)
     tokenizer = packed.tokenizer
     config = model_config(
         recipe, packed.vocab_size, tokenizer.bos_token_id, tokenizer.eos_token_id, packed.pad_token_id
     )
     identity = RunIdentity(recipe, dataset.fingerprint)
-    checkpoint = state.claim(out, identity, resume)
+    checkpoint = run_directory.claim(out, identity, resume)
     precision = resolve_precision(recipe)
-    state.check_precision(checkpoint, precision)
-    from l2t_hub.train.failures import disk_errors, out_of_memory
-    from l2t_hub.train.output import Facts, device_name, finish
+    run_directory.check_precision(checkpoint, precision)
+    from l2t_hub.train.model_directory import RunSummary, device_name, finish
     from l2t_hub.train.trainer import PackTrainer
+    from l2t_hub.train.training_errors import disk_errors, out_of_memory
 
-    log = out / CHECKPOINTS / TRAINING_LOG if state.is_main_process() else None
+    log = out / CHECKPOINTS / TRAINING_LOG if run_directory.is_main_process() else None
     with (
         TrainingLog(log, batches.steps, recipe.name) as journal,
-        disk_errors(out / CHECKPOINTS / state.PARTIAL),
+        disk_errors(out / CHECKPOINTS / run_directory.PARTIAL),
     ):
         cache = out / CHECKPOINTS / CACHE
         rows, validation = packed.open("train", cache), packed.open("validation", cache)
-        journal.keep_until(state.step_of(checkpoint) if checkpoint else -1)
+        journal.keep_until(run_directory.step_of(checkpoint) if checkpoint else -1)
         journal.say(
             f"{recipe.name}: {count_parameters(config):,} parameters in {precision} on {device_name()}, "
             f"from {dataset.name}"
@@ -125,7 +127,7 @@ def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, resume: bool) ->
             journal.say("no validation split: no validation loss will be measured")
         if resume:
             journal.say(
-                f"going on from step {state.step_of(checkpoint)}"
+                f"going on from step {run_directory.step_of(checkpoint)}"
                 if checkpoint
                 else "no checkpoint: from the start"
             )
@@ -135,7 +137,7 @@ def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, resume: bool) ->
         )
         with out_of_memory(recipe):
             trainer.run(checkpoint)
-        facts = Facts(
+        facts = RunSummary(
             batches=batches,
             rows=packed.rows["train"],
             validation_rows=packed.rows["validation"],
@@ -143,9 +145,9 @@ def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, resume: bool) ->
             seconds=trainer.clock.read(),
             precision=precision,
             optimizer=trainer.args.optim,
-            resumed_from=state.step_of(checkpoint) if checkpoint else None,
+            resumed_from=run_directory.step_of(checkpoint) if checkpoint else None,
         )
-        if state.is_main_process():
+        if run_directory.is_main_process():
             finish(trainer.model, out, dataset, identity, facts)
         trainer.accelerator.wait_for_everyone()
 

@@ -21,14 +21,14 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.tokens.load import TOKENIZER_FILE, load_exact_tokenizer
 from l2t_hub.train.locate import DatasetLocation
-from l2t_hub.train.objective import IGNORED
+from l2t_hub.train.loss import IGNORED
 
 Row = Mapping[str, Any]
 Batch = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedData:
     """A packed view that fits the recipe: its shards per split, their rows, and the tokenizer it was made with."""
 
     name: str
@@ -48,7 +48,7 @@ class Packed:
         return _rows(self.shards[split], cache) if self.rows[split] else None
 
 
-def check_packed(dataset: DatasetLocation, recipe: Recipe) -> Packed:
+def check_packed(dataset: DatasetLocation, recipe: Recipe) -> PackedData:
     """Check the packed view of a dataset against the recipe by its tokenizer and the footers of its shards.
 
     Raises UserError for a missing or broken view or tokenizer, an empty training split, and ids the tokenizer
@@ -63,7 +63,7 @@ def check_packed(dataset: DatasetLocation, recipe: Recipe) -> Packed:
             f"{dataset.name}: the training split has no sequences",
             "Build from more text, or with a smaller `packing.sequence_length` or `validation.share`.",
         )
-    return Packed(dataset.name, shards, rows, tokenizer, vocab_size)
+    return PackedData(dataset.name, shards, rows, tokenizer, vocab_size)
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:

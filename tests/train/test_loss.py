@@ -8,9 +8,9 @@ from tiny_run import tiny_recipe
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Qwen2ForCausalLM
 
-from l2t_hub.train import objective
+from l2t_hub.train import loss as loss_module
+from l2t_hub.train.loss import IGNORED, next_token_loss, set_objective
 from l2t_hub.train.model import Precision, model_config, new_model
-from l2t_hub.train.objective import IGNORED, next_token_loss, set_objective
 
 ROWS, LENGTH = 3, 40
 
@@ -34,7 +34,7 @@ def batch() -> dict[str, torch.Tensor]:
 
 @pytest.fixture(params=[1, 7, 1000])
 def positions_per_slice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setitem(objective.SLICE, "cpu", request.param * 384)
+    monkeypatch.setitem(loss_module.SLICE, "cpu", request.param * 384)
     return int(request.param)
 
 
@@ -81,7 +81,7 @@ def test_no_tensor_as_large_as_all_logits_is_ever_made() -> None:
     labels = torch.randint(0, 20_000, (4, 512))
     with Largest() as largest:
         next_token_loss(hidden, weight, labels, 2048).backward()
-    assert largest.seen <= objective.SLICE["cpu"]
+    assert largest.seen <= loss_module.SLICE["cpu"]
     assert weight.grad is not None
     assert hidden.grad is not None
     assert hidden.numel() < largest.seen < 4 * 512 * 20_000 / 10

@@ -14,10 +14,10 @@ from transformers import Qwen2ForCausalLM
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.download import Download
-from l2t_hub.train.data import Collator, PackOrder, check_packed, epoch_order
 from l2t_hub.train.locate import locate
+from l2t_hub.train.loss import set_objective
 from l2t_hub.train.model import model_config, new_model
-from l2t_hub.train.objective import set_objective
+from l2t_hub.train.packed_data import Collator, PackOrder, check_packed, epoch_order
 
 ROW = {"input_ids": np.arange(10, 18), "lengths": np.array([3, 1, 2])}
 FULL = {"input_ids": np.arange(20, 28), "lengths": np.array([8])}

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from l2t_hub.dataset import Manifest, build
 from l2t_hub.errors import UserError
+from l2t_hub.extras import require
 from l2t_hub.plan import check_names
 from l2t_hub.recipe import Recipe
 
@@ -79,6 +80,7 @@ def run_recipe(
     Raises UsageError before anything is made if a recipe is wrong, UserError for what goes wrong on the way;
     what was made until then is kept and used by the next run.
     """
+    require("plots", "the report")
     for release in releases:
         check_names(release)
     lanes = [

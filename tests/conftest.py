@@ -1,10 +1,11 @@
-"""What all tests share: an offline environment, and the team's data folder where it is there."""
+"""What all tests share: an offline environment, the data folder, and the rule that a test runs where it can."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
-# Set before any Hugging Face import: the suite must never reach out.
+# Set before any Hugging Face import: the tests use no network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -12,7 +13,7 @@ os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-# A shell that runs the suite in the background has it ignore Ctrl-C, and so would every program that a test interrupts.
+# A shell that starts pytest in the background makes it ignore Ctrl-C. Programs that a test interrupts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -22,9 +23,47 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get("L2T_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
+# What the tests with a marker need, and whether it is here. If it is, skipping such a test fails the run.
+NEEDS = {
+    "shared_data": (SHARED_DATA, SHARED_DATA.is_dir()),
+    "browser": ("chromium", shutil.which("chromium") is not None),
+}
+wrongly_skipped: list[str] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the marker `shared_data` to every test that uses the fixture, before `-m` selects tests."""
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("shared_data")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collect the tests that were skipped although what they need is here; under xdist this sees all workers."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        wrongly_skipped.extend(
+            f"{report.nodeid}: {needed} is here"
+            for marker, (needed, is_here) in NEEDS.items()
+            if is_here and marker in report.keywords
+        )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let the run fail for them. The skips that are right are in the summary that `-ra` prints, with their reasons."""
+    if wrongly_skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if wrongly_skipped:
+        terminalreporter.section("FAILED: skipped, although what they need is here", red=True)
+        terminalreporter.write("\n".join([*wrongly_skipped, ""]))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder with `gutenberg/`, `blimp/` and `tokenizer-32k/`; the test skips where it is not there."""
+    """The folder with `gutenberg/`, `blimp/` and `tokenizer-32k/`. Without it the test is skipped."""
     if not (SHARED_DATA / "gutenberg").is_dir():
         pytest.skip(f"no data folder at {SHARED_DATA} (set L2T_SHARED_DATA)")
     return SHARED_DATA

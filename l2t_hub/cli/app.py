@@ -16,6 +16,7 @@ from l2t_hub.cli.options import HubOption, Json, OnHub, Private, RecipeArgument,
 from l2t_hub.cli.recipes import recipes
 from l2t_hub.cli.terminal import answer, err, out, tell
 from l2t_hub.errors import UserError
+from l2t_hub.extras import require
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe, load_releases
 
 app = typer.Typer(
@@ -347,6 +348,7 @@ def hub_serve(
     ] = None,
 ) -> None:
     """Serve the embedded Hub on this machine until Ctrl-C."""
+    require("local-hub", "the local Hub")
     from l2t_hub.local_hub.hub_process import serve_hub
 
     serve_hub(directory, port)

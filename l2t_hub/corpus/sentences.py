@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from l2t_hub.errors import UsageError, UserError, nearest
+from l2t_hub.errors import UsageError, nearest
+from l2t_hub.extras import require
 
 Splitter = Callable[[str], list[str]]
 
@@ -18,12 +19,7 @@ def splitter(name: str) -> Splitter:
         return _sentencex
     if name != "blingfire":
         raise UsageError(f"no sentence splitter '{name}'. {nearest(name, LIBRARIES)}")
-    try:
-        import blingfire  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "blocks.sentences is blingfire, which is not installed", "pip install 'l2t_hub[blingfire]'"
-        ) from None
+    require("blingfire", "blocks.sentences: blingfire")
     return _blingfire
 
 

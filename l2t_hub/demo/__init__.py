@@ -13,6 +13,7 @@ from pathlib import Path
 from l2t_hub.demo.choice import chosen_models, display_names
 from l2t_hub.demo.examples import example_pairs
 from l2t_hub.errors import UserError
+from l2t_hub.extras import require
 
 
 def demo(
@@ -32,13 +33,9 @@ def demo(
 
     Raises UsageError when there is no model, UserError when the port is taken.
     """
-    try:
-        from l2t_hub.demo.models import lazy_scores
-        from l2t_hub.demo.page import build_page, launch_settings
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
-            raise
-        raise UserError("The page needs Gradio.", "Install it: pip install 'l2t_hub[demo]'") from error
+    require("demo", "the page")
+    from l2t_hub.demo.models import lazy_scores
+    from l2t_hub.demo.page import build_page, launch_settings
 
     names = display_names(chosen_models(models, os.environ, readme))
     page = build_page(list(names), lazy_scores(names), example_pairs())

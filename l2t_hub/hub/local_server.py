@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from l2t_hub.errors import UserError
+from l2t_hub.extras import require
 from l2t_hub.hub.endpoint import SERVING
 
 LOG = "hub.log"
@@ -44,6 +45,7 @@ def running_local_hub(directory: Path) -> Iterator[tuple[str, str]]:
 
 
 def _start(directory: Path) -> "subprocess.Popen[bytes]":
+    require("local-hub", "the local Hub")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         log = (directory / LOG).open("ab")

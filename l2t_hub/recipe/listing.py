@@ -6,7 +6,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 from rich.table import Table
 
 from l2t_hub.errors import UsageError, nearest
@@ -105,7 +104,7 @@ def _rows(model: type[BaseModel], prefix: str) -> list[dict[str, Any]]:
         if inner is not None:
             rows += _rows(inner, f"{prefix}{name}.")
             continue
-        default = "required" if field.default is PydanticUndefined else _plain(field.default)
+        default = "required" if field.is_required() else _plain(field.default)
         meaning = " ".join((field.description or "").split())
         rows.append(
             {"key": prefix + name, "type": _type(field.annotation), "default": default, "meaning": meaning}

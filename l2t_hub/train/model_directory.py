@@ -11,6 +11,7 @@ from typing import Any
 
 from l2t_hub import __version__
 from l2t_hub.artifacts import CHECKPOINTS, TOKENIZER, TRAINING_LOG, TRAINING_RECORD
+from l2t_hub.extras import installed
 from l2t_hub.tokens.load import auto_tokenizer_agrees
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.locate import DatasetLocation
@@ -47,7 +48,8 @@ def finish(model: Any, out: Path, dataset: DatasetLocation, identity: RunIdentit
             shutil.copyfile(file, staged / file.name)
     shutil.copyfile(out / CHECKPOINTS / TRAINING_LOG, staged / TRAINING_LOG)
     log = read_log(staged / TRAINING_LOG)
-    plot_losses(log, identity.recipe.name, staged / PLOT)
+    if installed("plots"):
+        plot_losses(log, identity.recipe.name, staged / PLOT)
     record = _record(model, log, dataset, identity, facts) | {"auto_tokenizer": auto_tokenizer_agrees(staged)}
     for file in sorted(staged.iterdir()):
         file.replace(out / file.name)

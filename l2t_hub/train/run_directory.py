@@ -20,7 +20,7 @@ STATE = "l2t_state.json"
 PARTIAL = ".partial"
 CACHE = "cache"
 PREFIX = "checkpoint-"
-FINAL_FILES = (WEIGHTS, CONFIG, "generation_config.json", TRAINING_LOG, "loss.png")
+FINAL_FILES = (WEIGHTS, CONFIG, "generation_config.json", TRAINING_LOG)
 Json = dict[str, Any]
 
 

@@ -129,6 +129,6 @@ def test_without_ray_the_error_says_how_to_get_it(
     recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match="Ray is not installed") as caught:
+    with pytest.raises(UserError, match="needs ray, which is not installed") as caught:
         on_ray(recipe(SMALL), tmp_path / "out")
     assert "l2t_hub[ray]" in str(caught.value.hint)

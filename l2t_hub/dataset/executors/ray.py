@@ -15,6 +15,7 @@ from l2t_hub.dataset.executors.local import LocalExecutor
 from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.progress import Reporter
 from l2t_hub.errors import UserError
+from l2t_hub.extras import require
 
 
 class RayExecutor(ClusterTask, RayPipelineExecutor):  # type: ignore[misc]
@@ -50,12 +51,9 @@ def run_on_ray(work: Work, steps: list[Any], workers: int | None, report: Report
     `workers` limits how many run at once (default: one per core of the cluster). Raises UserError without Ray.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError:
-        raise UserError(
-            "--executor ray: Ray is not installed", "Install it with: pip install 'l2t_hub[ray]'"
-        ) from None
+    require("ray", "--executor ray")
+    import ray
+
     started = not ray.is_initialized()
     if started:
         try:

@@ -1,0 +1,210 @@
+"""The package as it is published: what it declares, what the wheel and the sdist hold, and that they run elsewhere."""
+
+import ast
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from l2t_hub.errors import UserError
+from l2t_hub.extras import LIBRARIES, installed, require
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+# Libraries whose package on PyPI has another name.
+DISTRIBUTIONS = {"markdown_it": "markdown-it-py", "yaml": "pyyaml"}
+# The rooms that run only with an extra. Anywhere else a library of an extra is imported inside the function that needs it.
+EXTRA_ROOMS = {"local-hub": ("local_hub/",), "demo": ("demo/page.py",), "plots": ("report/",)}
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """The libraries that a file imports, and whether at its top level."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        for name in {name.partition(".")[0] for name in names}:
+            if name not in sys.stdlib_module_names and name != "l2t_hub":
+                yield name, node in tree.body
+
+
+def declared(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(text).name) for text in requirements}
+
+
+def distribution(library: str) -> str:
+    return canonicalize_name(DISTRIBUTIONS.get(library, library))
+
+
+def test_every_imported_library_is_declared() -> None:
+    base = declared(PROJECT["dependencies"])
+    extras = {name: {distribution(library) for library in libraries} for name, libraries in LIBRARIES.items()}
+    wrong = []
+    for path in sorted((REPOSITORY / "l2t_hub").rglob("*.py")):
+        file = path.relative_to(REPOSITORY / "l2t_hub").as_posix()
+        here = {name for name, rooms in EXTRA_ROOMS.items() if file.startswith(rooms)}
+        for library, at_top in imports(path):
+            name = distribution(library)
+            allowed = [
+                extra for extra, names in extras.items() if name in names and (extra in here or not at_top)
+            ]
+            if name not in base and not allowed:
+                wrong.append(f"{file} imports {library}")
+    assert not wrong
+
+
+def test_every_library_that_the_tests_import_is_declared() -> None:
+    known = declared(sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"]))
+    own = {path.stem for folder in ("tests", "benchmarks") for path in (REPOSITORY / folder).rglob("*.py")}
+    used = {
+        library
+        for folder in ("tests", "benchmarks", "scripts", "spaces")
+        for path in (REPOSITORY / folder).rglob("*.py")
+        for library, _ in imports(path)
+    }
+    assert {library for library in used - own if distribution(library) not in known} == set()
+
+
+def test_the_extras_are_those_of_the_project() -> None:
+    extras = PROJECT["optional-dependencies"]
+    assert set(LIBRARIES) == set(extras) - {"all", "test", "lint"}
+    for name, libraries in LIBRARIES.items():
+        assert declared(extras[name]) == {distribution(library) for library in libraries}
+    assert Requirement(extras["all"][0]).extras == set(LIBRARIES)
+
+
+def test_a_missing_extra_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    assert not installed("local-hub")
+    with pytest.raises(
+        UserError, match="the local Hub needs starlette, uvicorn, which are not installed"
+    ) as caught:
+        require("local-hub", "the local Hub")
+    assert caught.value.hint == "Install the extra: pip install 'l2t_hub[local-hub]'"
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="constraints.txt pins versions for Python 3.11")
+def test_everything_that_gets_installed_is_pinned_as_installed_here() -> None:
+    text = (REPOSITORY / "constraints.txt").read_text("utf-8")
+    pins = {
+        canonicalize_name(name): pin for name, pin in re.findall(r"^([\w.-]+)==(\S+)$", text, re.MULTILINE)
+    }
+    todo = {("l2t-hub", "all"), ("l2t-hub", "test"), ("l2t-hub", "lint"), ("l2t-hub", "")}
+    done: set[tuple[str, str]] = set()
+    needed: dict[str, str] = {}
+    while todo:
+        name, extra = todo.pop()
+        done.add((name, extra))
+        if name == "l2t-hub":
+            lines = PROJECT["optional-dependencies"].get(extra, PROJECT["dependencies"])
+        else:
+            needed[name] = metadata.version(name).partition("+")[0]
+            lines = metadata.requires(name) or []
+        for requirement in map(Requirement, lines):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                target = canonicalize_name(requirement.name)
+                todo |= {(target, wanted) for wanted in ("", *requirement.extras)} - done
+    assert needed == pins
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The wheel and the sdist, built from this checkout without a network."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "hatchling", "build", "-d", str(folder), cwd=REPOSITORY)
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return wheel, sdist
+
+
+@pytest.fixture(scope="module")
+def target(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which nothing but the wheel is installed."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps")
+    run(*pip, "--target", str(folder), str(built[0]), cwd=folder)
+    return folder
+
+
+def run(*command: str, cwd: Path, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_sdist_holds_what_the_project_lists_and_nothing_else(built: tuple[Path, Path]) -> None:
+    with tarfile.open(built[1]) as archive:
+        names = [member.name.partition("/")[2] for member in archive.getmembers()]
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.splitlines()
+    assert {name.split("/")[0] for name in names} >= {
+        "l2t_hub",
+        "model_cards",
+        "recipes",
+        "spaces",
+        "pyproject.toml",
+    }
+    if listed:
+        assert set(names) - set(listed) <= {"PKG-INFO", ".gitignore"}
+
+
+def test_the_sdist_builds_the_same_wheel(built: tuple[Path, Path], tmp_path: Path) -> None:
+    wheel, sdist = built
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path), cwd=source)
+    assert contents(tmp_path / wheel.name) == contents(wheel)
+
+
+def contents(wheel: Path) -> dict[str, str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("plan", "nano"), ("nano-raw", "nano-l2t", "parameters")),
+        (("recipes", "list"), ("nano",)),
+        (("tasks", "typo", "--json"), ("completion",)),
+    ],
+)
+def test_the_installed_command_runs_in_an_empty_folder(
+    target: Path, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    output = run(str(target / "bin" / "l2t"), *arguments, cwd=tmp_path, PYTHONPATH=str(target))
+    assert all(word in output for word in words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_installed_package_is_the_one_that_ran(target: Path, tmp_path: Path) -> None:
+    code = "import l2t_hub, l2t_hub.resources as r; print(l2t_hub.__file__, r.resource_folder('model_cards'))"
+    files = run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(target)).split()
+    assert all(Path(file).is_relative_to(target) for file in files)

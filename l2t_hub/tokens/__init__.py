@@ -1,1 +1,1 @@
-"""Text to token ids (`encode.py`, fast and exact) and token ids to training sequences (`pack.py`)."""
+"""Text to token ids (`encode`) and token ids to training sequences (`pack`). `load` reads tokenizers."""

@@ -1,6 +1,7 @@
-"""Text to token ids, exactly as the tokenizers library gives them, but word by word from a cache where that
-is provably the same (`words.py` decides). Everything comes out flat: one array of ids and one of lengths for
-a batch of texts.
+"""Text to token ids, exactly as the tokenizers library gives them.
+
+Where it is safe (`wordwise.decide`), each different word is encoded once and its ids are cached. Results are flat:
+one array of ids and one of lengths for a batch of texts.
 """
 
 import json
@@ -15,26 +16,37 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from l2t_hub.errors import UserError
-from l2t_hub.tokens.wordwise.alone import Flat, Joiner, in_order, one_by_one
-from l2t_hub.tokens.wordwise.cache import LIBRARY, OPEN, Key, WordTable, gather
-from l2t_hub.tokens.wordwise.cut import OPENING, Pieces, cut
-from l2t_hub.tokens.wordwise.words import decide
+from l2t_hub.tokens.wordwise import (
+    NEEDS_LIBRARY,
+    OPEN_END,
+    OPENING,
+    Flat,
+    Joiner,
+    Key,
+    Pieces,
+    WordTable,
+    cut,
+    decide,
+    encode_one_by_one,
+    gather,
+    interleave,
+)
 
 CACHE_BYTES = 24 << 20
-"""Default bound of the word cache. It holds what keeps coming back in English books several times over; four times
-as much makes a build of 10M words a tenth faster, and its memory grow with the source until then.
+"""Default limit of the word cache, in bytes. It holds the recurring words of English books several times over. With
+four times as much, a build of 10M words is a tenth faster, but memory grows with the source up to that limit.
 """
 
 CHUNK_CHARACTERS = 1 << 21
-"""Texts are encoded in chunks of about this many characters, so that what a chunk needs for itself stays
-small.
-"""
+"""Texts are encoded in chunks of about this many characters, to bound the memory that a batch needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A batch: `ids` of all texts one after another (uint16 if the vocabulary fits, else uint32), `lengths`
-    per text (int32).
+    """A batch of encoded texts.
+
+    `ids` holds the ids of all texts, one text after another (uint16 if the vocabulary fits, else uint32);
+    `lengths` the number of ids of each text (int32).
     """
 
     ids: NDArray[Any]
@@ -42,16 +54,16 @@ class Encoded:
 
     @property
     def starts(self) -> NDArray[np.int64]:
-        """Where each text begins in `ids`."""
+        """The index in `ids` at which each text starts."""
         return np.cumsum(self.lengths, dtype=np.int64) - self.lengths
 
 
 class Encoder:
-    """Encodes batches of texts. `method` is "words" (the cache) or "library"; `reason` says in a sentence
-    why.
+    """Encodes batches of texts.
 
-    Special tokens that the tokenizer would add are not added; BOS is put in front where asked. Not for
-    several threads at once. Copies made by pickling (build workers) start with an empty cache.
+    `method` is "words" (through the cache) or "library" (whole texts); `reason` explains the choice in one sentence.
+    Special tokens that the tokenizer would add are not added; BOS is added on request. Not thread-safe. A pickled
+    copy (in a build worker) starts with an empty cache.
     """
 
     def __init__(
@@ -63,7 +75,7 @@ class Encoder:
         pad_id: int | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self._tokenizer = _unbounded(tokenizer)
+        self._tokenizer = _without_limits(tokenizer)
         self.bos_id, self.eos_id, self.pad_id, self.cache_bytes = bos_id, eos_id, pad_id, cache_bytes
         self.vocab_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
@@ -83,12 +95,13 @@ class Encoder:
 
     @property
     def table(self) -> WordTable:
-        """The word cache, for those who want to know its size or empty it."""
+        """The word cache, for callers that want to know its size or clear it."""
         return self._table
 
     def encode(self, texts: Sequence[str], *, bos: bool = False) -> Encoded:
-        """Encode `texts`, with the BOS token in front of each if `bos`. UserError if a text is not valid
-        Unicode.
+        """Encode `texts`, with the BOS token before each text if `bos` is set.
+
+        Raises UserError if a text is not valid Unicode.
         """
         self._check_bos(bos)
         parts = [self._encode_chunk(chunk, bos) for chunk in _chunks(texts)]
@@ -97,7 +110,7 @@ class Encoder:
         return Encoded(ids, lengths)
 
     def count(self, texts: Sequence[str], *, bos: bool = False) -> NDArray[np.int32]:
-        """How many tokens `encode` would give for each text, a little faster."""
+        """Count the tokens of each text; a little faster than `encode`. Raises UserError as `encode` does."""
         self._check_bos(bos)
         if not self._decision.safe:
             return self.encode(texts, bos=bos).lengths
@@ -113,12 +126,12 @@ class Encoder:
             return self._by_library(texts, bos)
         batch = self._look_up(texts, bos)
         table = self._table
-        own_lengths = table.lengths(batch.rows)
-        own_ids = table.gather(batch.rows, own_lengths)
-        own_starts = np.cumsum(own_lengths, dtype=np.int64) - own_lengths
-        lengths = own_lengths[batch.numbers]
+        row_lengths = table.lengths(batch.rows)
+        row_ids = table.gather(batch.rows, row_lengths)
+        row_starts = np.cumsum(row_lengths, dtype=np.int64) - row_lengths
+        lengths = row_lengths[batch.numbers]
         totals = np.add.reduceat(lengths, batch.starts, dtype=np.int32)
-        encoded = Encoded(gather(own_ids, own_starts[batch.numbers], lengths), totals)
+        encoded = Encoded(gather(row_ids, row_starts[batch.numbers], lengths), totals)
         table.settle(batch.rows)
         if not len(batch.by_library):
             return encoded
@@ -136,7 +149,7 @@ class Encoder:
         return totals
 
     def _look_up(self, texts: Sequence[str], bos: bool) -> "_Batch":
-        """Cut `texts` into pieces and find each in the table; pieces that are not there yet are learnt."""
+        """Cut `texts` into pieces and find each in the table; pieces that are not in it are encoded and added."""
         try:
             pieces = cut(texts, self._decision.cuts)
         except UnicodeError as error:
@@ -147,9 +160,9 @@ class Encoder:
             try:
                 self._learn(missing)
             except BaseException:
-                self._table.clear()  # rows without ids must not stay
+                self._table.clear()  # the table must not keep rows without ids
                 raise
-        by_library = self._exceptions(texts, rows, pieces)
+        by_library = self._texts_for_library(texts, rows, pieces)
         numbers, starts = pieces.numbers, pieces.starts
         if bos:
             numbers = np.insert(numbers, starts, len(rows))
@@ -157,24 +170,26 @@ class Encoder:
             rows = np.append(rows, np.int32(0))
         return _Batch(rows, numbers, starts, by_library)
 
-    def _exceptions(self, texts: Sequence[str], rows: NDArray[np.int32], pieces: Pieces) -> NDArray[np.int64]:
-        """Which texts hold something that the words alone cannot settle."""
-        found = np.empty(0, np.int64)
-        different = self._table.flags(rows)
-        if different.any():
-            flags, starts = different[pieces.numbers], pieces.starts
+    def _texts_for_library(
+        self, texts: Sequence[str], rows: NDArray[np.int32], pieces: Pieces
+    ) -> NDArray[np.int64]:
+        """Return the indices of the texts that cannot be encoded word by word."""
+        indices = np.empty(0, np.int64)
+        flags_of_rows = self._table.flags(rows)
+        if flags_of_rows.any():
+            flags, starts = flags_of_rows[pieces.numbers], pieces.starts
             last = np.append(starts[1:], len(flags)) - 1
-            flags[last] &= ~np.uint8(OPEN)
-            found = np.searchsorted(starts, np.flatnonzero(flags), side="right") - 1
+            flags[last] &= ~np.uint8(OPEN_END)
+            indices = np.searchsorted(starts, np.flatnonzero(flags), side="right") - 1
         spanning = self._decision.spanning
         if spanning:
-            found = np.append(
-                found, [i for i, text in enumerate(texts) if any(token in text for token in spanning)]
+            indices = np.append(
+                indices, [i for i, text in enumerate(texts) if any(token in text for token in spanning)]
             )
-        return np.unique(found).astype(np.int64)
+        return np.unique(indices).astype(np.int64)
 
     def _learn(self, missing: Sequence[Key]) -> None:
-        """Encode the pieces that the table does not know yet and put them into it."""
+        """Encode pieces that are not in the table and add them."""
         keys = [key for key in missing if key is not None]
         data = np.frombuffer(b"".join(keys), np.uint8)
         ends = np.cumsum(np.fromiter(map(len, keys), np.int64, count=len(keys)))
@@ -182,9 +197,9 @@ class Encoder:
         open_ends = self._open_ends(keys, data[ends - 1])
         first = [key[len(OPENING) :] for key in compress(keys, opening.tolist())]
         inner = list(compress(keys, (~opening).tolist()))
-        ids, lengths = in_order(
+        ids, lengths = interleave(
             self._encode_inner(inner, open_ends[~opening] == 0),
-            one_by_one(self._tokenizer, first, self.dtype),
+            encode_one_by_one(self._tokenizer, first, self.dtype),
             opening,
         )
         flags = self._added.flags(keys, ids, lengths)
@@ -193,10 +208,10 @@ class Encoder:
         self._table.store(keys, ids, lengths, flags)
 
     def _open_ends(self, keys: list[bytes], last: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """OPEN for each piece whose normalised form is empty or ends in a blank or the mark; `last` are last bytes.
+        """Return OPEN_END for each piece that is empty or ends in a blank or the mark once normalised, else 0.
 
-        A last character in the ASCII range from "!" to "~" stays what it is, or a letter's other case, under
-        every normaliser that `words.py` allows, so those pieces need no second look.
+        `last` holds the last byte of each piece. Every normaliser that `wordwise.decide` allows maps an ASCII
+        character from "!" to "~" to itself or to the other case, so a piece that ends in one needs no second look.
         """
         flags = np.zeros(len(keys), np.uint8)
         for n in np.flatnonzero((last < ord("!")) | (last > ord("~"))).tolist():
@@ -205,20 +220,20 @@ class Encoder:
             normalizer = (self._tokenizer if first else self._inner).normalizer
             end = (normalizer.normalize_str(word) if normalizer else word)[-1:]
             if not end or end.isspace() or end == self._decision.mark:
-                flags[n] = OPEN
+                flags[n] = OPEN_END
         return flags
 
     def _encode_inner(self, pieces: list[bytes], closed: NDArray[np.bool_]) -> Flat:
-        """Encode pieces that are not a text's first: joined, if this tokenizer can, those that end in no blank."""
+        """Encode pieces that do not start a text. `closed` says which do not end in a blank: these can be joined."""
         if self._joiner is not None:
             joined = self._joiner.encode(list(compress(pieces, closed.tolist())), self.dtype)
             if joined is not None:
-                others = one_by_one(self._inner, list(compress(pieces, (~closed).tolist())), self.dtype)
-                return in_order(joined, others, ~closed)
-        return one_by_one(self._inner, pieces, self.dtype)
+                open_pieces = list(compress(pieces, (~closed).tolist()))
+                return interleave(joined, encode_one_by_one(self._inner, open_pieces, self.dtype), ~closed)
+        return encode_one_by_one(self._inner, pieces, self.dtype)
 
     def _by_library(self, texts: Sequence[str], bos: bool) -> Encoded:
-        """Whole texts through the library's own batch encoding."""
+        """Encode whole texts with the library's own batch method."""
         self.texts_by_library += len(texts)
         try:
             encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -226,17 +241,18 @@ class Encoder:
             _check_unicode(texts, error)
             raise
         lists = [encoding.ids for encoding in encodings]
-        first = [self.bos_id] if bos and self.bos_id is not None else []
-        if first:
-            lists = [[*first, *ids] for ids in lists]
+        if bos and self.bos_id is not None:
+            lists = [[self.bos_id, *ids] for ids in lists]
         lengths = np.fromiter(map(len, lists), np.int32, count=len(lists))
         return Encoded(np.fromiter(chain.from_iterable(lists), self.dtype, count=int(lengths.sum())), lengths)
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The table's `rows` of all different pieces, which of them each piece is (`numbers`), at which piece each text
-    begins (`starts`), and which texts the library must encode.
+    """A batch as rows of the table.
+
+    `rows`: the table row of each different piece. `numbers`: for each piece of the batch, its index in `rows`.
+    `starts`: the index in `numbers` at which each text starts. `by_library`: indices of the texts to encode whole.
     """
 
     rows: NDArray[np.int32]
@@ -247,7 +263,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _AddedTokens:
-    """The ids of the added tokens, and the unknown token, which a model also gives for what it does not know."""
+    """The ids of the added tokens, and the unknown token, which the model may also return for unknown text."""
 
     ids: NDArray[np.int64]
     unknown_id: int | None
@@ -261,9 +277,9 @@ class _AddedTokens:
         return cls(np.array(sorted(added), np.int64), matched_raw.get(unknown), unknown.encode())
 
     def flags(self, words: list[bytes], ids: NDArray[Any], lengths: NDArray[np.int32]) -> NDArray[np.uint8]:
-        """LIBRARY for each word in which the library found an added token: its neighbours may be part of it.
+        """Return NEEDS_LIBRARY for each word that has an added token, since the token may extend into its neighbours.
 
-        An unknown token only counts if the word spells it.
+        The unknown token counts only in words that spell it out.
         """
         flags = np.zeros(len(words), np.uint8)
         hits = np.flatnonzero(np.isin(ids, self.ids))
@@ -271,20 +287,22 @@ class _AddedTokens:
             of_word = np.repeat(np.arange(len(words)), lengths)[hits]
             for word, id in zip(of_word.tolist(), ids[hits].tolist(), strict=True):
                 if id != self.unknown_id or self.unknown in words[word]:
-                    flags[word] = LIBRARY
+                    flags[word] = NEEDS_LIBRARY
         return flags
 
 
 def _unknown_token(model: Mapping[str, Any]) -> str:
-    """What the model gives for what it does not know; "" if it has no such token."""
+    """Return the token that the model uses for unknown text, or ""."""
     if model["type"] == "Unigram":
         return "" if model["unk_id"] is None else str(model["vocab"][model["unk_id"]][0])
     return str(model.get("unk_token") or "")
 
 
-def _unbounded(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer without truncation and padding: itself if it has none, for reading a copy back from JSON
-    may round the scores of a Unigram model, and with them its choice between equals.
+def _without_limits(tokenizer: Tokenizer) -> Tokenizer:
+    """Return the tokenizer without truncation and padding.
+
+    A tokenizer that has neither is returned as it is. A copy made through JSON may round the scores of a Unigram
+    model and so change its choice between equally good segmentations.
     """
     if tokenizer.truncation is None and tokenizer.padding is None:
         return tokenizer
@@ -295,14 +313,14 @@ def _unbounded(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _rebuild(
-    definition: str, bos_id: int | None, eos_id: int | None, pad_id: int | None, cache: int
+    definition: str, bos_id: int | None, eos_id: int | None, pad_id: int | None, cache_bytes: int
 ) -> Encoder:
     tokenizer = Tokenizer.from_str(definition)
-    return Encoder(tokenizer, bos_id=bos_id, eos_id=eos_id, pad_id=pad_id, cache_bytes=cache)
+    return Encoder(tokenizer, bos_id=bos_id, eos_id=eos_id, pad_id=pad_id, cache_bytes=cache_bytes)
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Runs of texts of about CHUNK_CHARACTERS characters together."""
+    """Yield consecutive texts in groups of about CHUNK_CHARACTERS characters."""
     start = characters = 0
     for i, text in enumerate(texts):
         characters += len(text)
@@ -313,23 +331,21 @@ def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start:]
 
 
-def _replace(encoded: Encoded, which: NDArray[np.int64], other: Encoded) -> Encoded:
-    """Put the texts of `other` in place of those numbered `which`."""
+def _replace(encoded: Encoded, indices: NDArray[np.int64], others: Encoded) -> Encoded:
+    """Replace the texts at `indices` with the texts of `others`."""
     parts = np.split(encoded.ids, encoded.starts[1:])
     lengths = encoded.lengths.copy()
-    lengths[which] = other.lengths
-    for i, ids in zip(which.tolist(), np.split(other.ids, other.starts[1:]), strict=True):
+    lengths[indices] = others.lengths
+    for i, ids in zip(indices.tolist(), np.split(others.ids, others.starts[1:]), strict=True):
         parts[i] = ids
     return Encoded(np.concatenate(parts), lengths)
 
 
 def _check_unicode(texts: Sequence[str], error: BaseException) -> None:
-    """Raise a UserError that names the first text with a lone surrogate, the one kind of string no tokenizer
-    takes.
-    """
+    """Raise a UserError that names the first text with a lone surrogate; no tokenizer accepts such a text."""
     for i, text in enumerate(texts):
         if re.search("[\ud800-\udfff]", text):
             raise UserError(
-                f"text {i} of the batch, which begins {text[:40]!r}, holds a lone surrogate and is no valid Unicode",
-                hint="drop or repair it where the text is read",
+                f"text {i} of the batch, which starts with {text[:40]!r}, has a lone surrogate: it is not Unicode",
+                hint="Drop or repair the text where it is read.",
             ) from error

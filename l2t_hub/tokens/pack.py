@@ -1,10 +1,8 @@
-"""Which example goes into which training sequence, and the sequences themselves: pure numpy on lengths and
-flat ids.
+"""Assign examples to training sequences and write the sequences: pure numpy on lengths and flat ids.
 
-Examples stay whole. "best_fit" is best-fit decreasing, the packing that Ding et al. ("Fewer Truncations
-Improve Language Modeling", ICML 2024) use to train without cutting documents; "paper" is the L2T paper's
-scheme, which packs each 1,000 examples by themselves, longest example first into the shortest pack. Raw text
-is concatenated and cut.
+Examples stay whole. "best_fit" is best-fit decreasing, which Ding et al. ("Fewer Truncations Improve Language
+Modeling", ICML 2024) use to train without truncating documents. "paper" is the scheme of the L2T paper: each 1,000
+examples are packed separately, the longest first, each into the shortest pack. Raw text is concatenated and cut.
 """
 
 import heapq
@@ -20,11 +18,11 @@ PAPER_BATCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """An assignment of examples to packs.
+    """An assignment of examples to packs of at most `capacity` tokens.
 
-    `order`: the examples' numbers, pack after pack, ascending within a pack; packs stand in the order of
-    their first example. `counts`: examples in each pack. `tokens`: tokens in each pack. `dropped`: the
-    numbers of examples over `capacity`, ascending. Every example stands exactly once in `order` or `dropped`.
+    `order`: indices of examples, pack after pack, ascending within a pack; packs are in the order of their first
+    example. `counts`: number of examples in each pack. `tokens`: number of tokens in each pack. `dropped`: indices of
+    the examples longer than `capacity`, ascending. Every example is in either `order` or `dropped`, once.
     """
 
     capacity: int
@@ -35,16 +33,16 @@ class Packing:
 
     @property
     def fill(self) -> float:
-        """Share of all positions that hold a token; 1.0 if there is no pack."""
+        """Share of all positions that have a token, from 0 to 1; 1.0 if there are no packs."""
         return float(self.tokens.sum() / (len(self.tokens) * self.capacity)) if len(self.tokens) else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Training sequences: `ids` (rows, capacity); `lengths` (int32) of the texts in them, row after row;
-    `counts` per row.
+    """Training sequences.
 
-    The lengths of a row add up to its tokens; what follows them is padding.
+    `ids`: array of shape (rows, capacity). `lengths`: number of tokens of each text, row after row (int32).
+    `counts`: number of texts in each row. Positions after the last text of a row are padding.
     """
 
     ids: NDArray[Any]
@@ -56,16 +54,16 @@ class Sequences:
 
     @property
     def tokens(self) -> int:
-        """Tokens in all rows, without padding."""
+        """Number of tokens in all rows, without padding."""
         return int(self.lengths.sum(dtype=np.int64))
 
 
 def pack_examples(lengths: NDArray[np.integer], capacity: int, scheme: str = "best_fit") -> Packing:
-    """Assign examples of these `lengths` (tokens) to packs of at most `capacity` tokens.
+    """Assign examples of these `lengths` (in tokens) to packs of at most `capacity` tokens.
 
-    Deterministic: a function of its arguments alone. Best fit takes about half a microsecond per example (a
-    lookup of the tightest room that suffices is a shift of one `capacity`-bit number). KeyError for a scheme
-    that is not in SCHEMES.
+    The result depends on the arguments alone. Best fit takes about half a microsecond per example: the pack with the
+    least sufficient room is found by shifting one `capacity`-bit number. Raises KeyError for a scheme that is not in
+    SCHEMES.
     """
     lengths = np.asarray(lengths)
     fits = np.flatnonzero(lengths <= capacity)
@@ -81,24 +79,21 @@ def pack_examples(lengths: NDArray[np.integer], capacity: int, scheme: str = "be
 
 
 def lay_out(ids: NDArray[Any], lengths: NDArray[np.integer], packing: Packing, pad_id: int) -> Sequences:
-    """Write examples, given as flat `ids` with their `lengths`, into the sequences of `packing`; the rest is
-    `pad_id`.
-    """
+    """Write examples, given as flat `ids` with `lengths`, into the sequences of `packing`, padded with `pad_id`."""
     capacity = packing.capacity
     padding = np.full(capacity, pad_id, ids.dtype)
-    ends = np.cumsum(lengths, dtype=np.int64)
-    ends_taken = ends[packing.order]
-    starts_taken = ends_taken - np.asarray(lengths)[packing.order]
-    pieces = [ids[start:end] for start, end in zip(starts_taken.tolist(), ends_taken.tolist(), strict=True)]
-    rows: list[NDArray[Any]] = [np.empty(0, ids.dtype)]
-    at = 0
+    ends = np.cumsum(lengths, dtype=np.int64)[packing.order]
+    packed_lengths = np.asarray(lengths)[packing.order]
+    starts = ends - packed_lengths
+    examples = [ids[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    parts: list[NDArray[Any]] = [np.empty(0, ids.dtype)]
+    first = 0
     for count, tokens in zip(packing.counts.tolist(), packing.tokens.tolist(), strict=True):
-        rows += pieces[at : at + count]
-        rows.append(padding[tokens:])
-        at += count
-    flat = np.concatenate(rows)
-    taken = (ends_taken - starts_taken).astype(np.int32)
-    return Sequences(flat.reshape(len(packing.counts), capacity), taken, packing.counts)
+        parts += examples[first : first + count]
+        parts.append(padding[tokens:])
+        first += count
+    rows = np.concatenate(parts).reshape(len(packing.counts), capacity)
+    return Sequences(rows, packed_lengths.astype(np.int32), packing.counts)
 
 
 def cut_raw(
@@ -106,9 +101,9 @@ def cut_raw(
 ) -> tuple[Sequences, NDArray[Any], NDArray[np.int32]]:
     """Concatenate texts and cut them every `capacity` tokens.
 
-    Returns the full sequences, whose lengths are those of the pieces of texts in them, and what is left over:
-    fewer than `capacity` ids and the lengths of their pieces. Give the rest in front of the next texts to go
-    on, or count it as dropped.
+    Returns the full sequences, with the lengths of the pieces of text in them, and the remainder: fewer than
+    `capacity` ids and the lengths of their pieces. To continue, put the remainder before the next texts; at the end
+    of the source, count it as dropped.
     """
     rows = len(ids) // capacity
     cut = rows * capacity
@@ -121,18 +116,19 @@ def cut_raw(
 
 
 def _best_fit(lengths: NDArray[np.integer], capacity: int) -> NDArray[np.int64]:
-    """Longest first, ties in their order; each into the pack with the least room that suffices, of those the
-    one that got that room last; else into a new pack. Bit r of `rooms` says that some pack has room for
-    exactly r tokens.
+    """Return the pack of each example: longest first (ties in input order), each into the pack with the least
+    sufficient room (of equal packs the one changed last), or into a new pack.
+
+    Bit r of `rooms` is set if some pack has room for exactly r tokens.
     """
     order = np.argsort(-lengths.astype(np.int64), kind="stable")
     with_room: list[list[int]] = [[] for _ in range(capacity + 1)]
     rooms = packs = 0
-    chosen = []
+    packs_in_order = []
     for length in lengths[order].tolist():
-        enough = rooms >> length
-        if enough:
-            room = length + (enough & -enough).bit_length() - 1
+        sufficient = rooms >> length
+        if sufficient:
+            room = length + (sufficient & -sufficient).bit_length() - 1
             pack = with_room[room].pop()
             if not with_room[room]:
                 rooms ^= 1 << room
@@ -141,15 +137,15 @@ def _best_fit(lengths: NDArray[np.integer], capacity: int) -> NDArray[np.int64]:
             packs += 1
         with_room[room - length].append(pack)
         rooms |= 1 << (room - length)
-        chosen.append(pack)
+        packs_in_order.append(pack)
     pack_of = np.empty(len(lengths), np.int64)
-    pack_of[order] = chosen
+    pack_of[order] = packs_in_order
     return pack_of
 
 
 def _paper(lengths: NDArray[np.integer], capacity: int) -> NDArray[np.int64]:
-    """Each PAPER_BATCH examples by themselves: longest first (ties in their order), each into the shortest
-    pack of the batch (of equal ones the oldest), or into a new pack if it does not fit there.
+    """Return the pack of each example, for each PAPER_BATCH examples separately: longest first (ties in input order),
+    each into the shortest pack of the batch (of equal packs the oldest), or into a new pack if it does not fit there.
     """
     pack_of = np.empty(len(lengths), np.int64)
     packs = 0

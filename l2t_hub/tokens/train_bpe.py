@@ -1,4 +1,4 @@
-"""Training a byte-level BPE tokenizer on a recipe's own text, for recipes that name no tokenizer."""
+"""Train a byte-level BPE tokenizer on a recipe's own text, for recipes that name no tokenizer."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 BOS, EOS = "<s>", "</s>"
 SMALLEST = 2 + 256
-"""The special tokens and one token per byte: below this there is no byte-level vocabulary."""
+"""The smallest byte-level vocabulary: the special tokens and one token per byte."""
 
-# The pieces that Qwen2's tokenizer cuts a text into (transformers, models/qwen2/tokenization_qwen2.py).
-# transformers 5 gives every model of type qwen2 a tokenizer with this pipeline, whatever its tokenizer.json
-# says: one trained in any other would come back from AutoTokenizer with other ids.
-PIECES = (
+# How Qwen2's tokenizer splits a text (transformers, models/qwen2/tokenization_qwen2.py). The AutoTokenizer of
+# transformers 5 uses this pre-tokenizer for every qwen2 model, whatever its tokenizer.json says. A tokenizer
+# trained with another one would return other ids there.
+QWEN2_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -28,22 +28,22 @@ def train_bpe(
 ) -> "PreTrainedTokenizerFast":
     """Train on `texts`; the same texts in the same order give the same tokenizer, byte for byte.
 
-    Byte-level BPE (Radford et al. 2019) with Qwen2's normalisation (NFC) and pieces: any text can be encoded, so the
-    unknown token never occurs. `<s>` (id 0) is BOS, `</s>` (id 1) is EOS and padding. Small texts may give fewer than
-    `vocab_size` entries.
-    Save it with `save_pretrained`. Raises UsageError if `vocab_size` is under 258, UserError if there is no
-    text.
+    Byte-level BPE (Radford et al. 2019) with Qwen2's normalisation (NFC) and pre-tokenizer. Any text can be encoded,
+    so the unknown token never occurs. `<s>` (id 0) is BOS, `</s>` (id 1) is EOS and padding. Short texts may give
+    fewer than `vocab_size` entries. Save the result with `save_pretrained`.
+
+    Raises UsageError if `vocab_size` is below 258, UserError if there is no text.
     """
     if vocab_size < SMALLEST:
         raise UsageError(
             f"{where}: {vocab_size} entries are too few for a byte-level tokenizer",
-            hint=f"it needs at least {SMALLEST}: {BOS}, {EOS} and one for each byte",
+            hint=f"Set at least {SMALLEST}: {BOS}, {EOS} and one entry for each byte.",
         )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
-    pieces = pre_tokenizers.Split(Regex(PIECES), behavior="isolated")
+    split = pre_tokenizers.Split(Regex(QWEN2_SPLIT), behavior="isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pieces, to_bytes])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -52,21 +52,23 @@ def train_bpe(
         special_tokens=[BOS, EOS],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
-    tokenizer.train_from_iterator(_at_least_one(texts, where), trainer)
+    tokenizer.train_from_iterator(_not_empty(texts, where), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B:1", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
     )
     return _wrap(tokenizer)
 
 
-def _at_least_one(texts: Iterable[str], where: str) -> Iterator[str]:
+def _not_empty(texts: Iterable[str], where: str) -> Iterator[str]:
+    """Yield `texts`. Raises UserError at the end if none of them has a word."""
     empty = True
     for text in texts:
         empty = empty and not text.strip()
         yield text
     if empty:
         raise UserError(
-            f"{where}: there is no text to train a tokenizer on", hint="check the source and its filters"
+            f"{where}: there is no text to train a tokenizer on",
+            hint="Check the source and its `text_column`, or set a lower `validation.share`.",
         )
 
 

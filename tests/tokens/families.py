@@ -1,4 +1,4 @@
-"""Tiny tokenizers of every family, trained on a few lines, and the hostile texts to try them on."""
+"""Tiny tokenizers of every family, trained on a few lines, and hostile texts to test them with."""
 
 import json
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def byte_level(
 
 
 def split(regex: str) -> list[pre_tokenizers.PreTokenizer]:
-    """A `Split` on a regular expression with ByteLevel behind it, as newer models have it."""
+    """A `Split` on a regular expression, then ByteLevel, as in newer models."""
     return [
         pre_tokenizers.Split(Regex(regex), "isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
@@ -63,9 +63,9 @@ def split(regex: str) -> list[pre_tokenizers.PreTokenizer]:
 
 @cache
 def _sentencepiece_model(newlines: bool) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Vocabulary and merges as Mistral's has them: marks in front of words, runs of marks, a token per byte.
+    """Vocabulary and merges like Mistral's: marks before words, runs of marks, a token per byte.
 
-    Without `newlines`, as there, a newline is only known as a byte.
+    Without `newlines`, the vocabulary has a newline only as a byte, as Mistral's does.
     """
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -191,7 +191,7 @@ SAFE: dict[str, Callable[[], Tokenizer]] = {
 
 UNSAFE: dict[str, tuple[Callable[[], Tokenizer], str]] = {
     "stripped": (lambda: byte_level([_BYTE()], normalizers.Strip()), "Strip"),
-    "regular expression": (lambda: byte_level(split(r"\w+ \w+|\s+|\S+")), "not known"),
+    "regular expression": (lambda: byte_level(split(r"\w+ \w+|\s+|\S+")), "unknown part"),
     "no cut": (lambda: byte_level([_BYTE(use_regex=False)]), "without cutting"),
     "space after": (lambda: byte_level([pre_tokenizers.Split(" ", "merged_with_previous")]), "Split"),
     "scripts": (lambda: byte_level([pre_tokenizers.UnicodeScripts(), *split(GPT2)]), "UnicodeScripts"),

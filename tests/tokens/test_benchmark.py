@@ -1,4 +1,4 @@
-"""The benchmark runs and its report has what the documentation quotes."""
+"""The benchmark runs, and its report has the figures that the documentation quotes."""
 
 import json
 import os

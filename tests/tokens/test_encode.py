@@ -1,4 +1,4 @@
-"""What the encoder promises besides equality: bounded memory, types, BOS, copies, clear errors, work saved."""
+"""What the encoder promises besides equality: bounded memory, types, BOS, copies, clear errors, a useful cache."""
 
 import pickle
 import random
@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models
 from l2t_hub.errors import UserError
 from l2t_hub.tokens import encode
 from l2t_hub.tokens.encode import Encoder
-from l2t_hub.tokens.wordwise.cache import WordTable
+from l2t_hub.tokens.wordwise import WordTable
 
 from .families import LINES, SAFE, byte_level, sentencepiece
 
@@ -32,7 +32,7 @@ def gpt2() -> Tokenizer:
     return SAFE["gpt2"]()
 
 
-def test_the_cache_keeps_its_limit_and_the_ids_stay_right(gpt2: Tokenizer) -> None:
+def test_the_cache_keeps_its_limit_and_the_ids_stay_correct(gpt2: Tokenizer) -> None:
     limit = 300_000
     encoder = Encoder(gpt2, cache_bytes=limit)
     for text in texts_of_rare_words(40, 300):
@@ -47,14 +47,14 @@ def test_frequent_words_survive_an_eviction(gpt2: Tokenizer) -> None:
     for start in range(0, 3_000, 100):
         keys = [b"the", b"dog", *(b"word%d" % n for n in range(start, start + 100))]
         rows, missing = table.lookup(keys)
-        assert (b"the" in missing) == (start == 0), "a word used in every batch was forgotten"
+        assert (b"the" in missing) == (start == 0), "a word used in every batch was removed"
         lengths = np.ones(len(missing), np.int32)
         table.store(missing, np.arange(len(missing)), lengths, np.zeros(len(missing), np.uint8))
         table.settle(rows)
     assert table.evictions >= 2
 
 
-def test_the_stated_bytes_are_those_really_held(gpt2: Tokenizer) -> None:
+def test_the_reported_bytes_are_the_memory_used(gpt2: Tokenizer) -> None:
     encoder = Encoder(gpt2, cache_bytes=1 << 30)
     texts = texts_of_rare_words(60, 500)
     encoder.encode(LINES)
@@ -79,19 +79,19 @@ def test_ids_are_uint16_while_the_vocabulary_fits(gpt2: Tokenizer) -> None:
 @pytest.mark.parametrize("name", ["gpt2", "mistral, prepend", "bert, uncased", "unigram"])
 def test_empty_batches_and_texts(name: str) -> None:
     encoder = Encoder(SAFE[name](), bos_id=1)
-    nothing = encoder.encode([])
-    assert (nothing.ids.dtype, len(nothing.ids), len(nothing.lengths)) == (np.uint16, 0, 0)
+    empty = encoder.encode([])
+    assert (empty.ids.dtype, len(empty.ids), len(empty.lengths)) == (np.uint16, 0, 0)
     assert encoder.count([]).tolist() == []
     assert encoder.encode(["", "the", ""], bos=True).lengths.tolist()[::2] == [1, 1]
     assert encoder.encode([""]).lengths.tolist() == [0]
 
 
-def test_bos_must_exist_to_be_asked_for(gpt2: Tokenizer) -> None:
+def test_bos_cannot_be_added_without_a_bos_token(gpt2: Tokenizer) -> None:
     with pytest.raises(ValueError, match="no BOS"):
         Encoder(gpt2).encode(["the"], bos=True)
 
 
-def test_texts_are_cut_into_chunks_without_a_trace(gpt2: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_do_not_change_the_ids(gpt2: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [*LINES, "", " ", *LINES[::-1]] * 3
     monkeypatch.setattr(encode, "CHUNK_CHARACTERS", 150)
     encoded = Encoder(gpt2).encode(texts)
@@ -100,7 +100,7 @@ def test_texts_are_cut_into_chunks_without_a_trace(gpt2: Tokenizer, monkeypatch:
     assert encoded.lengths.tolist() == [len(ids) for ids in expected]
 
 
-def test_a_pickled_copy_encodes_the_same_with_a_cache_of_its_own(gpt2: Tokenizer) -> None:
+def test_a_pickled_copy_encodes_the_same_and_starts_with_an_empty_cache(gpt2: Tokenizer) -> None:
     encoder = Encoder(gpt2, bos_id=1, eos_id=2, pad_id=2, cache_bytes=123_456)
     encoder.encode(LINES)
     copy = pickle.loads(pickle.dumps(encoder))
@@ -117,16 +117,16 @@ def test_truncation_and_padding_of_the_file_are_ignored() -> None:
     tokenizer.enable_padding(length=64)
     encoder = Encoder(tokenizer)
     assert encoder.encode(LINES).lengths.tolist() == [len(ids) for ids in expected]
-    assert tokenizer.truncation is not None, "the caller's tokenizer is left alone"
+    assert tokenizer.truncation is not None, "the caller's tokenizer is not changed"
 
 
 @pytest.mark.parametrize("name", ["gpt2", "stripped"])
-def test_a_lone_surrogate_is_named_and_does_no_harm(name: str) -> None:
+def test_a_lone_surrogate_is_an_error_that_leaves_the_encoder_usable(name: str) -> None:
     from .families import UNSAFE
 
     encoder = Encoder(SAFE[name]() if name in SAFE else UNSAFE[name][0]())
     good = encoder.encode(LINES).ids.tolist()
-    with pytest.raises(UserError, match=r"text 1 of the batch, which begins 'bad .*lone surrogate"):
+    with pytest.raises(UserError, match=r"text 1 of the batch, which starts with 'bad .*lone surrogate"):
         encoder.encode(["fine new words", "bad \ud800 text"])
     assert encoder.encode(LINES).ids.tolist() == good
     assert encoder.encode(["fine new words"]).lengths.sum() > 0
@@ -135,7 +135,7 @@ def test_a_lone_surrogate_is_named_and_does_no_harm(name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a  b   c", "x \n\n y\n z", "tab\t x", "  lead", "tail \n", "\n", " ", "a\r\n b"]
 )
-def test_blanks_of_everyday_texts_stay_with_the_words(gpt2: Tokenizer, text: str) -> None:
+def test_blanks_of_everyday_texts_do_not_need_the_library(gpt2: Tokenizer, text: str) -> None:
     encoder = Encoder(gpt2)
     assert encoder.encode([text]).ids.tolist() == library_ids(gpt2, [text])[0]
     assert encoder.texts_by_library == 0
@@ -151,8 +151,8 @@ def test_blanks_of_everyday_texts_stay_with_the_words(gpt2: Tokenizer, text: str
         ("llama 3", 1),
     ],
 )
-def test_paragraphs_are_words_apart_where_that_is_safe(name: str, expected: int) -> None:
-    """One entry for both sides of an empty line would be as rare as a sentence."""
+def test_paragraphs_are_separated_where_that_is_safe(name: str, expected: int) -> None:
+    """An entry for both sides of an empty line would be as rare as a sentence."""
     tokenizer = SAFE[name]()
     encoder = Encoder(tokenizer)
     text = "dog\n\nThe"
@@ -160,7 +160,7 @@ def test_paragraphs_are_words_apart_where_that_is_safe(name: str, expected: int)
     assert len(encoder.table) == expected
 
 
-def test_only_texts_with_added_tokens_go_to_the_library(gpt2: Tokenizer) -> None:
+def test_only_texts_with_added_tokens_are_encoded_by_the_library(gpt2: Tokenizer) -> None:
     encoder = Encoder(gpt2)
     texts = ["the dog", "the </s> dog", "the cat"]
     assert encoder.encode(texts).ids.tolist() == [id for ids in library_ids(gpt2, texts) for id in ids]

@@ -1,4 +1,4 @@
-"""The encoder gives the library's ids, for every family of tokenizers, on texts made to break it."""
+"""The encoder returns the library's ids, for every family of tokenizers, on texts designed to break it."""
 
 from functools import cache
 
@@ -18,7 +18,7 @@ EXAMPLES = settings(
 
 @cache
 def encoder_and_library(name: str) -> tuple[Encoder, object]:
-    """One encoder per family for the whole session, so that later texts meet a filled and often emptied cache."""
+    """One encoder per family for the whole session: later texts meet a cache that is full and often evicted."""
     tokenizer = SAFE[name]() if name in SAFE else UNSAFE[name][0]()
     return Encoder(tokenizer, bos_id=1, cache_bytes=40_000), tokenizer
 

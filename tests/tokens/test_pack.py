@@ -1,4 +1,4 @@
-"""Packing: every example once, nothing over the edge, nothing lost, well filled, and the schemes as they are described."""
+"""Packing: every example once, no pack too long, nothing lost, packs well filled, schemes as documented."""
 
 import numpy as np
 import pytest
@@ -21,11 +21,11 @@ def packs_of(packing: Packing) -> list[list[int]]:
 
 
 def text_ids(lengths: np.ndarray) -> np.ndarray:
-    """Flat ids in which each token says which text it belongs to (from 100 on)."""
+    """Flat ids: every token of text n is n + 100."""
     return np.repeat(np.arange(len(lengths)) + 100, lengths).astype(np.uint16)
 
 
-# Every 20th part of the lengths of all 15,409 examples that the fourteen tasks make of the data folder's part-0.
+# The 20-quantiles of the lengths of all 15,409 examples that the fourteen tasks make from the data folder's part-0.
 QUANTILES = [
     51,
     229,
@@ -52,15 +52,13 @@ QUANTILES = [
 
 
 def realistic_lengths(count: int) -> np.ndarray:
-    at = np.random.default_rng(1).random(count)
-    return np.interp(at, np.linspace(0, 1, len(QUANTILES)), QUANTILES).astype(np.int32)
+    positions = np.random.default_rng(1).random(count)
+    return np.interp(positions, np.linspace(0, 1, len(QUANTILES)), QUANTILES).astype(np.int32)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @given(lengths=LENGTHS, capacity=CAPACITIES)
-def test_every_example_stands_in_one_pack_or_is_dropped(
-    scheme: str, lengths: np.ndarray, capacity: int
-) -> None:
+def test_every_example_is_in_one_pack_or_dropped(scheme: str, lengths: np.ndarray, capacity: int) -> None:
     packing = pack_examples(lengths, capacity, scheme)
     assert sorted([*packing.order.tolist(), *packing.dropped.tolist()]) == list(range(len(lengths)))
     assert packing.dropped.tolist() == [n for n, length in enumerate(lengths) if length > capacity]
@@ -93,7 +91,7 @@ def test_sequences_hold_their_examples_and_padding(scheme: str, lengths: np.ndar
 
 
 @given(lengths=LENGTHS, capacity=CAPACITIES, halves=st.integers(0, 80))
-def test_raw_text_is_cut_without_loss_whatever_the_batches(
+def test_raw_text_is_cut_without_loss_for_any_batches(
     lengths: np.ndarray, capacity: int, halves: int
 ) -> None:
     ids = text_ids(lengths)
@@ -105,7 +103,7 @@ def test_raw_text_is_cut_without_loss_whatever_the_batches(
     for row, pieces in zip(whole.ids, rows, strict=True):
         assert pieces.sum() == capacity
         for piece in np.split(row, np.cumsum(pieces)[:-1]):
-            assert len(set(piece.tolist())) == 1, "a piece is of one text"
+            assert len(set(piece.tolist())) == 1, "a piece belongs to one text"
     middle = int(lengths[:halves].sum())
     first, carried, carried_lengths = cut_raw(ids[:middle], lengths[:halves], capacity)
     second, last, _ = cut_raw(
@@ -118,12 +116,12 @@ def test_raw_text_is_cut_without_loss_whatever_the_batches(
 
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=60), capacity=st.integers(30, 60))
 def test_best_fit_chooses_the_tightest_room(lengths: list[int], capacity: int) -> None:
-    """Against a plain search: the same rooms are left, whichever of equal packs is taken."""
+    """A plain search leaves the same rooms, whichever of equal packs it chooses."""
     rooms: list[int] = []
     for length in sorted(lengths, reverse=True):
-        enough = [room for room in rooms if room >= length]
-        if enough:
-            rooms[rooms.index(min(enough))] -= length
+        sufficient = [room for room in rooms if room >= length]
+        if sufficient:
+            rooms[rooms.index(min(sufficient))] -= length
         else:
             rooms.append(capacity - length)
     packing = pack_examples(np.array(lengths), capacity)
@@ -149,7 +147,7 @@ def test_the_papers_scheme_packs_each_batch_by_itself() -> None:
     assert set().union(*batches) == {0, 1, 2, 3}
 
 
-def test_the_papers_batches_are_of_examples_that_fit() -> None:
+def test_the_papers_batches_count_only_examples_that_fit() -> None:
     lengths = np.full(2 * PAPER_BATCH, 600, np.int32)
     lengths[:500] = 3_000
     packing = pack_examples(lengths, 2_048, "paper")
@@ -173,6 +171,6 @@ def test_no_examples_no_packs() -> None:
     assert lay_out(np.empty(0, np.uint16), np.empty(0, np.int32), packing, PAD).ids.shape == (0, 16)
 
 
-def test_an_unknown_scheme_is_an_error_of_the_program() -> None:
+def test_an_unknown_scheme_is_a_programming_error() -> None:
     with pytest.raises(KeyError):
         pack_examples(np.array([1]), 4, "worst_fit")

@@ -59,19 +59,19 @@ def test_special_tokens_and_size(tokenizer: PreTrainedTokenizerFast, tmp_path: P
     assert (loaded.bos_token, loaded.eos_token, loaded.pad_token) == ("<s>", "</s>", "</s>")
     assert (loaded.bos_token_id, loaded.eos_token_id, loaded.pad_token_id) == (0, 1, 1)
     assert len(loaded) == 600
-    assert loaded("the dog")["input_ids"][0] == 0, "BOS stands in front, as the training data has it"
+    assert loaded("the dog")["input_ids"][0] == 0, "BOS comes first, as in the training data"
     assert encoder_of(loaded).method == "words"
 
 
 @given(text=st.text(st.characters(codec="utf-8", max_codepoint=0x10FFF), max_size=60))
 @settings(max_examples=200, deadline=None)
-def test_every_text_comes_back_from_its_ids_composed(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+def test_every_text_is_decoded_from_its_ids_in_nfc(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
     encoded = encoder_of(tokenizer).encode([text])
     decoded = tokenizer.decode(encoded.ids.tolist(), clean_up_tokenization_spaces=False)
     assert decoded == unicodedata.normalize("NFC", text)
 
 
-def test_a_small_text_gives_a_small_vocabulary() -> None:
+def test_a_short_text_gives_a_small_vocabulary() -> None:
     assert 258 <= len(train_bpe(["a small text"], 4096)) < 300
 
 
@@ -99,7 +99,7 @@ def test_beside_a_qwen2_model_auto_tokenizer_gives_the_same_ids(
 def as_auto(
     tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory
 ) -> PreTrainedTokenizerFast:
-    """What AutoTokenizer makes of the tokenizer in the folder of a model of type qwen2."""
+    """The tokenizer as AutoTokenizer loads it from the directory of a qwen2 model."""
     folder = tmp_path_factory.mktemp("model")
     tokenizer.save_pretrained(folder)
     Qwen2Config().save_pretrained(folder)

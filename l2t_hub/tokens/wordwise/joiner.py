@@ -1,8 +1,8 @@
-"""Encoding many pieces of text as if each were a text of its own, faster than by handing them over one by one.
+"""Encode many pieces of text, each as if it were a text by itself, faster than one call per piece.
 
-Where every token of a byte-level tokenizer stands for a known number of bytes, pieces are put end to end, encoded as
-one text and told apart again by counting bytes. That is allowed for the same reason as cutting texts into them: where
-`cut.py` would cut, both sides have the ids that they have alone.
+If every token of a byte-level tokenizer stands for a known number of bytes, pieces can be concatenated, encoded as
+one text and separated again by counting bytes. This is allowed for the same reason as cutting: at every place where
+`pieces.cut` cuts, both sides have the ids that they have alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from numpy.typing import DTypeLike, NDArray
 from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 
-from l2t_hub.tokens.wordwise.cache import gather
+from l2t_hub.tokens.wordwise.word_table import gather
 
 Flat = tuple[NDArray[Any], NDArray[np.int32]]
-"""Ids of all pieces, one after another, and how many each has."""
+"""The ids of all pieces, one piece after another, and the number of ids of each piece."""
 
 _GROUP = 1024
 _LETTER = b" a"
@@ -27,21 +27,21 @@ _BLANKS = np.frombuffer(b" \n", np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Joiner:
-    """Encodes pieces joined; `size_of` is the number of bytes that each token id stands for."""
+    """Encodes pieces in one go. `size_of` is the number of bytes that each token id stands for."""
 
     tokenizer: Tokenizer
     size_of: NDArray[np.int64]
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, definition: Mapping[str, Any]) -> "Joiner | None":
-        """A joiner for a tokenizer with this definition; None if bytes cannot be counted for certain."""
+        """Return a joiner for a tokenizer with this definition, or None if its bytes cannot be counted reliably."""
         model = definition["model"]
         if definition["normalizer"] is not None or model["type"] != "BPE" or model.get("dropout"):
             return None
-        step = definition["pre_tokenizer"] or {}
-        steps = step.get("pretokenizers", [step])
-        levels = [one for one in steps if one.get("type") == "ByteLevel"]
-        if not levels or any(level["add_prefix_space"] for level in levels):
+        pre_tokenizer = definition["pre_tokenizer"] or {}
+        steps = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
+        byte_levels = [step for step in steps if step.get("type") == "ByteLevel"]
+        if not byte_levels or any(step["add_prefix_space"] for step in byte_levels):
             return None
         if not set(ByteLevel.alphabet()) <= model["vocab"].keys():
             return None
@@ -55,20 +55,20 @@ class Joiner:
         return cls(tokenizer, size_of)
 
     def encode(self, pieces: Sequence[bytes], dtype: DTypeLike) -> Flat | None:
-        """Encode pieces that `cut.py` made, none of them a text's first and none with a blank at its end.
+        """Encode pieces made by `pieces.cut` that neither start a text nor end in a blank.
 
-        None if, against expectation, a token lies across two of them.
+        Returns None if, against expectation, a token spans two pieces.
         """
-        sign = ~np.isin(np.frombuffer(b"".join([piece[:1] for piece in pieces]), np.uint8), _BLANKS)
-        # A sign is only ever cut off behind a letter, so it gets one.
-        plain = self._joined(list(compress(pieces, (~sign).tolist())), b"", dtype)
-        signs = self._joined(list(compress(pieces, sign.tolist())), _LETTER, dtype)
+        is_sign = ~np.isin(np.frombuffer(b"".join([piece[:1] for piece in pieces]), np.uint8), _BLANKS)
+        # A text is cut before a sign only where a letter precedes it, so signs are encoded after a letter.
+        plain = self._joined(list(compress(pieces, (~is_sign).tolist())), b"", dtype)
+        signs = self._joined(list(compress(pieces, is_sign.tolist())), _LETTER, dtype)
         if plain is None or signs is None:
             return None
-        return in_order(plain, signs, sign)
+        return interleave(plain, signs, is_sign)
 
     def _joined(self, pieces: Sequence[bytes], glue: bytes, dtype: DTypeLike) -> Flat | None:
-        """Encode pieces with `glue` in front of each, whose tokens are left out."""
+        """Encode pieces with `glue` before each; the tokens of the glue are left out."""
         groups = (pieces[i : i + _GROUP] for i in range(0, len(pieces), _GROUP))
         texts = [(glue + glue.join(group)).decode() for group in groups]
         encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
@@ -85,11 +85,11 @@ class Joiner:
         return gather(ids, starts, lengths), lengths
 
 
-def one_by_one(tokenizer: Tokenizer, pieces: Sequence[bytes], dtype: DTypeLike) -> Flat:
-    """Encode each piece as a text of its own, by any tokenizer.
+def encode_one_by_one(tokenizer: Tokenizer, pieces: Sequence[bytes], dtype: DTypeLike) -> Flat:
+    """Encode each piece as a text by itself, with any tokenizer.
 
-    The library takes a list of pieces as one input and runs its whole pipeline on each, which costs half of
-    what as many inputs do.
+    The library takes a list of pieces as one input and runs the whole pipeline on each piece, at half the cost of as
+    many inputs.
     """
     words = [piece.decode() for piece in pieces]
     groups = [words[i : i + _GROUP] for i in range(0, len(words), _GROUP)]
@@ -102,9 +102,9 @@ def one_by_one(tokenizer: Tokenizer, pieces: Sequence[bytes], dtype: DTypeLike) 
     return ids, np.concatenate([np.empty(0, np.int32), *lengths]).astype(np.int32)
 
 
-def in_order(left: Flat, right: Flat, is_right: NDArray[np.bool_]) -> Flat:
-    """Merge two results; `is_right` says of each place in the merged one whence it comes."""
-    back = np.argsort(np.argsort(is_right, kind="stable"), kind="stable")
+def interleave(left: Flat, right: Flat, is_right: NDArray[np.bool_]) -> Flat:
+    """Merge two results; `is_right` says for each piece of the merged one which of the two it comes from."""
+    origin = np.argsort(np.argsort(is_right, kind="stable"), kind="stable")
     ids, lengths = np.concatenate([left[0], right[0]]), np.concatenate([left[1], right[1]])
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    return gather(ids, starts[back], lengths[back]), lengths[back]
+    return gather(ids, starts[origin], lengths[origin]), lengths[origin]

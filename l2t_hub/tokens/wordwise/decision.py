@@ -1,12 +1,11 @@
-"""Whether a tokenizer can be run word by word: the decision, taken from its own definition
-(`tokenizer.json`).
+"""Decide from a tokenizer's definition (`tokenizer.json`) whether its texts can be encoded word by word.
 
 A text is cut before each space that follows a non-blank character, and before newlines and signs where that is
-as safe. Encoding the pieces one by one and joining the ids gives the ids of the whole text if every step of the
-tokenizer treats the two sides of such a cut alone. Each rule below is one step for which that holds; a step
-with no rule here makes the answer "no", and the library encodes whole texts. What a rule cannot settle for all
-texts (an added token in the text, a word that ends in a blank once normalised) is left to `encode.py`, which
-looks at each new word once.
+equally safe. Encoding the pieces one by one and joining the ids gives the ids of the whole text if every step of the
+tokenizer treats the two sides of such a cut independently. Each rule below covers one step for which this holds. A
+step without a rule makes the answer "no", and the library encodes whole texts. What a rule cannot decide for all
+texts (an added token in the text, a word that ends in a blank once normalised) is left to `encode.py`, which checks
+each new word once.
 """
 
 import json
@@ -16,29 +15,29 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from l2t_hub.tokens.wordwise.cut import BLANKS_ONLY, Cuts
+from l2t_hub.tokens.wordwise.pieces import BLANKS_ONLY, Cuts
 
 MARK = "\u2581"
-"""The character that SentencePiece-style tokenizers write for a space."""
+"""The character that SentencePiece-style tokenizers use for a space."""
 
 Step = Mapping[str, Any]
 
-# Normalisers that map each character alone, or (the Unicode forms) never look across a U+0020: it is a
-# starter that no composition takes as its second part (UAX #15, section 9.1, "stable concatenation").
+# Normalisers that map each character by itself, or (the Unicode forms) never look across a U+0020: it is a
+# starter, and no composition takes it as its second part (UAX #15, section 9.1, "stable concatenation").
 _LOCAL_NORMALIZERS = frozenset(
     {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer", "Nmt"}
 )
 
-# Pre-tokenizers that cut at every blank, whatever stands around it.
+# Pre-tokenizers that cut at every blank, whatever surrounds it.
 _CUT_AT_BLANKS = frozenset({"BertPreTokenizer", "Whitespace", "WhitespaceSplit"})
 
 _CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _SUFFIX = f"(?i:{'|'.join(_CONTRACTIONS)})?"
 
-# Alternatives of the byte-level families' regular expressions. In each, a U+0020 can only be matched before
-# anything that is not blank has been; so no match runs over a cut, and the one look-ahead, (?!\S), reads one
-# character to the right of blanks only, which a cut never separates.
+# Alternatives of the byte-level families' regular expressions. Each can match a U+0020 only before its first
+# non-blank character, so no match runs across a cut. The one look-ahead, (?!\S), reads one character to the
+# right of blanks only, and a cut never separates these.
 _ALTERNATIVES = frozenset(
     [
         *_CONTRACTIONS,
@@ -77,8 +76,7 @@ _ALTERNATIVES = frozenset(
     ]
 )
 
-
-# Those of them that take every run of ASCII letters.
+# The alternatives that match every run of ASCII letters.
 _LETTER_RUNS = frozenset(
     [
         r" ?\p{L}+",
@@ -89,19 +87,19 @@ _LETTER_RUNS = frozenset(
     ]
 )
 
-# The signs that stand behind words: no letter, digit or blank to any tokenizer, nor after any normaliser above.
+# The signs that follow words. No tokenizer treats them as letters, digits or blanks, nor does any normaliser
+# above turn them into such.
 _SIGNS = f"{string.punctuation}\u2013\u2014\u2018\u2019\u201c\u201d\u2026"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether words can be encoded alone, and what must still be looked at word by word.
+    """Whether words can be encoded alone, and what must still be checked word by word.
 
-    `reason` is one sentence for people. `closed` says that a word which ends in a blank may not be followed
-    by another (the cut would stand inside a run of blanks); `mark` is one more character that counts as a
-    blank there. A text that holds one of `spanning` (added tokens with a space) goes to the library whole.
-    `cuts` says where a text may be cut besides. `inner` is the definition to use for pieces after the first when
-    it is not the tokenizer's own (a prefix that only the text's start gets).
+    `reason`: one sentence for people. `closed`: a word that ends in a blank must not be followed by another word (the
+    cut would be inside a run of blanks). `mark`: one more character that counts as a blank there. `spanning`: added
+    tokens with a space; a text that contains one is encoded whole. `cuts`: where else a text may be cut. `inner`: the
+    definition for all pieces of a text but the first, if it differs from the tokenizer's own (no prefix).
     """
 
     safe: bool
@@ -114,12 +112,13 @@ class Decision:
 
 
 class _UnsafeError(Exception):
-    """A step for which there is no rule."""
+    """The tokenizer has a step without a rule."""
 
 
 def decide(tokenizer: dict[str, Any]) -> Decision:
-    """Decide for a tokenizer, given its definition (what `tokenizer.json` holds). Never raises: what is not known
-    is not safe.
+    """Decide for a tokenizer, given its definition (the content of `tokenizer.json`).
+
+    Never raises: an unknown step is unsafe.
     """
     normalizers = list(_flatten(tokenizer["normalizer"], "normalizers"))
     pre_tokenizers = list(_flatten(tokenizer["pre_tokenizer"], "pretokenizers"))
@@ -133,7 +132,7 @@ def decide(tokenizer: dict[str, Any]) -> Decision:
             _check_model(model, mark)
         spanning = _check_added_tokens(tokenizer["added_tokens"], bool(normalizers))
     except _UnsafeError as error:
-        return Decision(safe=False, reason=f"whole texts go to the library: {error}")
+        return Decision(safe=False, reason=f"whole texts are encoded by the library: {error}")
     paragraphs = _cuts_at_paragraphs(cuts, pre_tokenizers, model) and not any(
         "\n" in token["content"] for token in tokenizer["added_tokens"]
     )
@@ -152,7 +151,7 @@ def decide(tokenizer: dict[str, Any]) -> Decision:
 
 
 def _flatten(step: Step | None, key: str) -> Iterator[Step]:
-    """The steps of a possibly nested `Sequence`, in order."""
+    """Yield the steps of a possibly nested `Sequence`, in order."""
     if step is None:
         return
     if step["type"] == "Sequence":
@@ -163,7 +162,10 @@ def _flatten(step: Step | None, key: str) -> Iterator[Step]:
 
 
 def _check_normalizers(steps: list[Step]) -> str | None:
-    """Return what a space is written as after the normalisers (None: as it is); raise if one has no rule."""
+    """Return the character that replaces a space in the normalised text (None: the space remains).
+
+    Raises _UnsafeError for a normaliser without a rule.
+    """
     mark: str | None = None
     for step in steps:
         kind = step["type"]
@@ -183,16 +185,15 @@ def _check_normalizers(steps: list[Step]) -> str | None:
 
 
 def _check_pre_tokenizers(steps: list[Step], mark: str | None) -> tuple[str, str | None]:
-    """Return where the steps cut and what a space is by then.
+    """Return where the steps cut, and the character that a space has become by then.
 
-    "blanks": at every space; "words": at least before each space that follows a word; "none": not for
-    certain. What comes after the first step that cuts sees the same pieces either way, so it is not looked
-    at.
+    "blanks": at every space. "words": at least before each space that follows a word. "none": not reliably. Steps
+    after the first that cuts are not checked, because they see the same pieces either way.
     """
     searched = False
     for step in steps:
         if step["type"] == "Split" and step["pattern"] == {"String": " "} and mark is not None:
-            continue  # no spaces are left for it to find
+            continue  # it finds nothing: no spaces are left
         if mark is not None and step["type"] != "Metaspace":
             raise _UnsafeError(f"its pre-tokenizer {step['type']} sees spaces already replaced")
         cuts = _cuts(step)
@@ -206,7 +207,7 @@ def _check_pre_tokenizers(steps: list[Step], mark: str | None) -> tuple[str, str
 
 
 def _cuts(step: Step) -> str:
-    """Where one pre-tokenizer cuts, as `_check_pre_tokenizers` names it."""
+    """Return where one pre-tokenizer cuts: "blanks", "words" or "none", as in `_check_pre_tokenizers`."""
     kind = step["type"]
     if kind in _CUT_AT_BLANKS or (kind == "CharDelimiterSplit" and step["delimiter"] == " "):
         return "blanks"
@@ -224,7 +225,7 @@ def _cuts(step: Step) -> str:
 
 
 def _split_cuts(step: Step) -> str:
-    """Where a `Split` cuts: on the one-space string, or on a regular expression made of known alternatives."""
+    """Return where a `Split` cuts, on a single space or on a regular expression made of known alternatives."""
     pattern, behavior, invert = step["pattern"], step["behavior"], step["invert"]
     if pattern == {"String": " "} and not invert and behavior in ("Isolated", "Removed", "MergedWithNext"):
         return "blanks"
@@ -235,11 +236,9 @@ def _split_cuts(step: Step) -> str:
     ):
         raise _UnsafeError("its pre-tokenizer Split is of a kind not known to cut at spaces")
     alternatives = list(_alternatives(pattern["Regex"]))
-    strange = [a for a in alternatives if a not in _ALTERNATIVES]
-    if strange:
-        raise _UnsafeError(
-            f"its pre-tokenizer's regular expression has a part that is not known: {strange[0]}"
-        )
+    unknown = [part for part in alternatives if part not in _ALTERNATIVES]
+    if unknown:
+        raise _UnsafeError(f"its pre-tokenizer's regular expression has an unknown part: {unknown[0]}")
     if r"\s+" in alternatives:
         return "words"
     if invert:
@@ -248,7 +247,7 @@ def _split_cuts(step: Step) -> str:
 
 
 def _alternatives(regex: str) -> Iterator[str]:
-    """The top-level alternatives of a regular expression."""
+    """Yield the top-level alternatives of a regular expression."""
     part, depth, bracket, escaped = "", 0, False, False
     for character in regex:
         if escaped:
@@ -270,11 +269,10 @@ def _alternatives(regex: str) -> Iterator[str]:
 
 
 def _check_model(model: Step, mark: str | None) -> None:
-    """For a text that reaches the model in one piece: only a BPE whose merges never join a word's end to a
-    space will do.
+    """Check a model that receives the text in one piece: it must be a BPE that never merges a word's end and a space.
 
-    Merges apply to neighbouring symbols, lowest rank first. When no merge's result has a space after another
-    character, no merge ever touches both sides of a cut, and the sides cannot influence each other.
+    Merges apply to neighbouring symbols, lowest rank first. If no merge has a space after another character in its
+    result, no merge touches both sides of a cut, and the sides cannot influence each other.
     """
     if model["type"] != "BPE" or mark is None:
         raise _UnsafeError("nothing cuts the text at spaces before the model")
@@ -289,15 +287,15 @@ def _check_model(model: Step, mark: str | None) -> None:
 
 
 def _products(model: Step) -> Iterator[str]:
-    """What the merges of a BPE make."""
+    """Yield the results of a BPE's merges."""
     return ("".join(merge.split(" ") if isinstance(merge, str) else merge) for merge in model["merges"])
 
 
 def _check_added_tokens(tokens: list[Step], normalised: bool) -> tuple[str, ...]:
-    """Return the added tokens that hold a space, without those that hold another of them.
+    """Return the added tokens with a space, except those that contain another of them.
 
-    An added token without a space lies inside one word and is found there (`encode.py`). One that is matched
-    after the normaliser and holds a blank or mark of its own is not followed any further.
+    An added token without a space is inside one word and is found there (`encode.py`). A token with a blank or mark
+    that is matched in the normalised text is unsafe.
     """
     spanning: list[str] = []
     for token in sorted(tokens, key=lambda t: len(t["content"])):
@@ -314,10 +312,10 @@ def _check_added_tokens(tokens: list[Step], normalised: bool) -> tuple[str, ...]
 
 
 def _cuts_at_paragraphs(cuts: str, pre_tokenizers: list[Step], model: Step) -> bool:
-    """Whether a newline after a non-blank is as safe a place to cut as a space there, for the same reasons.
+    """Whether cutting before a newline that follows a non-blank is as safe as cutting before a space there.
 
-    It is not where a regular expression takes newlines along with the punctuation before them, nor where the
-    model has a token of a newline after something else (or cannot tell a newline from other unknown bytes).
+    It is not if a regular expression matches newlines together with the punctuation before them, or if the model has
+    a token with a newline after another character (or cannot tell a newline from other unknown bytes).
     """
     if cuts == "blanks":
         return pre_tokenizers[0]["type"] in _CUT_AT_BLANKS
@@ -333,13 +331,13 @@ def _cuts_at_paragraphs(cuts: str, pre_tokenizers: list[Step], model: Step) -> b
 
 
 def _signs(pre_tokenizers: list[Step], added_tokens: list[Step]) -> str:
-    """The signs before which a text may be cut where they follow an ASCII letter; none for steps not looked into.
+    """Return the signs before which a text may be cut if they follow an ASCII letter; "" for unknown first steps.
 
-    The letter ends a match of the first step's regular expression, as one of its alternatives takes letters and
-    none takes a sign after a letter; so a match begins at the sign, and no look-ahead reads over it. Every
-    normaliser that is allowed keeps an ASCII letter a letter and a sign a sign, and composes neither with the
-    other (both are starters that UAX #15 calls stable). A sign that an added token has after a letter is left out,
-    so that no added token is ever cut.
+    The letter ends a match of the first step's regular expression: one of its alternatives matches letters, and none
+    matches a sign after a letter. So a match starts at the sign, and no look-ahead reads past it. Every allowed
+    normaliser keeps ASCII letters letters and signs signs, and composes neither with the other (both are starters
+    that UAX #15 calls stable). A sign that follows a letter in an added token is left out, so that no added token is
+    cut.
     """
     first = pre_tokenizers[0]
     if first["type"] == "Split" and "Regex" in first["pattern"]:
@@ -356,10 +354,10 @@ def _signs(pre_tokenizers: list[Step], added_tokens: list[Step]) -> str:
 def _without_prefix(
     tokenizer: dict[str, Any], normalizers: list[Step], pre_tokenizers: list[Step]
 ) -> str | None:
-    """The definition without what only the start of a text gets; None if that is the definition as it is.
+    """Return the definition without the prefix that only the start of a text gets; None if there is no such prefix.
 
-    A `Prepend` normaliser goes, and the prefix of the first of `pre_tokenizers`: the others, and that one
-    before a word that starts with a space, add it to each word alike.
+    The prefix is a `Prepend` normaliser, or that of the first of `pre_tokenizers`. The other pre-tokenizers, and the
+    first one before a word that starts with a space, add a prefix to every word alike.
     """
     kept = [step for step in normalizers if step["type"] != "Prepend"]
     changes: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Where texts are cut: exactly where the rule says, and nothing of a text is lost."""
+"""Texts are cut exactly where the rule says, and no text is lost."""
 
 import re
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2t_hub.tokens.encode import Encoder
-from l2t_hub.tokens.wordwise.cut import BLANKS_ONLY, OPENING, Cuts, cut
+from l2t_hub.tokens.wordwise.pieces import BLANKS_ONLY, OPENING, Cuts, cut
 
 from .families import SAFE, hostile_texts
 
@@ -23,12 +23,12 @@ def pieces_of(texts: list[str], cuts: Cuts) -> list[list[str]]:
 
 
 def by_rule(text: str, cuts: Cuts) -> list[str]:
-    """The same by a regular expression. A NUL counts as a blank before a cut."""
+    """The same pieces, cut by a regular expression. A NUL counts as a blank before a cut."""
     blank = "\n " if cuts.paragraphs else " "
-    places = rf"(?<=[^\s\0])(?=[{blank}])"
+    rule = rf"(?<=[^\s\0])(?=[{blank}])"
     if cuts.signs:
-        places += rf"|(?<=[A-Za-z])(?=[{re.escape(cuts.signs)}])"
-    return re.split(places, f"\0{text}")
+        rule += rf"|(?<=[A-Za-z])(?=[{re.escape(cuts.signs)}])"
+    return re.split(rule, f"\0{text}")
 
 
 @pytest.mark.parametrize("cuts", [BLANKS_ONLY, Cuts(paragraphs=True), Cuts(signs=".,\u201d"), EVERYTHING])
@@ -54,8 +54,8 @@ def test_the_different_pieces_are_different() -> None:
     ("name", "entries"),
     [("gpt2", 3), ("llama 3", 3), ("byte-level, signs added", 2), ("o200k", 2), ("mistral, prepend", 2)],
 )
-def test_signs_are_apart_where_that_is_safe(name: str, entries: int) -> None:
-    """Else each word would be learnt once more for each sign behind it. No added token may be cut."""
+def test_signs_are_cut_off_where_that_is_safe(name: str, entries: int) -> None:
+    """Otherwise a word would be cached once for every sign that follows it. No added token may be cut."""
     encoder = Encoder(SAFE[name]())
     encoder.encode(["the dog,"])
     assert len(encoder.table) == entries

@@ -1,8 +1,7 @@
-"""The bounded table from words to token ids that makes encoding fast: one dict lookup per different word of a
-batch, then numpy only.
+"""The bounded table from words to token ids: one dict lookup per different word of a batch, then only numpy.
 
-A dict whose missing keys get the next row number does the lookups without a line of Python per word; the rows
-point into flat arrays, from which the ids of a whole batch are gathered at once.
+A dict that gives each missing key the next row number does the lookups without Python code per word. The rows point
+into flat arrays, from which the ids of a whole batch are gathered at once.
 """
 
 import sys
@@ -15,31 +14,31 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Key = bytes | None
-"""A piece (`cut.py`); None for the BOS token."""
+"""A piece of text (`pieces.cut`), or None for the BOS token."""
 
-LIBRARY, OPEN = 1, 2
-"""Flags of a word: its text needs the library; its text does unless the word is the last one
-(`words.Decision.closed`).
+NEEDS_LIBRARY, OPEN_END = 1, 2
+"""Flags of a word. Texts that contain it must be encoded whole, by the library; for OPEN_END, unless the word is the
+last one of its text (`decision.Decision.closed`).
 """
 
 _INT_BYTES = 32
 
 
 class Growing:
-    """A one-dimensional array that grows at its end, by half its size."""
+    """A one-dimensional array that grows at its end. Its capacity increases by half when it is full."""
 
-    def __init__(self, dtype: DTypeLike, room: int = 1024) -> None:
-        self._array: NDArray[Any] = np.empty(room, dtype)
+    def __init__(self, dtype: DTypeLike, capacity: int = 1024) -> None:
+        self._array: NDArray[Any] = np.empty(capacity, dtype)
         self._size = 0
 
     @property
     def values(self) -> NDArray[Any]:
-        """What it holds: a view, good until the next `extend`."""
+        """The values as a view that is valid until the next `extend`."""
         return self._array[: self._size]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory, room to grow included."""
+        """Bytes of memory, including spare capacity."""
         return int(self._array.nbytes)
 
     def extend(self, values: NDArray[Any]) -> None:
@@ -54,11 +53,11 @@ class Growing:
 
 
 class WordTable:
-    """Words and their ids, flags and lengths, in at most `limit` bytes between batches.
+    """Words with their ids, lengths and flags, in at most `limit` bytes between batches.
 
-    A batch is `lookup`, `store` for the words it found missing, `lengths` and `gather`, then `settle`. Past
-    the limit, words that no later batch has asked for again are forgotten (most words of a text are rare);
-    all are, if that frees too little.
+    For each batch call `lookup`, then `store` for the missing words, `lengths` and `gather`, and `settle` at the end.
+    Over the limit, the words that no later batch has used again are removed (most words of a text are rare); if
+    that frees too little memory, all are.
     """
 
     def __init__(self, limit: int, dtype: DTypeLike, bos_ids: Sequence[int]) -> None:
@@ -70,13 +69,13 @@ class WordTable:
         self.clear()
 
     def clear(self) -> None:
-        """Forget every word; row 0 stays the BOS token."""
+        """Remove every word; row 0 stays the BOS token."""
         lengths = np.array([len(self._bos_ids)], np.int32)
         self._fill([None], self._bos_ids, lengths, np.zeros(1, np.uint8))
 
     @property
     def nbytes(self) -> int:
-        """Bytes held: keys, row numbers, the dict and the arrays."""
+        """Bytes of memory: keys, row numbers, the dict and the arrays."""
         arrays = (self._ids, self._starts, self._lengths, self._flags, self._used)
         return sys.getsizeof(self._rows) + self._key_bytes + sum(array.nbytes for array in arrays)
 
@@ -84,7 +83,7 @@ class WordTable:
         return len(self._rows) - 1
 
     def lookup(self, keys: Sequence[Key]) -> tuple[NDArray[np.int32], list[Key]]:
-        """Return the row of each key, and the keys that were missing, in the order of their new rows."""
+        """Return the row of each key, and the missing keys in the order of their new rows."""
         before = len(self._rows)
         self._rows.default_factory = count(before).__next__
         rows = np.fromiter(map(self._rows.__getitem__, keys), np.int32, count=len(keys))
@@ -95,7 +94,7 @@ class WordTable:
     def store(
         self, keys: Sequence[Key], ids: NDArray[Any], lengths: NDArray[np.int32], flags: NDArray[np.uint8]
     ) -> None:
-        """Fill the rows that `lookup` gave to missing `keys`: flat ids, and a length and flags for each."""
+        """Fill the rows that `lookup` created for missing `keys`: flat ids, and a length and flags for each key."""
         self._starts.extend(len(self._ids.values) + np.cumsum(lengths, dtype=np.int64) - lengths)
         self._ids.extend(ids)
         self._lengths.extend(lengths)
@@ -104,31 +103,29 @@ class WordTable:
         self._key_bytes += sum(map(_key_bytes, keys))
 
     def flags(self, rows: NDArray[np.int32]) -> NDArray[np.uint8]:
-        """Flags of each row."""
+        """Return the flags of each row."""
         return self._flags.values[rows]
 
     def lengths(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Ids that each row stands for."""
+        """Return the number of ids of each row."""
         return self._lengths.values[rows]
 
     def gather(self, rows: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[Any]:
-        """The ids of all `rows`, one after another; `lengths` as `self.lengths(rows)` gives them."""
+        """Return the ids of all `rows`, one row after another; `lengths` is `self.lengths(rows)`."""
         return gather(self._ids.values, self._starts.values[rows], lengths)
 
     def settle(self, rows: NDArray[np.int32]) -> None:
-        """End the batch that looked up `rows`: note which words it used again, and make room if the limit is
-        passed.
-        """
+        """End the batch that looked up `rows`: mark them as used again, and free memory if over the limit."""
         self._used.values[rows] = True
         self._used.values[self._settled :] = False
         self._settled = len(self._rows)
         if self.nbytes > self.limit:
             self.evictions += 1
-            self._forget_unused()
+            self._remove_unused()
             if self.nbytes > self.limit // 2:
                 self.clear()
 
-    def _forget_unused(self) -> None:
+    def _remove_unused(self) -> None:
         used = self._used.values
         used[0] = True
         kept = np.flatnonzero(used).astype(np.int32)
@@ -139,7 +136,7 @@ class WordTable:
     def _fill(
         self, keys: list[Key], ids: NDArray[Any], lengths: NDArray[np.int32], flags: NDArray[np.uint8]
     ) -> None:
-        """Hold exactly `keys`, the first of them in row 0."""
+        """Set the contents to exactly `keys`, the first of them in row 0."""
         self._rows: defaultdict[Key, int] = defaultdict(None, zip(keys, count()))
         self._ids, self._starts = Growing(self._dtype), Growing(np.int64)
         self._lengths, self._flags, self._used = Growing(np.int32), Growing(np.uint8), Growing(np.bool_)
@@ -149,17 +146,17 @@ class WordTable:
 
 
 def gather(ids: NDArray[Any], starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[Any]:
-    """The stretches of `ids` from each of `starts` on, of `lengths`, one after another."""
+    """Concatenate the slices of `ids` that begin at `starts` and have `lengths`."""
     ends = np.cumsum(lengths, dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
-    # Half the memory of int64 to go through, where it suffices.
-    small = np.dtype(np.int32 if max(total, len(ids)) < 1 << 31 else np.int64)
-    index: NDArray[np.integer] = np.repeat((starts - ends + lengths).astype(small), lengths)
-    index += np.arange(total, dtype=small)
+    # int32 halves the memory traffic where it is wide enough.
+    index_type = np.dtype(np.int32 if max(total, len(ids)) < 1 << 31 else np.int64)
+    index: NDArray[np.integer] = np.repeat((starts - ends + lengths).astype(index_type), lengths)
+    index += np.arange(total, dtype=index_type)
     gathered: NDArray[Any] = ids.take(index)
     return gathered
 
 
 def _key_bytes(key: Key) -> int:
-    """Bytes of a key and of its row number."""
+    """Return the bytes of memory of a key and its row number."""
     return sys.getsizeof(key) + _INT_BYTES

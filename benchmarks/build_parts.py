@@ -93,16 +93,16 @@ def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     """The parts of a build within one, then each alone (its ceiling), all in this process, in CPU seconds."""
     from l2t_hub.artifacts import TOKENIZER
     from l2t_hub.corpus.source import open_source
-    from l2t_hub.dataset.pipeline import make_setup
+    from l2t_hub.dataset.pipeline import transform_setup
     from l2t_hub.dataset.progress import Silent
     from l2t_hub.dataset.tokenizer import prepare_tokenizer
-    from l2t_hub.dataset.transform import Partition
+    from l2t_hub.dataset.transform import PartitionTransform
     from l2t_hub.dataset.workspace import workspace
 
     clock, source = Clock(), open_source(recipe)
     with workspace(out) as space:
         info = prepare_tokenizer(recipe, source, space, None, Silent())
-        setup = make_setup(recipe, space.folder / TOKENIZER, info)
+        setup = transform_setup(recipe, space.folder / TOKENIZER, info)
         timed = replace(
             setup,
             splitter=clock.calls("splitting sentences", setup.splitter),
@@ -110,7 +110,7 @@ def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
         )
         kept = []
         for number in range(recipe.build.partitions):
-            rows = Partition(timed).rows(clock.steps("reading", source.read(number)))
+            rows = PartitionTransform(timed).rows(clock.steps("reading", source.read(number)))
             write, close = writers(out, f"{number}")
             for one in clock.steps("tasks, packing and the rest", rows):
                 clock.calls("writing", write)(one)

@@ -161,10 +161,10 @@ def source_tokens(recipe: Recipe) -> tuple[list[int], list[int]]:
 def start_seconds(recipe: Recipe, out: Path) -> float:
     """CPU seconds until a new process can read its first document: imports, tokenizer, task lists."""
     code = (
-        "import sys, time; from pathlib import Path; from l2t_hub.dataset.pipeline import make_setup;"
+        "import sys, time; from pathlib import Path; from l2t_hub.dataset.pipeline import transform_setup;"
         "from l2t_hub.dataset.manifest import read_manifest; from l2t_hub.dataset.tokenizer import TokenizerInfo;"
         "from l2t_hub.recipe import recipe_from_tree; m = read_manifest(Path(sys.argv[1]));"
-        "make_setup(recipe_from_tree(m.recipe), Path(sys.argv[1]) / sys.argv[2], TokenizerInfo(**m.tokenizer));"
+        "transform_setup(recipe_from_tree(m.recipe), Path(sys.argv[1]) / sys.argv[2], TokenizerInfo(**m.tokenizer));"
         "print(time.process_time())"
     )
     command = [sys.executable, "-c", code, str(out), TOKENIZER]

@@ -135,7 +135,7 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
     from l2t_hub.corpus.sentences import splitter
     from l2t_hub.corpus.source import open_source
     from l2t_hub.dataset.ledger import RAW
-    from l2t_hub.dataset.transform import Partition, TransformSetup
+    from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
     from l2t_hub.mixture import tasks_of
     from l2t_hub.tasks.registry import tasks_for
     from l2t_hub.tokens.load import encoder_of
@@ -151,7 +151,7 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
     )
     setup = TransformSetup(recipe, tasks, splitter(recipe.blocks.sentences), encoder, encoder.pad_id or 0)
     setup, raw_documents = _in_documents(setup, sample)
-    partition = Partition(setup)
+    partition = PartitionTransform(setup)
     packed_rows = [rows for rows in partition.rows(sample) if rows.view == "packed"]
     ledger, documents = partition.ledger, source.records
     scale = (documents if documents is not None else len(sample)) / max(len(sample), 1)

@@ -20,11 +20,11 @@ from l2t_hub.dataset.keys import BuildKeys, made_from, reasons
 from l2t_hub.dataset.layout import final_shards, foreign, link, repeated_ids, shard_entries, stage, switch
 from l2t_hub.dataset.ledger import Ledger, merged
 from l2t_hub.dataset.manifest import Manifest, read_manifest, realised, totals
-from l2t_hub.dataset.pipeline import make_setup
+from l2t_hub.dataset.pipeline import transform_setup
 from l2t_hub.dataset.prepare import Prepared, build_partitions, prepare
 from l2t_hub.dataset.progress import Reporter, reporter
 from l2t_hub.dataset.shards import Shard
-from l2t_hub.dataset.transform import id_hashes
+from l2t_hub.dataset.transform import hash_ids
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace, intact, workspace
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.mixture import tasks_of
@@ -114,7 +114,7 @@ def _adopt(space: Workspace, before: Manifest, source: Source, plan: BuildKeys) 
             shard = Shard(file=entry["path"].replace("/", "-"), task=task, **about)
             link(space.out / entry["path"], folder / shard.file)
             shards.append(shard)
-        ids = id_hashes(record.id for record in source.read(rank) if isinstance(record, Document))
+        ids = hash_ids(record.id for record in source.read(rank) if isinstance(record, Document))
         space.commit(folder, FinishedPartition(rank, key, shards, Ledger.from_json(old["ledger"])), ids)
 
 
@@ -182,7 +182,7 @@ def _assemble(recipe: Recipe, space: Workspace, ready: Prepared, parts: list[Fin
         mixture={**realised(ledger, recipe), "solved": ready.solved},
         files={},
     )
-    setup = make_setup(ready.drawn, space.folder / TOKENIZER, ready.tokenizer)
+    setup = transform_setup(ready.drawn, space.folder / TOKENIZER, ready.tokenizer)
     write_card(staged / CARD, manifest, recipe, source, setup)
     others = [staged / CARD, *sorted(p for p in (staged / TOKENIZER).iterdir() if p.is_file())]
     manifest.files.update({p.relative_to(staged).as_posix(): sha256_of(p) for p in others})

@@ -15,7 +15,7 @@ from l2t_hub.artifacts import write_text
 from l2t_hub.corpus.source import Record, Source
 from l2t_hub.dataset.ledger import RAW, STAGES, Ledger
 from l2t_hub.dataset.manifest import Manifest
-from l2t_hub.dataset.transform import Partition, TransformSetup
+from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
 from l2t_hub.dataset.views import EXAMPLES, RAW_IDS, RAW_TEXT
 from l2t_hub.recipe import Recipe
 from l2t_hub.tasks.base import Task
@@ -175,14 +175,14 @@ def samples(source: Source, setup: TransformSetup) -> list[CardExample]:
     """The first example of each task among the first records of the source that are not held out."""
     count = setup.recipe.build.partitions
     records: Iterator[Record] = chain.from_iterable(source.read(n) for n in range(count))
-    partition = Partition(setup)
+    partition = PartitionTransform(setup)
     found: dict[str, CardExample] = {}
     for entries in partition.batches(records, size=SAMPLE_BATCH):
-        for made in partition.examples(entries):
-            if made.split == "train" and made.task not in found and partition.fits(made):
-                _, _, _, _, prompt, anchor, completion, _ = made.row
-                found[made.task] = CardExample(
-                    setup.tasks[made.task], _short(prompt), anchor, _short(completion)
+        for example in partition.examples(entries):
+            row = example.row
+            if example.split == "train" and row.task not in found and partition.fits(row):
+                found[row.task] = CardExample(
+                    setup.tasks[row.task], _short(row.prompt), row.anchor, _short(row.completion)
                 )
         if len(found) == len(setup.tasks) or partition.documents >= SAMPLE_RECORDS:
             break

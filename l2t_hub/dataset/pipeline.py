@@ -1,7 +1,7 @@
-"""The build as a datatrove pipeline: read a partition, make its rows, write its shards.
+"""The build as a datatrove pipeline: read a partition, transform its records to rows, write its shards.
 
-A task of datatrove is one partition, its rank the partition's number. datatrove's own completion markers are not
-used: which partitions are finished is decided by content (`workspace.py`), before anything runs.
+A datatrove task is one partition, and its rank is the partition's number. datatrove's completion markers are not
+used: which partitions are finished is decided by content, before anything runs (`workspace.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,19 @@ from l2t_hub.corpus.source import Record, Source
 from l2t_hub.dataset.progress import Meter
 from l2t_hub.dataset.shards import ShardWriter
 from l2t_hub.dataset.tokenizer import TokenizerInfo, encoder
-from l2t_hub.dataset.transform import Partition, TransformSetup
-from l2t_hub.dataset.views import Rows
+from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
+from l2t_hub.dataset.views import RowBatch
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.mixture import tasks_of
 from l2t_hub.recipe import Recipe
 from l2t_hub.tasks.registry import tasks_for
 
-# datatrove logs every task and a traceback for every error; the build says what there is to say itself.
+# datatrove logs every task, and every error with a traceback. The build reports both itself.
 logger.disable("datatrove")
 
 
 class ReadSource(PipelineStep):  # type: ignore[misc]
-    """First step: the records of a partition, in source order."""
+    """Yields the records of a partition, in source order."""
 
     name, type = "source", "READ"
 
@@ -42,7 +42,7 @@ class ReadSource(PipelineStep):  # type: ignore[misc]
 
 
 class MakeRows(PipelineStep):  # type: ignore[misc]
-    """Second step: records become rows of the views; the partition itself comes last, with its ledger."""
+    """Turns records into rows of the views. The last item is the transform itself, with its ledger."""
 
     name, type = "rows", "MAKE"
 
@@ -50,16 +50,18 @@ class MakeRows(PipelineStep):  # type: ignore[misc]
         super().__init__()
         self.recipe, self.folder, self.tokenizer, self.meter = recipe, folder, tokenizer, meter
 
-    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Rows | Partition]:
-        """Make the rows of partition `rank`."""
-        partition = Partition(make_setup(self.recipe, self.folder, self.tokenizer))
+    def run(
+        self, data: Any = None, rank: int = 0, world_size: int = 1
+    ) -> Iterator[RowBatch | PartitionTransform]:
+        """Transform partition `rank`."""
+        partition = PartitionTransform(transform_setup(self.recipe, self.folder, self.tokenizer))
         with self.meter.slot(rank) as tick:
             yield from partition.rows(data, tick)
         yield partition
 
 
 class WriteShards(PipelineStep):  # type: ignore[misc]
-    """Last step: rows become shards in a temporary folder, which gets its final name once all is in it."""
+    """Writes rows to shards in a temporary folder, which gets its final name when it is complete."""
 
     name, type = "shards", "WRITE"
 
@@ -73,21 +75,21 @@ class WriteShards(PipelineStep):  # type: ignore[misc]
         folder = self.workspace.begin(rank, self.keys[rank])
         writers: dict[tuple[str, str, str], ShardWriter] = {}
         for item in data:
-            if isinstance(item, Partition):
-                shards = [shard for about in sorted(writers) for shard in writers[about].close()]
-                part = FinishedPartition(rank, self.keys[rank], shards, item.ledger)
-                self.workspace.commit(folder, part, item.ids)
+            if isinstance(item, PartitionTransform):
+                shards = [shard for file in sorted(writers) for shard in writers[file].close()]
+                finished = FinishedPartition(rank, self.keys[rank], shards, item.ledger)
+                self.workspace.commit(folder, finished, item.ids)
                 return
-            about = (item.view, item.split, item.task)
-            if about not in writers:
-                writers[about] = ShardWriter(folder, *about)
-            writers[about].write(item.table, item.tokens)
+            file = (item.view, item.split, item.task)
+            if file not in writers:
+                writers[file] = ShardWriter(folder, *file)
+            writers[file].write(item.table, item.tokens)
 
 
-def make_setup(recipe: Recipe, folder: Path, tokenizer: TokenizerInfo) -> TransformSetup:
-    """What a partition needs besides its records, made in the process that works on it."""
+def transform_setup(recipe: Recipe, folder: Path, tokenizer: TokenizerInfo) -> TransformSetup:
+    """Return the setup of a transform, with the tokenizer saved in `folder`. Each process makes its own."""
     tasks = (
         {} if recipe.mixture.scheme == "raw" else tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
     )
-    ready = encoder(folder, tokenizer)
-    return TransformSetup(recipe, tasks, splitter(recipe.blocks.sentences), ready, tokenizer.pad_id)
+    splitting = splitter(recipe.blocks.sentences)
+    return TransformSetup(recipe, tasks, splitting, encoder(folder, tokenizer), tokenizer.pad_id)

@@ -28,10 +28,10 @@ from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.keys import module_digests
 from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.manifest import made_by
-from l2t_hub.dataset.pipeline import ReadSource, make_setup
+from l2t_hub.dataset.pipeline import ReadSource, transform_setup
 from l2t_hub.dataset.progress import Meter
 from l2t_hub.dataset.tokenizer import TokenizerInfo
-from l2t_hub.dataset.transform import Partition, TransformSetup
+from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.mixture import assign, is_validation, uniform
 from l2t_hub.recipe import Recipe
@@ -160,14 +160,14 @@ def _tokens(setup: TransformSetup, documents: Sequence[Document]) -> Iterator[tu
     """Of each document: id, tokens as raw text, tokens as examples that fit a sequence."""
     recipe = _both(setup)
     bos, limit = recipe.tokenizer.bos, recipe.packing.sequence_length
-    partition = Partition(replace(setup, recipe=recipe))
+    partition = PartitionTransform(replace(setup, recipe=recipe))
     for batch in partition.batches(documents):
         raw = setup.encoder.count([entry.document.text for entry in batch], bos=bos).tolist()
         examples = partition.examples(batch)
-        lengths = setup.encoder.count([made.row[-1] for made in examples], bos=bos).tolist()
+        lengths = setup.encoder.count([example.row.text for example in examples], bos=bos).tolist()
         tokens = dict.fromkeys((entry.document.id for entry in batch), 0)
-        for made, length in zip(examples, lengths, strict=True):
-            tokens[made.row[0]] += length if length <= limit else 0
+        for example, length in zip(examples, lengths, strict=True):
+            tokens[example.row.document_id] += length if length <= limit else 0
         yield from ((e.document.id, n, tokens[e.document.id]) for e, n in zip(batch, raw, strict=True))
 
 
@@ -186,7 +186,7 @@ class Weigh(PipelineStep):  # type: ignore[misc]
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[None]:
         """Weigh partition `rank`."""
         yield from ()
-        setup = make_setup(self.recipe, self.space.folder / TOKENIZER, self.tokenizer)
+        setup = transform_setup(self.recipe, self.space.folder / TOKENIZER, self.tokenizer)
         count = len(self.keys)
         with self.meter.slot(rank) as tick:
             records = _ticked(data, tick)

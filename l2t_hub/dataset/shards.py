@@ -1,7 +1,7 @@
-"""The one writer of shards: Parquet with zstd, a page index and row groups the Hub's viewer can fetch one by one.
+"""The only writer of shards: Parquet with zstd, a page index, and row groups that the Hub's viewer can fetch singly.
 
-The same rows give the same bytes: row groups are cut by rows and bytes alone, and nothing of the clock or the machine
-goes into a file. A shard stands under its final name only once it is complete.
+The same rows give the same bytes: row groups are cut by rows and bytes alone, and no time or machine property goes
+into a file. A shard appears under its final name only when it is complete (`workspace.py`).
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ IDS_COLUMN, IDS_LEVEL = "input_ids", 1
 
 @dataclass(frozen=True)
 class Shard:
-    """A finished file: `file` is its name in the folder it was written to; `tokens` counts what is not padding."""
+    """A finished file. `file` is its name in the folder it was written to; `tokens` does not count padding."""
 
     file: str
     view: str
@@ -34,11 +34,11 @@ class Shard:
 
 
 class ShardWriter:
-    """Writes rows of one view, split and task, starting a new file when one has reached SHARD_BYTES."""
+    """Writes rows of one view, split and task. Starts a new file when one has reached SHARD_BYTES."""
 
     def __init__(self, folder: Path, view: str, split: str, task: str = "") -> None:
         self._folder = folder
-        self._about = (view, split, task)
+        self._view, self._split, self._task = view, split, task
         self._stem = "-".join(part for part in (view, task, split) if part)
         self._pending: list[pa.Table] = []
         self._writer: pq.ParquetWriter | None = None
@@ -46,7 +46,7 @@ class ShardWriter:
         self.shards: list[Shard] = []
 
     def write(self, table: pa.Table, tokens: int) -> None:
-        """Add rows that hold `tokens` tokens; they reach the disk one row group at a time."""
+        """Add rows that hold `tokens` tokens. Rows reach the disk one row group at a time."""
         self._pending.append(table)
         self._pending_tokens += tokens
         rows = sum(t.num_rows for t in self._pending)
@@ -54,7 +54,7 @@ class ShardWriter:
             self._flush()
 
     def close(self) -> list[Shard]:
-        """Write what is pending and give the finished shards, in order."""
+        """Write what is pending and return the finished shards, in order."""
         self._flush()
         self._finish()
         return self.shards
@@ -80,11 +80,17 @@ class ShardWriter:
         with disk_errors(path):
             self._writer.close()
         self._writer = None
-        view, split, task = self._about
-        size = path.stat().st_size
-        self.shards.append(
-            Shard(path.name, view, split, task, self._rows, self._tokens, size, sha256_of(path))
+        shard = Shard(
+            file=path.name,
+            view=self._view,
+            split=self._split,
+            task=self._task,
+            rows=self._rows,
+            tokens=self._tokens,
+            bytes=path.stat().st_size,
+            sha256=sha256_of(path),
         )
+        self.shards.append(shard)
         self._rows = self._tokens = 0
 
     def _path(self) -> Path:
@@ -92,18 +98,18 @@ class ShardWriter:
 
 
 def _open(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer with the options that every shard has. Dictionaries only where values repeat within a row group.
+    """Open a writer with the options of all shards. Only columns whose values repeat in a row group get a dictionary.
 
-    Token ids are split into streams of their bytes, which on 4M tokens of books makes files a tenth smaller in half
-    the time, and more than the lowest level then gains nothing.
+    Token IDs are split into byte streams. On 4M tokens of books that makes files a tenth smaller and writes them in
+    half the time; a compression level above the lowest then gains nothing.
     """
-    ids = IDS_COLUMN in schema.names
+    has_ids = IDS_COLUMN in schema.names
     return pq.ParquetWriter(
         path,
         schema,
         compression="zstd",
-        compression_level=IDS_LEVEL if ids else COMPRESSION_LEVEL,
-        use_byte_stream_split=[f"{IDS_COLUMN}.list.element"] if ids else False,
+        compression_level=IDS_LEVEL if has_ids else COMPRESSION_LEVEL,
+        use_byte_stream_split=[f"{IDS_COLUMN}.list.element"] if has_ids else False,
         use_dictionary=[
             name for name in ("document_id", "task", "level", "anchor", "kind") if name in schema.names
         ],

@@ -1,8 +1,9 @@
-"""One partition from records to rows: split, assign, cut into blocks, make examples, encode, gather.
+"""Turn the records of one partition into rows: split, assign, cut into blocks, make examples, encode, buffer.
 
-A pure stream: it reads records in source order and gives rows of the views, in batches of bounded size; nothing in it
-knows of workers, files or time. The other document of an example is the one before it in the partition, of the same
-split (a held-out sentence must not stand in training data); for the first one it is the next.
+The transform is a pure stream: it reads records in source order, yields batches of rows of bounded size, and knows
+nothing of workers, files or time. The "other document" that some tasks need is the previous document of the same
+partition and split, because a held-out sentence must not appear in training data. The first document of a split uses
+the second.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,9 +17,19 @@ from numpy.typing import NDArray
 from l2t_hub.corpus.blocks import SHORT, blocks
 from l2t_hub.corpus.document import DUPLICATE_ID, Document, Dropped, Record
 from l2t_hub.corpus.sentences import Splitter
-from l2t_hub.dataset.ledger import RAW, Key, Ledger
+from l2t_hub.dataset.ledger import RAW, FlowKey, Ledger
 from l2t_hub.dataset.packer import Packer, PackShape
-from l2t_hub.dataset.views import EXAMPLES, RAW_IDS, RAW_TEXT, RowBuffer, Rows, Split
+from l2t_hub.dataset.views import (
+    EXAMPLES,
+    RAW_IDS,
+    RAW_TEXT,
+    ExampleRow,
+    RawIdRow,
+    RawTextRow,
+    RowBatch,
+    RowBuffer,
+    Split,
+)
 from l2t_hub.errors import UserError
 from l2t_hub.mixture import NO_TASK, assign, generator, is_raw, is_task, is_validation
 from l2t_hub.recipe import Recipe
@@ -27,13 +38,17 @@ from l2t_hub.tokens.encode import Encoder
 
 BATCH_DOCUMENTS = 1024
 BATCH_CHARACTERS = 4_000_000
+TABLE_ROWS = 200
 NO_EXAMPLE = "no block gave an example"
 NO_OTHER = "no other document"
+
+Tick = Callable[[int], None]
+"""Is called with the number of records read so far."""
 
 
 @dataclass(frozen=True)
 class TransformSetup:
-    """What a partition needs besides its records. `tasks` are those of the mixture."""
+    """What a partition needs besides its records. `tasks` are the tasks of the mixture."""
 
     recipe: Recipe
     tasks: Mapping[str, Task]
@@ -44,7 +59,7 @@ class TransformSetup:
 
 @dataclass
 class SplitDocument:
-    """A document with its split and its sentences, split only when somebody asks."""
+    """A document with its split and its other document. Sentences are split on first use."""
 
     document: Document
     split: Split
@@ -58,16 +73,15 @@ class SplitDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class ExampleRow:
-    """An example before it is encoded: where it comes from, and the row of the examples view less its tokens."""
+class SplitExample:
+    """A row of the examples view, not encoded yet, with its split."""
 
     split: Split
-    task: str
-    row: tuple[str, int, str, str, str, str, str, str]
+    row: ExampleRow
 
 
-class Partition:
-    """The rows of one partition, and afterwards its `ledger`, `ids` and one short example of each task."""
+class PartitionTransform:
+    """Yields the rows of one partition; afterwards `ledger`, `documents` and `ids` describe what was read."""
 
     def __init__(self, setup: TransformSetup) -> None:
         self.setup = setup
@@ -76,45 +90,45 @@ class Partition:
         recipe, encoder = setup.recipe, setup.encoder
         self._bos = recipe.tokenizer.bos
         shape = PackShape(recipe.packing.sequence_length, recipe.packing.scheme, encoder.dtype, setup.pad_id)
-        self._sequencers = {s: Packer(s, shape, self.ledger) for s in ("train", "validation")}
+        self._packers = {split: Packer(split, shape, self.ledger) for split in ("train", "validation")}
         self._raw_schema = RAW_TEXT if recipe.build.raw == "text" else RAW_IDS
-        self._columns: dict[tuple[str, Split, str], RowBuffer] = {}
+        self._buffers: dict[tuple[str, Split, str], RowBuffer] = {}
         self._ids: set[int] = set()
-        self._written: dict[tuple[Split, str], int] = {}
+        self._rows_kept: dict[tuple[Split, str], int] = {}
 
     @property
     def ids(self) -> NDArray[np.uint64]:
-        """The 64-bit hashes of the partition's document ids, sorted: the build looks for ids in two partitions."""
+        """The 64-bit hashes of the document ids, sorted. The build compares them between partitions."""
         return np.sort(np.fromiter(self._ids, np.uint64, count=len(self._ids)))
 
-    def rows(self, records: Iterable[Record], tick: Callable[[int], None] = lambda n: None) -> Iterator[Rows]:
-        """Give all rows, in an order that follows from the records alone; `tick` hears how many records were read."""
+    def rows(self, records: Iterable[Record], tick: Tick = lambda n: None) -> Iterator[RowBatch]:
+        """Yield all rows, in an order that follows from the records alone."""
+        packers = self._packers.values() if self.setup.recipe.build.packed else ()
         for batch in self.batches(records, tick):
-            self._raw(batch)
-            made = self.examples(batch)
-            if made:
-                self._gather(made)
-            yield from self._take(full=True)
-        for sequencer in self._sequencers.values() if self.setup.recipe.build.packed else ():
-            yield from sequencer.rows(last=True)
-        yield from self._take(full=False)
+            self._add_raw(batch)
+            examples = self.examples(batch)
+            if examples:
+                self._add_examples(examples)
+            yield from self._take_tables(TABLE_ROWS)
+            for packer in packers:
+                yield from packer.rows()
+        for packer in packers:
+            yield from packer.rows(last=True)
+        yield from self._take_tables(1)
 
     def batches(
-        self,
-        records: Iterable[Record],
-        tick: Callable[[int], None] = lambda n: None,
-        size: int = BATCH_DOCUMENTS,
+        self, records: Iterable[Record], tick: Tick = lambda n: None, size: int = BATCH_DOCUMENTS
     ) -> Iterator[list[SplitDocument]]:
-        """Batches of documents of a bounded number and size, each document with its split and its other document."""
-        for batch in _batches(self._entries(records, tick), size):
+        """Yield batches of at most `size` documents and about BATCH_CHARACTERS characters."""
+        for batch in _batches(self._split_documents(records, tick), size):
             yield batch
-            for entry in batch:
-                entry.other = None  # else every document would keep all those before it alive
+            for document in batch:
+                document.other = None  # else each document would keep all earlier ones alive
 
-    def _entries(self, records: Iterable[Record], tick: Callable[[int], None]) -> Iterator[SplitDocument]:
-        """Book the records, and give each document with its other document."""
+    def _split_documents(self, records: Iterable[Record], tick: Tick) -> Iterator[SplitDocument]:
+        """Count the records, and yield each document with its split and its other document."""
         recipe, splitter = self.setup.recipe, self.setup.splitter
-        before: dict[Split, SplitDocument] = {}
+        previous: dict[Split, SplitDocument] = {}
         waiting: dict[Split, SplitDocument] = {}
         for record in records:
             document = self._accept(record)
@@ -124,180 +138,176 @@ class Partition:
                 continue
             held_out = is_validation(recipe.seed, document.id, recipe.validation.share)
             split: Split = "validation" if held_out else "train"
-            entry = SplitDocument(document, split, splitter, before.get(split))
-            if entry.other is None:
-                before[split] = waiting[split] = entry
+            current = SplitDocument(document, split, splitter, previous.get(split))
+            if current.other is None:
+                previous[split] = waiting[split] = current
                 continue
             first = waiting.pop(split, None)
             if first is not None:
-                first.other = entry
+                first.other = current
                 yield first
-            before[split] = entry
-            yield entry
+            previous[split] = current
+            yield current
         yield from waiting.values()
 
     def _accept(self, record: Record) -> Document | None:
-        """Book one record; None if it is dropped."""
-        key = Key("read")
+        """Count one record and return its document, or None if the record is dropped."""
+        key = FlowKey("read")
         if isinstance(record, Dropped):
-            self.ledger.passed(key, record.reason)
+            self.ledger.count(key, record.reason)
             return None
-        short = id_number(record.id)
-        if short in self._ids:
+        id_hash = hash_id(record.id)
+        if id_hash in self._ids:
             if self.setup.recipe.build.on_error == "stop":
                 where = self.setup.recipe.where("source.id_column")
                 raise UserError(
-                    f"{where}: two documents have the id '{record.id}', and every draw is addressed by the id",
-                    "Name a column of unique ids, set source.id_column: null to number the documents, or set "
-                    "build.on_error: drop to keep the first of them.",
+                    f"{where}: two documents have the ID '{record.id}', but every random draw depends on the ID",
+                    "Name a column of unique IDs, set source.id_column: null to number the documents, or set "
+                    "build.on_error: drop to keep the first document of each ID.",
                 )
-            self.ledger.passed(key, DUPLICATE_ID)
+            self.ledger.count(key, DUPLICATE_ID)
             return None
-        self._ids.add(short)
-        self.ledger.passed(key)
+        self._ids.add(id_hash)
+        self.ledger.count(key)
         return record
 
-    def _raw(self, batch: list[SplitDocument]) -> None:
-        """Encode and gather the documents that are used as raw text."""
+    def _add_raw(self, batch: list[SplitDocument]) -> None:
+        """Encode the documents that are used as raw text, and buffer their rows."""
         recipe = self.setup.recipe
-        chosen = [e for e in batch if is_raw(recipe.seed, e.document.id, recipe.mixture)]
+        raw = [d for d in batch if is_raw(recipe.seed, d.document.id, recipe.mixture)]
         for split in ("train", "validation"):
-            entries = [e for e in chosen if e.split == split]
-            if not entries:
+            documents = [d.document for d in raw if d.split == split]
+            if not documents:
                 continue
-            encoded = self.setup.encoder.encode([e.document.text for e in entries], bos=self._bos)
-            self.ledger.passed(Key("assign", split, RAW), count=len(entries))
-            self.ledger.passed(Key("document", split, RAW), count=len(entries))
+            encoded = self.setup.encoder.encode([document.text for document in documents], bos=self._bos)
+            self.ledger.count(FlowKey("assign", split, RAW), units=len(documents))
+            self.ledger.count(FlowKey("document", split, RAW), units=len(documents))
             if recipe.build.packed:
-                self._sequencers[split].add_raw(encoded.ids, encoded.lengths)
+                self._packers[split].add_raw(encoded.ids, encoded.lengths)
             else:
-                self.ledger.passed(Key("tokens", split, RAW), count=len(encoded.ids))
+                self.ledger.count(FlowKey("tokens", split, RAW), units=len(encoded.ids))
             if recipe.build.raw == "none":
                 continue
-            columns = self._columns.setdefault((RAW, split, ""), RowBuffer(self._raw_schema))
-            with_text = self._raw_schema is RAW_TEXT
-            for entry, tokens in zip(entries, encoded.lengths.tolist(), strict=True):
-                text = (entry.document.text,) if with_text else ()
-                columns.add(entry.document.id, *text, tokens)
+            buffer = self._buffers.setdefault((RAW, split, ""), RowBuffer(self._raw_schema))
+            for document, tokens in zip(documents, encoded.lengths.tolist(), strict=True):
+                if self._raw_schema is RAW_TEXT:
+                    buffer.add(RawTextRow(document.id, document.text, tokens))
+                else:
+                    buffer.add(RawIdRow(document.id, tokens))
 
-    def examples(self, batch: list[SplitDocument]) -> list[ExampleRow]:
-        """Make the examples of a batch."""
+    def examples(self, batch: list[SplitDocument]) -> list[SplitExample]:
+        """Return the examples of a batch."""
         recipe, encoder = self.setup.recipe, self.setup.encoder
-        chosen = [
-            e for e in batch if is_task(is_raw(recipe.seed, e.document.id, recipe.mixture), recipe.mixture)
+        documents = [
+            d for d in batch if is_task(is_raw(recipe.seed, d.document.id, recipe.mixture), recipe.mixture)
         ]
-        uncounted = [e.document.text for e in chosen if e.document.token_count is None]
-        counted = iter(encoder.count(uncounted).tolist())
-        made: list[ExampleRow] = []
-        for entry in chosen:
-            count = entry.document.token_count
-            made += self._examples(entry, next(counted) if count is None else count)
-        return made
+        uncounted = [d.document.text for d in documents if d.document.token_count is None]
+        counts = iter(encoder.count(uncounted).tolist())
+        examples: list[SplitExample] = []
+        for document in documents:
+            known = document.document.token_count
+            examples += self._document_examples(document, next(counts) if known is None else known)
+        return examples
 
-    def fits(self, made: ExampleRow) -> bool:
+    def fits(self, row: ExampleRow) -> bool:
         """Whether an example is short enough for a sequence."""
-        tokens = int(self.setup.encoder.count([made.row[-1]], bos=self._bos)[0])
+        tokens = int(self.setup.encoder.count([row.text], bos=self._bos)[0])
         return tokens <= self.setup.recipe.packing.sequence_length
 
-    def _examples(self, entry: SplitDocument, token_count: int) -> list[ExampleRow]:
+    def _document_examples(self, source: SplitDocument, token_count: int) -> list[SplitExample]:
         """Assign a document its task and make an example of each block."""
-        recipe, document, split = self.setup.recipe, entry.document, entry.split
+        recipe, document, split = self.setup.recipe, source.document, source.split
         tasks = self.setup.tasks
-        if entry.other is None:
+        if source.other is None:
             tasks = {name: task for name, task in tasks.items() if not task.needs_other}
-        assigned = assign(recipe.seed, document.id, len(entry.sentences), recipe.mixture, tasks)
+        assigned = assign(recipe.seed, document.id, len(source.sentences), recipe.mixture, tasks)
         if assigned.task is None:
-            reason = NO_OTHER if entry.other is None and not tasks else NO_TASK
-            self.ledger.passed(Key("assign", split, "task"), reason)
+            reason = NO_OTHER if source.other is None and not tasks else NO_TASK
+            self.ledger.count(FlowKey("assign", split, "task"), reason)
             return []
         task = tasks[assigned.task]
-        self.ledger.passed(Key("assign", split, task.name))
+        self.ledger.count(FlowKey("assign", split, task.name))
         kept, short = blocks(
-            entry.sentences,
+            source.sentences,
             token_count,
             recipe.blocks.tokens_per_block,
             recipe.blocks.min_words,
             task.blocks_per_unit,
         )
-        self.ledger.note(Key("block", split, task.name), len(kept) + short, len(kept), {SHORT: short})
-        other = entry.other.sentences if task.needs_other and entry.other is not None else ()
-        made: list[ExampleRow] = []
-        for block_number, block in kept:
-            rng = generator(recipe.seed, document.id, "example", task.name, block_number)
+        self.ledger.add(FlowKey("block", split, task.name), len(kept) + short, len(kept), {SHORT: short})
+        other = source.other.sentences if task.needs_other and source.other is not None else ()
+        examples: list[SplitExample] = []
+        for number, block in kept:
+            rng = generator(recipe.seed, document.id, "example", task.name, number)
             example = task.make(block, other, rng)
             if isinstance(example, Drop):
-                self.ledger.passed(Key("make", split, task.name), example.reason)
+                self.ledger.count(FlowKey("make", split, task.name), example.reason)
                 continue
             anchor, text = render(example, rng)
             sides = (example.prompt, anchor, example.completion, text)
-            made.append(
-                ExampleRow(split, task.name, (document.id, block_number, task.name, task.level, *sides))
-            )
-        self.ledger.passed(Key("make", split, task.name), count=len(made))
-        self.ledger.passed(Key("document", split, task.name), None if made else NO_EXAMPLE)
-        return made
+            row = ExampleRow(document.id, number, task.name, task.level, *sides)
+            examples.append(SplitExample(split, row))
+        self.ledger.count(FlowKey("make", split, task.name), units=len(examples))
+        self.ledger.count(FlowKey("document", split, task.name), None if examples else NO_EXAMPLE)
+        return examples
 
-    def _gather(self, made: list[ExampleRow]) -> None:
-        """Encode examples, drop those longer than a sequence, and gather the rest."""
+    def _add_examples(self, examples: list[SplitExample]) -> None:
+        """Encode examples, drop those longer than a sequence, and buffer the others."""
         recipe = self.setup.recipe
         limit = recipe.packing.sequence_length
-        encoded = self.setup.encoder.encode([m.row[-1] for m in made], bos=self._bos)
+        encoded = self.setup.encoder.encode([example.row.text for example in examples], bos=self._bos)
         too_long = f"over {limit} tokens"
-        lengths = encoded.lengths.tolist()
-        for m, tokens in zip(made, lengths, strict=True):
-            fits = tokens <= limit
-            self.ledger.passed(Key("fit", m.split, m.task), None if fits else too_long)
-            self.ledger.passed(Key("tokens", m.split, m.task), None if fits else too_long, tokens)
-            if fits and self._wanted(m):
-                columns = self._columns.setdefault(("examples", m.split, m.task), RowBuffer(EXAMPLES))
-                columns.add(*m.row, tokens)
+        for example, tokens in zip(examples, encoded.lengths.tolist(), strict=True):
+            split, task = example.split, example.row.task
+            reason = None if tokens <= limit else too_long
+            self.ledger.count(FlowKey("fit", split, task), reason)
+            self.ledger.count(FlowKey("tokens", split, task), reason, tokens)
+            if reason is None and self._is_row_wanted(split, task):
+                buffer = self._buffers.setdefault(("examples", split, task), RowBuffer(EXAMPLES))
+                buffer.add(example.row._replace(tokens=tokens))
         if not recipe.build.packed:
             return
         fitting = encoded.lengths <= limit
-        training = np.array([m.split == "train" for m in made])
-        for split, sequencer in self._sequencers.items():
-            mine = fitting & (training if split == "train" else ~training)
-            if mine.any():
-                ids = encoded.ids[np.repeat(mine, encoded.lengths)]
-                sequencer.add_examples(ids, encoded.lengths[mine])
+        training = np.array([example.split == "train" for example in examples])
+        for side, packer in self._packers.items():
+            chosen = fitting & (training if side == "train" else ~training)
+            if chosen.any():
+                ids = encoded.ids[np.repeat(chosen, encoded.lengths)]
+                packer.add_examples(ids, encoded.lengths[chosen])
 
-    def _wanted(self, made: ExampleRow) -> bool:
-        """Whether the examples view takes another row of this task."""
+    def _is_row_wanted(self, split: Split, task: str) -> bool:
+        """Whether the examples view takes another row of this split and task; counts it if so."""
         limit = self.setup.recipe.build.examples
         if limit == "all" or limit == "none":
             return limit == "all"
-        written = self._written.get((made.split, made.task), 0)
-        self._written[made.split, made.task] = written + 1
-        return written < limit
+        kept = self._rows_kept.get((split, task), 0)
+        self._rows_kept[split, task] = kept + 1
+        return kept < limit
 
-    def _take(self, full: bool) -> Iterator[Rows]:
-        """Give what is gathered: everything, or only what is worth a row group."""
-        for (view, split, task), columns in sorted(self._columns.items()):
-            if columns.rows and (len(columns.rows) >= 200 or not full):
-                table, tokens = columns.take()
-                yield Rows("raw" if view == RAW else "examples", split, task, table, tokens)
-        if full and self.setup.recipe.build.packed:
-            for sequencer in self._sequencers.values():
-                yield from sequencer.rows()
+    def _take_tables(self, at_least: int) -> Iterator[RowBatch]:
+        """Empty the buffers that hold `at_least` rows."""
+        for (view, split, task), buffer in sorted(self._buffers.items()):
+            if len(buffer.rows) >= at_least:
+                table, tokens = buffer.take()
+                yield RowBatch("raw" if view == RAW else "examples", split, task, table, tokens)
 
 
-def id_number(document_id: str) -> int:
-    """The 64-bit hash by which repeated ids are found."""
+def hash_id(document_id: str) -> int:
+    """Return the 64-bit hash that repeated IDs are found by."""
     return int.from_bytes(blake2b(document_id.encode(), digest_size=8).digest(), "big")
 
 
-def id_hashes(document_ids: Iterable[str]) -> NDArray[np.uint64]:
-    """The hashes of some ids, sorted."""
-    return np.array(sorted({id_number(i) for i in document_ids}), np.uint64)
+def hash_ids(document_ids: Iterable[str]) -> NDArray[np.uint64]:
+    """Return the sorted, distinct hashes of some IDs."""
+    return np.array(sorted({hash_id(document_id) for document_id in document_ids}), np.uint64)
 
 
-def _batches(entries: Iterable[SplitDocument], size: int) -> Iterator[list[SplitDocument]]:
-    """Batches of a bounded number of documents and characters."""
+def _batches(documents: Iterable[SplitDocument], size: int) -> Iterator[list[SplitDocument]]:
     batch: list[SplitDocument] = []
     characters = 0
-    for entry in entries:
-        batch.append(entry)
-        characters += len(entry.document.text)
+    for document in documents:
+        batch.append(document)
+        characters += len(document.document.text)
         if len(batch) >= size or characters >= BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0

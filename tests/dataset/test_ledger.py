@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2t_hub.dataset.ledger import RAW, STAGES, Key, Ledger, merged
+from l2t_hub.dataset.ledger import RAW, STAGES, FlowKey, Ledger, merged
 
 SPLITS = ("train", "validation")
 NAMES = ("typo", "last", RAW)
@@ -23,7 +23,7 @@ notes = st.lists(
 def book(entries: Iterable[tuple[str, str, str, int, dict[str, int]]]) -> Ledger:
     ledger = Ledger()
     for stage, split, what, out, dropped in entries:
-        ledger.note(Key(stage, split, what), out + sum(dropped.values()), out, dropped)
+        ledger.add(FlowKey(stage, split, what), out + sum(dropped.values()), out, dropped)
     return ledger
 
 
@@ -46,17 +46,17 @@ def test_json_brings_back_the_same_ledger(entries: list[tuple[str, str, str, int
 def whole_build() -> Ledger:
     """A small ledger that adds up."""
     ledger = Ledger()
-    ledger.note(Key("read"), 3, 2, {"null text": 1})
+    ledger.add(FlowKey("read"), 3, 2, {"null text": 1})
     for what in (RAW, "typo"):
-        ledger.passed(Key("assign", "train", what))
-        ledger.passed(Key("document", "train", what))
-    ledger.note(Key("block", "train", "typo"), 3, 2, {"under min_words": 1})
-    ledger.note(Key("make", "train", "typo"), 2, 2)
-    ledger.note(Key("fit", "train", "typo"), 2, 1, {"over 32 tokens": 1})
-    ledger.note(Key("tokens", "train", "typo"), 60, 20, {"over 32 tokens": 40})
-    ledger.note(Key("tokens", "train", RAW), 70, 64, {"remainder": 6})
-    ledger.note(Key("pack", "train", RAW), 64, 64)
-    ledger.note(Key("pack", "train", "task"), 32, 20, {"padding": 12})
+        ledger.count(FlowKey("assign", "train", what))
+        ledger.count(FlowKey("document", "train", what))
+    ledger.add(FlowKey("block", "train", "typo"), 3, 2, {"under min_words": 1})
+    ledger.add(FlowKey("make", "train", "typo"), 2, 2)
+    ledger.add(FlowKey("fit", "train", "typo"), 2, 1, {"over 32 tokens": 1})
+    ledger.add(FlowKey("tokens", "train", "typo"), 60, 20, {"over 32 tokens": 40})
+    ledger.add(FlowKey("tokens", "train", RAW), 70, 64, {"remainder": 6})
+    ledger.add(FlowKey("pack", "train", RAW), 64, 64)
+    ledger.add(FlowKey("pack", "train", "task"), 32, 20, {"padding": 12})
     return ledger
 
 
@@ -74,8 +74,8 @@ def test_every_single_unit_that_vanishes_is_noticed() -> None:
 
 def test_tokens_that_never_reach_a_sequence_are_noticed() -> None:
     ledger = whole_build()
-    del ledger.flows[Key("pack", "train", "task")]
+    del ledger.flows[FlowKey("pack", "train", "task")]
     assert ledger.check(packed=True) == ["train, task: 20 tokens kept, 0 in sequences"]
     ledger = whole_build()
-    ledger.note(Key("make", "train", "typo"), 1, 1)
+    ledger.add(FlowKey("make", "train", "typo"), 1, 1)
     assert "train: 2 went out of block and 3 came into make" in ledger.check(packed=True)

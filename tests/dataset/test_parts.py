@@ -21,8 +21,8 @@ from l2t_hub.dataset.ledger import RAW, Ledger
 from l2t_hub.dataset.packer import Packer, PackShape
 from l2t_hub.dataset.progress import Lines, Meter, Watch
 from l2t_hub.dataset.shards import ShardWriter
-from l2t_hub.dataset.transform import Partition, TransformSetup
-from l2t_hub.dataset.views import Rows
+from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
+from l2t_hub.dataset.views import RowBatch
 from l2t_hub.mixture import is_validation
 from l2t_hub.recipe import Recipe
 from l2t_hub.tasks.registry import TASKS
@@ -31,9 +31,9 @@ from l2t_hub.tokens.load import encoder_of, load_tokenizer
 Recipes = Callable[..., Recipe]
 
 
-def partition_of(recipe: Recipe) -> Partition:
+def partition_of(recipe: Recipe) -> PartitionTransform:
     encoder = encoder_of(load_tokenizer(str(recipe.tokenizer.name)))
-    return Partition(TransformSetup(recipe, TASKS, splitter("sentencex"), encoder, 1))
+    return PartitionTransform(TransformSetup(recipe, TASKS, splitter("sentencex"), encoder, 1))
 
 
 def test_the_other_document_is_the_one_before_of_the_same_split_and_never_itself(recipe: Recipes) -> None:
@@ -62,11 +62,11 @@ def test_memory_does_not_hold_on_to_documents_that_are_done(recipe: Recipes) -> 
 texts = st.lists(st.integers(1, 70), min_size=1, max_size=40)
 
 
-def run(raw: list[int], examples: list[int], windows: int, scheme: str) -> tuple[list[Rows], Ledger]:
+def run(raw: list[int], examples: list[int], windows: int, scheme: str) -> tuple[list[RowBatch], Ledger]:
     """Feed texts of these lengths (first id 1, then twos) to a sequencer, in some number of windows."""
     ledger = Ledger()
     sequencer = Packer("train", PackShape(64, scheme, np.dtype(np.uint16), 0), ledger)
-    rows: list[Rows] = []
+    rows: list[RowBatch] = []
     for n in range(windows):
         for add, lengths in (
             (sequencer.add_raw, raw[n::windows]),

@@ -48,7 +48,7 @@ def test_repeated_ids_stop_the_build_or_are_dropped_and_counted(recipe: Recipes,
     rows = [{"id": n % 15, "text": PROSE + str(n)} for n in range(20)]
     keys = {"source.path": lines(tmp_path / "a.jsonl", rows), "build.partitions": 1}
     keys["validation.near_duplicates"] = "keep"
-    with pytest.raises(UserError, match="two documents have the id '0'"):
+    with pytest.raises(UserError, match="two documents have the ID '0'"):
         make(recipe(keys), tmp_path / "out")
     manifest = make(recipe({**keys, "build.on_error": "drop"}), tmp_path / "out")
     assert manifest.read_ledger().get("read").dropped == {"duplicate id": 5}

@@ -12,10 +12,11 @@ from conftest_build import hashes, make, recipe_of
 
 from l2t_hub.artifacts import TOKENIZER
 from l2t_hub.corpus.source import open_source
-from l2t_hub.dataset.pipeline import make_setup
+from l2t_hub.dataset.pipeline import transform_setup
 from l2t_hub.dataset.progress import Silent
 from l2t_hub.dataset.tokenizer import prepare_tokenizer
-from l2t_hub.dataset.transform import Partition
+from l2t_hub.dataset.transform import PartitionTransform
+from l2t_hub.dataset.views import ExampleRow
 from l2t_hub.dataset.workspace import workspace
 from l2t_hub.recipe import Recipe
 from l2t_hub.tokens import encode
@@ -29,12 +30,12 @@ def test_examples_do_not_depend_on_the_size_of_batches(recipe: Recipes, tmp_path
     source = open_source(one)
     with workspace(tmp_path / "out") as space:
         info = prepare_tokenizer(one, source, space, None, Silent())
-        setup = make_setup(one, space.folder / TOKENIZER, info)
+        setup = transform_setup(one, space.folder / TOKENIZER, info)
 
-    def rows(batch: int) -> list[tuple[object, ...]]:
-        partition = Partition(setup)
-        batches = partition.batches(source.read(0), size=batch)
-        return [made.row for entries in batches for made in partition.examples(entries)]
+    def rows(size: int) -> list[ExampleRow]:
+        partition = PartitionTransform(setup)
+        batches = partition.batches(source.read(0), size=size)
+        return [example.row for batch in batches for example in partition.examples(batch)]
 
     assert len(rows(size)) > 30
     assert rows(size) == rows(13)

@@ -190,13 +190,13 @@ def _report(
     published: Mapping[str, str],
 ) -> RunResult:
     from l2t_hub.artifacts import TRAINING_LOG, TRAINING_RECORD
-    from l2t_hub.evaluate import read_results
+    from l2t_hub.evaluate import read_evaluation
     from l2t_hub.report import ReleaseReport, write_run_report
     from l2t_hub.report.render import verdict
     from l2t_hub.train.training_log import read_log
 
     _head("report", str(folder / "report.html"))
-    scores = [read_results(file) for file in files]
+    scores = [read_evaluation(file) for file in files]
     chapters = []
     for lane, manifest in zip(lanes, manifests, strict=True):
         training = json.loads((lane.model / TRAINING_RECORD).read_text(encoding="utf-8"))

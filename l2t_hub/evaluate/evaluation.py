@@ -15,12 +15,12 @@ from l2t_hub.errors import UsageError
 from l2t_hub.evaluate import harness, statistics
 from l2t_hub.evaluate.results import (
     SCHEMA,
-    EvalResults,
+    Evaluation,
     ModelScores,
     Protocol,
     Sample,
     TaskProtocol,
-    write_results,
+    write_evaluation,
 )
 from l2t_hub.evaluate.statistics import LEVEL
 from l2t_hub.evaluate.suites import Suite, get_suite
@@ -39,7 +39,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     limit: int | None = None,
     progress: Callable[[str], None] | None = None,
-) -> EvalResults:
+) -> Evaluation:
     """Evaluate models (directories or Hub names) on a suite and compare each with the first.
 
     With `out`, the report is written there as JSON and every example beside it (`NAME.samples.jsonl`). `labels` are
@@ -71,10 +71,10 @@ def evaluate(
         for name, rows in zip(names[1:], samples[1:], strict=True)
     )
     protocol = _protocol(chosen, tasks, batch_size, limit, date)
-    report = EvalResults(SCHEMA, protocol, tuple(scores), comparisons, None, None)
+    report = Evaluation(SCHEMA, protocol, tuple(scores), comparisons, None, None)
     if out is None:
         return report
-    return write_results(report, [row for rows in samples for row in rows], out)
+    return write_evaluation(report, [row for rows in samples for row in rows], out)
 
 
 def _check(

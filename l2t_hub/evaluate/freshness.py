@@ -6,7 +6,7 @@ from pathlib import Path
 
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.evaluation import library_versions, weights_digest
-from l2t_hub.evaluate.results import read_results
+from l2t_hub.evaluate.results import read_evaluation
 from l2t_hub.evaluate.suites import get_suite
 from l2t_hub.scoring import find_model
 
@@ -20,7 +20,7 @@ def is_current(out: Path, suite: str, models: Sequence[tuple[str, Path]]) -> boo
     if not out.is_file():
         return False
     try:
-        report = read_results(out)
+        report = read_evaluation(out)
     except UserError:
         return False
     protocol = report.protocol

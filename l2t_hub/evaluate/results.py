@@ -146,7 +146,7 @@ class ModelComparison:
 
 
 @dataclass(frozen=True)
-class EvalResults:
+class Evaluation:
     """One evaluation of one or more models on one suite."""
 
     schema: int
@@ -162,7 +162,7 @@ class EvalResults:
         return asdict(self)
 
 
-def write_results(report: EvalResults, samples: Sequence[Sample], out: Path) -> EvalResults:
+def write_evaluation(report: Evaluation, samples: Sequence[Sample], out: Path) -> Evaluation:
     """Write `out` and its samples file, each under its final name only when complete; give the report naming both.
 
     Raises UserError if the disk refuses.
@@ -189,10 +189,10 @@ def _write_whole(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_results(path: Path) -> EvalResults:
+def read_evaluation(path: Path) -> Evaluation:
     """Read a report back; raises UserError if there is none, or if it is no report of this schema."""
     try:
-        report = TypeAdapter(EvalResults).validate_json(path.read_bytes())
+        report = TypeAdapter(Evaluation).validate_json(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot read these scores: {error.strerror}") from error
     except ValidationError as error:

@@ -4,10 +4,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from l2t_hub.evaluate.results import Estimate, EvalResults
+from l2t_hub.evaluate.results import Estimate, Evaluation
 
 
-def render_table(report: EvalResults) -> Table:
+def render_table(report: Evaluation) -> Table:
     """Accuracies and differences in percent with their 95% intervals, the overall figures last."""
     first = report.models[0]
     # Compact, so that two models and their difference fit in 80 columns.
@@ -57,6 +57,6 @@ def _gain(estimate: Estimate) -> Text:
     return Text(text + " *", style="green" if estimate.value > 0 else "red")
 
 
-def _caption(report: EvalResults) -> str:
+def _caption(report: Evaluation) -> str:
     text = f"95% intervals; lm-eval {report.protocol.harness_version}; prefix token {report.models[0].prefix_token}"
     return f"{text}; * a paired interval without 0" if report.comparisons else text

@@ -20,11 +20,11 @@ from l2t_hub.evaluate.results import (
     Accuracy,
     Difference,
     Estimate,
-    EvalResults,
+    Evaluation,
     ModelComparison,
     ModelScores,
     TaskProtocol,
-    read_results,
+    read_evaluation,
 )
 from l2t_hub.scoring import find_model
 
@@ -49,7 +49,7 @@ class CardScores:
     """One report as seen from one of its models; `others` compare other models with this one, as their baseline."""
 
     file: str
-    report: EvalResults
+    report: Evaluation
     model: ModelScores
     baseline: ModelScores | None
     comparison: ModelComparison | None
@@ -105,7 +105,7 @@ def read_scores(files: Sequence[Path], directory: Path, repo: str) -> list[CardS
 
 
 def _seen_from(file: Path, directory: Path, digest: str | None, repo: str) -> CardScores:
-    report = read_results(file)
+    report = read_evaluation(file)
     mine = [
         m for m in report.models if (m.weights_sha256 or "") == digest or m.model.partition("@")[0] == repo
     ]
@@ -130,7 +130,7 @@ def copy_reports(files: Sequence[Path], directory: Path) -> None:
     _drop_others({Path(file).name for file in files}, directory / FOLDER)
     for file in map(Path, files):
         target = directory / FOLDER
-        beside = read_results(file).samples_file
+        beside = read_evaluation(file).samples_file
         with disk_errors(target):
             target.mkdir(exist_ok=True)
             _copy(file, target / file.name)
@@ -145,7 +145,7 @@ def _drop_others(names: set[str], folder: Path) -> None:
     """Remove reports of an earlier card: a release has no scores that its card does not show."""
     for file in sorted(folder.glob("*.json")):
         try:
-            beside = read_results(file).samples_file
+            beside = read_evaluation(file).samples_file
         except UserError:
             continue
         if file.name not in names:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from l2t_hub import __version__
 from l2t_hub.dataset import Manifest
-from l2t_hub.evaluate import EvalResults
+from l2t_hub.evaluate import Evaluation
 from l2t_hub.evaluate.results import Estimate, ModelComparison
 from l2t_hub.report.figures import Bars, Curve, as_svg, loss_figure, save_png, score_figure
 from l2t_hub.templates import cell
@@ -39,7 +39,7 @@ def write_run_report(
     title: str,
     description: str,
     releases: Sequence[ReleaseReport],
-    scores: Sequence[EvalResults],
+    scores: Sequence[Evaluation],
     published: Mapping[str, str],
 ) -> tuple[Path, Path]:
     """Write `report.md`, `report.html` and `pictures/*.png` into `folder`; each appears only when complete.
@@ -110,7 +110,7 @@ def _curve(release: ReleaseReport) -> Curve:
     return Curve(release.name, points("loss"), points("eval_loss"))
 
 
-def _score_figure(report: EvalResults) -> Figure:
+def _score_figure(report: Evaluation) -> Figure:
     names = [row.phenomenon for row in report.models[0].phenomena]
     bars = [Bars(model.label, [_triple(row.accuracy) for row in model.phenomena]) for model in report.models]
     return score_figure(names, bars)

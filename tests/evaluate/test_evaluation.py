@@ -14,11 +14,11 @@ from lm_eval.api.model import LM
 from rich.console import Console
 
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.evaluate import EvalResults, evaluate, read_results, render_table
+from l2t_hub.evaluate import Evaluation, evaluate, read_evaluation, render_table
 from l2t_hub.evaluate.evaluation import short_names
 from l2t_hub.evaluate.freshness import is_current
 from l2t_hub.evaluate.harness import LoadedPart, as_lm, run
-from l2t_hub.evaluate.results import Sample, write_results
+from l2t_hub.evaluate.results import Sample, write_evaluation
 from l2t_hub.evaluate.statistics import accuracies
 from l2t_hub.evaluate.suites import PROBES, SUITES, get_suite
 from l2t_hub.scoring import load_scorer, score
@@ -78,13 +78,13 @@ def test_a_model_whose_likelihoods_are_not_finite_is_an_error(
 @pytest.fixture(scope="module")
 def evaluated(
     tiny_models: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[EvalResults, Path]:
+) -> tuple[Evaluation, Path]:
     out = tmp_path_factory.mktemp("scores") / "new folder" / "scores.json"
     return evaluate([str(model) for model in tiny_models], "probes", out, device="cpu"), out
 
 
 def test_the_report_says_what_was_run(
-    evaluated: tuple[EvalResults, Path], tiny_models: tuple[Path, Path]
+    evaluated: tuple[Evaluation, Path], tiny_models: tuple[Path, Path]
 ) -> None:
     report, _ = evaluated
     assert report.protocol.suite == "probes"
@@ -105,15 +105,15 @@ def test_the_report_says_what_was_run(
     assert comparison.micro.only_model - comparison.micro.only_baseline == gained
 
 
-def test_the_report_is_read_back_as_it_was_written(evaluated: tuple[EvalResults, Path]) -> None:
+def test_the_report_is_read_back_as_it_was_written(evaluated: tuple[Evaluation, Path]) -> None:
     report, out = evaluated
-    assert read_results(out) == report
+    assert read_evaluation(out) == report
     assert json.loads(out.read_text(encoding="utf-8")) == json.loads(json.dumps(report.as_dict()))
     assert {path.name for path in out.parent.iterdir()} == {"scores.json", "scores.samples.jsonl"}
 
 
 def test_a_report_is_current_until_models_suite_or_versions_change(
-    evaluated: tuple[EvalResults, Path],
+    evaluated: tuple[Evaluation, Path],
     tiny_models: tuple[Path, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -136,11 +136,11 @@ def test_a_report_is_current_until_models_suite_or_versions_change(
 
 
 def test_a_revision_that_changes_no_weights_keeps_scores_current(
-    evaluated: tuple[EvalResults, Path], tiny_models: tuple[Path, Path], tmp_path: Path
+    evaluated: tuple[Evaluation, Path], tiny_models: tuple[Path, Path], tmp_path: Path
 ) -> None:
     report, _ = evaluated
     published = [replace(m, model=f"org/{m.label}@{'a' * 40}") for m in report.models]
-    write_results(replace(report, models=tuple(published)), [], tmp_path / "scores.json")
+    write_evaluation(replace(report, models=tuple(published)), [], tmp_path / "scores.json")
     names = [(f"org/{m.label}", directory) for m, directory in zip(report.models, tiny_models, strict=True)]
     assert is_current(tmp_path / "scores.json", "probes", names)
     assert not is_current(
@@ -149,7 +149,7 @@ def test_a_revision_that_changes_no_weights_keeps_scores_current(
 
 
 def test_every_example_is_kept_and_is_what_the_scorer_says(
-    evaluated: tuple[EvalResults, Path], tiny_models: tuple[Path, Path]
+    evaluated: tuple[Evaluation, Path], tiny_models: tuple[Path, Path]
 ) -> None:
     report, out = evaluated
     rows = [json.loads(line) for line in (out.parent / str(report.samples_file)).read_text().splitlines()]
@@ -176,7 +176,7 @@ def test_scores_do_not_depend_on_the_batch_size(
         assert a.log_likelihoods == pytest.approx(b.log_likelihoods, abs=1e-3)
 
 
-def test_the_table_shows_every_phenomenon_and_the_difference(evaluated: tuple[EvalResults, Path]) -> None:
+def test_the_table_shows_every_phenomenon_and_the_difference(evaluated: tuple[Evaluation, Path]) -> None:
     report, _ = evaluated
     console = Console(width=80)
     with console.capture() as capture:
@@ -248,27 +248,27 @@ def test_a_model_given_twice_and_a_folder_as_file_are_usage_errors(tiny_models: 
 
 
 def test_scores_that_cannot_be_written_leave_nothing(
-    evaluated: tuple[EvalResults, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluated: tuple[Evaluation, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(UserError, match="No space left on device"):
-        write_results(evaluated[0], [], tmp_path / "scores.json")
+        write_evaluation(evaluated[0], [], tmp_path / "scores.json")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reading_what_is_no_report_is_an_error(evaluated: tuple[EvalResults, Path], tmp_path: Path) -> None:
+def test_reading_what_is_no_report_is_an_error(evaluated: tuple[Evaluation, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
-        read_results(tmp_path / "none.json")
+        read_evaluation(tmp_path / "none.json")
     wrong = tmp_path / "wrong.json"
     wrong.write_text('{"schema": 1}')
     with pytest.raises(UserError, match="no evaluation report"):
-        read_results(wrong)
+        read_evaluation(wrong)
     wrong.write_text(json.dumps({**evaluated[0].as_dict(), "schema": 99}))
     with pytest.raises(UserError, match="schema 99"):
-        read_results(wrong)
+        read_evaluation(wrong)
 
 
 @pytest.mark.parametrize(

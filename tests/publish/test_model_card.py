@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from l2t_hub.artifacts import sha256_of
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.evaluate import read_results
+from l2t_hub.evaluate import read_evaluation
 from l2t_hub.publish.cards import (
     PROMPT,
     collection_description,
@@ -54,7 +54,7 @@ def test_the_front_matter_comes_back_from_the_hubs_parser(card: Path, made: Made
     assert data.base_model is None
     assert "base_model" not in yaml.safe_load(card.read_text().split("---")[1])
     assert {"l2t", "trained-from-scratch", "mixture-disjoint"} <= set(data.tags)
-    model = read_results(made.scores).models[1]
+    model = read_evaluation(made.scores).models[1]
     by_name = {result.metric_name: result for result in data.eval_results}
     assert data.model_name == "tiny-l2t"
     assert len(by_name) == 2 + len(model.phenomena)
@@ -71,7 +71,7 @@ def test_the_front_matter_comes_back_from_the_hubs_parser(card: Path, made: Made
         assert (result.dataset_name, result.dataset_config) == ("L2T probes", row.phenomenon)
         assert result.dataset_args == {
             "examples": 3,
-            "harness": read_results(made.scores).protocol.harness_version,
+            "harness": read_evaluation(made.scores).protocol.harness_version,
         }
 
 
@@ -112,7 +112,7 @@ def test_every_fact_of_the_training_is_on_the_card(card: Path) -> None:
 
 def test_scores_stand_with_intervals_baseline_and_protocol(card: Path, made: Made) -> None:
     text = card.read_text(encoding="utf-8")
-    report = read_results(made.scores)
+    report = read_evaluation(made.scores)
     baseline, model = report.models
     comparison = report.comparisons[0]
     for mine, other, gain in zip(model.phenomena, baseline.phenomena, comparison.phenomena, strict=True):
@@ -137,7 +137,7 @@ def test_scores_stand_with_intervals_baseline_and_protocol(card: Path, made: Mad
 def test_the_baselines_card_names_what_is_compared_with_it(made: Made, copied: Copy) -> None:
     directory = copied(made.baseline)
     text = write_model_card(directory, repo="lab/tiny-raw", scores=[made.scores]).read_text(encoding="utf-8")
-    macro = read_results(made.scores).comparisons[0].macro
+    macro = read_evaluation(made.scores).comparisons[0].macro
     assert (
         f"This model is the baseline of `tiny-l2t`, which differs from it by {points(macro)} points." in text
     )

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from l2t_hub import __version__
 from l2t_hub.errors import UserError
 from l2t_hub.extras import LIBRARIES, installed, require
 
@@ -119,6 +121,14 @@ def test_everything_that_gets_installed_is_pinned_as_installed_here() -> None:
                 target = canonicalize_name(requirement.name)
                 todo |= {(target, wanted) for wanted in ("", *requirement.extras)} - done
     assert needed == pins
+
+
+def test_the_citation_and_ci_name_the_versions_of_the_project() -> None:
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == __version__
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+    versions = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert PROJECT["requires-python"] == f">={versions[0]}"
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The command: every verb explains itself with an example, and bad input ends in a sentence and an exit code."""
+"""The `l2t` command: every verb has help with an example, and bad input gives a message and an exit code."""
 
 import json
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from l2t_hub.cli.app import main
 from l2t_hub.recipe.listing import keys, keys_markdown
 
 VERBS = ["run", "plan", "build", "verify", "train", "eval", "reproduce", "demo", "tasks", "release"]
@@ -47,7 +48,8 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
             2,
             "Did you mean 'slurm'?",
         ),
-        (["frobnicate"], 2, "frobnicate"),
+        (["frobnicate"], 2, "error: No such command 'frobnicate'"),
+        (["plan", "nano", "--sets", "x=1"], 2, "See `l2t plan --help`."),
         (["tasks", "typpo"], 2, "Did you mean 'typo'?"),
         (["verify", "nowhere"], 2, "neither a directory nor the name of a repo"),
         (["reproduce", "nowhere"], 2, "nowhere"),
@@ -76,6 +78,19 @@ def test_bad_input_is_a_sentence_and_an_exit_code(
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interruption_says_how_to_continue(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(modules: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("l2t_hub.tasks.showcase.list_tasks", interrupt)
+    monkeypatch.setattr("sys.argv", ["l2t", "tasks"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert "rerun the command to continue" in capsys.readouterr().err
 
 
 def test_version() -> None:

@@ -1,1 +1,1 @@
-"""The `l2t` command: parse arguments, call one function, print the result. Nothing imports this room."""
+"""The `l2t` command. Each verb parses its arguments, calls one function and prints the result."""

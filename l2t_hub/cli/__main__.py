@@ -1,4 +1,4 @@
-"""`python -m l2t_hub.cli`: the `l2t` command without its script."""
+"""`python -m l2t_hub.cli` is the `l2t` command."""
 
 from l2t_hub.cli.app import main
 

@@ -1,29 +1,47 @@
-"""The arguments and options that several verbs of the `l2t` command share, each defined once."""
+"""The arguments and options that several verbs share, and the form of their examples."""
 
 from typing import Annotated
 
 import typer
 
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A recipe file, or a bundled recipe's name.")
+    str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a bundled recipe.")
 ]
 Sets = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override a recipe key, e.g. --set train.max_steps=100. Repeatable.",
+        help="Override a recipe key, for example `--set train.max_steps=100`. Repeatable.",
     ),
 ]
-Variant = Annotated[str | None, typer.Option("--variant", metavar="NAME", help="One variant of the recipe.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
-HubOption = Annotated[
-    str | None,
-    typer.Option("--hub", metavar="HUB", help="`local`, `local:DIR` or a URL; default: huggingface.co."),
+Variant = Annotated[
+    str | None, typer.Option("--variant", metavar="NAME", help="The variant of the recipe to use.")
 ]
-Private = Annotated[bool, typer.Option("--private", help="Make new repositories private.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: one per core.")]
-OnHub = Annotated[
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+PublishHub = Annotated[
     str | None,
-    typer.Option("--hub", metavar="HUB", help="Where names are looked up: `local`, `local:DIR` or a URL."),
+    typer.Option(
+        "--hub",
+        metavar="HUB",
+        help="Hub to publish on: `local`, `local:DIR` or a URL. Default: huggingface.co.",
+    ),
 ]
+SourceHub = Annotated[
+    str | None,
+    typer.Option(
+        "--hub",
+        metavar="HUB",
+        help="Hub to read from: `local`, `local:DIR` or a URL. Default: huggingface.co.",
+    ),
+]
+Private = Annotated[bool, typer.Option("--private", help="Create new repositories as private.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, help="Number of build processes. Default: one per core."),
+]
+
+
+def examples(*commands: str) -> str:
+    """Return the text below a verb's help: its examples, one a line."""
+    return "\n".join(["Examples:", "", *(f"- `{command}`" for command in commands)])

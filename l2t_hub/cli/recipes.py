@@ -1,60 +1,81 @@
-"""The verbs of `l2t recipes`: list, show, validate, keys."""
+"""The verbs that list, show and check recipes, and how a verb loads the recipe it was given."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from l2t_hub.cli.options import Json, RecipeArgument, Sets, Variant
-from l2t_hub.cli.terminal import answer, out
-from l2t_hub.recipe import load_recipe, load_releases
+from l2t_hub.cli.options import Json, RecipeArgument, Sets, Variant, examples
+from l2t_hub.cli.terminal import answer
+from l2t_hub.errors import UsageError
+
+if TYPE_CHECKING:
+    from l2t_hub.recipe import Recipe
 
 recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes.")
 
 
-@recipes.command("list", epilog="Example: `l2t recipes list`")
-def recipes_list(as_json: Json = False) -> None:
-    """The bundled recipes."""
+@recipes.command("list", epilog=examples("l2t recipes list"))
+def list_recipes(as_json: Json = False) -> None:
+    """List the bundled recipes."""
     from l2t_hub.recipe.listing import listing, listing_table
 
     rows = listing()
     answer(as_json, rows, listing_table(rows))
 
 
-@recipes.command("show", epilog="Example: `l2t recipes show nano --variant nano-l2t`")
-def recipes_show(
-    recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_json: Json = False
-) -> None:
-    """A recipe resolved: every key that applies with its value, parents, overrides and defaults included."""
+@recipes.command("show", epilog=examples("l2t recipes show nano --variant nano-l2t"))
+def show(recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_json: Json = False) -> None:
+    """Show a recipe with everything resolved: parents, overrides and defaults."""
+    from l2t_hub.recipe import load_recipe
     from l2t_hub.recipe.listing import as_yaml, tree
 
     loaded = load_recipe(recipe, sets or (), variant)
     answer(as_json, tree(loaded), as_yaml(loaded).rstrip())
 
 
-@recipes.command("validate", epilog="Example: `l2t recipes validate recipes/*.yaml`")
-def recipes_validate(
-    files: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipe files or names.")],
+@recipes.command(
+    "validate", epilog=examples("l2t recipes validate nano", "l2t recipes validate recipes/*.yaml")
+)
+def validate(
+    files: Annotated[
+        list[str], typer.Argument(metavar="RECIPE...", help="Recipe files, or names of bundled recipes.")
+    ],
     sets: Sets = None,
 ) -> None:
-    """Check recipes and their variants; exit 2 at the first one that is wrong."""
+    """Check recipes and their variants. Exits with 2 at the first invalid one."""
     from l2t_hub.plan import check_names
+    from l2t_hub.recipe import load_releases
 
     for file in files:
-        releases = load_releases(file, sets or ())
-        for release in releases:
-            check_names(release)
-        out.print(f"{file}: ok ({', '.join(release.name for release in releases)})", markup=False)
+        variants = load_releases(file, sets or ())
+        for variant in variants:
+            check_names(variant)
+        answer(False, None, f"{file}: ok ({', '.join(variant.name for variant in variants)})")
 
 
-@recipes.command("keys", epilog="Example: `l2t recipes keys train`")
-def recipes_keys(
+@recipes.command("keys", epilog=examples("l2t recipes keys", "l2t recipes keys train"))
+def keys(
     section: Annotated[
-        str | None, typer.Argument(metavar="[SECTION]", help="Only this section's keys.")
+        str | None, typer.Argument(metavar="[SECTION]", help="Only the keys of this section.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Every recipe key: type, default and meaning."""
-    from l2t_hub.recipe.listing import keys, keys_table
+    """List every recipe key with its type, default and meaning."""
+    from l2t_hub.recipe.listing import keys as list_keys
+    from l2t_hub.recipe.listing import keys_table
 
-    rows = keys(section)
+    rows = list_keys(section)
     answer(as_json, rows, keys_table(rows))
+
+
+def load_release(recipe: str, sets: list[str] | None, variant: str | None) -> "Recipe":
+    """Load the recipe of exactly one release. Raises UsageError if it has variants and none was chosen."""
+    from l2t_hub.recipe import load_recipe
+
+    loaded = load_recipe(recipe, sets or (), variant)
+    if loaded.variants:
+        raise UsageError(
+            f"{recipe} has several variants: {', '.join(loaded.variants)}",
+            f"Choose one, for example --variant {next(iter(loaded.variants))}.",
+        )
+    return loaded

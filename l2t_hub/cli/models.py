@@ -1,0 +1,105 @@
+"""The verbs that train, score and show models: train, eval, demo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from l2t_hub.cli.options import Json, RecipeArgument, Sets, SourceHub, Variant, examples
+from l2t_hub.cli.recipes import load_release
+from l2t_hub.cli.terminal import answer, progress
+
+PANEL = "Models"
+models = typer.Typer()
+
+
+@models.command(
+    rich_help_panel=PANEL,
+    epilog=examples("l2t train nano --variant nano-l2t --data data/nano-l2t --out models/nano-l2t"),
+)
+def train(
+    recipe: RecipeArgument,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data", metavar="DIR|REPO", help="A dataset directory, or the name of a dataset on the Hub."
+        ),
+    ],
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for the model.")],
+    sets: Sets = None,
+    variant: Variant = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the newest complete checkpoint.")
+    ] = False,
+    hub: SourceHub = None,
+    as_json: Json = False,
+) -> None:
+    """Train a causal language model from scratch on the packed sequences of a dataset."""
+    from l2t_hub.hub.connect import connected_for
+
+    with connected_for(hub, data):
+        from l2t_hub.train import train as train_model
+
+        result = train_model(load_release(recipe, sets, variant), data, folder, resume=resume)
+    answer(as_json, result.as_dict(), result.summary())
+
+
+@models.command(
+    name="eval",
+    rich_help_panel=PANEL,
+    epilog=examples(
+        "l2t eval models/nano-raw models/nano-l2t --out scores.json", "l2t eval my-org/nano-l2t --suite blimp"
+    ),
+)
+def evaluate(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Model directories or names of models on the Hub. The others are compared with the first.",
+        ),
+    ],
+    suite: Annotated[
+        str, typer.Option("--suite", metavar="NAME", help="`probes`, `blimp` or `general`.")
+    ] = "probes",
+    file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the scores to this file, as JSON.")
+    ] = None,
+    hub: SourceHub = None,
+    as_json: Json = False,
+) -> None:
+    """Score models on a suite with lm-evaluation-harness and compare them, with 95% intervals."""
+    from l2t_hub.hub.connect import connected_for
+
+    with connected_for(hub, *names):
+        from l2t_hub.evaluate import evaluate as evaluate_models
+        from l2t_hub.evaluate import render_table
+
+        results = evaluate_models(names, suite, file, progress=progress)
+    answer(as_json, results.as_dict(), render_table(results), *([f"scores: {file}"] if file else []))
+
+
+@models.command(
+    rich_help_panel=PANEL,
+    epilog=examples("l2t demo", "l2t demo runs/nano/models/nano-raw runs/nano/models/nano-l2t"),
+)
+def demo(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL...]",
+            help="Model directories or names of models on the Hub. Default: every model in runs/.",
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", help="Port on this machine; 0 picks a free one.")
+    ] = 7860,
+) -> None:
+    """Open a page on this machine that compares two models on minimal pairs."""
+    from l2t_hub.demo import demo as serve_page
+    from l2t_hub.scoring import find_model
+
+    for name in names or ():
+        find_model(name)  # report a wrong path here rather than on the page
+    trained = sorted(Path("runs").glob("*/models/*/training.json"))
+    serve_page(names or [str(path.parent) for path in trained], port=port)

@@ -34,7 +34,7 @@ def demo(
     Raises UsageError when there is no model, UserError when the port is taken.
     """
     require("demo", "the page")
-    from l2t_hub.demo.models import lazy_scores
+    from l2t_hub.demo.model_cache import lazy_scores
     from l2t_hub.demo.page import build_page, launch_settings
 
     names = display_names(chosen_models(models, os.environ, readme))

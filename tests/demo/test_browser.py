@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from l2t_hub.demo.choice import display_names
 from l2t_hub.demo.examples import example_pairs
-from l2t_hub.demo.models import lazy_scores
+from l2t_hub.demo.model_cache import lazy_scores
 from l2t_hub.demo.page import build_page, launch_settings
 from l2t_hub.scoring import load_scorer, score
 

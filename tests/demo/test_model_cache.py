@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from l2t_hub.demo import models as demo_models
-from l2t_hub.demo.models import lazy_scores
+from l2t_hub.demo import model_cache
+from l2t_hub.demo.model_cache import lazy_scores
 from l2t_hub.errors import UserError
 from l2t_hub.scoring import load_scorer, score
 
@@ -32,7 +32,7 @@ def test_a_model_is_loaded_when_first_asked_for_and_only_then(
         loads.append(name)
         return load_scorer(name)
 
-    monkeypatch.setattr(demo_models, "load_scorer", counted)
+    monkeypatch.setattr(model_cache, "load_scorer", counted)
     scores = lazy_scores({"raw": tiny_models[0], "l2t": tiny_models[1]})
     assert loads == []
     scores("l2t", PAIR)

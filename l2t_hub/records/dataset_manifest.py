@@ -1,0 +1,260 @@
+"""The manifest of a dataset, `l2t_manifest.json`: what it was made from, what came out, and the hash of every file."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator, with_config
+from typing_extensions import TypedDict
+
+from l2t_hub.artifacts import MANIFEST, write_text
+from l2t_hub.errors import UserError
+from l2t_hub.records.bounds import (
+    MAX_PARTITIONS,
+    MAX_SHARDS,
+    Count,
+    Digests,
+    Name,
+    Names,
+    OneByOne,
+    Rows,
+    Sha256,
+    Share,
+    Text,
+    TokenId,
+    Vocabulary,
+)
+from l2t_hub.records.reading import MAX_BYTES, FileRecord, Record
+from l2t_hub.records.recipe_tree import RecipeTree
+from l2t_hub.records.repo_path import AsidePath, ShardPath, same_name
+
+CLOSED = with_config(ConfigDict(extra="forbid", strict=True))
+
+
+class ShardEntry(Record):
+    """A Parquet file of the dataset. `fill` is the share of a packed shard's positions that hold tokens."""
+
+    path: ShardPath
+    config: Name
+    view: Literal["raw", "examples", "packed"]
+    split: Literal["train", "validation"]
+    partition: Annotated[int, Field(ge=0, lt=MAX_PARTITIONS)]
+    rows: Count
+    tokens: Count
+    bytes: Count
+    sha256: Sha256
+    fill: Share = 0.0
+
+    @model_validator(mode="after")
+    def _path_fits(self) -> Self:
+        folder = f"data/examples/{self.config}" if self.view == "examples" else f"data/{self.view}"
+        if not self.path.startswith(f"{folder}/{self.split}-"):
+            raise ValueError(f"view, config and split say {folder}/{self.split}-*, path says {self.path}")
+        return self
+
+
+LedgerRow = TypedDict(
+    "LedgerRow",
+    {
+        "stage": Name,
+        "split": Name,
+        "what": Name,
+        "unit": Name,
+        "in": Count,
+        "out": Count,
+        "dropped": Annotated[dict[Name, Count], OneByOne],
+    },
+)
+"""One flow of the ledger: `in` = `out` + the sum of `dropped`, in `unit`."""
+CLOSED(LedgerRow)
+LedgerRows = Annotated[Rows[LedgerRow], Field(max_length=100_000)]
+
+
+class PartitionEntry(Record):
+    """A part of the source that was built on its own: `key` hashes what decides its bytes, `inputs` what it read."""
+
+    key: Sha256
+    inputs: Sha256
+    ledger: LedgerRows
+
+
+@CLOSED
+class NearIdentical(TypedDict):
+    """Training records left out because they are near-identical to a held-out one: their numbers by partition."""
+
+    key: Sha256
+    records: Annotated[Rows[Rows[Count]], Field(max_length=MAX_PARTITIONS)]
+
+
+@CLOSED
+class SourceFacts(TypedDict):
+    """What was read: digests (or Hub commits) by name, the number of records, and what was left out."""
+
+    contents: Annotated[dict[Text, Name], OneByOne]
+    records: Count
+    repeated_ids: Count
+    near_identical: NearIdentical | None
+
+
+class TokenizerInfo(Record):
+    """A saved tokenizer: `sha256` of what decides ids, the special ids, and for a trained one what it was trained on.
+
+    `trained` is a key that says whether training again would give the same tokenizer; null for a named one.
+    """
+
+    name: Text | None
+    revision: Text | None
+    trained: Sha256 | None
+    sha256: Sha256
+    vocab_size: Vocabulary
+    bos_id: TokenId | None
+    eos_id: TokenId | None
+    pad_id: TokenId
+    method: Name
+
+
+@CLOSED
+class SplitTotals(TypedDict):
+    """What came out of one split. `fill` is the share of positions that hold tokens, null without sequences."""
+
+    raw_documents: Count
+    task_documents: Count
+    examples: Count
+    raw_tokens: Count
+    task_tokens: Count
+    sequences: Count
+    fill: Share | None
+
+
+@CLOSED
+class AskedMixture(TypedDict, total=False):
+    """The mixture that the recipe asks for."""
+
+    scheme: Name
+    raw_share: Share
+    unit: Name
+    task: Name
+
+
+@CLOSED
+class RawShares(TypedDict):
+    """The share of raw text that came out, by documents and by tokens; null where there are none."""
+
+    documents: Share | None
+    tokens: Share | None
+
+
+@CLOSED
+class PartCounts(TypedDict):
+    """What became raw text, or examples of one task."""
+
+    documents: Count
+    examples: Count
+    tokens: Count
+
+
+@CLOSED
+class SolvedShare(TypedDict):
+    """How a raw share in tokens was reached: a document is raw if its draw is below `threshold`."""
+
+    key: Sha256
+    threshold: Share
+    predicted: Share
+    documents: Count
+    calibrated: Count
+    complete: bool
+
+
+@CLOSED
+class MixtureFacts(TypedDict):
+    """The mixture asked for, and what came out: raw text and each task, in documents, examples and tokens."""
+
+    asked: AskedMixture
+    raw_share: RawShares
+    parts: Annotated[dict[Name, PartCounts], OneByOne]
+    solved: SolvedShare | None
+
+
+class Manifest(FileRecord):
+    """Everything a reader, a verifier or a later build needs to know of a dataset directory.
+
+    `fingerprint` hashes recipe, source contents and tokenizer; `files` are the hashes of the card and the tokenizer.
+    """
+
+    FILE = MANIFEST
+    WHAT = "a manifest"
+    REMEDY = "Build or download the dataset again."
+
+    name: Name
+    fingerprint: Sha256
+    recipe: RecipeTree
+    source: SourceFacts
+    tokenizer: TokenizerInfo
+    made_by: Names
+    modules: Digests
+    partitions: Annotated[Rows[PartitionEntry], Field(max_length=MAX_PARTITIONS)]
+    shards: Annotated[Rows[ShardEntry], Field(max_length=MAX_SHARDS)]
+    ledger: LedgerRows
+    totals: Annotated[dict[Literal["train", "validation"], SplitTotals], OneByOne]
+    mixture: MixtureFacts
+    files: Annotated[dict[AsidePath, Sha256], OneByOne]
+    format: Literal[1]
+
+    @model_validator(mode="after")
+    def _partitions_add_up(self) -> Self:
+        wanted = self.recipe["build"]["partitions"]
+        if len(self.partitions) != wanted:
+            raise ValueError(f"{len(self.partitions)} partitions, where the recipe has {wanted}")
+        for number, shard in enumerate(self.shards):
+            if shard.partition >= wanted:
+                raise ValueError(f"shards[{number}] is of partition {shard.partition} of {wanted}")
+        both = same_name([*(shard.path for shard in self.shards), *self.files])
+        if both:
+            raise ValueError(f"{both[0]} and {both[1]} are the same file")
+        return self
+
+    def hashes(self) -> dict[str, tuple[int | None, str]]:
+        """Return size in bytes (None where the manifest has none) and SHA-256 of every file, by path."""
+        files: dict[str, tuple[int | None, str]] = {s.path: (s.bytes, s.sha256) for s in self.shards}
+        return files | {path: (None, digest) for path, digest in self.files.items()}
+
+    def missing_shards(self) -> list[str]:
+        """Return the shards that the numbers in the others' names speak of, such as 2 of 3, and that are not there."""
+        numbers: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for shard in self.shards:
+            stem, number, _, count = shard.path.removesuffix(".parquet").rsplit("-", 3)
+            numbers[stem, count].add(int(number))
+        missing = []
+        for (stem, count), there in sorted(numbers.items()):
+            gaps = (n for n in range(min(int(count), len(there) + 1)) if n not in there)
+            missing += [f"{stem}-{n:05d}-of-{count}.parquet" for n in gaps]
+            if max(there) >= int(count):
+                missing.append(f"{stem}-{max(there):05d}-of-{count}.parquet has a number that its count excludes")
+        return missing
+
+    def with_files(self, files: Mapping[str, str]) -> Self:
+        """Return a checked copy with other `files`."""
+        return self.model_validate({**self.as_dict(), "files": dict(files)})
+
+    def write(self, directory: Path) -> None:
+        """Write the manifest of a directory. Raises UserError if it is too large for any reader, or as writing does."""
+        text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n"
+        if len(text.encode()) > MAX_BYTES:
+            raise UserError(
+                f"{directory / MANIFEST}: would be larger than {MAX_BYTES // 1_000_000} MB",
+                "Use fewer partitions: `build.partitions`.",
+            )
+        write_text(directory / MANIFEST, text)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read a dataset directory's manifest. Raises UserError if there is none or it is not a good one."""
+    manifest = Manifest.find(Path(directory))
+    if manifest is None:
+        raise UserError(
+            f"{directory}: no dataset: {MANIFEST} is missing",
+            "Build one with `l2t build RECIPE --out DIR`. If a build was interrupted, rerun it.",
+        )
+    return manifest

@@ -1,0 +1,108 @@
+"""The recipe inside a record: kept as the plain tree it is, with the keys that readers use and their bounds checked.
+
+A record may be of a version whose recipes have other keys. What only rebuilding needs is checked when the tree becomes
+a `Recipe`; this checks what verifying, loading and showing a release reads.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+
+from l2t_hub.records.bounds import (
+    MAX_HEADS,
+    MAX_LAYERS,
+    MAX_PARTITIONS,
+    MAX_SEED,
+    MAX_WIDTH,
+    Batch,
+    Name,
+    SequenceLength,
+    Steps,
+    Text,
+    Vocabulary,
+)
+from l2t_hub.records.reading import Record, explain
+
+_Layers = Annotated[int, Field(ge=1, le=MAX_LAYERS)]
+_Heads = Annotated[int, Field(ge=1, le=MAX_HEADS)]
+_Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
+
+
+class _Keys(Record):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Source(_Keys):
+    path: Text | None
+    dataset: Text | None
+    limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
+
+
+class _Blocks(_Keys):
+    tokens_per_block: SequenceLength
+    min_words: SequenceLength
+
+
+class _Mixture(_Keys):
+    scheme: Name
+
+
+class _Tokenizer(_Keys):
+    name: Text | None
+    vocab_size: Vocabulary | None = None
+
+
+class _Packing(_Keys):
+    sequence_length: SequenceLength
+
+
+class _Build(_Keys):
+    partitions: Annotated[int, Field(ge=1, le=MAX_PARTITIONS)]
+    raw: Literal["text", "ids", "none"]
+    packed: bool
+    examples: Literal["all", "none"] | Annotated[int, Field(ge=0, le=10**12)]
+
+
+class _Model(_Keys):
+    num_hidden_layers: _Layers | None = None
+    hidden_size: _Width | None = None
+    num_attention_heads: _Heads | None = None
+    num_key_value_heads: _Heads | None = None
+    head_dim: _Width | None = None
+    intermediate_size: _Width | None = None
+
+
+class _Train(_Keys):
+    max_steps: Steps
+    stop_after_steps: Steps | None = None
+    batch_size: Batch
+    per_device_train_batch_size: Batch
+    warmup_steps: Steps
+    logging_steps: Steps
+    eval_steps: Steps
+    save_steps: Steps
+
+
+class _Recipe(_Keys):
+    name: Name
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    source: _Source
+    blocks: _Blocks
+    mixture: _Mixture
+    tokenizer: _Tokenizer
+    packing: _Packing
+    build: _Build
+    model: _Model
+    train: _Train
+
+
+def _checked(tree: dict[str, Any]) -> dict[str, Any]:
+    try:
+        _Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise ValueError(explain(error, _Recipe)) from None
+    return tree
+
+
+RecipeTree = Annotated[dict[str, Any], AfterValidator(_checked)]
+"""A resolved recipe, as `Recipe.resolved` returns it."""

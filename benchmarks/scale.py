@@ -162,9 +162,9 @@ def start_seconds(recipe: Recipe, out: Path) -> float:
     """CPU seconds until a new process can read its first document: imports, tokenizer, task lists."""
     code = (
         "import sys, time; from pathlib import Path; from l2t_hub.dataset.pipeline import transform_setup;"
-        "from l2t_hub.dataset.manifest import read_manifest; from l2t_hub.dataset.tokenizer import TokenizerInfo;"
+        "from l2t_hub.records.dataset_manifest import read_manifest;"
         "from l2t_hub.recipe import recipe_from_tree; m = read_manifest(Path(sys.argv[1]));"
-        "transform_setup(recipe_from_tree(m.recipe), Path(sys.argv[1]) / sys.argv[2], TokenizerInfo(**m.tokenizer));"
+        "transform_setup(recipe_from_tree(m.recipe), Path(sys.argv[1]) / sys.argv[2], m.tokenizer);"
         "print(time.process_time())"
     )
     command = [sys.executable, "-c", code, str(out), TOKENIZER]

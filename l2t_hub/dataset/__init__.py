@@ -1,8 +1,9 @@
 """A dataset from a recipe: `build` makes the directory, `verify` checks one, `read_manifest` tells what is in it."""
 
 from l2t_hub.dataset.build import build
-from l2t_hub.dataset.manifest import Manifest, read_manifest, summary_table
+from l2t_hub.dataset.manifest import summary_table
 from l2t_hub.dataset.verify import VerifyReport, verify
+from l2t_hub.records.dataset_manifest import Manifest, read_manifest
 
 __all__ = [
     "Manifest",

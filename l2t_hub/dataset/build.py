@@ -4,14 +4,13 @@ One build at a time works in a directory; what is finished and still holds is us
 with the reason said; the directory shows the old dataset or the new one, never half of either.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from l2t_hub.artifacts import CARD, MANIFEST, TOKENIZER, sha256_of, write_text
+from l2t_hub.artifacts import CARD, MANIFEST, TOKENIZER, sha256_of
 from l2t_hub.corpus.source import Document, Source, open_source
 from l2t_hub.dataset.card import write_card
 from l2t_hub.dataset.executors.execute import check_executor, execute
@@ -19,7 +18,7 @@ from l2t_hub.dataset.executors.slurm_queue import await_jobs
 from l2t_hub.dataset.keys import BuildKeys, made_from, reasons
 from l2t_hub.dataset.layout import final_shards, foreign, link, repeated_ids, shard_entries, stage, switch
 from l2t_hub.dataset.ledger import Ledger, merged
-from l2t_hub.dataset.manifest import Manifest, read_manifest, realised, totals
+from l2t_hub.dataset.manifest import realised, totals
 from l2t_hub.dataset.pipeline import transform_setup
 from l2t_hub.dataset.prepare import Prepared, build_partitions, prepare
 from l2t_hub.dataset.progress import Reporter, reporter
@@ -29,6 +28,7 @@ from l2t_hub.dataset.workspace import FinishedPartition, Workspace, intact, work
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.mixture import tasks_of
 from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.records.dataset_manifest import Manifest, PartitionEntry, read_manifest
 from l2t_hub.tasks.registry import tasks_for
 
 PLAN = "plan.json"
@@ -89,33 +89,33 @@ def _finished_dataset(out: Path) -> Manifest | None:
 
 
 def _same(before: Manifest, recipe: Recipe, plan: BuildKeys) -> bool:
-    keys = tuple(part["key"] for part in before.partitions)
+    keys = tuple(part.key for part in before.partitions)
     return before.recipe == recipe.resolved() and keys == plan.keys and before.fingerprint == plan.fingerprint
 
 
 def _whole(out: Path, manifest: Manifest) -> bool:
     """Whether every file of a dataset is as the manifest says."""
-    shards = all(intact(out / s["path"], s["bytes"], s["sha256"]) for s in manifest.shards)
+    shards = all(intact(out / s.path, s.bytes, s.sha256) for s in manifest.shards)
     return shards and all((out / n).is_file() and sha256_of(out / n) == h for n, h in manifest.files.items())
 
 
 def _adopt(space: Workspace, before: Manifest, source: Source, plan: BuildKeys) -> None:
     """Take over the partitions of a finished dataset whose keys still hold."""
     for rank, (key, old) in enumerate(zip(plan.keys, before.partitions, strict=False)):
-        entries = [s for s in before.shards if s["partition"] == rank]
-        good = all(intact(space.out / s["path"], s["bytes"], s["sha256"]) for s in entries)
-        if old["key"] != key or not good or space.place(rank, key).is_dir():
+        entries = [s for s in before.shards if s.partition == rank]
+        good = all(intact(space.out / s.path, s.bytes, s.sha256) for s in entries)
+        if old.key != key or not good or space.place(rank, key).is_dir():
             continue
         folder = space.begin(rank, key)
         shards = []
         for entry in entries:
-            task = entry["config"] if entry["view"] == "examples" else ""
-            about = {k: entry[k] for k in ("view", "split", "rows", "tokens", "bytes", "sha256")}
-            shard = Shard(file=entry["path"].replace("/", "-"), task=task, **about)
-            link(space.out / entry["path"], folder / shard.file)
+            task = entry.config if entry.view == "examples" else ""
+            about = entry.model_dump(include={"view", "split", "rows", "tokens", "bytes", "sha256"})
+            shard = Shard(file=entry.path.replace("/", "-"), task=task, **about)
+            link(space.out / entry.path, folder / shard.file)
             shards.append(shard)
         ids = hash_ids(record.id for record in source.read(rank) if isinstance(record, Document))
-        space.commit(folder, FinishedPartition(rank, key, shards, Ledger.from_json(old["ledger"])), ids)
+        space.commit(folder, FinishedPartition(rank, key, shards, Ledger.from_json(old.ledger)), ids)
 
 
 def _say_reasons(space: Workspace, before: Manifest | None, plan: BuildKeys, report: Reporter) -> None:
@@ -138,7 +138,7 @@ def _say_reasons(space: Workspace, before: Manifest | None, plan: BuildKeys, rep
 def _made_from(before: Manifest) -> dict[str, Any]:
     """What a finished dataset was made from, as its manifest tells it."""
     recipe, contents = recipe_from_tree(before.recipe), before.source["contents"]
-    return made_from(recipe, contents, before.tokenizer["sha256"], before.made_by, before.modules)
+    return made_from(recipe, contents, before.tokenizer.sha256, before.made_by, before.modules)
 
 
 def _assemble(recipe: Recipe, space: Workspace, ready: Prepared, parts: list[FinishedPartition]) -> Manifest:
@@ -169,31 +169,32 @@ def _assemble(recipe: Recipe, space: Workspace, ready: Prepared, parts: list[Fin
             "repeated_ids": repeated,
             "near_identical": ready.twins,
         },
-        tokenizer=ready.tokenizer.as_dict(),
+        tokenizer=ready.tokenizer,
         made_by=plan.tools,
         modules=plan.modules,
         partitions=[
-            {"key": part.key, "inputs": one, "ledger": part.ledger.to_json()}
+            PartitionEntry(key=part.key, inputs=one, ledger=part.ledger.to_json())
             for part, one in zip(parts, plan.inputs, strict=True)
         ],
         shards=entries,
         ledger=ledger.to_json(),
         totals=totals(ledger, entries, recipe.packing.sequence_length),
-        mixture={**realised(ledger, recipe), "solved": ready.solved},
+        mixture=realised(ledger, recipe, ready.solved),
         files={},
+        format=1,
     )
     setup = transform_setup(ready.drawn, space.folder / TOKENIZER, ready.tokenizer)
     write_card(staged / CARD, manifest, recipe, source, setup)
     others = [staged / CARD, *sorted(p for p in (staged / TOKENIZER).iterdir() if p.is_file())]
-    manifest.files.update({p.relative_to(staged).as_posix(): sha256_of(p) for p in others})
-    write_text(staged / MANIFEST, json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False) + "\n")
+    manifest = manifest.with_files({p.relative_to(staged).as_posix(): sha256_of(p) for p in others})
+    manifest.write(staged)
     switch(space, staged, ("data", TOKENIZER, CARD))
     return manifest
 
 
 def _warn(manifest: Manifest, recipe: Recipe, report: Reporter) -> None:
     """Say so if the mixture came out far from what was asked for because examples do not fit a sequence."""
-    fit, length = manifest.read_ledger().total("fit"), recipe.packing.sequence_length
+    fit, length = Ledger.from_json(manifest.ledger).total("fit"), recipe.packing.sequence_length
     lost = fit.dropped.total()
     if lost > MANY * fit.came_in:
         report.say(

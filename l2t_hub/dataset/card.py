@@ -14,10 +14,10 @@ from huggingface_hub import DatasetCardData
 from l2t_hub.artifacts import write_text
 from l2t_hub.corpus.source import Record, Source
 from l2t_hub.dataset.ledger import RAW, STAGES, Ledger
-from l2t_hub.dataset.manifest import Manifest
 from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
 from l2t_hub.dataset.views import EXAMPLES, RAW_IDS, RAW_TEXT
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.tasks.base import Task
 
 TEMPLATE = "dataset.md.j2"
@@ -54,7 +54,7 @@ def write_card(path: Path, manifest: Manifest, recipe: Recipe, source: Source, s
         "recipe": recipe,
         "recipe_yaml": yaml.safe_dump(manifest.recipe, sort_keys=False, allow_unicode=True).strip(),
         "samples": samples(source, setup),
-        "stages": stages(manifest.read_ledger()),
+        "stages": stages(Ledger.from_json(manifest.ledger)),
         "configs": configs(manifest),
         "tasks": setup.tasks,
         "toolkit": manifest.made_by["l2t_hub"],
@@ -78,9 +78,7 @@ def use_values(manifest: Manifest, repo: str | None = None) -> dict[str, Any]:
 
 def front_matter(folder: Path, manifest: Manifest, recipe: Recipe) -> DatasetCardData:
     """The card's metadata (hub.md section 1)."""
-    rows = sum(s["rows"] for s in manifest.shards if s["view"] != "packed") or sum(
-        s["rows"] for s in manifest.shards
-    )
+    rows = sum(s.rows for s in manifest.shards if s.view != "packed") or sum(s.rows for s in manifest.shards)
     return DatasetCardData(
         language=["en"],
         license=recipe.source.license or "unknown",
@@ -105,11 +103,11 @@ def configs(manifest: Manifest) -> list[dict[str, Any]]:
     """The configurations: all examples (the default), each task, raw and packed; each with the splits that exist."""
     found: dict[str, dict[str, str]] = {}
     for shard in manifest.shards:
-        folder = str(Path(shard["path"]).parent)
-        found.setdefault(shard["config"], {})[shard["split"]] = f"{folder}/{shard['split']}-*.parquet"
-        if shard["view"] == "examples":
-            pattern = f"data/examples/*/{shard['split']}-*.parquet"
-            found.setdefault("examples", {})[shard["split"]] = pattern
+        folder = str(Path(shard.path).parent)
+        found.setdefault(shard.config, {})[shard.split] = f"{folder}/{shard.split}-*.parquet"
+        if shard.view == "examples":
+            pattern = f"data/examples/*/{shard.split}-*.parquet"
+            found.setdefault("examples", {})[shard.split] = pattern
     order = sorted(found, key=lambda name: (name != "examples", name in ("raw", "packed"), name))
     result: list[dict[str, Any]] = []
     for name in order:
@@ -122,15 +120,15 @@ def configs(manifest: Manifest) -> list[dict[str, Any]]:
 def _info(folder: Path, manifest: Manifest, config: dict[str, Any]) -> dict[str, Any]:
     """`dataset_info` of one configuration: features, and the size of each split in memory and on disk."""
     name = config["config_name"]
-    shards = [s for s in manifest.shards if name in (s["config"], s["view"])]
+    shards = [s for s in manifest.shards if name in (s.config, s.view)]
     splits, total = [], 0
     for split in [f["split"] for f in config["data_files"]]:
-        mine = [s for s in shards if s["split"] == split]
-        size = sum(_memory(folder / s["path"]) for s in mine)
-        splits.append({"name": split, "num_bytes": size, "num_examples": sum(s["rows"] for s in mine)})
+        mine = [s for s in shards if s.split == split]
+        size = sum(_memory(folder / s.path) for s in mine)
+        splits.append({"name": split, "num_bytes": size, "num_examples": sum(s.rows for s in mine)})
         total += size
-    download = sum(s["bytes"] for s in shards)
-    features = _features(shards[0]["view"], manifest)
+    download = sum(s.bytes for s in shards)
+    features = _features(shards[0].view, manifest)
     return {
         "config_name": name,
         "features": features,
@@ -143,7 +141,7 @@ def _info(folder: Path, manifest: Manifest, config: dict[str, Any]) -> dict[str,
 def _features(view: str, manifest: Manifest) -> list[dict[str, Any]]:
     """A view's schema in the words of `datasets`."""
     if view == "packed":
-        dtype = "uint16" if manifest.tokenizer["vocab_size"] <= 1 << 16 else "uint32"
+        dtype = "uint16" if manifest.tokenizer.vocab_size <= 1 << 16 else "uint32"
         length = manifest.recipe["packing"]["sequence_length"]
         ids = {"name": "input_ids", "list": dtype, "length": length}
         return [ids, {"name": "lengths", "list": "int32"}, {"name": "kind", "dtype": "string"}]

@@ -16,6 +16,7 @@ import numpy as np
 from l2t_hub.artifacts import MANIFEST, disk_errors
 from l2t_hub.dataset.shards import Shard
 from l2t_hub.dataset.workspace import IDS, FinishedPartition, Workspace
+from l2t_hub.records.dataset_manifest import ShardEntry
 
 STAGE = "stage"
 DATA = "data"
@@ -38,7 +39,7 @@ def final_shards(parts: Sequence[FinishedPartition]) -> list[tuple[FinishedParti
 
 def shard_entries(
     named: Sequence[tuple[FinishedPartition, Shard, str]], sequence_length: int
-) -> list[dict[str, Any]]:
+) -> list[ShardEntry]:
     """The manifest's entries of all shards, by path; a task's examples are a configuration of its name."""
     entries = []
     for part, shard, path in named:
@@ -55,7 +56,7 @@ def shard_entries(
         }
         if shard.view == "packed":
             entry["fill"] = round(shard.tokens / (shard.rows * sequence_length), 6)
-        entries.append(entry)
+        entries.append(ShardEntry.model_validate(entry))
     return entries
 
 
@@ -110,8 +111,8 @@ def repeated_ids(space: Workspace, parts: Sequence[FinishedPartition]) -> int:
     return repeated
 
 
-def foreign(out: Path, entries: Sequence[dict[str, Any]]) -> list[str]:
+def foreign(out: Path, entries: Sequence[ShardEntry]) -> list[str]:
     """Files under `data/` that the manifest does not know: somebody else's, which no build may remove."""
-    known = Counter(entry["path"] for entry in entries)
+    known = Counter(entry.path for entry in entries)
     files = (p.relative_to(out).as_posix() for p in (out / DATA).rglob("*") if p.is_file())
     return sorted(name for name in files if name not in known)

@@ -8,7 +8,9 @@ all partitions add up to the ledger of the build.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from l2t_hub.records.dataset_manifest import LedgerRow
 
 RAW = "raw"
 
@@ -127,16 +129,23 @@ class Ledger:
                     problems.append(f"{split}, {kind}: {output:,} tokens kept, {in_sequences:,} in sequences")
         return problems
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[LedgerRow]:
         """Return the flows as rows sorted by key: stage, split, what, unit, in, out, dropped."""
         return [
-            {**key._asdict(), "unit": STAGES[key.stage][0], "in": flow.came_in, "out": flow.went_out}
-            | {"dropped": dict(sorted(flow.dropped.items()))}
+            {
+                "stage": key.stage,
+                "split": key.split,
+                "what": key.what,
+                "unit": STAGES[key.stage][0],
+                "in": flow.came_in,
+                "out": flow.went_out,
+                "dropped": dict(sorted(flow.dropped.items())),
+            }
             for key, flow in sorted(self.flows.items())
         ]
 
     @classmethod
-    def from_json(cls, rows: Iterable[Mapping[str, Any]]) -> "Ledger":
+    def from_json(cls, rows: Iterable[LedgerRow]) -> "Ledger":
         """Return the ledger that `to_json` wrote."""
         ledger = cls()
         for row in rows:

@@ -5,79 +5,30 @@ source give the same manifest.
 """
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import Any
 
 from rich.table import Table
 
 from l2t_hub import __version__
-from l2t_hub.artifacts import MANIFEST
 from l2t_hub.dataset.ledger import RAW, Ledger
-from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import (
+    AskedMixture,
+    Manifest,
+    MixtureFacts,
+    PartCounts,
+    RawShares,
+    ShardEntry,
+    SolvedShare,
+    SplitTotals,
+)
 from l2t_hub.resources import PACKAGE
 
-FORMAT = 1
 LIBRARIES = ("datatrove", "numpy", "pyarrow", "tokenizers")
-CODE = ("build", "corpus", "tasks", "tokens", "mixture.py")
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """Everything a reader, a verifier or a later build wants to know of a dataset directory. Plain JSON values.
-
-    `fingerprint` hashes recipe, source contents and tokenizer; `shards` have path, config, split, partition, rows,
-    tokens, bytes and sha256; `files` are the other files' hashes; `totals` and `mixture` say what came out.
-    """
-
-    name: str
-    fingerprint: str
-    recipe: dict[str, Any]
-    source: dict[str, Any]
-    tokenizer: dict[str, Any]
-    made_by: dict[str, str]
-    modules: dict[str, str]
-    partitions: list[dict[str, Any]]
-    shards: list[dict[str, Any]]
-    ledger: list[dict[str, Any]]
-    totals: dict[str, Any]
-    mixture: dict[str, Any]
-    files: dict[str, str]
-    format: int = FORMAT
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON tree that `l2t_manifest.json` holds."""
-        return asdict(self)
-
-    def read_ledger(self) -> Ledger:
-        """The ledger as a table of flows."""
-        return Ledger.from_json(self.ledger)
-
-
-def read_manifest(directory: Path) -> Manifest:
-    """Read a dataset directory's manifest. Raises UserError if there is none or it is not one of ours."""
-    path = directory / MANIFEST
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        if tree["format"] != FORMAT:
-            raise UserError(
-                f"{path}: format {tree['format']}, and this version reads {FORMAT}", "Update l2t_hub."
-            )
-        return Manifest(**tree)
-    except FileNotFoundError:
-        raise UserError(
-            f"{directory}: no dataset: {MANIFEST} is missing",
-            "Make one with `l2t build RECIPE --out DIR`; an interrupted build goes on with the same command.",
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: cannot be read as a manifest: {error}", "Build the dataset again."
-        ) from None
+CODE = ("dataset", "corpus", "tasks", "tokens", "mixture.py")
 
 
 @cache
@@ -103,13 +54,13 @@ def _is_code(path: Path) -> bool:
     return path.is_file() and "__pycache__" not in path.parts and "sample" not in path.parts
 
 
-def totals(ledger: Ledger, shards: list[dict[str, Any]], sequence_length: int) -> dict[str, Any]:
+def totals(ledger: Ledger, shards: list[ShardEntry], sequence_length: int) -> dict[str, SplitTotals]:
     """Documents, examples, tokens and sequences per split, and how full the sequences are."""
-    result: dict[str, Any] = {}
+    result: dict[str, SplitTotals] = {}
     for split in ledger.splits():
-        packed = [s for s in shards if s["config"] == "packed" and s["split"] == split]
-        sequences = sum(s["rows"] for s in packed)
-        in_sequences = sum(s["tokens"] for s in packed)
+        packed = [s for s in shards if s.view == "packed" and s.split == split]
+        sequences = sum(s.rows for s in packed)
+        in_sequences = sum(s.tokens for s in packed)
         result[split] = {
             "raw_documents": ledger.get("document", split, RAW).went_out,
             "task_documents": ledger.total("document", split, tasks=True).went_out,
@@ -122,22 +73,32 @@ def totals(ledger: Ledger, shards: list[dict[str, Any]], sequence_length: int) -
     return result
 
 
-def realised(ledger: Ledger, recipe: Recipe) -> dict[str, Any]:
+def realised(ledger: Ledger, recipe: Recipe, solved: SolvedShare | None) -> MixtureFacts:
     """The mixture asked for and what came out of it, in documents and in tokens, over both splits."""
-    asked: dict[str, Any] = {"scheme": recipe.mixture.scheme}
+    asked = AskedMixture(scheme=recipe.mixture.scheme)
     if recipe.mixture.scheme == "disjoint":
-        asked |= {"raw_share": recipe.mixture.raw_share, "unit": recipe.mixture.unit}
+        asked["raw_share"], asked["unit"] = recipe.mixture.raw_share, recipe.mixture.unit
     if recipe.mixture.task is not None:
         asked["task"] = recipe.mixture.task
     parts = {RAW: _part(ledger, RAW)} | {task: _part(ledger, task) for task in ledger.tasks()}
-    shares = {}
-    for unit in ("documents", "tokens"):
-        whole = sum(part[unit] for part in parts.values())
-        shares[unit] = round(parts[RAW][unit] / whole, 6) if whole else None
-    return {"asked": asked, "raw_share": shares, "parts": {k: v for k, v in parts.items() if v["documents"]}}
+    shares: RawShares = {
+        "documents": _raw_share([part["documents"] for part in parts.values()]),
+        "tokens": _raw_share([part["tokens"] for part in parts.values()]),
+    }
+    return {
+        "asked": asked,
+        "raw_share": shares,
+        "parts": {name: part for name, part in parts.items() if part["documents"]},
+        "solved": solved,
+    }
 
 
-def _part(ledger: Ledger, what: str) -> dict[str, int]:
+def _raw_share(counts: list[int]) -> float | None:
+    """The first count's share of all, None where there are none."""
+    return round(counts[0] / sum(counts), 6) if sum(counts) else None
+
+
+def _part(ledger: Ledger, what: str) -> PartCounts:
     splits = ledger.splits()
     return {
         "documents": sum(ledger.get("document", split, what).came_in for split in splits),

@@ -34,6 +34,7 @@ from l2t_hub.dataset.progress import Meter
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.mixture import is_validation
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import NearIdentical
 
 NEAR_IDENTICAL = "near-identical to a held-out document"
 STAGE = "signatures"
@@ -116,8 +117,8 @@ class Sign(PipelineStep):  # type: ignore[misc]
 
 
 def drop_near_duplicates(
-    recipe: Recipe, source: Source, space: Workspace, known: Any, run: Callable[[Work], None]
-) -> tuple[Source, dict[str, Any] | None]:
+    recipe: Recipe, source: Source, space: Workspace, known: NearIdentical | None, run: Callable[[Work], None]
+) -> tuple[Source, NearIdentical | None]:
     """Give the source less its twins, and an entry for the manifest: a key, and the record numbers by partition.
 
     `known` is the entry of a dataset made before, used again if its key still holds; else `run` is given the

@@ -15,12 +15,13 @@ from l2t_hub.corpus.sentences import splitter
 from l2t_hub.corpus.source import Record, Source
 from l2t_hub.dataset.progress import Meter
 from l2t_hub.dataset.shards import ShardWriter
-from l2t_hub.dataset.tokenizer import TokenizerInfo, encoder
+from l2t_hub.dataset.tokenizer import encoder
 from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
 from l2t_hub.dataset.views import RowBatch
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.mixture import tasks_of
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import TokenizerInfo
 from l2t_hub.tasks.registry import tasks_for
 
 # datatrove logs every task, and every error with a traceback. The build reports both itself.

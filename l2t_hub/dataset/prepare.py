@@ -11,15 +11,15 @@ from l2t_hub.artifacts import TOKENIZER
 from l2t_hub.corpus.source import Source
 from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.keys import BuildKeys, build_keys
-from l2t_hub.dataset.manifest import Manifest
 from l2t_hub.dataset.near_duplicates import drop_near_duplicates
 from l2t_hub.dataset.pipeline import MakeRows, ReadSource, WriteShards
 from l2t_hub.dataset.progress import Meter, Reporter
 from l2t_hub.dataset.raw_share import in_documents
-from l2t_hub.dataset.tokenizer import TokenizerInfo, prepare_tokenizer
+from l2t_hub.dataset.tokenizer import prepare_tokenizer
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import Manifest, NearIdentical, SolvedShare, TokenizerInfo
 
 Run = Callable[[Work], None]
 
@@ -36,8 +36,8 @@ class Prepared:
     drawn: Recipe
     tokenizer: TokenizerInfo
     plan: BuildKeys
-    twins: dict[str, Any] | None
-    solved: dict[str, Any] | None
+    twins: NearIdentical | None
+    solved: SolvedShare | None
 
 
 def prepare(

@@ -14,7 +14,7 @@ most. Of a source too large to weigh, chance in the rest adds about 0.07% to tha
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,11 @@ from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.manifest import made_by
 from l2t_hub.dataset.pipeline import ReadSource, transform_setup
 from l2t_hub.dataset.progress import Meter
-from l2t_hub.dataset.tokenizer import TokenizerInfo
 from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.mixture import assign, is_validation, uniform
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import SolvedShare, TokenizerInfo
 
 STAGE = "weights"
 FILE = "weights.npz"
@@ -210,9 +210,9 @@ def in_documents(
     source: Source,
     space: Workspace,
     tokenizer: TokenizerInfo,
-    known: Any,
+    known: SolvedShare | None,
     run: Callable[[Work], None],
-) -> tuple[Recipe, dict[str, Any] | None]:
+) -> tuple[Recipe, SolvedShare | None]:
     """The recipe to build the partitions with, and an entry for the manifest: a key, and what was solved.
 
     For a share that counts documents that is the recipe itself, nothing is read, and the entry is None. `known` is
@@ -236,7 +236,15 @@ def in_documents(
         if todo:
             doing = "weighing documents for a raw share in tokens"
             run(Work(recipe, source, space, keys, todo, doing, steps))
-        known = {"key": key, **asdict(solved(recipe, [space.place(n, one) for n, one in enumerate(keys)]))}
+        answer = solved(recipe, [space.place(n, one) for n, one in enumerate(keys)])
+        known = {
+            "key": key,
+            "threshold": answer.threshold,
+            "predicted": answer.predicted,
+            "documents": answer.documents,
+            "calibrated": answer.calibrated,
+            "complete": answer.complete,
+        }
     return by_documents(recipe, known["threshold"]), known
 
 

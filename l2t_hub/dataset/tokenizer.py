@@ -3,11 +3,12 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from l2t_hub.artifacts import TOKENIZER, disk_errors
 from l2t_hub.corpus.source import Document, Source, digest
@@ -15,36 +16,15 @@ from l2t_hub.dataset.progress import Reporter
 from l2t_hub.dataset.workspace import Workspace
 from l2t_hub.mixture import is_validation
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import TokenizerInfo
 from l2t_hub.tokens.encode import Encoder
 from l2t_hub.tokens.load import TOKENIZER_FILE, encoder_of, load_encoder, load_tokenizer
 
 KEY = "trained.json"
 
 
-@dataclass(frozen=True)
-class TokenizerInfo:
-    """A saved tokenizer: `sha256` of what decides ids, the special ids, and for a trained one what it was trained on.
-
-    `trained` is a key that says whether training again would give the same tokenizer; null for a named one.
-    """
-
-    name: str | None
-    revision: str | None
-    trained: str | None
-    sha256: str
-    vocab_size: int
-    bos_id: int | None
-    eos_id: int | None
-    pad_id: int
-    method: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the manifest."""
-        return asdict(self)
-
-
 def prepare_tokenizer(
-    recipe: Recipe, source: Source, space: Workspace, finished: dict[str, Any] | None, report: Reporter
+    recipe: Recipe, source: Source, space: Workspace, finished: TokenizerInfo | None, report: Reporter
 ) -> TokenizerInfo:
     """Put the recipe's tokenizer into the workspace; a trained one is trained only if none is there that still holds.
 
@@ -54,12 +34,13 @@ def prepare_tokenizer(
     if recipe.tokenizer.name is not None:
         return _save(_load(recipe), recipe, None, folder)
     key = training_key(recipe, source)
-    for place, known in ((folder, space.read(KEY)), (space.out / TOKENIZER, finished)):
-        if known is not None and known.get("trained") == key and _holds(place, known):
+    unfinished = _parsed(space.read(KEY))
+    for place, known in ((folder, unfinished), (space.out / TOKENIZER, finished)):
+        if known is not None and known.trained == key and _holds(place, known):
             if place != folder:
                 with disk_errors(folder):
                     shutil.copytree(place, folder, dirs_exist_ok=True)
-            return TokenizerInfo(**known)
+            return known
     from l2t_hub.tokens.train_bpe import train_bpe
 
     report.say(
@@ -68,7 +49,7 @@ def prepare_tokenizer(
     where = recipe.where("tokenizer.vocab_size")
     tokenizer = train_bpe(_training_texts(recipe, source), recipe.tokenizer.vocab_size, where=where)
     info = _save(tokenizer, recipe, key, folder)
-    space.write(KEY, info.as_dict())
+    space.write(KEY, info.model_dump())
     return info
 
 
@@ -113,13 +94,20 @@ def _save(tokenizer: Any, recipe: Recipe, key: str | None, folder: Path) -> Toke
     )
 
 
-def _holds(folder: Path, known: dict[str, Any]) -> bool:
+def _parsed(tree: Any) -> TokenizerInfo | None:
+    try:
+        return TokenizerInfo.model_validate(tree)
+    except ValidationError:
+        return None
+
+
+def _holds(folder: Path, known: TokenizerInfo) -> bool:
     """Whether a saved tokenizer is still what its entry says."""
     try:
         definition = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(digest([definition, known["bos_id"], known["eos_id"], known["pad_id"]]) == known["sha256"])
+    return bool(digest([definition, known.bos_id, known.eos_id, known.pad_id]) == known.sha256)
 
 
 def _training_texts(recipe: Recipe, source: Source) -> Iterator[str]:

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from l2t_hub.artifacts import sha256_of
 from l2t_hub.dataset.layout import foreign
 from l2t_hub.dataset.ledger import RAW, Ledger
-from l2t_hub.dataset.manifest import Manifest, read_manifest
 from l2t_hub.dataset.workspace import WORK
+from l2t_hub.records.dataset_manifest import Manifest, ShardEntry, read_manifest
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ def verify(directory: Path) -> VerifyReport:
     for name, expected in manifest.files.items():
         problems += _file_problems(directory / name, name, expected)
     problems += [f"{name}: not in the manifest" for name in foreign(directory, manifest.shards)]
-    ledger = manifest.read_ledger()
+    ledger = Ledger.from_json(manifest.ledger)
     problems += [f"ledger: {problem}" for problem in ledger.check(bool(manifest.recipe["build"]["packed"]))]
     problems += _ledger_problems(ledger, manifest)
-    rows, tokens = (sum(entry[key] for entry in manifest.shards) for key in ("rows", "tokens"))
+    rows, tokens = sum(s.rows for s in manifest.shards), sum(s.tokens for s in manifest.shards)
     return VerifyReport(str(directory), manifest.fingerprint, len(manifest.shards), rows, tokens, problems)
 
 
@@ -67,12 +67,12 @@ def _file_problems(path: Path, name: str, sha256: str) -> list[str]:
     )
 
 
-def _shard_problems(directory: Path, entry: dict[str, Any], manifest: Manifest) -> list[str]:
+def _shard_problems(directory: Path, entry: ShardEntry, manifest: Manifest) -> list[str]:
     """Size and hash; and only if those agree, what is in the file."""
-    path, name = directory / entry["path"], entry["path"]
-    if path.is_file() and path.stat().st_size != entry["bytes"]:
-        return [f"{name}: {path.stat().st_size:,} bytes, the manifest says {entry['bytes']:,}"]
-    problems = _file_problems(path, name, entry["sha256"])
+    path, name = directory / entry.path, entry.path
+    if path.is_file() and path.stat().st_size != entry.bytes:
+        return [f"{name}: {path.stat().st_size:,} bytes, the manifest says {entry.bytes:,}"]
+    problems = _file_problems(path, name, entry.sha256)
     if problems:
         return problems
     try:
@@ -81,16 +81,16 @@ def _shard_problems(directory: Path, entry: dict[str, Any], manifest: Manifest) 
         return [f"{name}: cannot be read: {error}"]
 
 
-def _content_problems(path: Path, entry: dict[str, Any], manifest: Manifest) -> list[str]:
+def _content_problems(path: Path, entry: ShardEntry, manifest: Manifest) -> list[str]:
     file = pq.ParquetFile(path)
     problems = []
-    if file.metadata.num_rows != entry["rows"]:
-        problems.append(f"{file.metadata.num_rows:,} rows, the manifest says {entry['rows']:,}")
+    if file.metadata.num_rows != entry.rows:
+        problems.append(f"{file.metadata.num_rows:,} rows, the manifest says {entry.rows:,}")
     tokens = 0
     length = manifest.recipe["packing"]["sequence_length"]
-    columns = ["lengths", "input_ids"] if entry["view"] == "packed" else ["tokens"]
+    columns = ["lengths", "input_ids"] if entry.view == "packed" else ["tokens"]
     for batch in file.iter_batches(1024, columns=columns):
-        if entry["view"] != "packed":
+        if entry.view != "packed":
             tokens += pc.sum(batch.column("tokens")).as_py() or 0
             continue
         lengths = batch.column("lengths")
@@ -99,12 +99,12 @@ def _content_problems(path: Path, entry: dict[str, Any], manifest: Manifest) -> 
         if ids.type.list_size != length:
             return [f"sequences of {ids.type.list_size} tokens, the recipe says {length}"]
         highest = pc.max(ids.flatten()).as_py()
-        if highest is not None and highest >= manifest.tokenizer["vocab_size"]:
+        if highest is not None and highest >= manifest.tokenizer.vocab_size:
             problems.append(
-                f"token id {highest} is not in the tokenizer ({manifest.tokenizer['vocab_size']} entries)"
+                f"token id {highest} is not in the tokenizer ({manifest.tokenizer.vocab_size} entries)"
             )
-    if tokens != entry["tokens"]:
-        problems.append(f"{tokens:,} tokens, the manifest says {entry['tokens']:,}")
+    if tokens != entry.tokens:
+        problems.append(f"{tokens:,} tokens, the manifest says {entry.tokens:,}")
     return problems
 
 
@@ -114,7 +114,10 @@ def _ledger_problems(ledger: Ledger, manifest: Manifest) -> list[str]:
     length = manifest.recipe["packing"]["sequence_length"]
     expected: list[tuple[str, str, int, int]] = []
     for split in ledger.splits():
-        rows = {view: _sum(manifest, view, split, "rows") for view in ("raw", "examples", "packed")}
+        rows = {
+            view: sum(s.rows for s in manifest.shards if (s.view, s.split) == (view, split))
+            for view in ("raw", "examples", "packed")
+        }
         if build["raw"] != "none":
             expected.append((split, "raw rows", rows["raw"], ledger.get("document", split, RAW).went_out))
         if build["examples"] == "all":
@@ -122,15 +125,10 @@ def _ledger_problems(ledger: Ledger, manifest: Manifest) -> list[str]:
         if build["packed"]:
             pack = ledger.total("pack", split)
             expected.append((split, "positions", rows["packed"] * length, pack.came_in))
-            expected.append(
-                (split, "packed tokens", _sum(manifest, "packed", split, "tokens"), pack.went_out)
-            )
+            tokens = sum(s.tokens for s in manifest.shards if (s.view, s.split) == ("packed", split))
+            expected.append((split, "packed tokens", tokens, pack.went_out))
     return [
         f"{split}: {found:,} {what} in the shards, {wanted:,} in the ledger"
         for split, what, found, wanted in expected
         if found != wanted
     ]
-
-
-def _sum(manifest: Manifest, view: str, split: str, key: str) -> int:
-    return sum(e[key] for e in manifest.shards if e["view"] == view and e["split"] == split)

@@ -15,7 +15,6 @@ from huggingface_hub import ModelCardData
 
 from l2t_hub.artifacts import (
     CARD,
-    MANIFEST,
     TRAINING_LOG,
     TRAINING_RECORD,
     WEIGHTS,
@@ -24,11 +23,11 @@ from l2t_hub.artifacts import (
     write_text,
 )
 from l2t_hub.dataset.card import use_values
-from l2t_hub.dataset.manifest import read_manifest
 from l2t_hub.errors import UserError
 from l2t_hub.hub.endpoint import PUBLIC
 from l2t_hub.hub.names import check_repo
 from l2t_hub.publish.scores import CardScores, copy_reports, interval, model_index, points, read_scores
+from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.templates import render, render_card
 from l2t_hub.train.training_log import read_log
 
@@ -186,10 +185,8 @@ def name_dataset(directory: Path | str, repo: str) -> Path:
     named = _USE.sub(lambda _: f"{section}\n", text, count=1)
     if named != text:
         write_text(card, named)
-    tree = manifest.as_dict()
-    if tree["files"].get(CARD) != sha256_of(card):
-        tree["files"][CARD] = sha256_of(card)
-        write_text(directory / MANIFEST, json.dumps(tree, indent=1, ensure_ascii=False) + "\n")
+    if manifest.files.get(CARD) != sha256_of(card):
+        manifest.with_files({**manifest.files, CARD: sha256_of(card)}).write(directory)
     return card
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a dataset, `l2t_manifest.json`: what it was made from, what came out, and the hash of every file."""
+"""The manifest of a dataset, `l2t_manifest.json`: what it was made from, what came out, and the files' hashes."""
 
 import json
 from collections import defaultdict
@@ -33,13 +33,17 @@ from l2t_hub.records.repo_path import AsidePath, ShardPath, same_name
 CLOSED = with_config(ConfigDict(extra="forbid", strict=True))
 
 
+View = Literal["raw", "examples", "packed"]
+Split = Literal["train", "validation"]
+
+
 class ShardEntry(Record):
     """A Parquet file of the dataset. `fill` is the share of a packed shard's positions that hold tokens."""
 
     path: ShardPath
     config: Name
-    view: Literal["raw", "examples", "packed"]
-    split: Literal["train", "validation"]
+    view: View
+    split: Split
     partition: Annotated[int, Field(ge=0, lt=MAX_PARTITIONS)]
     rows: Count
     tokens: Count
@@ -197,7 +201,7 @@ class Manifest(FileRecord):
     partitions: Annotated[Rows[PartitionEntry], Field(max_length=MAX_PARTITIONS)]
     shards: Annotated[Rows[ShardEntry], Field(max_length=MAX_SHARDS)]
     ledger: LedgerRows
-    totals: Annotated[dict[Literal["train", "validation"], SplitTotals], OneByOne]
+    totals: Annotated[dict[Name, SplitTotals], OneByOne]
     mixture: MixtureFacts
     files: Annotated[dict[AsidePath, Sha256], OneByOne]
     format: Literal[1]
@@ -221,7 +225,7 @@ class Manifest(FileRecord):
         return files | {path: (None, digest) for path, digest in self.files.items()}
 
     def missing_shards(self) -> list[str]:
-        """Return the shards that the numbers in the others' names speak of, such as 2 of 3, and that are not there."""
+        """Return the shards that their numbering promises and the manifest lacks, such as 00002 of 00003."""
         numbers: dict[tuple[str, str], set[int]] = defaultdict(set)
         for shard in self.shards:
             stem, number, _, count = shard.path.removesuffix(".parquet").rsplit("-", 3)
@@ -231,7 +235,9 @@ class Manifest(FileRecord):
             gaps = (n for n in range(min(int(count), len(there) + 1)) if n not in there)
             missing += [f"{stem}-{n:05d}-of-{count}.parquet" for n in gaps]
             if max(there) >= int(count):
-                missing.append(f"{stem}-{max(there):05d}-of-{count}.parquet has a number that its count excludes")
+                missing.append(
+                    f"{stem}-{max(there):05d}-of-{count}.parquet has a number that its count excludes"
+                )
         return missing
 
     def with_files(self, files: Mapping[str, str]) -> Self:
@@ -239,7 +245,7 @@ class Manifest(FileRecord):
         return self.model_validate({**self.as_dict(), "files": dict(files)})
 
     def write(self, directory: Path) -> None:
-        """Write the manifest of a directory. Raises UserError if it is too large for any reader, or as writing does."""
+        """Write the manifest of a directory. Raises UserError if it is too large to be read, or if writing fails."""
         text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n"
         if len(text.encode()) > MAX_BYTES:
             raise UserError(

@@ -59,7 +59,7 @@ class FileRecord(Record):
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:
         """Check the bytes of a record; `where` names their file. Raises UserError."""
-        tree = parse_json(content, where)
+        tree = parse_json(content, where, cls.WHAT, cls.REMEDY)
         if not isinstance(tree, dict):
             raise UserError(f"{where}: cannot be read as {cls.WHAT}: it is not a JSON object", cls.REMEDY)
         known, written = cls.FORMAT, tree.get("format", cls.FORMAT)
@@ -107,14 +107,15 @@ def read_bounded(path: Path, limit: int = MAX_BYTES) -> bytes:
     return content
 
 
-def parse_json(content: bytes, where: str) -> Any:
+def parse_json(content: bytes, where: str, what: str = "JSON", hint: str | None = None) -> Any:
     """Parse JSON: UTF-8 without lone surrogates, at most 64 MB, 100 levels and 8 million values, no key twice.
 
-    Numbers are finite; whole ones fit 64 bits. `where` names the file in errors. Raises UserError.
+    Numbers are finite; whole ones fit 64 bits. `where` names the file in errors, `what` what it should be. Raises
+    UserError.
     """
 
     def refuse(problem: str) -> NoReturn:
-        raise UserError(f"{where}: cannot be read as JSON: {problem}")
+        raise UserError(f"{where}: cannot be read as {what}: {problem}", hint)
 
     if len(content) > MAX_BYTES:
         refuse(f"it is larger than {MAX_BYTES // 1_000_000} MB")
@@ -124,7 +125,7 @@ def parse_json(content: bytes, where: str) -> Any:
         # Refuses bad UTF-8, lone surrogates, NaN, Infinity and more than 200 levels, and says where.
         from_json(content, allow_inf_nan=False, cache_strings=False)
     except ValueError as error:
-        refuse(str(error))
+        refuse(f"not JSON: {error}")
     tree = json.loads(
         content.decode(),
         object_pairs_hook=lambda pairs: _object(pairs, refuse),

@@ -1,7 +1,7 @@
-"""The recipe inside a record: kept as the plain tree it is, with the keys that readers use and their bounds checked.
+"""The recipe inside a record: a plain tree, of which the keys that readers use are checked.
 
-A record may be of a version whose recipes have other keys. What only rebuilding needs is checked when the tree becomes
-a `Recipe`; this checks what verifying, loading and showing a release reads.
+A record may be of a version whose recipes have other keys. What only rebuilding needs is checked when the tree
+becomes a `Recipe`; this checks what verifying, loading and showing a release reads.
 """
 
 from typing import Annotated, Any, Literal

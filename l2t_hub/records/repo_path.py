@@ -90,8 +90,8 @@ def same_name(paths: Iterable[str]) -> tuple[str, str] | None:
 def inside(directory: Path, path: str) -> Path:
     """Join a repository path to a directory; the file need not exist.
 
-    Raises UserError if `path` is not a path inside a repository, or if a symlink leads it out of the directory. In a
-    snapshot of the Hub cache, whose files are symlinks, links into the `blobs` folder of the same repository are good.
+    Raises UserError if `path` is not a path inside a repository, or if a symlink leads it out of the directory. The
+    files of a snapshot in the Hub cache are symlinks; those may lead into the `blobs` folder of the same repository.
     """
     if problem := path_problem(path):
         raise UserError(f"{directory}: {path!r} is not a path inside a repository: {problem}")

@@ -4,24 +4,21 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from l2t_hub.artifacts import TOKENIZER, disk_errors, sha256_of
 from l2t_hub.corpus.source import Source, open_source
 from l2t_hub.dataset.keys import made_from, reasons
 from l2t_hub.dataset.layout import link
-from l2t_hub.dataset.manifest import Manifest
 from l2t_hub.dataset.progress import Reporter
 from l2t_hub.dataset.shards import Shard
-from l2t_hub.dataset.tokenizer import TokenizerInfo
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.records.dataset_manifest import LedgerRow, Manifest, ShardEntry
 from l2t_hub.reproduce.checks import Check
 from l2t_hub.reproduce.compare_shards import first_difference
 from l2t_hub.reproduce.rebuild import Pinned, Rebuilt, rebuild
 
 RULE = "equal means equal in every byte (SHA-256); the card, README.md, is not compared"
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,8 +63,8 @@ def reproduce_dataset(
     ranks = _ranks(manifest, sample)
     theirs = published.bring(_files(manifest, ranks))
     pinned = None
-    if sample is not None or manifest.tokenizer["trained"] is None:
-        pinned = Pinned(_tokenizer(manifest, theirs), TokenizerInfo(**manifest.tokenizer))
+    if sample is not None or manifest.tokenizer.trained is None:
+        pinned = Pinned(_tokenizer(manifest, theirs), manifest.tokenizer)
     built = rebuild(recipe, source, folder, ranks, workers, report, pinned)
     checks += [
         _check("fingerprint", manifest.fingerprint, built.plan.fingerprint),
@@ -75,7 +72,7 @@ def reproduce_dataset(
         *_part_checks(manifest, theirs, built, keep),
     ]
     count = len(manifest.partitions)
-    shards = sum(entry["partition"] in ranks for entry in manifest.shards)
+    shards = sum(entry.partition in ranks for entry in manifest.shards)
     scope = (
         f"{len(ranks)} of {count} partitions built again, {shards} of {len(manifest.shards)} shards compared"
     )
@@ -111,7 +108,7 @@ def _environment(manifest: Manifest, recipe: Recipe, source: Source) -> list[str
     from l2t_hub.dataset.keys import module_digests
     from l2t_hub.dataset.manifest import made_by
 
-    contents, tokenizer = manifest.source["contents"], manifest.tokenizer["sha256"]
+    contents, tokenizer = manifest.source["contents"], manifest.tokenizer.sha256
     before = made_from(recipe, contents, tokenizer, manifest.made_by, manifest.modules)
     modules = module_digests(recipe.mixture.modules)
     now = made_from(recipe, contents, tokenizer, made_by(recipe.blocks.sentences), modules)
@@ -133,12 +130,12 @@ def _ranks(manifest: Manifest, sample: int | None) -> list[int]:
     if sample is None or sample >= count:
         return list(range(len(manifest.partitions)))
     chosen = [manifest.shards[(2 * n + 1) * count // (2 * sample)] for n in range(sample)]
-    return sorted({entry["partition"] for entry in chosen})
+    return sorted({entry.partition for entry in chosen})
 
 
 def _files(manifest: Manifest, ranks: Sequence[int]) -> list[str]:
     """What is needed of the published dataset: its tokenizer, and the shards that are compared."""
-    shards = [entry["path"] for entry in manifest.shards if entry["partition"] in ranks]
+    shards = [entry.path for entry in manifest.shards if entry.partition in ranks]
     return [name for name in manifest.files if name.startswith(f"{TOKENIZER}/")] + shards
 
 
@@ -155,7 +152,7 @@ def _tokenizer(manifest: Manifest, theirs: Path) -> Path:
 
 def _tokenizer_checks(manifest: Manifest, built: Rebuilt, trained_again: bool) -> list[Check]:
     note = "trained again" if trained_again else "the published one was used"
-    checks = [_check("tokenizer", manifest.tokenizer["sha256"], built.tokenizer.sha256, note)]
+    checks = [_check("tokenizer", manifest.tokenizer.sha256, built.tokenizer.sha256, note)]
     for name, digest in manifest.files.items():
         if name.startswith(f"{TOKENIZER}/") and trained_again:
             here = built.tokenizer_folder / Path(name).name
@@ -168,17 +165,17 @@ def _part_checks(manifest: Manifest, theirs: Path, built: Rebuilt, keep: Path | 
     ranks = list(built.parts)
     checks = []
     for rank in ranks:
-        then, now = manifest.partitions[rank]["ledger"], built.parts[rank].ledger.to_json()
+        then, now = manifest.partitions[rank].ledger, built.parts[rank].ledger.to_json()
         note = "" if then == now else _ledger_difference(then, now)
         checks.append(
             Check(f"ledger of partition {rank}", then == now, f"{len(then)} flows", f"{len(now)} flows", note)
         )
     shards = {rank: _by_file(built.parts[rank].shards) for rank in ranks}
     for entry in manifest.shards:
-        if entry["partition"] in shards:
-            waiting = shards[entry["partition"]][_file_of(entry)]
+        if entry.partition in shards:
+            waiting = shards[entry.partition][_file_of(entry)]
             shard = waiting.pop(0) if waiting else None
-            checks.append(_shard_check(theirs / entry["path"], built, entry, shard, keep))
+            checks.append(_shard_check(theirs / entry.path, built, entry, shard, keep))
     for rank in ranks:
         extra = [shard.file for waiting in shards[rank].values() for shard in waiting]
         checks += [Check(f"{name} of partition {rank}", False, "missing", "built") for name in extra]
@@ -192,33 +189,34 @@ def _by_file(shards: Sequence[Shard]) -> defaultdict[tuple[str, str, str], list[
     return files
 
 
-def _file_of(entry: Entry) -> tuple[str, str, str]:
-    return entry["view"], entry["config"], entry["split"]
+def _file_of(entry: ShardEntry) -> tuple[str, str, str]:
+    return entry.view, entry.config, entry.split
 
 
-def _shard_check(theirs: Path, built: Rebuilt, entry: Entry, shard: Shard | None, keep: Path | None) -> Check:
+def _shard_check(
+    theirs: Path, built: Rebuilt, entry: ShardEntry, shard: Shard | None, keep: Path | None
+) -> Check:
     """Compare the file itself, as it is published, with the one built here."""
-    path = entry["path"]
+    path = entry.path
     if shard is None:
-        return Check(path, False, _short(entry["sha256"]), "missing")
+        return Check(path, False, _short(entry.sha256), "missing")
     found = _digest(theirs)
     if found == shard.sha256:
         return Check(path, True, _short(found), _short(shard.sha256))
-    ours = built.path(built.parts[entry["partition"]], shard)
+    ours = built.path(built.parts[entry.partition], shard)
     if keep is not None:
         with disk_errors(keep):
             (keep / path).parent.mkdir(parents=True, exist_ok=True)
             (keep / path).unlink(missing_ok=True)
             link(ours, keep / path)
     note = first_difference(theirs, ours) if found != "missing" else ""
-    if found != entry["sha256"]:
+    if found != entry.sha256:
         note = f"the published file is not the one its manifest names; {note}".removesuffix("; ")
     return Check(path, False, _short(found), _short(shard.sha256), note)
 
 
-def _ledger_difference(then: list[dict[str, Any]], now: list[dict[str, Any]]) -> str:
-    keys = ("stage", "split", "what")
-    flows = [{tuple(row[k] for k in keys): row for row in rows} for rows in (then, now)]
+def _ledger_difference(then: list[LedgerRow], now: list[LedgerRow]) -> str:
+    flows = [{(row["stage"], row["split"], row["what"]): row for row in rows} for rows in (then, now)]
     for key in sorted({*flows[0], *flows[1]}):
         one, other = flows[0].get(key), flows[1].get(key)
         if one != other:

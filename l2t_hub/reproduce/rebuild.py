@@ -13,9 +13,9 @@ from l2t_hub.dataset.keys import BuildKeys
 from l2t_hub.dataset.prepare import build_partitions, prepare
 from l2t_hub.dataset.progress import Reporter
 from l2t_hub.dataset.shards import Shard
-from l2t_hub.dataset.tokenizer import TokenizerInfo
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace, workspace
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import TokenizerInfo
 
 
 @dataclass(frozen=True)

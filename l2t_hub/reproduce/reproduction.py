@@ -12,10 +12,10 @@ from typing import Any
 
 from l2t_hub.artifacts import MANIFEST, TRAINING_LOG, TRAINING_RECORD, WEIGHTS, disk_errors, write_text
 from l2t_hub.dataset import build
-from l2t_hub.dataset.manifest import read_manifest
 from l2t_hub.dataset.progress import Reporter, reporter
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe
+from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.reproduce.checks import ReproduceReport
 from l2t_hub.reproduce.compare_dataset import RULE, Outcome, Published, reproduce_dataset
 from l2t_hub.train.training_log import read_log

@@ -12,7 +12,7 @@ from conftest_build import Heard, hashes, make, recipe_of
 from datasets import get_dataset_config_names, load_dataset
 
 from l2t_hub.dataset import build, read_manifest, verify
-from l2t_hub.dataset.ledger import RAW
+from l2t_hub.dataset.ledger import RAW, Ledger
 from l2t_hub.errors import UsageError
 from l2t_hub.mixture import is_raw, is_validation
 from l2t_hub.recipe import Recipe, recipe_from_tree
@@ -48,7 +48,7 @@ def test_load_dataset_reads_the_directory_as_it_stands(built: Path, tmp_path: Pa
     manifest = read_manifest(built)
     for config in ("typo", "raw", "packed"):
         for split, rows in load_dataset(str(built), config, cache_dir=str(tmp_path)).items():
-            counted = sum(s["rows"] for s in manifest.shards if (s["config"], s["split"]) == (config, split))
+            counted = sum(s.rows for s in manifest.shards if (s.config, s.split) == (config, split))
             assert len(rows) == counted
 
 
@@ -167,17 +167,17 @@ def test_every_scheme_and_view_builds_and_verifies(
     report = verify(tmp_path / "out")
     assert report.problems == []
     assert {p.name for p in (tmp_path / "out" / "data").iterdir()} == views
-    assert {s["view"] for s in manifest.shards} == views
+    assert {s.view for s in manifest.shards} == views
     totals = manifest.totals
     count, scheme = (
         min(len(documents(corpus)), keys.get("source.limit", 1000)),
         keys.get("mixture.scheme", "disjoint"),
     )
-    used = sum(manifest.read_ledger().total("assign", s).came_in for s in totals)
+    used = sum(Ledger.from_json(manifest.ledger).total("assign", s).came_in for s in totals)
     assert used == count * (2 if scheme == "shared" else 1)
     if keys.get("build.raw") == "ids":
         assert pq.read_schema(next((tmp_path / "out/data/raw").glob("*"))).names == ["document_id", "tokens"]
-        rows = [s["rows"] for s in manifest.shards if s["view"] == "examples"]
+        rows = [s.rows for s in manifest.shards if s.view == "examples"]
         assert max(rows) == 2
     if keys.get("validation.share") == 0.0:
         assert set(totals) == {"train"}
@@ -205,7 +205,9 @@ def test_one_document_alone_has_no_other_document(tmp_path: Path, recipe: Recipe
     manifest = make(
         recipe({**keys, "mixture.scheme": "single", "mixture.task": "deletion"}), tmp_path / "out"
     )
-    assert manifest.read_ledger().get("assign", "train", "task").dropped == {"no other document": 1}
+    assert Ledger.from_json(manifest.ledger).get("assign", "train", "task").dropped == {
+        "no other document": 1
+    }
     assert verify(tmp_path / "out").problems == []
 
 
@@ -239,15 +241,15 @@ def test_a_trained_tokenizer_knows_only_the_training_split_and_lies_in_the_datas
 ) -> None:
     keys = {"tokenizer.name": None, "tokenizer.vocab_size": 600}
     manifest = make(recipe(keys), tmp_path / "a")
-    assert manifest.tokenizer["trained"]
-    assert manifest.tokenizer["vocab_size"] == 600
+    assert manifest.tokenizer.trained
+    assert manifest.tokenizer.vocab_size == 600
     tokenizer = load_tokenizer(str(tmp_path / "a" / "tokenizer"))
     assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (
-        manifest.tokenizer["bos_id"],
-        manifest.tokenizer["eos_id"],
+        manifest.tokenizer.bos_id,
+        manifest.tokenizer.eos_id,
     )
     again = make(recipe({**keys, "validation.share": 0.4}), tmp_path / "b")
-    assert again.tokenizer["sha256"] != manifest.tokenizer["sha256"]
+    assert again.tokenizer.sha256 != manifest.tokenizer.sha256
 
 
 def test_blocks_too_long_for_a_sequence_are_warned_about(tmp_path: Path, recipe: Recipes) -> None:
@@ -257,7 +259,7 @@ def test_blocks_too_long_for_a_sequence_are_warned_about(tmp_path: Path, recipe:
         assert ("should be about 170 at most" in heard.text) is warned
     card = (tmp_path / "128" / "README.md").read_text(encoding="utf-8")
     shards = read_manifest(tmp_path / "128").shards
-    tasks = {s["config"] for s in shards if (s["view"], s["split"]) == ("examples", "train")}
+    tasks = {s.config for s in shards if (s.view, s.split) == ("examples", "train")}
     assert len(tasks) >= 13
     assert all((f"### `{name}`" in card) is (name in tasks) for name in TASKS), (
         "one real example of each task"

@@ -13,6 +13,7 @@ from l2t_hub.corpus.document import Document
 from l2t_hub.corpus.sentences import splitter
 from l2t_hub.corpus.source import open_source
 from l2t_hub.dataset import Manifest, verify
+from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.tasks.registry import TASKS
 from l2t_hub.tokens.load import encoder_of, load_tokenizer
@@ -53,7 +54,7 @@ def single_task_counts(shared_data: Path, out: Path, task: str) -> tuple[int, Ma
     build = {"raw": "none", "packed": False, "examples": "none"}
     mixture = {"scheme": "single", "task": task}
     manifest = make(recipe_of(shared_data, mixture=mixture, build=build), out)
-    return manifest.read_ledger().total("block").went_out, manifest
+    return Ledger.from_json(manifest.ledger).total("block").went_out, manifest
 
 
 @pytest.mark.parametrize("task", ["one", "fill_middle"])
@@ -62,7 +63,7 @@ def test_single_task_recipes_cut_the_methods_number_of_blocks(
 ) -> None:
     count, manifest = single_task_counts(shared_data, tmp_path / "out", task)
     assert count == (FILL_MIDDLE if task == "fill_middle" else BLOCKS)
-    ledger = manifest.read_ledger()
+    ledger = Ledger.from_json(manifest.ledger)
     made = ledger.total("make")
     assert made.came_in == count
     assert made.went_out >= (4800 if task == "fill_middle" else BLOCKS)
@@ -101,9 +102,9 @@ def test_the_realised_mixture_on_real_text(million: Manifest) -> None:
 
 
 def test_the_ledger_of_a_million_words_adds_up_to_the_last_token(million: Manifest) -> None:
-    ledger = million.read_ledger()
+    ledger = Ledger.from_json(million.ledger)
     assert ledger.check(packed=True) == []
     positions = ledger.total("pack")
-    assert positions.came_in == 2048 * sum(s["rows"] for s in million.shards if s["view"] == "packed")
+    assert positions.came_in == 2048 * sum(s.rows for s in million.shards if s.view == "packed")
     assert ledger.total("tokens").went_out == positions.went_out
     assert million.totals["train"]["fill"] > 0.99

@@ -12,6 +12,7 @@ from conftest_build import Heard, hashes, make
 
 from l2t_hub.dataset import build, read_manifest, verify
 from l2t_hub.dataset import near_duplicates as twins
+from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.near_duplicates import NEAR_IDENTICAL
 from l2t_hub.mixture import is_validation
 from l2t_hub.recipe import Recipe
@@ -48,7 +49,7 @@ def test_copies_of_held_out_documents_are_dropped_and_counted(
     recipe: Recipes, copies: Path, tmp_path: Path
 ) -> None:
     manifest = make(recipe({"source.path": str(copies)}), tmp_path / "out")
-    assert manifest.read_ledger().get("read").dropped == {NEAR_IDENTICAL: 7}
+    assert Ledger.from_json(manifest.ledger).get("read").dropped == {NEAR_IDENTICAL: 7}
     assert sum(len(numbers) for numbers in manifest.source["near_identical"]["records"]) == 7
     left = [name for name in ids_of(tmp_path / "out", "train") if name.startswith("copy-")]
     assert len(left) == 5, "copies of training documents are none of this"
@@ -112,7 +113,7 @@ def test_kept_where_the_recipe_says_so_and_nothing_is_read_twice(
         out = tmp_path / str(n)
         manifest = build(recipe({"source.path": str(copies), **keys}), out, workers=1, progress=heard)
         assert manifest.source["near_identical"] is None
-        assert manifest.read_ledger().get("read").dropped == {}
+        assert Ledger.from_json(manifest.ledger).get("read").dropped == {}
         assert "near-identical" not in heard.text
 
 
@@ -125,7 +126,7 @@ def test_a_tokenizer_is_not_trained_on_them(
     without.write_text("".join(lines[:-12] + lines[-5:]), encoding="utf-8")
     keys = {"tokenizer.name": None, "tokenizer.vocab_size": 600}
     digests = {
-        make(recipe({**keys, "source.path": str(path)}), tmp_path / path.stem).tokenizer["sha256"]
+        make(recipe({**keys, "source.path": str(path)}), tmp_path / path.stem).tokenizer.sha256
         for path in (copies, without)
     }
     assert len(digests) == 1

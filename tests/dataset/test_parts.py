@@ -210,18 +210,18 @@ def test_shards_of_a_partition_are_split_and_keep_to_the_hubs_advice(
     monkeypatch.setattr(write, "ROW_GROUP_ROWS", 10)
     manifest = make(recipe({"build.partitions": 2}), tmp_path / "out")
     assert verify(tmp_path / "out").problems == []
-    packed = [s for s in manifest.shards if (s["view"], s["split"]) == ("packed", "train")]
+    packed = [s for s in manifest.shards if (s.view, s.split) == ("packed", "train")]
     assert len(packed) > 2, "more shards than partitions"
-    assert [s["path"] for s in packed] == sorted(s["path"] for s in packed)
-    assert all(s["path"].endswith(f"-of-{len(packed):05d}.parquet") for s in packed)
-    assert [s["partition"] for s in packed] == sorted(s["partition"] for s in packed)
+    assert [s.path for s in packed] == sorted(s.path for s in packed)
+    assert all(s.path.endswith(f"-of-{len(packed):05d}.parquet") for s in packed)
+    assert [s.partition for s in packed] == sorted(s.partition for s in packed)
     limit = convert_file_size_to_int(config.MAX_ROW_GROUP_SIZE)
     for shard in manifest.shards:
-        metadata = pq.read_metadata(tmp_path / "out" / shard["path"])
+        metadata = pq.read_metadata(tmp_path / "out" / shard.path)
         for group in (metadata.row_group(n) for n in range(metadata.num_row_groups)):
             assert group.total_byte_size < limit
             columns = [group.column(n) for n in range(group.num_columns)]
             assert all(c.has_offset_index and c.compression == "ZSTD" for c in columns)
     rows = load_dataset(str(tmp_path / "out"), "packed", split="train", streaming=True)
-    assert sum(1 for _ in rows) == sum(s["rows"] for s in packed)
+    assert sum(1 for _ in rows) == sum(s.rows for s in packed)
     assert whole.totals == manifest.totals

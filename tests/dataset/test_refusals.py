@@ -16,6 +16,7 @@ import pytest
 from conftest_build import hashes, make
 
 from l2t_hub.dataset import build, verify
+from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.progress import Silent
 from l2t_hub.dataset.workspace import WORK, workspace
 from l2t_hub.errors import UsageError, UserError
@@ -39,7 +40,7 @@ def test_null_and_empty_texts_are_counted_in_ledger_and_card(recipe: Recipes, tm
     ]
     keys = {"source.path": lines(tmp_path / "a.jsonl", rows), "validation.near_duplicates": "keep"}
     manifest = make(recipe(keys), tmp_path / "out")
-    read = manifest.read_ledger().get("read")
+    read = Ledger.from_json(manifest.ledger).get("read")
     assert (read.came_in, read.went_out, dict(read.dropped)) == (22, 20, {"null text": 1, "empty text": 1})
     assert "1 empty text, 1 null text" in (tmp_path / "out" / "README.md").read_text()
 
@@ -51,7 +52,7 @@ def test_repeated_ids_stop_the_build_or_are_dropped_and_counted(recipe: Recipes,
     with pytest.raises(UserError, match="two documents have the ID '0'"):
         make(recipe(keys), tmp_path / "out")
     manifest = make(recipe({**keys, "build.on_error": "drop"}), tmp_path / "out")
-    assert manifest.read_ledger().get("read").dropped == {"duplicate id": 5}
+    assert Ledger.from_json(manifest.ledger).get("read").dropped == {"duplicate id": 5}
     across = {**keys, "build.partitions": 4}
     with pytest.raises(UserError, match="5 ids stand in more than one partition"):
         make(recipe(across), tmp_path / "across")
@@ -244,7 +245,7 @@ def test_a_row_group_damaged_in_the_middle_stops_with_its_place_or_is_counted(
         make(recipe(keys), tmp_path / "out", workers=workers)
     assert not (tmp_path / "out" / "data").exists()
     manifest = make(recipe({**keys, "build.on_error": "drop"}), tmp_path / "out", workers=workers)
-    read = manifest.read_ledger().get("read")
+    read = Ledger.from_json(manifest.ledger).get("read")
     assert (read.came_in, dict(read.dropped)) == (180, {"unreadable row": 20})
     assert verify(tmp_path / "out").problems == []
 
@@ -260,6 +261,6 @@ def test_a_file_that_cannot_be_opened_is_named_in_ledger_and_card(
     with pytest.raises(UserError, match=r"b\|c\.parquet: not a Parquet file"):
         make(recipe(keys), tmp_path / "out")
     manifest = make(recipe({**keys, "build.on_error": "drop"}), tmp_path / "out")
-    read = manifest.read_ledger().get("read")
+    read = Ledger.from_json(manifest.ledger).get("read")
     assert (read.came_in, dict(read.dropped)) == (181, {"unreadable file: b|c.parquet": 1})
     assert "unreadable file: b\\|c.parquet" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from tiny_release import Made, make_dataset, tiny_recipe
 
 from l2t_hub.dataset import build, verify
-from l2t_hub.dataset.manifest import read_manifest
+from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.dataset.progress import Silent
 from l2t_hub.errors import UserError
 from l2t_hub.publish.cards import name_dataset

@@ -19,7 +19,7 @@ from rich.console import Console
 from tiny_release import make_dataset, make_model, tiny_recipe
 
 from l2t_hub.artifacts import sha256_of
-from l2t_hub.dataset.manifest import read_manifest
+from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.dataset.progress import Silent
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import load_recipe

@@ -36,10 +36,10 @@ def whole_build(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     from l2t_hub.dataset.progress import Silent
 
     manifest = build(recipe, out, workers=workers, progress=Silent())
-    packed = [shard for shard in manifest.shards if shard["view"] == "packed"]
+    packed = [shard for shard in manifest.shards if shard.view == "packed"]
     return {
         "shards": len(manifest.shards),
-        "bytes": sum(shard["bytes"] for shard in manifest.shards),
+        "bytes": sum(shard.bytes for shard in manifest.shards),
         "packed_tokens": sum(shard["tokens"] for shard in packed),
         "packed_rows": sum(shard["rows"] for shard in packed),
     }

@@ -85,7 +85,7 @@ def measure(recipe: Recipe, out: Path) -> dict[str, Any]:
     small = recipe_from_tree({**recipe.resolved(), "source": eighth})
     less = sum(tokens) - sum(source_tokens(small)[0])
     growth = max(other - timed_build(small, out.with_name(f"{out.name}-eighth"))[2], 0) / less
-    files = [out / shard["path"] for shard in manifest.shards]
+    files = [out / shard.path for shard in manifest.shards]
     stages = sorted({task["stage"] for task in tasks})
     for task in tasks:
         task["source_tokens"], task["documents"] = tokens[task["rank"]], documents[task["rank"]]
@@ -184,9 +184,9 @@ def views(manifest: Manifest) -> dict[str, Any]:
     """Bytes and tokens of each view, over all its shards."""
     found: dict[str, Any] = {}
     for shard in manifest.shards:
-        view = found.setdefault(shard["view"], {"bytes": 0, "tokens": 0, "rows": 0})
+        view = found.setdefault(shard.view, {"bytes": 0, "tokens": 0, "rows": 0})
         for key in view:
-            view[key] += shard[key]
+            view[key] += getattr(shard, key)
     return found
 
 

@@ -11,10 +11,10 @@ from markdown_it import MarkdownIt
 from tiny_release import Made, make_dataset, tiny_recipe
 
 from l2t_hub.dataset import build, verify
-from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.dataset.progress import Silent
 from l2t_hub.errors import UserError
 from l2t_hub.publish.cards import name_dataset
+from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.tasks import TASKS
 
 Copy = Callable[[Path], Path]
@@ -38,7 +38,7 @@ def test_the_card_says_what_a_reader_needs(made: Made) -> None:
             name
         )
     examples = section(card.text, "One example of each task")
-    made_of = {entry["config"] for entry in manifest.shards if entry["split"] == "train"}
+    made_of = {entry.config for entry in manifest.shards if entry.split == "train"}
     assert re.findall(r"^### `(\w+)`", examples, re.MULTILINE) == [task for task in TASKS if task in made_of]
     assert len(made_of & set(TASKS)) >= 13, "the sample is large enough for nearly all"
     ledger = section(card.text, "Ledger")

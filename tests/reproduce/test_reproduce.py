@@ -19,10 +19,10 @@ from rich.console import Console
 from tiny_release import make_dataset, make_model, tiny_recipe
 
 from l2t_hub.artifacts import sha256_of
-from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.dataset.progress import Silent
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import load_recipe
+from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.reproduce import ReproduceReport, reproduce
 from l2t_hub.reproduce.compare_model import comparable_step
 from l2t_hub.reproduce.compare_shards import first_difference
@@ -75,7 +75,7 @@ def test_an_untouched_dataset_is_reproduced_in_every_shard(dataset: Path, tmp_pa
     assert report.equal, report.summary()
     assert report.first_difference is None
     compared = {check.what for check in report.checks}
-    assert {entry["path"] for entry in manifest.shards} <= compared
+    assert {entry.path for entry in manifest.shards} <= compared
     assert {
         "fingerprint",
         "tokenizer/tokenizer.json",
@@ -94,7 +94,7 @@ def test_an_untouched_dataset_is_reproduced_in_every_shard(dataset: Path, tmp_pa
     }
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(report.table())
-    assert manifest.shards[0]["path"] in console.export_text()
+    assert manifest.shards[0].path in console.export_text()
 
 
 def test_a_sample_builds_only_its_partitions(dataset: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_sample_builds_only_its_partitions(dataset: Path) -> None:
     report = again(dataset, sample=1)
     assert report.equal, report.summary()
     middle = manifest.shards[len(manifest.shards) // 2]
-    mine = [entry["path"] for entry in manifest.shards if entry["partition"] == middle["partition"]]
+    mine = [entry.path for entry in manifest.shards if entry.partition == middle.partition]
     assert [check.what for check in report.checks if check.what.startswith("data/")] == mine
     assert report.scope.startswith("1 of 3 partitions built again")
     assert (
@@ -141,21 +141,21 @@ def test_a_sample_larger_than_the_dataset_is_all_of_it(dataset: Path) -> None:
 
 def test_a_changed_row_is_found(dataset: Path, copy: Copy, tmp_path: Path) -> None:
     directory = copy(dataset)
-    entry = next(e for e in read_manifest(directory).shards if e["config"] == "raw" and e["rows"] > 5)
-    change_text(directory / entry["path"], 5)
+    entry = next(e for e in read_manifest(directory).shards if e.config == "raw" and e.rows > 5)
+    change_text(directory / entry.path, 5)
     report = again(directory, out=tmp_path / "out")
     assert not report.equal
-    assert [check.what for check in report.checks if not check.equal] == [entry["path"]]
+    assert [check.what for check in report.checks if not check.equal] == [entry.path]
     note = report.first_difference.note  # type: ignore[union-attr]
     assert note.startswith(
         "the published file is not the one its manifest names; row 5, column text: from character "
     )
     assert "'Q' published" in note
-    assert "first difference: " + entry["path"] in report.summary()
-    assert report.as_dict()["first_difference"]["what"] == entry["path"]
-    assert sha256_of(tmp_path / "out" / entry["path"]) == entry["sha256"], "the shard built here is kept"
+    assert "first difference: " + entry.path in report.summary()
+    assert report.as_dict()["first_difference"]["what"] == entry.path
+    assert sha256_of(tmp_path / "out" / entry.path) == entry.sha256, "the shard built here is kept"
 
-    edit(directory / "l2t_manifest.json", lambda m: _set_hash(m, entry["path"], directory))
+    edit(directory / "l2t_manifest.json", lambda m: _set_hash(m, entry.path, directory))
     note = again(directory).first_difference.note  # type: ignore[union-attr]
     assert note.startswith("row 5, column text: ")
 
@@ -169,13 +169,13 @@ def _set_hash(manifest: Any, path: str, directory: Path) -> None:
 def test_a_missing_shard_and_one_too_many_are_found(dataset: Path, copy: Copy) -> None:
     directory = copy(dataset)
     shards = read_manifest(directory).shards
-    (directory / shards[0]["path"]).unlink()
+    (directory / shards[0].path).unlink()
     edit(directory / "l2t_manifest.json", lambda m: m["shards"].pop())
     wrong = [check for check in again(directory).checks if not check.equal]
     assert [(check.what, check.published, check.here) for check in wrong] == [
-        (shards[0]["path"], "missing", shards[0]["sha256"][:12]),
+        (shards[0].path, "missing", shards[0].sha256[:12]),
         (
-            f"{Path(shards[-1]['path']).parent.name}-validation-00000.parquet of partition 2",
+            f"{Path(shards[-1].path).parent.name}-validation-00000.parquet of partition 2",
             "missing",
             "built",
         ),
@@ -440,7 +440,7 @@ with connected(f"local:{sys.argv[1]}"):
 
 def test_published_releases_are_reproduced_by_name(dataset: Path, copy: Copy, tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    environment["PYTHONPATH"] = str(Path(__file__).parent)
+    environment["PYTHONPATH"] = os.pathsep.join(str(path) for path in Path(__file__).parents[1:3])
     done = subprocess.run(
         [
             sys.executable,

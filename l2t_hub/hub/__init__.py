@@ -1,1 +1,1 @@
-"""The client of a Hub: where it is, how to reach it, what to fetch from it, and how to retry."""
+"""The client of a Hub: which one to use, how to connect, download and retry."""

@@ -1,7 +1,7 @@
-"""Where a Hub is (huggingface.co, a URL, or the embedded one on this machine) and how clients are led there.
+"""Which Hub a command uses: huggingface.co, another URL, or the local Hub on this machine.
 
-The Hugging Face libraries read endpoint, token and cache folder once, when they are imported. So nothing here imports
-them: the environment is set first, and what talks to a Hub is imported inside `connected`.
+The Hugging Face libraries read endpoint, token and cache folder once, at import. So nothing here imports them:
+`connected` sets the environment first, and the code inside its block imports what talks to the Hub.
 """
 
 import os
@@ -21,13 +21,14 @@ LOCAL_DIRECTORY = Path("runs/hub")
 
 @contextmanager
 def connected(hub: "str | Endpoint | None" = None) -> Iterator[Endpoint]:
-    """For the length of a block, this process and its children talk to `hub`.
+    """Make this process and its children use the given Hub for the length of a block.
 
-    `hub` is what `--hub` was given: None for huggingface.co (or where HF_ENDPOINT points), a URL, `local` for the
-    embedded Hub over `runs/hub`, `local:DIR` for one over DIR. An embedded Hub runs as a child process and ends with
-    the block, unless one serves that folder already.
+    `hub` is the value of `--hub`: a URL, `local` for the local Hub in `runs/hub`, `local:DIR` for one in DIR, or None
+    for huggingface.co (or HF_ENDPOINT). A local Hub runs as a child process that ends with the block; if one already
+    serves the folder, that one is used.
 
-    Raises UsageError for a URL that is none, UserError if the clients were imported with another endpoint.
+    Raises UsageError for an invalid URL, and UserError if the Hugging Face libraries were already imported with other
+    settings or the local Hub cannot start.
     """
     if isinstance(hub, Endpoint):
         with _in_environment(hub):
@@ -41,14 +42,14 @@ def connected(hub: "str | Endpoint | None" = None) -> Iterator[Endpoint]:
             with _in_environment(endpoint):
                 yield endpoint
     else:
-        endpoint = find(hub)
+        endpoint = find_endpoint(hub)
         with _in_environment(endpoint):
             yield endpoint
 
 
 @contextmanager
 def connected_for(hub: str | None, *targets: str) -> Iterator[None]:
-    """`connected`, but only if something has to be looked up there: a target that is no file or folder here."""
+    """Like `connected`, but do nothing if no Hub is needed: none is given and every target is a local path."""
     if hub is None and all(Path(target).exists() for target in targets):
         yield
         return
@@ -60,11 +61,11 @@ def _is_local(hub: str) -> bool:
     return hub == LOCAL or hub.startswith(f"{LOCAL}:")
 
 
-def find(hub: str | None = None) -> Endpoint:
-    """The Hub at a URL, or without one where the environment points; the token is the user's for that Hub.
+def find_endpoint(hub: str | None = None) -> Endpoint:
+    """Return the Hub at a URL, or the one the environment selects, with the user's token for it.
 
-    For huggingface.co that is HF_TOKEN or the file `hf auth login` wrote. Any other Hub has its own folder for cache
-    and token: the file of huggingface.co is never sent there.
+    For huggingface.co the token is HF_TOKEN or the one that `hf auth login` stored. Any other Hub gets its own folder
+    for cache and token, so the stored token is never sent there. Raises UsageError for an invalid URL.
     """
     if hub is None:
         url = _checked(os.environ.get("HF_ENDPOINT") or PUBLIC)
@@ -74,10 +75,9 @@ def find(hub: str | None = None) -> Endpoint:
         home = None if "HF_ENDPOINT" not in os.environ else _user_home()
         return Endpoint(url, hub, home, os.environ.get("HF_TOKEN") or _token_file(_user_home()))
     token = os.environ.get("HF_TOKEN")
-    # An embedded Hub that was wiped has new tokens: it must not meet the cache of the old one.
+    # A local Hub that was deleted and made again has new tokens, and must not meet the cache of the old one.
     key = sha256(f"{url}\n{token or ''}".encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = cache / "l2t_hub" / "hubs" / key
+    home = _cache_folder() / "l2t_hub" / "hubs" / key
     return Endpoint(url, hub, home, token or _token_file(home))
 
 
@@ -86,12 +86,12 @@ def _checked(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise UsageError(
             f"--hub {url}: not the URL of a Hub",
-            f"Give `{LOCAL}` for a rehearsal on this machine, or a URL; without --hub it is {PUBLIC}.",
+            f"Use `{LOCAL}` for a rehearsal on this machine, or a URL. The default is {PUBLIC}.",
         )
     if parts.username or parts.password:
         raise UsageError(
-            "--hub: a URL with a name or password in it would show up in output and logs",
-            "Leave them out and put the token into HF_TOKEN.",
+            "--hub: the URL contains a user name or password, which would appear in output and logs",
+            "Remove it and put the token into HF_TOKEN.",
         )
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise UsageError(
@@ -100,9 +100,12 @@ def _checked(url: str) -> str:
     return url.rstrip("/")
 
 
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
 def _user_home() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("HF_HOME") or cache / "huggingface").expanduser()
+    return Path(os.environ.get("HF_HOME") or _cache_folder() / "huggingface").expanduser()
 
 
 def _token_file(home: Path) -> str | None:
@@ -129,22 +132,23 @@ def _in_environment(endpoint: Endpoint) -> Iterator[None]:
 
 
 def _refuse_other_endpoint(endpoint: Endpoint) -> None:
-    """The clients froze their endpoint and cache at import: using them for another Hub would go to the wrong one."""
+    """Raise UserError if huggingface_hub was imported with other settings: it would talk to the wrong Hub."""
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is None:
         return
-    hint = "Choose the Hub before anything imports the Hugging Face libraries: `connected(hub)` comes first."
+    hint = "Enter `connected(hub)` before anything imports the Hugging Face libraries."
     if str(constants.ENDPOINT).rstrip("/") != endpoint.url:
         raise UserError(
-            f"huggingface_hub was imported for {constants.ENDPOINT}: this process cannot use {endpoint.url} any more",
+            f"huggingface_hub was imported for {constants.ENDPOINT}, so this process cannot use {endpoint.url}",
             hint,
         )
     if endpoint.home is not None and Path(constants.HF_HOME).resolve() != endpoint.home.resolve():
         raise UserError(
-            f"huggingface_hub was imported with HF_HOME={constants.HF_HOME}; {endpoint.name} needs {endpoint.home}",
+            f"huggingface_hub was imported with HF_HOME={constants.HF_HOME}, "
+            f"but {endpoint.name} needs {endpoint.home}",
             hint,
         )
     if constants.HF_HUB_OFFLINE:
         raise UserError(
-            f"huggingface_hub was imported with HF_HUB_OFFLINE=1: it will not talk to {endpoint.url}", hint
+            f"huggingface_hub was imported with HF_HUB_OFFLINE=1, so it cannot use {endpoint.url}", hint
         )

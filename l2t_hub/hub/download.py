@@ -1,7 +1,7 @@
-"""From a name on the Hub to a directory here that can be trusted: every file checked against the release's list.
+"""Download a dataset or model from a Hub and check every file against the release's own list.
 
-A model's repository is refused if it would run code: `auto_map`, or weights only as a pickle. Pickles and Python
-files that lie beside safetensors are never fetched.
+A model repo is refused if loading it would run code: `auto_map` in a configuration, or weights only as a pickle.
+Pickles and Python files beside safetensors are never fetched.
 """
 
 import json
@@ -15,20 +15,23 @@ from typing import Any
 
 from l2t_hub.artifacts import MANIFEST, RELEASE_RECORD
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.hub.failures import LOG_IN, hub_error
 from l2t_hub.hub.names import is_repo, path_problem
-from l2t_hub.hub.retry import RetryPolicy, Say, describe_error, retrying, status_of
+from l2t_hub.hub.retry import RetryPolicy, Say, retrying
 from l2t_hub.hub.unsafe_files import CODE_SUFFIXES, PICKLE_SUFFIXES, REMOTE_CODE_FILES, has_auto_map
 
 _REMEDY = (
-    "Delete it from the Hub cache (`hf cache rm`) and download again; if it stays so, the repo was changed."
+    "Delete it from the Hub cache (`hf cache rm`) and download it again. "
+    "If it still differs, the repo was changed after the release."
 )
 
 
 @dataclass(frozen=True)
 class Download:
-    """A repo at one commit, here. `directory` may hold links into the Hub cache; `verified` counts files checked.
+    """A dataset or model repo at one commit, downloaded.
 
-    `skipped` are files that were not fetched because loading them could run code.
+    `directory` may contain links into the Hub cache. `verified` is the number of files checked against the release.
+    `skipped` lists the files not fetched because loading them could run code.
     """
 
     directory: Path
@@ -40,19 +43,19 @@ class Download:
 
     @property
     def name(self) -> str:
-        """The repo with its commit: what a card or a record should name."""
+        """The repo and its commit, ORG/NAME@COMMIT, as cards and records cite it."""
         return f"{self.repo}@{self.revision}"
 
 
 def parse_name(text: str, revision: str | None = None) -> tuple[str, str | None]:
-    """'ORG/NAME' or 'ORG/NAME@REVISION' as repo and revision. Raises UsageError for anything else."""
+    """Split 'ORG/NAME' or 'ORG/NAME@REVISION' into repo and revision. Raises UsageError for anything else."""
     repo, at, own = text.partition("@")
     if not is_repo(repo) or (at and not re.fullmatch(r"[^\s@]+", own)):
         raise UsageError(
-            f"{text}: neither a directory nor the name of a repo", "A name is ORG/NAME or ORG/NAME@REVISION."
+            f"{text}: not a directory, and not a valid repo name", "Use ORG/NAME or ORG/NAME@REVISION."
         )
     if own and revision and own != revision:
-        raise UsageError(f"{text}: two revisions are asked for, {own} and {revision}")
+        raise UsageError(f"{text}: conflicts with the revision {revision} given separately", "Give only one.")
     return repo, own or revision
 
 
@@ -64,9 +67,10 @@ def resolve(
     say: Say = print,
     policy: RetryPolicy | None = None,
 ) -> tuple[Path, Download | None]:
-    """The directory that a DIR|REPO argument means, and where it came from if that was the Hub.
+    """Return the directory that a DIR|REPO argument names, and the download it comes from, if any.
 
-    A directory that exists wins. Uses the Hub that `connected` or the environment chose.
+    A directory of that name takes precedence over a repo. Uses the Hub selected by `connected` or the environment.
+    Raises UsageError for an invalid argument, UserError as `download` does.
     """
     directory = Path(text)
     if directory.is_dir():
@@ -74,8 +78,8 @@ def resolve(
     if directory.exists():
         raise UsageError(f"{text}: this is a file, not a {kind} directory")
     repo, revision = parse_name(str(text), revision)
-    found = download(repo, kind, revision, say=say, policy=policy)
-    return found.directory, found
+    downloaded = download(repo, kind, revision, say=say, policy=policy)
+    return downloaded.directory, downloaded
 
 
 def download(
@@ -87,69 +91,73 @@ def download(
     say: Say = print,
     policy: RetryPolicy | None = None,
 ) -> Download:
-    """Bring a dataset or model at a revision (default: `main`) into the Hub cache, and check every file.
+    """Download a dataset or model at a revision (default: `main`) into the Hub cache and check every file.
 
-    `only` are patterns of paths to fetch; what is fetched is checked. Raises UserError if the repo, the revision or
-    the manifest is missing, if a file is not what the release says, or if a model's repository would run code.
+    `only` limits the download to paths that match these patterns. Raises UserError if the repo, revision or manifest
+    does not exist, if a file differs from the release, or if loading the model would run code from its repo.
     """
     policy = policy or RetryPolicy()
-    commit, paths = _listing(repo, kind, revision, policy, say)
+    commit, paths = _list_files(repo, kind, revision, policy, say)
     for path in paths:
         if problem := path_problem(path):
             raise UserError(f"{repo}: refused: the Hub lists a file {path!r}: {problem}")
     skip = _refused_files(repo, kind, paths)
-    if kind == "model":
-        _refuse_remote_code(repo, commit, paths, policy, say)
-    fetched = Path(
-        retrying(lambda: _fetch(repo, kind, commit, skip, only), f"downloading {repo}", policy, say)
-    )
-    wanted = {path for path in paths if path not in skip and (fetched / path).is_file()}
-    checked = _check(fetched, repo, kind, wanted, partly=only is not None)
+    try:
+        if kind == "model":
+            _refuse_remote_code(repo, commit, paths, policy, say)
+        fetch = partial(_fetch, repo, kind, commit, skip, only)
+        directory = Path(retrying(fetch, f"downloading {repo}", policy, say))
+    except UserError:
+        raise
+    except Exception as error:
+        raise hub_error(error, f"{repo}: download failed", _hub_url()) from error
+    wanted = {path for path in paths if path not in skip and (directory / path).is_file()}
+    verified = _check(directory, repo, kind, wanted, partly=only is not None)
     if skip:
-        say(f"{repo}: not fetched, as loading them could run code: {', '.join(skip[:5])}")
-    return Download(fetched, kind, repo, commit, checked, tuple(skip))
+        say(f"{repo}: skipped files that could run code when loaded: {', '.join(skip[:5])}")
+    return Download(directory, kind, repo, commit, verified, tuple(skip))
 
 
-def _listing(
+def _hub_url() -> str:
+    from huggingface_hub.constants import ENDPOINT
+
+    return str(ENDPOINT)
+
+
+def _list_files(
     repo: str, kind: str, revision: str | None, policy: RetryPolicy, say: Say
 ) -> tuple[str, list[str]]:
-    """The commit a revision means, and its files."""
+    """Return the commit that a revision names, and the paths of its files."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    api = HfApi()
+    look_up = partial(HfApi().repo_info, repo, repo_type=kind, revision=revision)
     try:
-        info = retrying(
-            lambda: api.repo_info(repo, repo_type=kind, revision=revision), f"looking up {repo}", policy, say
-        )
+        info = retrying(look_up, f"looking up {repo}", policy, say)
     except RevisionNotFoundError:
         raise UserError(f"{repo} has no revision {revision}", "Name a branch, a tag or a commit.") from None
+    except GatedRepoError:
+        raise UserError(
+            f"{repo}: access to this {kind} is restricted", f"Request access on its page. {LOG_IN}"
+        ) from None
     except RepositoryNotFoundError:
         raise UserError(
-            f"{api.endpoint} has no {kind} {repo}, or it is private and the token does not reach it",
-            "Check the name; log in with `hf auth login` or set HF_TOKEN for a private one.",
+            f"{_hub_url()} has no {kind} {repo}, or it is private and this token has no access",
+            f"Check the name. If the repo is private: {LOG_IN}",
         ) from None
     except Exception as error:
-        raise _failed(repo, error) from error
+        raise hub_error(error, f"{repo}: lookup failed", _hub_url()) from error
     return str(info.sha), [sibling.rfilename for sibling in getattr(info, "siblings", None) or []]
 
 
-def _failed(repo: str, error: Exception) -> UserError:
-    if isinstance(error, UserError):
-        return error
-    hint = (
-        "Set HF_TOKEN to a token that may read it." if status_of(error) in (401, 403) else "Try again later."
-    )
-    return UserError(f"{repo}: cannot be downloaded: {describe_error(error)}", hint)
-
-
 def _refused_files(repo: str, kind: str, paths: Sequence[str]) -> list[str]:
+    """Return the files that are never fetched. Raises UserError for a model without safetensors weights."""
     dangerous = [path for path in paths if path.lower().endswith((*PICKLE_SUFFIXES, *CODE_SUFFIXES))]
     if kind == "model" and not any(path.endswith(".safetensors") for path in paths):
-        what = f"only {dangerous[0]}" if dangerous else "none"
+        instead = f", only {dangerous[0]}, which could run code when loaded" if dangerous else ""
         raise UserError(
-            f"{repo}: refused: it has no safetensors weights ({what}); loading a pickle runs code",
-            "Use a repository, or a revision, with model.safetensors.",
+            f"{repo}: refused: it has no safetensors weights{instead}",
+            "Use a repo or a revision that has model.safetensors.",
         )
     return dangerous
 
@@ -162,20 +170,20 @@ def _refuse_remote_code(repo: str, commit: str, paths: Sequence[str], policy: Re
         file = str(retrying(step, f"reading {path}", policy, say))
         if has_auto_map(_json(Path(file), repo)):
             raise UserError(
-                f"{repo}: refused: {path} has `auto_map`, which makes transformers run code from the repository",
-                "l2t loads models whose classes are part of transformers, and no others.",
+                f"{repo}: refused: {path} has `auto_map`, which makes transformers run code from the repo",
+                "l2t loads only models whose classes are part of transformers.",
             )
 
 
 def _fetch(repo: str, kind: str, commit: str, skip: Sequence[str], only: Sequence[str] | None) -> str:
     from huggingface_hub import snapshot_download
 
-    patterns = [re.sub(r"([\[*?])", r"[\1]", path) for path in skip]
+    literal_skip = [re.sub(r"([\[*?])", r"[\1]", path) for path in skip]
     return snapshot_download(
         repo,
         repo_type=kind,
         revision=commit,
-        ignore_patterns=patterns,
+        ignore_patterns=literal_skip,
         allow_patterns=[*only, MANIFEST, RELEASE_RECORD] if only else None,
     )
 

@@ -1,4 +1,4 @@
-"""One Hub as clients reach it: its URL, token and cache folder, and the environment that leads a client there."""
+"""One Hub as clients see it: URL, token, cache folder, and the environment variables that select them."""
 
 import os
 from collections.abc import Mapping
@@ -10,15 +10,17 @@ PUBLIC = "https://huggingface.co"
 SERVING = "serving.json"
 URL_PREFIX = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_OURS = ("HF_", "HUGGING", "TRANSFORMERS_")
-_KEPT = ("HF_XET_", "HF_HUB_DISABLE_XET")
+# Settings of the Hugging Face libraries. They configure the user's own Hub and must not leak into another one,
+# except for tuning of the Xet client.
+_HUB_SETTINGS = ("HF_", "HUGGING", "TRANSFORMERS_")
+_KEPT_SETTINGS = ("HF_XET_", "HF_HUB_DISABLE_XET")
 _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # otherwise `load_dataset` contacts huggingface.co
     "GRADIO_ANALYTICS_ENABLED": "False",
 }
-# On this machine no proxy is wanted, and nothing is gained by the Xet client's usual three seconds before a retry.
+# A Hub on this machine needs no proxy, and no wait of three seconds before the Xet client's first retry.
 _NEARBY = {
     "NO_PROXY": "127.0.0.1,localhost",
     "no_proxy": "127.0.0.1,localhost",
@@ -28,9 +30,10 @@ _NEARBY = {
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One Hub as clients reach it. `option` is what `--hub` says to come back here, '' for the environment's own.
+    """A Hub, the token to use there, and the cache folder for it.
 
-    `home` is the private HF_HOME; None leaves the user's own. The token is never part of what this prints.
+    `option` is the `--hub` value that leads here; '' means the environment chose it. `home` is a private HF_HOME;
+    None keeps the user's own. `repr` leaves out the token.
     """
 
     url: str
@@ -40,27 +43,29 @@ class Endpoint:
 
     @property
     def is_local_hub(self) -> bool:
-        """Whether this is the embedded Hub: every URL of it says so."""
+        """Whether this is the local Hub, whose URLs all begin with `/rehearsal`."""
         return urlsplit(self.url).path.startswith("/rehearsal")
 
     @property
     def name(self) -> str:
-        """What to call it in a line of output."""
+        """The Hub's name in messages: its URL, marked as a rehearsal if it is the local Hub."""
         return f"rehearsal Hub {self.url}" if self.is_local_hub else self.url
 
     def repo_url(self, kind: str, repo: str) -> str:
-        """The page of a repo of this kind (model, dataset or space)."""
+        """Return the page of a repo; `kind` is model, dataset or space."""
         return f"{self.url}/{URL_PREFIX[kind]}{repo}"
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """`base` (this process's environment) changed so that a child process's clients talk to this Hub only.
+        """Return `base` (default: `os.environ`) changed so that a child process uses this Hub and no other.
 
-        One thing has no variable: a child that loads datasets sets `datasets.config.USE_PARQUET_EXPORT = False`.
+        One setting has no variable: a child that loads datasets sets `datasets.config.USE_PARQUET_EXPORT = False`.
         """
         given = dict(os.environ if base is None else base)
         if self.home is None:
             return given
-        kept = {n: v for n, v in given.items() if n.startswith(_KEPT) or not n.startswith(_OURS)}
+        kept = {
+            n: v for n, v in given.items() if n.startswith(_KEPT_SETTINGS) or not n.startswith(_HUB_SETTINGS)
+        }
         kept |= _QUIET | {"HF_ENDPOINT": self.url, "HF_HOME": str(self.home)}
         if self.token:
             kept["HF_TOKEN"] = self.token

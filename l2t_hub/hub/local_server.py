@@ -1,7 +1,7 @@
-"""The embedded Hub as a process of its own: `l2t hub serve`, and the child that `--hub local` starts.
+"""The local Hub as a child process, which is what `--hub local` starts.
 
-A child process, because the clients of this one would otherwise share its memory, its threads and its fate; it ends
-when the pipe from its parent closes, however the parent died.
+It runs in another process so that its memory and threads stay apart from the command's. The child reads a pipe from
+its parent and ends when the pipe closes, even if the parent is killed.
 """
 
 import http.client
@@ -19,22 +19,22 @@ from l2t_hub.extras import require
 from l2t_hub.hub.endpoint import SERVING
 
 LOG = "hub.log"
-_PATIENCE = 30.0
+_START_SECONDS = 30.0
 
 
 @contextmanager
 def running_local_hub(directory: Path) -> Iterator[tuple[str, str]]:
-    """An embedded Hub over `directory` for the length of a block: its URL and its write token.
+    """Yield URL and write token of a local Hub in `directory` that runs for the length of a block.
 
-    One that serves the folder already is used and left alone. Raises UserError if none can be started.
+    If a Hub already serves the folder, use that one and leave it running. Raises UserError if none can be started.
     """
-    found = _running(directory)
-    if found:
-        yield found
+    running = _find_running(directory)
+    if running:
+        yield running
         return
     child = _start(directory)
     try:
-        yield _wait(directory, child)
+        yield _wait_until_ready(directory, child)
     finally:
         if child.stdin:
             child.stdin.close()
@@ -50,7 +50,10 @@ def _start(directory: Path) -> "subprocess.Popen[bytes]":
         directory.mkdir(parents=True, exist_ok=True)
         log = (directory / LOG).open("ab")
     except OSError as error:
-        raise UserError(f"{directory}: cannot keep the embedded Hub here: {error.strerror}") from error
+        raise UserError(
+            f"{directory}: the local Hub cannot store its data here: {error.strerror}",
+            "Choose a writable folder: --hub local:DIR.",
+        ) from error
     command = [sys.executable, "-m", "l2t_hub.local_hub", str(directory)]
     with log:
         return subprocess.Popen(
@@ -58,32 +61,34 @@ def _start(directory: Path) -> "subprocess.Popen[bytes]":
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for the command: it still needs the Hub to end well
+            start_new_session=True,  # Ctrl-C stops the command, which still needs the Hub to finish cleanly
         )
 
 
-def _wait(directory: Path, child: "subprocess.Popen[bytes]") -> tuple[str, str]:
-    deadline = time.monotonic() + _PATIENCE
+def _wait_until_ready(directory: Path, child: "subprocess.Popen[bytes]") -> tuple[str, str]:
+    deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if child.poll() is not None:
             break
-        found = _running(directory, child.pid)
-        if found:
-            return found
+        running = _find_running(directory, child.pid)
+        if running:
+            return running
         time.sleep(0.02)
     child.kill()
-    last = (directory / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-    raise UserError(
-        f"the embedded Hub over {directory} did not start: {''.join(last)}", f"Its log: {directory / LOG}"
-    )
+    log = directory / LOG
+    last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    raise UserError(f"the local Hub in {directory} did not start: {''.join(last)}", f"See its log: {log}")
 
 
-def _running(directory: Path, pid: int | None = None) -> tuple[str, str] | None:
-    """URL and write token of the Hub that serves this folder; None if none answers. With `pid`, only that process."""
+def _find_running(directory: Path, pid: int | None = None) -> tuple[str, str] | None:
+    """Return URL and write token of the Hub that serves `directory`, None if none responds.
+
+    With `pid`, accept only the Hub of that process.
+    """
     try:
-        told = json.loads((directory / SERVING).read_text(encoding="utf-8"))
+        serving = json.loads((directory / SERVING).read_text(encoding="utf-8"))
         token = json.loads((directory / "tokens.json").read_text(encoding="utf-8"))["write"]
-        url, owner = str(told["url"]), told["pid"]
+        url, owner = str(serving["url"]), serving["pid"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if pid is not None and owner != pid:
@@ -94,10 +99,10 @@ def _running(directory: Path, pid: int | None = None) -> tuple[str, str] | None:
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=5)
     try:
         connection.request("GET", f"{parts.path}/api/whoami-v2", headers={"Authorization": f"Bearer {token}"})
-        answer = connection.getresponse()
-        ours = answer.status == 200 and answer.getheader("X-Rehearsal") is not None
+        response = connection.getresponse()
+        is_ours = response.status == 200 and response.getheader("X-Rehearsal") is not None
     except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
-    return (url, str(token)) if ours else None
+    return (url, str(token)) if is_ours else None

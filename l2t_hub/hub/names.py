@@ -1,4 +1,4 @@
-"""What may be the name of a repo, and the path of a file in one: checked before anything is sent or fetched."""
+"""Names the Hub accepts for repos, files and collections, checked before anything is sent or fetched."""
 
 import re
 
@@ -12,32 +12,32 @@ _WORD = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 
 
 def is_repo(text: str) -> bool:
-    """Whether `text` is ORG/NAME by the Hub's rules."""
+    """Whether `text` is a valid repo name, ORG/NAME."""
     parts = text.split("/")
     words = all(_WORD.fullmatch(part) and "--" not in part and ".." not in part for part in parts)
     return len(parts) == 2 and words and not text.endswith((".git", ".ipynb"))
 
 
 def check_repo(text: str, what: str = "--repo") -> str:
-    """Give `text` back if it is ORG/NAME; else raise UsageError, which says `what` it was to name."""
+    """Return `text` if it is a valid repo name, else raise UsageError. `what` names the argument in the error."""
     if not is_repo(text):
         raise UsageError(
-            f"{what} {text}: not the name of a repo",
-            "It is ORG/NAME: letters, digits, '-', '_' and '.', at most 96 each, without '--' or '..'.",
+            f"{what} {text}: not a valid repo name",
+            "Use ORG/NAME. Each part has at most 96 letters, digits, '-', '_' and '.', without '--' or '..'.",
         )
     return text
 
 
 def check_collection(title: str | None, note: str | None) -> None:
-    """Raise UsageError for a collection's title or note that the Hub would refuse, when all else was done."""
+    """Raise UsageError if the Hub would reject a collection's title or an item's note."""
     if title is not None and not 1 <= len(title.strip()) <= MAX_TITLE_CHARS:
-        raise UsageError(f"--collection {title!r}: a title has 1 to {MAX_TITLE_CHARS} characters")
+        raise UsageError(f"--collection {title!r}: a title must have 1 to {MAX_TITLE_CHARS} characters")
     if note is not None and len(note) > MAX_NOTE_CHARS:
-        raise UsageError(f"--note: {len(note)} characters, and the Hub takes {MAX_NOTE_CHARS}")
+        raise UsageError(f"--note: {len(note)} characters; the Hub allows {MAX_NOTE_CHARS}")
 
 
 def path_problem(path: str) -> str | None:
-    """What is wrong with a path in a repo, None if it may be one: no way out of the repo, nothing git refuses."""
+    """Return why `path` cannot be a path in a repo, or None if it can: it must stay inside the repo and suit git."""
     try:
         raw = path.encode()
     except UnicodeEncodeError:
@@ -48,7 +48,7 @@ def path_problem(path: str) -> str | None:
     if any(part in ("", ".", "..") for part in parts):
         return "it must be a relative path without empty, '.' or '..' parts"
     if any(part.lower() == ".git" for part in parts):
-        return "nothing may be below .git"
+        return "files in a .git folder are not allowed"
     if len(raw) > MAX_PATH_BYTES or any(len(part.encode()) > MAX_SEGMENT_BYTES for part in parts):
-        return f"it is too long (a name may have {MAX_SEGMENT_BYTES} bytes, a path {MAX_PATH_BYTES})"
+        return f"it is too long (limits: {MAX_SEGMENT_BYTES} bytes for a name, {MAX_PATH_BYTES} for a path)"
     return None

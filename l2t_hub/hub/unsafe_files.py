@@ -7,7 +7,7 @@ PICKLE_SUFFIXES = (
     ".pickle", ".pkl", ".pt", ".pth",
 )  # fmt: skip
 CODE_SUFFIXES = (".py", ".so", ".dll", ".dylib")
-# Files in which transformers looks for the name of a class to load from the repository's own Python code.
+# Files in which transformers looks for classes to load from Python code in the repo.
 REMOTE_CODE_FILES = (
     CONFIG,
     "tokenizer_config.json",
@@ -18,7 +18,7 @@ REMOTE_CODE_FILES = (
 
 
 def has_auto_map(tree: object) -> bool:
-    """Whether a configuration, or any part of it, asks for code of the repository."""
+    """Whether a configuration, or any part of it, asks a library to run code from the repo."""
     if isinstance(tree, dict):
         return (
             "auto_map" in tree

@@ -1,7 +1,7 @@
-"""What a release writes of itself: a model's card, the use of a dataset by its name, the notes of a collection.
+"""The cards of a release: a model's card, the repo name in a dataset's card, and the texts of a collection.
 
-Everything is read from what the release holds: training record, configuration, log, scores. What a card says of a
-model follows from its numbers, so that a demonstration says that it is one.
+All facts come from the files of the release: training record, configuration, log and scores. Statements about a model
+follow from its numbers, so the card of a small demonstration model says that it is one.
 """
 
 import json
@@ -15,6 +15,7 @@ from huggingface_hub import ModelCardData
 
 from l2t_hub.artifacts import (
     CARD,
+    CONFIG,
     TRAINING_LOG,
     TRAINING_RECORD,
     WEIGHTS,
@@ -33,10 +34,11 @@ from l2t_hub.train.training_log import read_log
 
 PLOT = "loss.png"
 PROMPT = "The old man walked down to the river"
-# Less than 1% of the 105 billion tokens that a model of the paper's family has seen.
+# Less than 1% of the 105 billion tokens on which the models of the paper were trained (arXiv:2601.03448).
 DEMONSTRATION_TOKENS = 1_000_000_000
 CURVE_POINTS = 10
-NOTE, DESCRIPTION = 500, 150
+# Limits of the Hub, in characters.
+MAX_NOTE, MAX_DESCRIPTION = 500, 150
 _USE = re.compile(r"^## How to use it\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
 _ARCHITECTURE = (
     ("num_hidden_layers", "layers"),
@@ -51,7 +53,7 @@ _ARCHITECTURE = (
     ("tie_word_embeddings", "tied embeddings"),
     ("rms_norm_eps", "RMSNorm epsilon"),
     ("attention_dropout", "attention dropout"),
-    ("initializer_range", "standard deviation of the first weights"),
+    ("initializer_range", "standard deviation of initial weights"),
 )
 
 
@@ -67,51 +69,60 @@ def write_model_card(
     language: str = "en",
     hub: str = PUBLIC,
 ) -> Path:
-    """Write the card of a model directory made by `l2t train`, to be released as `repo`, and give its path.
+    """Write the card of a model directory made by `l2t train`, to be released as `repo`, and return its path.
 
-    `dataset` and `dataset_revision` name the published dataset (default: what the training record says); `scores`
-    are reports of `l2t eval` that hold this model, copied to `eval/`; `repos` says where the other models of those
-    reports are, by label; links begin with `hub`. Raises UserError for a directory without a record, or scores of
-    other weights.
+    `dataset` and `dataset_revision` name the published dataset; the default is what the training record names.
+    `scores` are reports of `l2t eval` that contain this model, and are copied to `eval/`. `repos` maps the labels of
+    their other models to repos. Links begin with `hub`.
+
+    Raises UserError if the directory has no training record or the scores are of other weights, and UsageError for an
+    invalid repo name.
     """
     directory = Path(directory)
     check_repo(repo)
-    record, config = _read(directory / TRAINING_RECORD), _read(directory / "config.json")
+    record, config = _read(directory / TRAINING_RECORD), _read(directory / CONFIG)
     data = record.get("dataset") or {}
     dataset = check_repo(dataset, "dataset") if dataset else data.get("repository")
     dataset_revision = dataset_revision or data.get("revision")
-    seen = read_scores(scores, directory, repo)
-    metadata = _front_matter(record, repo, dataset, seen, license, language)
-    values = {
+    card_scores = read_scores(scores, directory, repo)
+    metadata = _front_matter(record, repo, dataset, card_scores, license, language)
+    values = _facts(directory, record, config) | {
         "repo": repo,
         "hub": hub.rstrip("/"),
-        "record": record,
-        "config": config,
-        "architecture": [(name, config[key]) for key, name in _ARCHITECTURE if key in config],
-        "recipe": record["recipe"],
-        "recipe_yaml": yaml.safe_dump(record["recipe"], sort_keys=False, allow_unicode=True).strip(),
         "dataset": dataset,
         "dataset_revision": dataset_revision,
-        "scores": seen,
+        "scores": card_scores,
         "repos": dict(repos or {}),
         "interval": interval,
         "points": points,
         "usage": usage(repo),
-        "weights": sha256_of(directory / WEIGHTS) if (directory / WEIGHTS).is_file() else None,
-        "curve": curve(read_log(directory / TRAINING_LOG)) if (directory / TRAINING_LOG).is_file() else [],
-        "plot": PLOT if (directory / PLOT).is_file() else None,
-        "demonstration": record["tokens"] < DEMONSTRATION_TOKENS,
-        "toolkit": record["versions"]["l2t_hub"],
     }
     copy_reports(scores, directory)
     write_text(directory / CARD, render_card("model.md.j2", metadata, values))
     return directory / CARD
 
 
-def usage(repo: str) -> str:
-    """The five lines that load a model and let it go on with a sentence.
+def _facts(directory: Path, record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the files of a model directory say about it, for the template."""
+    recipe, log = record["recipe"], directory / TRAINING_LOG
+    return {
+        "record": record,
+        "config": config,
+        "architecture": [(name, config[key]) for key, name in _ARCHITECTURE if key in config],
+        "recipe": recipe,
+        "recipe_yaml": yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True).strip(),
+        "weights": sha256_of(directory / WEIGHTS) if (directory / WEIGHTS).is_file() else None,
+        "curve": curve(read_log(log)) if log.is_file() else [],
+        "plot": PLOT if (directory / PLOT).is_file() else None,
+        "demonstration": record["tokens"] < DEMONSTRATION_TOKENS,
+        "toolkit": record["versions"]["l2t_hub"],
+    }
 
-    Not `AutoTokenizer`: for the type qwen2, transformers 5 has it ignore the pre-tokenizer that the file defines.
+
+def usage(repo: str) -> str:
+    """Return five lines of Python that load a model and continue a sentence.
+
+    They avoid `AutoTokenizer`: for the model type qwen2, transformers 5 ignores the pre-tokenizer in tokenizer.json.
     """
     return "\n".join(
         [
@@ -125,7 +136,10 @@ def usage(repo: str) -> str:
 
 
 def curve(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """At most CURVE_POINTS rows of a training log, evenly spread, its first and last among them: losses in nats."""
+    """Return at most CURVE_POINTS rows of a training log, evenly spaced, including the first and last.
+
+    Each row has the keys step, loss and eval_loss (nats per token, or None), and tokens if the log has them.
+    """
     steps: dict[int, dict[str, Any]] = {}
     for entry in log:
         row = steps.setdefault(entry["step"], {"step": entry["step"], "loss": None, "eval_loss": None})
@@ -141,11 +155,11 @@ def _front_matter(
     record: Mapping[str, Any],
     repo: str,
     dataset: str | None,
-    seen: list[CardScores],
+    scores: list[CardScores],
     license: str,
     language: str,
 ) -> ModelCardData:
-    """The metadata of hub.md's conventions. No `base_model`: these weights derive from no other."""
+    """Return the card's metadata. There is no `base_model`, because the model is trained from scratch."""
     recipe = record["recipe"]
     return ModelCardData(
         language=[language],
@@ -160,15 +174,15 @@ def _front_matter(
             f"mixture-{recipe['mixture']['scheme']}",
         ],
         model_name=repo.rpartition("/")[2],
-        eval_results=model_index(seen) or None,
+        eval_results=model_index(scores) or None,
     )
 
 
 def name_dataset(directory: Path | str, repo: str) -> Path:
-    """Put a repository's name into the card of a dataset directory, and the card's new hash into its manifest.
+    """Write a repo name into the card of a dataset directory, and the card's new hash into its manifest.
 
-    Only the section on use changes; the same name again changes nothing. Raises UserError for a directory without a
-    manifest or with a card that somebody has rewritten.
+    Only the section 'How to use it' changes; repeating the call changes nothing. Returns the card's path.
+    Raises UserError if the manifest or that section is missing.
     """
     directory = Path(directory)
     check_repo(repo)
@@ -178,8 +192,8 @@ def name_dataset(directory: Path | str, repo: str) -> Path:
         text = card.read_text(encoding="utf-8") if card.is_file() else ""
     if not _USE.search(text):
         raise UserError(
-            f"{card}: no section 'How to use it' to put the repository's name into",
-            "Build the dataset again.",
+            f"{card}: the section 'How to use it', which shows the repo name, is missing",
+            "Build the dataset again to restore the card.",
         )
     section = render("dataset_use.md.j2", use_values(manifest, repo))
     named = _USE.sub(lambda _: f"{section}\n", text, count=1)
@@ -191,28 +205,31 @@ def name_dataset(directory: Path | str, repo: str) -> Path:
 
 
 def collection_description(name: str, description: str) -> str:
-    """What a collection says of itself: at most 150 characters."""
+    """Return the description of a collection, at most 150 characters."""
     return _within(
         render("collection.md.j2", {"kind": "collection", "name": name, "description": description}),
-        DESCRIPTION,
+        MAX_DESCRIPTION,
     )
 
 
 def collection_note(kind: str, directory: Path | str) -> str:
-    """What a collection says of a dataset or model (from its directory) or a Space: at most 500 characters."""
+    """Return the note beside a dataset, model or Space in a collection, at most 500 characters.
+
+    The note of a dataset or model is made from the records in its directory.
+    """
     directory = Path(directory)
-    about: dict[str, Any] = {"kind": kind}
+    values: dict[str, Any] = {"kind": kind}
     if kind == "dataset":
         manifest = read_manifest(directory)
-        about |= {"name": manifest.name, "mixture": manifest.mixture, "totals": manifest.totals}
+        values |= {"name": manifest.name, "mixture": manifest.mixture, "totals": manifest.totals}
     elif kind == "model":
         record = _read(directory / TRAINING_RECORD)
-        about |= {"name": record["name"], "record": record, "recipe": record["recipe"]}
-    return _within(render("collection.md.j2", about), NOTE)
+        values |= {"name": record["name"], "record": record, "recipe": record["recipe"]}
+    return _within(render("collection.md.j2", values), MAX_NOTE)
 
 
 def _within(text: str, limit: int) -> str:
-    """One line of at most `limit` characters, cut between words."""
+    """Return `text` as one line of at most `limit` characters, cut between words."""
     line = " ".join(text.split())
     if len(line) <= limit:
         return line
@@ -225,8 +242,8 @@ def _read(path: Path) -> dict[str, Any]:
         return tree
     except FileNotFoundError:
         raise UserError(
-            f"{path.parent}: no finished model: {path.name} is missing",
-            "Train it with `l2t train`; an interrupted run goes on with --resume.",
+            f"{path.parent}: not a finished model: {path.name} is missing",
+            "Train the model with `l2t train`; --resume continues an interrupted run.",
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}", "Train the model again.") from None

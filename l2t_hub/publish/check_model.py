@@ -1,4 +1,4 @@
-"""A model's own checks: safetensors weights, a configuration that runs no code of the repository, its record."""
+"""The checks of a model before its release: intact weights, no code to run, a training record."""
 
 import json
 from typing import Any
@@ -11,14 +11,14 @@ _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 
 def model_problems(staged: StagedRelease) -> list[str]:
-    """All that is wrong with a staged model."""
+    """Return what is wrong with a staged model."""
     problems = [
         f"{name}: missing"
         for name in (WEIGHTS, CONFIG, TRAINING_RECORD, *_TOKENIZER)
         if staged.file(name) is None
     ]
     problems += [
-        f"{path}: Python code in a model's repository: transformers would offer to run it"
+        f"{path}: Python code in a model repo, which transformers would offer to run"
         for path in staged.paths()
         if path.endswith(".py")
     ]
@@ -28,27 +28,38 @@ def model_problems(staged: StagedRelease) -> list[str]:
     config = _parsed(staged.file(CONFIG))
     if isinstance(config, dict) and not (config.get("model_type") and config.get("architectures")):
         problems.append(
-            f"{CONFIG}: it names no model_type and architectures: from_pretrained could not load it"
+            f"{CONFIG}: no model_type or architectures, so from_pretrained could not load the model"
         )
     record = _parsed(staged.file(TRAINING_RECORD))
     if isinstance(record, dict) and not record.get("fingerprint"):
-        problems.append(f"{TRAINING_RECORD}: it has no fingerprint")
+        problems.append(f"{TRAINING_RECORD}: no fingerprint")
     return problems
+
+
+def tensor_problems(file: StagedFile) -> list[str]:
+    """Return what is wrong with a safetensors file: a bad header, or tensors that do not fill the file exactly."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file.source, framework="np"):
+            return []
+    except (SafetensorError, OSError) as error:
+        return [f"{file.path}: not a complete safetensors file: {error}"]
 
 
 def _parsed(file: StagedFile | None) -> Any:
     try:
         return json.loads(file.read()) if file else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
 def _json_problems(file: StagedFile) -> list[str]:
     try:
         tree = json.loads(file.read())
-    except ValueError as error:
-        return [f"{file.path}: not JSON: {error}"]
+    except (ValueError, RecursionError) as error:
+        return [f"{file.path}: not valid JSON: {error}"]
     name = file.path.rpartition("/")[2]
     if name in REMOTE_CODE_FILES and has_auto_map(tree):
-        return [f"{file.path}: it has `auto_map`, which makes transformers run code from the repository"]
+        return [f"{file.path}: `auto_map` makes transformers run code from the repo"]
     return []

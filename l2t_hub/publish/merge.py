@@ -1,8 +1,8 @@
-"""The moment of a release: the pull request becomes `main`, all at once, or somebody else was first and it does not.
+"""The merge of a release's pull request into `main`, which makes the whole release visible at once.
 
-Two releases to one repo never mix. Before merging, `main` must be where the pull request began; and should another
-be merged in between, the two tables of contents (`l2t_release.json`) differ on their only line, so the Hub finds a
-conflict and refuses.
+Two releases to one repo never mix. Before the merge, `main` must be at the commit that the pull request began from.
+If another release is merged between that check and our merge, both change the only line of the release record
+(`l2t_release.json`), so the Hub reports a conflict and refuses ours.
 """
 
 from l2t_hub.errors import UserError
@@ -15,40 +15,44 @@ CONFLICT = 409
 
 
 class LostRaceError(UserError):
-    """Another release reached `main` while this one was on its way."""
+    """Another release reached `main` before this one."""
 
 
 def merge(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> str:
-    """Merge the pull request; the commit of `main` that shows the release, checked file by file.
+    """Merge the pull request and return the commit of `main` that shows the release, compared file by file.
 
-    If another process has meanwhile released exactly the same content, that is the release and all is well.
+    If another process has released exactly the same content in the meantime, that commit is returned.
 
-    Raises LostRaceError if `main` shows another release now; UserError if it shows what nobody released.
+    Raises LostRaceError if `main` now shows another release, and UserError if its files differ from any release.
     """
     try:
-        commit = remote.retry("merging", lambda: _step(remote, pull, staged))
+        commit = remote.retry("merging", lambda: _merge_once(remote, pull, staged))
     except Exception as error:
         if status_of(error) != CONFLICT:
             raise
         commit = after_conflict(remote, pull, staged)
     wrong = difference(staged, remote.tree(commit))
     if wrong:
-        odd = [file.path for file in wrong.missing] + list(wrong.gone)
+        paths = [file.path for file in wrong.missing] + list(wrong.gone)
         raise UserError(
-            f"{remote.url}: `main` differs from the release in {', '.join(odd[:3])}: "
-            "somebody committed to it by hand at the very moment of the merge"
+            f"{remote.url}: `main` differs from the release in {', '.join(paths[:3])}: "
+            "another commit to `main` was made during the merge",
+            "Check that commit; another release replaces it.",
         )
     return commit
 
 
-def _step(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> str:
+def _merge_once(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> str:
     state, merged = remote.pull_request_state(pull.number)
     if state == "merged":
         return merged or remote.head(MAIN)
     if remote.head(MAIN) != pull.base:
         return after_conflict(remote, pull, staged)
     if state == "closed":
-        raise UserError(f"{remote.url}: somebody closed pull request {pull.number} while it was being filled")
+        raise UserError(
+            f"{remote.url}: pull request {pull.number} was closed while the release was being uploaded",
+            "Another run opens a new one.",
+        )
     if state == "draft":
         remote.api.change_discussion_status(remote.repo_id, pull.number, "open", repo_type=remote.kind)
     remote.api.merge_pull_request(remote.repo_id, pull.number, repo_type=remote.kind)
@@ -57,16 +61,19 @@ def _step(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> str:
 
 
 def after_conflict(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> str:
-    """The commit of `main` that shows this release although the Hub refused us; LostRaceError if it shows another."""
+    """Return the commit of `main` that shows this release, although the Hub refused our change.
+
+    Raises LostRaceError if `main` shows another release.
+    """
     state, merged = remote.pull_request_state(pull.number)
     if state == "merged" and merged:
         return merged
     head = same_on_main(remote, staged)
     if head:
-        remote.say("another process has released exactly this at the same time: that is the release")
+        remote.say("another process has released the same content; using that release")
         return head
     raise LostRaceError(
         f"{remote.url}: another release reached `main` first (now at {remote.head(MAIN)[:12]}); "
-        f"`main` is whole and shows that one, this one waits in pull request {pull.number}",
-        "To put this one on top of it, release again:",
+        f"`main` shows that release, and this one is in pull request {pull.number}",
+        "Another run replaces that release with this one.",
     )

@@ -1,5 +1,6 @@
-"""What `l2t run` publishes, each thing naming the one before it: datasets, models, their scores, the Space, and the
-collection that holds them all.
+"""What `l2t run` publishes: datasets, models, scores and the Space, all in one collection.
+
+Each card names what its artifact was made from: a model's card the dataset revision, the Space's card the models.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from l2t_hub.errors import UserError
 from l2t_hub.hub.endpoint import Endpoint
+from l2t_hub.hub.failures import hub_error
 from l2t_hub.hub.names import check_repo
 from l2t_hub.publish.cards import collection_description, collection_note, name_dataset, write_model_card
 from l2t_hub.publish.release import Release, release
@@ -16,24 +18,24 @@ from l2t_hub.publish.space import stage_space
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes under one namespace of one Hub; everything goes into the collection of that title.
+    """Publishes to one namespace of one Hub, and adds everything to the collection with the given title.
 
-    `about` describes the collection.
+    `description` is the collection's.
     """
 
     endpoint: Endpoint
     namespace: str
     collection: str
-    about: str
+    description: str
     private: bool
     say: Callable[[str], None]
 
     def repo(self, name: str) -> str:
-        """The repository of a release, `namespace/name`."""
+        """Return the repo name of a release, `namespace/name`. Raises UsageError if it is not valid."""
         return check_repo(f"{self.namespace}/{name}")
 
     def dataset(self, directory: Path) -> Release:
-        """Publish a dataset directory, its card naming its repository."""
+        """Publish a dataset directory after writing its repo name into its card."""
         repo = self.repo(directory.name)
         name_dataset(directory, repo)
         return self._release(directory, repo, "dataset")
@@ -41,7 +43,10 @@ class Publisher:
     def model(
         self, directory: Path, dataset: Release, scores: Sequence[Path], repos: Mapping[str, str]
     ) -> Release:
-        """Publish a model directory, its card naming the dataset's revision and, once there are any, its scores."""
+        """Publish a model directory with a new card, which names the dataset revision and the scores, if any.
+
+        `repos` maps the labels of other models in the scores to their repos.
+        """
         repo = self.repo(directory.name)
         write_model_card(
             directory,
@@ -55,7 +60,7 @@ class Publisher:
         return self._release(directory, repo, "model")
 
     def space(self, directory: Path, models: Sequence[str], datasets: Sequence[str]) -> Release:
-        """Publish the comparison Space of these models, staged in `directory`."""
+        """Publish a Space that compares these models, created in `directory`."""
         title = f"{self.collection}: which sentence does the model believe?"
         stage_space(
             directory,
@@ -75,26 +80,26 @@ class Publisher:
             private=self.private,
             collection=self.collection,
             note=collection_note(kind, directory),
-            about=collection_description(self.collection, self.about),
+            description=collection_description(self.collection, self.description),
             say=self.say,
         )
 
 
 def find_namespace(endpoint: Endpoint, wanted: str | None) -> str:
-    """The namespace to publish under: the one asked for, else the token's own user.
+    """Return the namespace to publish to: the one given, or the account of the token.
 
-    Raises UserError if there is no token, or the Hub does not know it.
+    Raises UserError if there is no token, or the Hub rejects it or does not respond.
     """
     if wanted is not None:
         return wanted
     from huggingface_hub import HfApi
 
-    hint = "Set HF_TOKEN (or run `hf auth login`) to a token that may write, or name one: --namespace ORG."
     if not endpoint.token:
-        raise UserError(f"{endpoint.name}: no token, so nobody to publish as", hint)
+        raise UserError(
+            f"no token for {endpoint.name}",
+            "Log in with `hf auth login`, or set HF_TOKEN to a token with write access.",
+        )
     try:
         return str(HfApi(endpoint=endpoint.url, token=endpoint.token).whoami()["name"])
-    except OSError as error:
-        raise UserError(
-            f"{endpoint.name}: does not say whose token this is ({type(error).__name__})", hint
-        ) from None
+    except Exception as error:
+        raise hub_error(error, "the account of the token cannot be looked up", endpoint.name) from None

@@ -1,14 +1,14 @@
-"""A release: from a directory to a repo whose `main` shows all of it or none of it. One road for all three kinds.
+"""A release: publishes a directory as a repo whose `main` shows all of it or none of it.
 
-    stage -> validate -> pull request -> read back -> merge -> tag -> collection
+    stage -> validate -> pull request -> upload -> read back -> merge -> tag -> collection
 
-Every step can be killed and done again: what is there is found by looking at the Hub, nothing is remembered here.
+Datasets, models and Spaces take the same path. Any step can be killed and repeated: the state is read from the Hub,
+and nothing is remembered on this machine.
 """
 
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,9 @@ from typing import Any
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.connect import connected
 from l2t_hub.hub.endpoint import Endpoint
+from l2t_hub.hub.failures import explain
 from l2t_hub.hub.names import check_collection, check_repo
-from l2t_hub.hub.retry import (
-    DISK_FULL,
-    RetryPolicy,
-    Say,
-    describe_error,
-    is_transient,
-    status_of,
-    without_secrets,
-)
+from l2t_hub.hub.retry import RetryPolicy, Say, is_transient, status_of, without_secrets
 from l2t_hub.publish.dry_run import show_dry_run
 from l2t_hub.publish.merge import CONFLICT, after_conflict, merge
 from l2t_hub.publish.repository import MAIN, RemoteRepo, describe_files, difference
@@ -34,12 +27,16 @@ from l2t_hub.publish.tags import check_version, plan_tags
 from l2t_hub.publish.upload import TITLE, PullRequest, UploadCounts, find_or_open, read_back, upload
 from l2t_hub.publish.validate import validate
 
+_SHOWN_LEFT_OUT = 6
+
 
 @dataclass(frozen=True)
 class Release:
-    """What is on the Hub now. `revision` is the commit of `main`; with `unchanged`, nothing had to be sent.
+    """What is on the Hub after a release, or would be after a dry run.
 
-    `sent_files` and `sent_bytes` count what this run sent; `copied_files` the Hub had already under another path.
+    `revision` is the commit of `main`, `size` is in bytes. `sent_files` and `sent_bytes` count what this run sent,
+    `copied_files` what the Hub copied because it had the content; `unchanged` means that nothing had to be sent.
+    `rehearsal` marks a release to the local Hub.
     """
 
     kind: str
@@ -61,16 +58,42 @@ class Release:
     rehearsal: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return the release as plain JSON values."""
         return asdict(self)
 
     def summary(self) -> str:
-        """One line for a person."""
+        """Return one line for the terminal."""
         if self.dry_run:
-            return f"nothing was sent: this was a dry run for {self.url}"
+            return f"dry run for {self.url}: nothing was sent"
         what = "unchanged" if self.unchanged else f"released {self.files:,} files"
         tags = f" ({', '.join(self.tags)})" if self.tags else ""
         return f"{what}: {self.url} at {self.revision[:12]}{tags}"
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What the user asked for, beyond directory and repo; `release` documents the fields."""
+
+    private: bool
+    collection: str | None
+    version: str | None
+    note: str | None
+    description: str | None
+
+    def check(self) -> None:
+        check_collection(self.collection, self.note)
+        if self.version is not None:
+            check_version(self.version)
+
+    def command(self, directory: Path, repo: str, endpoint: Endpoint) -> str:
+        """Return the shell command that runs this release again."""
+        words = ["l2t", "release", str(directory), "--repo", repo]
+        words += ["--hub", endpoint.option] if endpoint.option else []
+        words += ["--private"] if self.private else []
+        words += ["--collection", self.collection] if self.collection else []
+        words += ["--version", self.version] if self.version else []
+        words += ["--note", self.note] if self.note else []
+        return shlex.join(words)
 
 
 def release(
@@ -83,48 +106,49 @@ def release(
     collection: str | None = None,
     version: str | None = None,
     note: str | None = None,
-    about: str | None = None,
+    description: str | None = None,
     say: Say = print,
     policy: RetryPolicy | None = None,
 ) -> Release:
     """Publish a dataset, model or Space directory as `repo` (ORG/NAME) on `hub` (see `connected`).
 
-    `collection` is the title of one to add it to, with `note` beside it, and with description `about` if it is new;
-    `version` becomes a tag (default: the next of v1, v2, ...). An interrupted run is resumed by the same call.
+    `collection` is the title of a collection to add the repo to, with `note` beside it; a new collection gets
+    `description`. `version` becomes a tag; the default is the next of v1, v2, ... The same call continues an
+    interrupted release.
 
-    Raises UsageError for a bad name or a directory that is none of the three; UserError for everything else, its last
-    line the command that resumes.
+    Raises UsageError for an invalid argument, or a directory that is not a dataset, model or Space. Any other failure
+    is a UserError whose last line is the command that continues the release.
     """
     directory = Path(directory)
+    options = _Options(private, collection, version, note, description)
     check_repo(repo)
-    check_collection(collection, note)
-    if version is not None:
-        check_version(version)
+    options.check()
     with connected(hub) as endpoint:
         try:
             staged = stage(directory, endpoint.token)
             validate(staged)
-            _quiet_clients()
-            remote = RemoteRepo(endpoint, staged.kind, repo, policy or RetryPolicy(), _guarded(say, endpoint))
+            _silence_clients()
+            remote = RemoteRepo(
+                endpoint, staged.kind, repo, policy or RetryPolicy(), _without_secrets(say, endpoint)
+            )
             _announce(remote, staged)
             remote.sign_in()
             if dry_run:
                 show_dry_run(remote, staged, private=private, collection=collection, version=version)
-                return _result(remote, staged, "", (), dry_run=True)
-            return _publish(remote, staged, private, collection, version, note, about)
+                return _result(remote, staged, dry_run=True)
+            return _publish(remote, staged, options)
         except UsageError:
             raise
         except Exception as error:
-            command = _command(directory, repo, endpoint, private, collection, version, note)
-            raise failure(error, endpoint, command) from error
+            raise _failure(error, endpoint, options.command(directory, repo, endpoint)) from error
 
 
-def _guarded(say: Say, endpoint: Endpoint) -> Say:
+def _without_secrets(say: Say, endpoint: Endpoint) -> Say:
     return lambda line: say(without_secrets(line, endpoint.token))
 
 
-def _quiet_clients() -> None:
-    """The clients' own warnings print URLs with signatures; what matters of them is said here."""
+def _silence_clients() -> None:
+    """Turn off warnings of the clients, which print URLs with signatures. The release reports what matters."""
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
@@ -136,135 +160,99 @@ def _announce(remote: RemoteRepo, staged: StagedRelease) -> None:
     remote.say(f"{staged.kind} {staged.directory}: {describe_files(staged.files)} -> {remote.url}")
     if staged.left_out:
         names = [f"{path} ({rule})" for path, rule in staged.left_out]
-        more = f", and {len(names) - 6} more" if len(names) > 6 else ""
-        remote.say(f"left out: {', '.join(names[:6])}{more}")
+        hidden = len(names) - _SHOWN_LEFT_OUT
+        more = f", and {hidden} more" if hidden > 0 else ""
+        remote.say(f"left out: {', '.join(names[:_SHOWN_LEFT_OUT])}{more}")
 
 
-def _publish(
-    remote: RemoteRepo,
-    staged: StagedRelease,
-    private: bool,
-    collection: str | None,
-    version: str | None,
-    note: str | None,
-    about: str | None,
-) -> Release:
-    remote.ensure(private)
-    head = remote.head(MAIN)
-    tree = remote.tree(head)
-    tags = plan_tags(remote, staged, head if not difference(staged, tree) else None, version)
-    if difference(staged, tree):
+def _publish(remote: RemoteRepo, staged: StagedRelease, options: _Options) -> Release:
+    remote.create_if_missing(options.private)
+    revision = remote.head(MAIN)
+    unchanged = not difference(staged, remote.tree(revision))
+    planned = plan_tags(remote, staged, revision if unchanged else None, options.version)
+    pull, sent = None, UploadCounts()
+    if unchanged:
+        remote.say(f"unchanged: `main` ({revision[:12]}) already shows this release")
+    else:
         pull = find_or_open(remote, staged)
         sent, revision = _upload_and_merge(remote, pull, staged)
-        remote.say(f"merged: `main` is {revision[:12]} and shows all of it")
+        remote.say(f"merged: `main` is now {revision[:12]}")
         _close_superseded(remote, pull)
-        made = tags.apply(remote, staged, revision)
-        slug = remote.collect(collection, note, about) if collection else None
-        return _result(remote, staged, revision, made, sent, pull.number, slug)
-    remote.say(f"unchanged: `main` ({head[:12]}) shows exactly this; nothing is sent")
-    made = tags.apply(remote, staged, head)
-    slug = remote.collect(collection, note, about) if collection else None
-    return _result(remote, staged, head, made, collection=slug, unchanged=True)
+    tags = planned.apply(remote, staged, revision)
+    collection = None
+    if options.collection:
+        collection = remote.add_to_collection(options.collection, options.note, options.description)
+    return _result(
+        remote,
+        staged,
+        revision=revision,
+        tags=tags,
+        sent_files=sent.files,
+        sent_bytes=sent.size,
+        copied_files=sent.copied,
+        unchanged=unchanged,
+        pull_request=pull.number if pull else None,
+        collection=collection,
+    )
 
 
 def _upload_and_merge(
     remote: RemoteRepo, pull: PullRequest, staged: StagedRelease
 ) -> tuple[UploadCounts, str]:
-    """Fill the pull request, read it back and merge it: what was sent, and the commit of `main`."""
+    """Fill the pull request, read it back and merge it. Returns what was sent, and the commit of `main`."""
     try:
         sent = upload(remote, pull, staged)
         read_back(remote, staged, pull.ref)
     except Exception as error:
-        if status_of(error) != CONFLICT:  # else it was merged or closed while we filled it
+        if status_of(error) != CONFLICT:  # a conflict here means that it was merged or closed meanwhile
             raise
         return UploadCounts(), after_conflict(remote, pull, staged)
     return sent, merge(remote, pull, staged)
 
 
 def _close_superseded(remote: RemoteRepo, pull: PullRequest) -> None:
-    """Close what this release made superfluous: earlier attempts, and its own request if another's was merged."""
-    for number in (*pull.others, pull.number):
+    """Close earlier pull requests of the same content, and our own if another process merged first."""
+    for number in (*pull.superseded, pull.number):
         remote.close_pull_request(number, "The same release has been merged.")
-    left = remote.open_pull_requests(TITLE)
-    if left:
-        numbers = ", ".join(str(number) for number in left)
+    unfinished = remote.open_pull_requests(TITLE)
+    if unfinished:
+        numbers = ", ".join(str(number) for number in unfinished)
         remote.say(
-            f"unfinished releases of other content wait in pull requests {numbers}: close what is not wanted"
+            f"unfinished releases of other content: pull requests {numbers}; close any you do not need"
         )
 
 
 def _result(
     remote: RemoteRepo,
     staged: StagedRelease,
-    revision: str,
-    tags: Sequence[str],
-    sent: UploadCounts | None = None,
-    pull: int | None = None,
-    collection: str | None = None,
     *,
-    unchanged: bool = False,
-    dry_run: bool = False,
+    revision: str = "",
+    tags: tuple[str, ...] = (),
+    **fields: Any,
 ) -> Release:
-    sent = sent or UploadCounts()
     return Release(
         kind=staged.kind,
         repo=remote.repo_id,
         url=remote.url,
         revision=revision,
-        tags=tuple(tags),
+        tags=tags,
         fingerprint=staged.fingerprint,
         digest=staged.digest,
         files=len(staged.files),
         size=staged.size,
-        sent_files=sent.files,
-        sent_bytes=sent.size,
-        copied_files=sent.copied,
-        unchanged=unchanged,
-        pull_request=pull,
-        collection=collection,
-        dry_run=dry_run,
         rehearsal=remote.endpoint.is_local_hub,
+        **fields,
     )
 
 
-def _command(
-    directory: Path,
-    repo: str,
-    endpoint: Endpoint,
-    private: bool,
-    collection: str | None,
-    version: str | None,
-    note: str | None,
-) -> str:
-    words = ["l2t", "release", str(directory), "--repo", repo]
-    words += ["--hub", endpoint.option] if endpoint.option else []
-    words += ["--private"] if private else []
-    words += ["--collection", collection] if collection else []
-    words += ["--version", version] if version else []
-    words += ["--note", note] if note else []
-    return shlex.join(words)
-
-
-def failure(error: BaseException, endpoint: Endpoint, command: str) -> UserError:
-    """Any failure of a release as a UserError: what happened in plain words, what to do, the command that resumes."""
+def _failure(error: BaseException, endpoint: Endpoint, command: str) -> UserError:
+    """Return any failure of a release as a UserError that ends with the command to continue it."""
+    kind = UserError
     if isinstance(error, UserError):
-        what, advice = error.message, error.hint or ""
-        kind = type(error)
+        kind, message, remedy = type(error), error.message, error.hint or ""
     else:
-        what, advice, kind = _explained(error, endpoint), "What was made stays; go on with:", UserError
-    hint = f"{advice}\n{command}" if advice else f"Then:\n{command}"
-    return kind(without_secrets(what, endpoint.token), without_secrets(hint, endpoint.token))
-
-
-def _explained(error: BaseException, endpoint: Endpoint) -> str:
-    status = status_of(error)
-    told = describe_error(error)
-    if status == 401:
-        return f"{endpoint.name} does not accept the token any more: it is wrong or has expired"
-    if status == 403:
-        return f"{endpoint.name} does not allow this token to do that: {told}"
-    if status == DISK_FULL:
-        return f"{endpoint.name} has no room left: {told}"
-    if is_transient(error):
-        return f"{endpoint.name} did not do it in all attempts: {told}"
-    return f"the release failed: {told}"
+        message, remedy = explain(error, endpoint.name, "write")
+        message += "; all attempts failed" if is_transient(error) else ""
+        remedy = f"What was uploaded is kept. {remedy}"
+    hint = f"{remedy} To continue, run:\n{command}".lstrip()
+    return kind(without_secrets(message, endpoint.token), without_secrets(hint, endpoint.token))

@@ -1,6 +1,7 @@
-"""One repo on a Hub, and the only place of a release that talks to it. Every call is retried, every step looks first.
+"""One repo on a Hub: the only part of a release that talks to it.
 
-Nothing here decides what a release is: it answers what the Hub has, and does one thing at a time to it.
+Nothing here decides what a release is. Each method answers one question about the repo or makes one change to it,
+retried after transient failures, and each change first checks whether it has been made already.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,10 @@ MAIN = "main"
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file as the Hub lists it: `sha256` for large-file storage, else None and `git_hash` is of the content."""
+    """A file as the Hub lists it. `sha256` is None unless the file is in large-file storage (LFS or Xet).
+
+    For other files `git_hash` is git's SHA-1 of the content.
+    """
 
     path: str
     size: int
@@ -29,17 +33,18 @@ class RemoteFile:
     git_hash: str
 
     def holds(self, file: StagedFile) -> bool:
-        """Whether this is the staged file's content, by size and hash."""
+        """Whether this file has the size and hash of the staged one."""
         same = self.sha256 == file.sha256 if self.sha256 else self.git_hash == file.git_hash
         return same and self.size == file.size
 
 
 Tree = Mapping[str, RemoteFile]
+"""The files of a revision by path."""
 
 
 @dataclass(frozen=True)
 class TreeDifference:
-    """What makes a tree on the Hub the staged release: files to send, and paths to delete."""
+    """What turns a tree on the Hub into the staged release: files to send, and paths to delete."""
 
     missing: tuple[StagedFile, ...]
     gone: tuple[str, ...]
@@ -49,7 +54,7 @@ class TreeDifference:
 
 
 def difference(staged: StagedRelease, tree: Tree) -> TreeDifference:
-    """What has to change in `tree`; the Hub's own `.gitattributes` stays."""
+    """Return what has to change in `tree`. The Hub's own `.gitattributes` stays."""
     missing = tuple(f for f in staged.files if f.path not in tree or not tree[f.path].holds(f))
     paths = set(staged.paths())
     gone = tuple(sorted(path for path in tree if path not in paths and path != ATTRIBUTES))
@@ -57,7 +62,10 @@ def difference(staged: StagedRelease, tree: Tree) -> TreeDifference:
 
 
 class RemoteRepo:
-    """The repo `repo` of a kind on the Hub at `place`; `say` hears of every retry."""
+    """The repo `repo_id` (ORG/NAME) on the Hub at `endpoint`. `kind` is model, dataset or space.
+
+    `say` receives a line for every retry. After `sign_in`, `user` is the name of the token's owner.
+    """
 
     def __init__(self, endpoint: Endpoint, kind: str, repo_id: str, policy: RetryPolicy, say: Say) -> None:
         from huggingface_hub import HfApi
@@ -76,60 +84,57 @@ class RemoteRepo:
         return self.endpoint.repo_url(self.kind, self.repo_id)
 
     def retry(self, what: str, step: Callable[[], T]) -> T:
-        """Do `step` with retries; `what` names it to the user."""
+        """Return the result of `step`, retried after transient failures; `what` describes it in progress lines."""
         return retrying(step, what, self.policy, self.say)
 
-    # -- who and where ------------------------------------------------------------------------------------------
+    # -- account and repo ---------------------------------------------------------------------------------------
 
     def sign_in(self) -> None:
-        """Find out who we are. Raises UserError without a token, or with one that is not accepted or cannot write."""
+        """Look up the token's owner. Raises UserError if there is no token, or it is invalid or read-only."""
         hint = "Log in with `hf auth login`, or set HF_TOKEN to a token with write access."
         if not self.endpoint.token:
             raise UserError(f"no token for {self.endpoint.name}", hint)
-        told = self.retry("signing in", lambda: self._whoami(hint))
-        self.user = str(told.get("name"))
-        auth = told.get("auth")
+        account = self.retry("signing in", lambda: self._whoami(hint))
+        self.user = str(account.get("name"))
+        auth = account.get("auth")
         token = auth.get("accessToken") if isinstance(auth, dict) else None
         role = token.get("role") if isinstance(token, dict) else None
         if role == "read":
-            raise UserError(f"the token of {self.user} may only read on {self.endpoint.name}", hint)
+            raise UserError(f"the token of {self.user} has only read access to {self.endpoint.name}", hint)
 
     def _whoami(self, hint: str) -> Mapping[str, object]:
         from huggingface_hub.errors import HfHubHTTPError
 
         try:
-            told: Mapping[str, object] = self.api.whoami()
-            return told
+            account: Mapping[str, object] = self.api.whoami()
+            return account
         except HfHubHTTPError as error:
             if status_of(error) in (401, 403):
                 raise UserError(
-                    f"{self.endpoint.name} does not accept the token: it is wrong or has expired", hint
+                    f"{self.endpoint.name} rejected the token: it is invalid or has expired", hint
                 ) from None
             raise
 
-    def privacy(self) -> bool | None:
-        """Whether the repo is private; None if there is none."""
+    def is_private(self) -> bool | None:
+        """Whether the repo is private; None if it does not exist."""
         from huggingface_hub.errors import RepositoryNotFoundError
 
-        def look() -> bool | None:
+        def look_up() -> bool | None:
             try:
                 return bool(self.api.repo_info(self.repo_id, repo_type=self.kind).private)
             except RepositoryNotFoundError:
                 return None
 
-        return self.retry("looking for the repo", look)
+        return self.retry("looking up the repo", look_up)
 
-    def ensure(self, private: bool) -> None:
-        """Make the repo if it is not there. Raises UserError if `private` is asked and it is public."""
-        there = self.privacy()
-        if there is None:
-            self.retry("making the repo", lambda: self._create(private))
-            there = self.privacy()
-        if private and there is False:
-            raise UserError(
-                f"{self.url} is public, and --private was given",
-                "Release without --private, or make the repo private in its settings first.",
-            )
+    def create_if_missing(self, private: bool) -> None:
+        """Create the repo unless it exists. Raises UserError if `private` is requested and the repo is public."""
+        existing = self.is_private()
+        if existing is None:
+            self.retry("creating the repo", lambda: self._create(private))
+            existing = self.is_private()
+        if private and existing is False:
+            raise public_repo_error(self)
 
     def _create(self, private: bool) -> None:
         sdk = "gradio" if self.kind == "space" else None
@@ -138,18 +143,18 @@ class RemoteRepo:
     # -- reading ------------------------------------------------------------------------------------------------
 
     def head(self, revision: str = MAIN) -> str:
-        """The commit a branch, tag or pull request points to, 40 hex digits."""
+        """Return the commit of a branch, tag or pull request, 40 hex digits."""
 
-        def look() -> str:
+        def look_up() -> str:
             return str(self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha)
 
-        return self.retry(f"looking at {revision}", look)
+        return self.retry(f"looking up {revision}", look_up)
 
     def tree(self, revision: str) -> Tree:
-        """All files of a revision by path."""
+        """Return all files of a revision by path."""
         from huggingface_hub import RepoFile
 
-        def look() -> dict[str, RemoteFile]:
+        def list_tree() -> dict[str, RemoteFile]:
             entries = self.api.list_repo_tree(
                 self.repo_id, recursive=True, revision=revision, repo_type=self.kind
             )
@@ -158,10 +163,10 @@ class RemoteRepo:
                 f.path: RemoteFile(f.path, f.size, f.lfs.sha256 if f.lfs else None, f.blob_id) for f in files
             }
 
-        return self.retry("listing files", look)
+        return self.retry("listing files", list_tree)
 
     def read(self, path: str, revision: str) -> bytes:
-        """The content of one small file, from the Hub and not from any cache."""
+        """Return the content of a small file, read from the Hub and not from a cache."""
         from huggingface_hub import get_session, hf_hub_url
         from huggingface_hub.utils._headers import build_hf_headers
         from huggingface_hub.utils._http import hf_raise_for_status
@@ -172,42 +177,37 @@ class RemoteRepo:
         headers = build_hf_headers(token=self.endpoint.token or False)
 
         def fetch() -> bytes:
-            answer = get_session().get(url, headers=headers, follow_redirects=True)
-            hf_raise_for_status(answer)
-            return bytes(answer.content)
+            response = get_session().get(url, headers=headers, follow_redirects=True)
+            hf_raise_for_status(response)
+            return bytes(response.content)
 
         return self.retry(f"reading {path} back", fetch)
 
     def history(self, revision: str) -> list[str]:
-        """The commits of a revision, newest first."""
+        """Return the commits of a revision, newest first."""
 
-        def look() -> list[str]:
-            return [
-                c.commit_id
-                for c in self.api.list_repo_commits(self.repo_id, repo_type=self.kind, revision=revision)
-            ]
+        def list_commits() -> list[str]:
+            commits = self.api.list_repo_commits(self.repo_id, repo_type=self.kind, revision=revision)
+            return [commit.commit_id for commit in commits]
 
-        return self.retry("reading the history", look)
+        return self.retry("listing commits", list_commits)
 
     def tags(self) -> dict[str, str]:
-        """All tags with the commits they point to."""
+        """Return all tags with the commits they point to."""
+        return self.retry("listing tags", self._tags)
 
-        def look() -> dict[str, str]:
-            return {
-                tag.name: tag.target_commit
-                for tag in self.api.list_repo_refs(self.repo_id, repo_type=self.kind).tags
-            }
-
-        return self.retry("reading the tags", look)
+    def _tags(self) -> dict[str, str]:
+        refs = self.api.list_repo_refs(self.repo_id, repo_type=self.kind)
+        return {tag.name: tag.target_commit for tag in refs.tags}
 
     # -- pull requests ------------------------------------------------------------------------------------------
 
     def open_pull_requests(self, title: str) -> list[int]:
-        """The numbers of our own pull requests whose title begins so, neither merged nor closed, newest first."""
+        """Return the numbers of our open pull requests whose title begins with `title`, newest first."""
         return self.retry("looking for a pull request", lambda: self._open_pull_requests(title))
 
     def _open_pull_requests(self, title: str) -> list[int]:
-        found: Iterable[Discussion] = self.api.get_repo_discussions(
+        discussions: Iterable[Discussion] = self.api.get_repo_discussions(
             self.repo_id,
             repo_type=self.kind,
             discussion_type="pull_request",
@@ -215,42 +215,42 @@ class RemoteRepo:
             author=self.user,
         )
         return sorted(
-            (d.num for d in found if d.title.startswith(title) and d.status in ("open", "draft")),
+            (d.num for d in discussions if d.title.startswith(title) and d.status in ("open", "draft")),
             reverse=True,
         )
 
     def open_pull_request(self, title: str, description: str) -> int:
-        """Open a pull request; its number. If the answer to the request is lost, the one it made is found."""
+        """Open a pull request and return its number. A request whose response was lost is found, not repeated."""
         before = set(self.open_pull_requests(title))
 
         def step() -> int:
-            fresh = [number for number in self._open_pull_requests(title) if number not in before]
-            if fresh:
-                return fresh[0]
-            made = self.api.create_pull_request(
+            new = [number for number in self._open_pull_requests(title) if number not in before]
+            if new:
+                return new[0]
+            discussion = self.api.create_pull_request(
                 self.repo_id, title, description=description, repo_type=self.kind
             )
-            return int(made.num)
+            return int(discussion.num)
 
         return self.retry("opening a pull request", step)
 
     def pull_request_state(self, number: int) -> tuple[str, str | None]:
-        """The status of a pull request (draft, open, closed, merged), and the commit of its merge."""
+        """Return a pull request's status (draft, open, closed or merged) and the commit of its merge."""
 
-        def look() -> tuple[str, str | None]:
-            told = self.api.get_discussion_details(self.repo_id, number, repo_type=self.kind)
-            return str(told.status), told.merge_commit_oid
+        def look_up() -> tuple[str, str | None]:
+            details = self.api.get_discussion_details(self.repo_id, number, repo_type=self.kind)
+            return str(details.status), details.merge_commit_oid
 
-        return self.retry("looking at the pull request", look)
+        return self.retry("looking up the pull request", look_up)
 
-    def close_pull_request(self, number: int, why: str) -> None:
-        """Close a pull request, unless it is closed or merged already."""
+    def close_pull_request(self, number: int, comment: str) -> None:
+        """Close a pull request unless it is closed or merged."""
 
         def step() -> None:
-            told = self.api.get_discussion_details(self.repo_id, number, repo_type=self.kind)
-            if told.status in ("open", "draft"):
+            details = self.api.get_discussion_details(self.repo_id, number, repo_type=self.kind)
+            if details.status in ("open", "draft"):
                 self.api.change_discussion_status(
-                    self.repo_id, number, "closed", comment=why, repo_type=self.kind
+                    self.repo_id, number, "closed", comment=comment, repo_type=self.kind
                 )
 
         self.retry(f"closing pull request {number}", step)
@@ -258,34 +258,35 @@ class RemoteRepo:
     # -- tags and collections -----------------------------------------------------------------------------------
 
     def tag(self, name: str, commit: str, message: str) -> bool:
-        """Tag a commit; False if another commit has that tag already."""
+        """Tag a commit. Returns False if the tag exists on another commit."""
 
         def step() -> bool:
-            refs = self.api.list_repo_refs(self.repo_id, repo_type=self.kind)
-            there = {tag.name: tag.target_commit for tag in refs.tags}
-            if name not in there:
+            tags = self._tags()
+            if name not in tags:
                 self.api.create_tag(
                     self.repo_id, tag=name, tag_message=message, revision=commit, repo_type=self.kind
                 )
                 return True
-            return there[name] == commit
+            return tags[name] == commit
 
         try:
             return self.retry(f"tagging {name}", step)
         except Exception as error:
-            if status_of(error) == 409:  # somebody was quicker by a moment
+            if status_of(error) == 409:  # another process created the tag after we listed the tags
                 return self.tags().get(name) == commit
             raise
 
-    def collect(self, title: str, note: str | None, about: str | None) -> str:
-        """Put the repo into the collection of this title, made with description `about` if new; its URL."""
+    def add_to_collection(self, title: str, note: str | None, description: str | None) -> str:
+        """Add the repo to the collection with this title, created with `description` if new. Returns its URL."""
         namespace = self.repo_id.partition("/")[0]
 
-        def make() -> str:
-            made = self.api.create_collection(title, namespace=namespace, description=about, exists_ok=True)
-            return made.slug
+        def create() -> str:
+            collection = self.api.create_collection(
+                title, namespace=namespace, description=description, exists_ok=True
+            )
+            return collection.slug
 
-        slug = self.retry("making the collection", make)
+        slug = self.retry("creating the collection", create)
 
         def add() -> str:
             return self.api.add_collection_item(slug, self.repo_id, self.kind, note=note, exists_ok=True).url  # type: ignore[arg-type]
@@ -293,14 +294,22 @@ class RemoteRepo:
         return self.retry("adding to the collection", add)
 
 
+def public_repo_error(remote: RemoteRepo) -> UserError:
+    """Return the error for a private release to a public repo."""
+    return UserError(
+        f"{remote.url} is public, but --private was given",
+        "Release without --private, or make the repo private in its settings.",
+    )
+
+
 def describe_files(files: Sequence[StagedFile]) -> str:
-    """How many files and how much: '12 files, 3.4 MB'."""
+    """Return number and size of files: '12 files, 3.4 MB'."""
     count = "1 file" if len(files) == 1 else f"{len(files):,} files"
     return f"{count}, {format_bytes(sum(file.size for file in files))}"
 
 
 def format_bytes(size: float) -> str:
-    """A size for a person: '812 B', '3.4 MB'."""
+    """Return a size for display, in decimal units: '812 B', '3.4 MB'."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"

@@ -1,7 +1,7 @@
-"""Scores on a model card: which of a report's models this is, how it compares, and the metadata the Hub reads.
+"""Scores on a model card: the report's entry for this model, comparisons with others, and `model-index` metadata.
 
-`.eval_results/` is for benchmarks that are registered on the Hub. The bundled probes are not there, and that BLiMP is
-one nobody has shown, so no such file is written: scores stand in `model-index` and, in full, in `eval/`.
+The metadata holds the accuracies, the folder `eval/` the full reports. The Hub's `.eval_results/` is not used: it is
+for benchmarks registered there, and the bundled probes are not.
 """
 
 import hashlib
@@ -30,13 +30,13 @@ from l2t_hub.scoring import find_model
 
 FOLDER = "eval"
 SHOWN = 12
-# What a suite's data is called on the Hub, and for people. lm-eval's own tasks are named as it names them.
+# Suite -> its dataset on the Hub, and its display name. Other suites keep their lm-eval names.
 DATASETS = {"probes": ("l2t_hub/probes", "L2T probes"), "blimp": ("nyu-mll/blimp", "BLiMP")}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One phenomenon: this model, the baseline where there is one, and the paired difference."""
+class PhenomenonRow:
+    """One phenomenon: the scores of this model and of the baseline, if any, and their paired difference."""
 
     name: str
     scores: Accuracy
@@ -46,7 +46,10 @@ class Row:
 
 @dataclass(frozen=True)
 class CardScores:
-    """One report as seen from one of its models; `others` compare other models with this one, as their baseline."""
+    """One report from the point of view of one of its models.
+
+    `comparison` compares this model with `baseline`; `others` are comparisons in which this model is the baseline.
+    """
 
     file: str
     report: Evaluation
@@ -56,18 +59,18 @@ class CardScores:
     others: tuple[ModelComparison, ...]
 
     @property
-    def rows(self) -> list[Row]:
-        """A row per phenomenon, in the report's order."""
+    def rows(self) -> list[PhenomenonRow]:
+        """One row per phenomenon, in the report's order."""
         compared = {d.phenomenon: d for d in self.comparison.phenomena} if self.comparison else {}
-        against = {a.phenomenon: a for a in self.baseline.phenomena} if self.baseline else {}
+        baseline = {a.phenomenon: a for a in self.baseline.phenomena} if self.baseline else {}
         return [
-            Row(a.phenomenon, a, against.get(a.phenomenon), compared.get(a.phenomenon))
+            PhenomenonRow(a.phenomenon, a, baseline.get(a.phenomenon), compared.get(a.phenomenon))
             for a in self.model.phenomena
         ]
 
     @property
     def protocol_rows(self) -> list[dict[str, Any]]:
-        """The harness's tasks, those with the same settings together; `sha256` is of their examples' hashes."""
+        """The harness's tasks grouped by settings; `sha256` is the hash of the hashes of their examples."""
         groups: dict[tuple[str, int, str, str], list[TaskProtocol]] = {}
         for task in self.report.protocol.tasks:
             groups.setdefault((task.version, task.shots, task.metric, task.target_delimiter), []).append(task)
@@ -86,19 +89,19 @@ class CardScores:
 
     @property
     def samples(self) -> str:
-        """The file of examples beside the report."""
+        """Path in the repo of the scored examples."""
         return f"{FOLDER}/{Path(self.report.samples_file or '').name}"
 
     @property
     def title(self) -> str:
-        """What the suite is called."""
+        """Display name of the suite."""
         return DATASETS.get(self.report.protocol.suite, ("", self.report.protocol.suite))[1]
 
 
 def read_scores(files: Sequence[Path], directory: Path, repo: str) -> list[CardScores]:
-    """Find a model in reports made by `l2t eval`: by its weights' hash, or by its name on the Hub.
+    """Return the scores of a model from reports made by `l2t eval`, found by the weights' hash or by repo name.
 
-    Raises UserError for a file that is no report, or one in which this model does not occur.
+    Raises UserError for a file that is not a report, or a report without this model.
     """
     digest = weights_digest(find_model(str(directory)))
     return [_seen_from(Path(file), directory, digest, repo) for file in files]
@@ -112,7 +115,7 @@ def _seen_from(file: Path, directory: Path, digest: str | None, repo: str) -> Ca
     if not mine:
         scored = ", ".join(model.label for model in report.models)
         raise UserError(
-            f"{file}: these scores are not of the weights in {directory}; they are of {scored}",
+            f"{file}: the report has no scores of the weights in {directory}, only of {scored}",
             f"Evaluate this model: l2t eval {directory} --suite {report.protocol.suite} --out FILE",
         )
     model = mine[0]
@@ -123,33 +126,35 @@ def _seen_from(file: Path, directory: Path, digest: str | None, repo: str) -> Ca
 
 
 def copy_reports(files: Sequence[Path], directory: Path) -> None:
-    """Put reports, and the files of examples they name, beside the card; earlier reports that are not shown go.
+    """Copy reports and their files of scored examples to `eval/`, and remove earlier reports from there.
 
-    Raises UserError if a file of examples is missing.
+    Raises UserError if a file of examples is missing or a copy fails.
     """
     _drop_others({Path(file).name for file in files}, directory / FOLDER)
     for file in map(Path, files):
         target = directory / FOLDER
-        beside = read_evaluation(file).samples_file
+        samples = read_evaluation(file).samples_file
         with disk_errors(target):
             target.mkdir(exist_ok=True)
             _copy(file, target / file.name)
-            if beside is None:
+            if samples is None:
                 continue
-            if not (file.parent / Path(beside).name).is_file():
-                raise UserError(f"{file}: it names {beside} beside it, which is not there", "Evaluate again.")
-            _copy(file.parent / Path(beside).name, target / Path(beside).name)
+            if not (file.parent / Path(samples).name).is_file():
+                raise UserError(
+                    f"{file}: its file of scored examples, {samples}, is missing", "Evaluate the model again."
+                )
+            _copy(file.parent / Path(samples).name, target / Path(samples).name)
 
 
 def _drop_others(names: set[str], folder: Path) -> None:
-    """Remove reports of an earlier card: a release has no scores that its card does not show."""
+    """Remove reports that the new card does not show."""
     for file in sorted(folder.glob("*.json")):
         try:
-            beside = read_evaluation(file).samples_file
+            samples = read_evaluation(file).samples_file
         except UserError:
             continue
         if file.name not in names:
-            (folder / Path(beside or file.name).name).unlink(missing_ok=True)
+            (folder / Path(samples or file.name).name).unlink(missing_ok=True)
             file.unlink(missing_ok=True)
 
 
@@ -159,30 +164,30 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def model_index(scores: Sequence[CardScores]) -> list[EvalResult]:
-    """The scores in the form of a README's `model-index`: accuracies from 0 to 1, each with its interval."""
-    found: list[EvalResult] = []
-    for one in scores:
-        protocol = one.report.protocol
-        found.append(_entry(one, "macro", "accuracy, mean of phenomena", one.model.macro))
-        for row in (one.model.micro, *one.model.phenomena):
-            name = "accuracy, every example" if row is one.model.micro else f"accuracy, {row.phenomenon}"
-            found.append(_entry(one, row.phenomenon, name, row.accuracy))
-            found[-1].dataset_args = {"examples": row.total, "harness": protocol.harness_version}
-    return found
+    """Return the scores as a card's `model-index`: accuracies from 0 to 1, each with its interval."""
+    results: list[EvalResult] = []
+    for suite in scores:
+        protocol, model = suite.report.protocol, suite.model
+        results.append(_entry(suite, "macro", "accuracy, mean of phenomena", model.macro))
+        for row in (model.micro, *model.phenomena):
+            name = "accuracy, every example" if row is model.micro else f"accuracy, {row.phenomenon}"
+            results.append(_entry(suite, row.phenomenon, name, row.accuracy))
+            results[-1].dataset_args = {"examples": row.total, "harness": protocol.harness_version}
+    return results
 
 
 def interval(estimate: Estimate) -> str:
-    """An accuracy in percent with its interval."""
+    """Return an accuracy in percent with its interval: '61.2 (58.0 to 64.3)'."""
     return f"{100 * estimate.value:.1f} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
 
 
 def points(estimate: Estimate) -> str:
-    """A difference of accuracies in percentage points with its interval."""
+    """Return a difference of accuracies in percentage points with its interval: '+1.2 (-0.4 to +2.8)'."""
     return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
 
 
-def _entry(one: CardScores, config: str, name: str, estimate: Estimate) -> EvalResult:
-    suite = one.report.protocol.suite
+def _entry(scores: CardScores, config: str, name: str, estimate: Estimate) -> EvalResult:
+    suite = scores.report.protocol.suite
     dataset_type, dataset_name = DATASETS.get(suite, (f"lm-eval/{suite}", suite))
     return EvalResult(
         task_type="text-generation",
@@ -196,6 +201,6 @@ def _entry(one: CardScores, config: str, name: str, estimate: Estimate) -> EvalR
         metric_args={
             "low": round(estimate.low, 4),
             "high": round(estimate.high, 4),
-            "level": one.report.protocol.level,
+            "level": scores.report.protocol.level,
         },
     )

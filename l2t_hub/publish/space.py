@@ -1,21 +1,20 @@
-"""A Space directory, ready for release: the page of `spaces/compare`, its models named, this package in a wheel.
+"""The directory of a comparison Space: the app of `spaces/compare`, the models to show, and this package as a wheel.
 
-The wheel makes the Space independent of any package index: `app.py` unpacks it, `requirements.txt` lists the rest.
+With the wheel beside it the Space needs no package index for `l2t_hub`: `app.py` unpacks the wheel, and
+`requirements.txt` lists the other packages.
 """
 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
-from huggingface_hub import SpaceCardData
-from huggingface_hub.repocard import REGEX_YAML_BLOCK
+from huggingface_hub import SpaceCard, SpaceCardData
 
 from l2t_hub import __version__
 from l2t_hub.artifacts import CARD, disk_errors, sha256_of, write_text
 from l2t_hub.errors import UsageError
 from l2t_hub.hub.endpoint import PUBLIC
+from l2t_hub.hub.front_matter import load_front_matter
 from l2t_hub.hub.names import check_repo
 from l2t_hub.publish.wheel import NAME, build_wheel
 from l2t_hub.resources import resource_folder
@@ -33,16 +32,18 @@ def stage_space(
     preload: bool = True,
     hub: str = PUBLIC,
 ) -> Path:
-    """Make (or make anew) the directory of the comparison Space in `out`, and give it.
+    """Create or update the directory of the comparison Space in `out`, and return it.
 
-    `models` and `datasets` are Hub names; the page offers the models. With `preload` the Space downloads them when it
-    is built, which works for public models only. `title` replaces the page's title on the Hub, `hub` is what links
-    begin with. The same arguments and the same package give the same bytes. Raises UsageError for names that are none
-    or a directory that holds something else, UserError if the wheel cannot be built or the disk refuses.
+    `models` and `datasets` are repo names; the app offers the models. With `preload` the Space downloads the models
+    when it is built, which works only for public ones. `title` replaces the default title, and `hub` is the URL that
+    links begin with. The same arguments and package always give the same bytes.
+
+    Raises UsageError for invalid names or a directory with other contents, UserError if the wheel cannot be built or
+    a file cannot be written.
     """
     out = Path(out)
     if not models:
-        raise UsageError("a Space needs at least one model to show", "Name the models' repositories.")
+        raise UsageError("a Space needs at least one model", "Name the repos of the models to compare.")
     for name in models:
         check_repo(name, "model")
     for name in datasets:
@@ -56,44 +57,36 @@ def stage_space(
         for name in COPIED:
             shutil.copyfile(source / name, out / name)
     wheel = build_wheel(out)
-    front, body = _split((source / CARD).read_text(encoding="utf-8"))
-    metadata = _metadata(front, models, datasets, title, preload)
-    about = {"models": models, "datasets": datasets, "hub": hub.rstrip("/"), "toolkit": __version__}
-    section = render("space.md.j2", {**about, "wheel": wheel.name, "sha256": sha256_of(wheel)})
-    write_text(out / CARD, f"---\n{metadata.to_yaml()}\n---\n{body.rstrip()}\n\n{section}")
+    card = _card(source / CARD, models, datasets, title, preload)
+    values = {"models": models, "datasets": datasets, "hub": hub.rstrip("/"), "toolkit": __version__}
+    section = render("space.md.j2", {**values, "wheel": wheel.name, "sha256": sha256_of(wheel)})
+    write_text(out / CARD, f"---\n{card.data.to_yaml()}\n---\n{card.text.rstrip()}\n\n{section}")
     return out
 
 
-def _metadata(
-    front: dict[str, Any], models: Sequence[str], datasets: Sequence[str], title: str | None, preload: bool
-) -> SpaceCardData:
-    """The front matter of `spaces/compare` with what a release knows."""
-    known: dict[str, Any] = {"models": list(models), "datasets": list(datasets) or None}
+def _card(
+    template: Path, models: Sequence[str], datasets: Sequence[str], title: str | None, preload: bool
+) -> SpaceCard:
+    """Return the card of `spaces/compare` with the front matter completed for these models."""
+    known: dict[str, object] = {"models": list(models), "datasets": list(datasets) or None}
     if title:
         known["title"] = " ".join(title.split())
     if preload:
         known["preload_from_hub"] = list(models)
-    return SpaceCardData(**{**front, **known})
-
-
-def _split(card: str) -> tuple[dict[str, Any], str]:
-    """A card's front matter and its body."""
-    found = REGEX_YAML_BLOCK.search(card)
-    if found is None:
-        return {}, card
-    front: dict[str, Any] = yaml.safe_load(found[2])
-    return front, card[found.end() :]
+    card = SpaceCard(template.read_text(encoding="utf-8"))
+    card.data = SpaceCardData(**{**load_front_matter(template), **known})
+    return card
 
 
 def _check_directory(out: Path) -> None:
-    """A Space is staged into a new or empty directory, or over an earlier one of ours."""
+    """Raise UsageError unless `out` is missing, empty, or holds an earlier version of a Space."""
     if not out.exists():
         return
     if not out.is_dir():
-        raise UsageError(f"{out}: this is a file", "Give a directory for the Space.")
-    strange = sorted(p.name for p in out.iterdir() if p.name not in (CARD, *COPIED) and p.suffix != ".whl")
-    if strange:
+        raise UsageError(f"{out}: this is a file", "Choose a directory for the Space.")
+    others = sorted(p.name for p in out.iterdir() if p.name not in (CARD, *COPIED) and p.suffix != ".whl")
+    if others:
         raise UsageError(
-            f"{out}: this directory holds something else: {', '.join(strange[:3])}",
-            "Nothing in it was touched. Give a new or empty directory.",
+            f"{out}: the directory has other contents: {', '.join(others[:3])}",
+            "Choose a new or empty directory. Nothing was changed.",
         )

@@ -1,7 +1,7 @@
-"""What a release will send: an explicit list of files with size and hashes, made from a directory by written rules.
+"""The files that a release of a directory will send, with size and hashes.
 
-Hidden files, checkpoints, logs and partial files are left out and named; a symlink, which could reach anything on
-this machine, is refused. The list carries one file of its own, `l2t_release.json`: the release's table of contents.
+Hidden files, checkpoints, logs and partial files are left out and listed. A symlink is refused, because it could
+publish any file of this machine. One file is added: `l2t_release.json`, the release record, which lists the others.
 """
 
 import json
@@ -13,22 +13,20 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha1, sha256
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from l2t_hub.artifacts import CARD, MANIFEST, RELEASE_RECORD, TRAINING_RECORD, WEIGHTS
+from l2t_hub.artifacts import CARD, CONFIG, MANIFEST, RELEASE_RECORD, TRAINING_RECORD, WEIGHTS
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.hub.front_matter import load_front_matter
 from l2t_hub.hub.names import path_problem
 
 FORMAT = 1
-# The Hub's own file: it says what is kept as large-file storage, and a release leaves it alone.
+# The Hub's own file: it lists what belongs in large-file storage. A release leaves it alone.
 ATTRIBUTES = ".gitattributes"
-# Above this the Hub keeps a file in large-file storage, so nothing larger needs git's hash.
+# The Hub keeps larger files in large-file storage, where git's hash is not needed.
 REGULAR_BYTES = 10 << 20
 _PIECE = 1 << 20
 
-# Rule -> patterns of a file's or folder's name. The first that fits names the reason; the order is the table's.
+# Reason -> patterns of file and folder names to leave out. The first match names the reason.
 LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "hidden": (".*",),
     "checkpoint": ("checkpoint-*", "checkpoints"),
@@ -37,15 +35,15 @@ LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "cache": ("__pycache__", "*.pyc", "cache"),
     "state of a run": ("run.json",),
 }
-# Scores for the Hub's own leaderboards live in a folder that looks hidden and is meant to be published.
+# The Hub's folder of benchmark scores. It looks hidden but is meant to be published.
 NOT_HIDDEN = (".eval_results",)
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """One file to send: its path in the repo, where its content is, and what the Hub must say it has.
+    """A file to send. Its content is in the file `source` or, for the release record, in `content`.
 
-    `git_hash` is git's hash of the content, kept for files small enough to be regular ones.
+    `size` is in bytes. `git_hash` is git's SHA-1 of the content, None for files too large to be regular ones.
     """
 
     path: str
@@ -56,11 +54,11 @@ class StagedFile:
     content: bytes | None = None
 
     def read(self) -> bytes:
-        """The whole content; for small files."""
+        """Return the whole content. Meant for small files."""
         return self.content if self.source is None else self.source.read_bytes()  # type: ignore[return-value]
 
     def head(self, count: int = 4096) -> bytes:
-        """The first bytes."""
+        """Return the first `count` bytes."""
         if self.source is None:
             return (self.content or b"")[:count]
         with self.source.open("rb") as stream:
@@ -69,10 +67,11 @@ class StagedFile:
 
 @dataclass(frozen=True)
 class StagedRelease:
-    """A directory ready to be released. `left_out` pairs paths with the rule that left them out.
+    """A directory ready to be released.
 
-    `fingerprint` is the manifest's or the training record's own, a Space's is made from its files; `digest` is the
-    hash of everything that will be on the Hub, so two releases are the same if and only if their digests are.
+    `fingerprint` comes from the manifest or training record, for a Space from its files. `digest` is a hash of all
+    content, so two releases are equal if and only if their digests are. `left_out` pairs each path that is not
+    released with the reason.
     """
 
     directory: Path
@@ -84,27 +83,27 @@ class StagedRelease:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Total size in bytes."""
         return sum(file.size for file in self.files)
 
     def file(self, path: str) -> StagedFile | None:
-        """The file at a path of the repo."""
+        """Return the file at a path in the repo, or None."""
         return next((file for file in self.files if file.path == path), None)
 
     def paths(self) -> list[str]:
-        """All paths, in order."""
+        """Return all paths, sorted."""
         return [file.path for file in self.files]
 
 
 def stage(directory: Path, token: str | None = None) -> StagedRelease:
-    """List, classify and hash what a release of `directory` sends. Nothing is written.
+    """Select and hash the files that a release of `directory` sends. Writes nothing.
 
-    Raises UserError for symlinks, special files, names the Hub cannot take, and files that hold the token;
-    UsageError if the directory is no dataset, model or Space.
+    Raises UserError for symlinks, special files, names the Hub rejects, and files that contain `token`; UsageError if
+    the directory is not a dataset, model or Space.
     """
     if not directory.is_dir():
         raise UsageError(
-            f"{directory}: no such directory", "Give the directory of a dataset, model or Space."
+            f"{directory}: no such directory", "Name the directory of a dataset, model or Space."
         )
     kind = release_kind(directory)
     left_out: list[tuple[str, str]] = []
@@ -121,32 +120,26 @@ def stage(directory: Path, token: str | None = None) -> StagedRelease:
 
 
 def release_kind(directory: Path) -> str:
-    """'dataset', 'model' or 'space', by the files that make one. Raises UsageError for none or two of them."""
-    found = []
+    """Return 'dataset', 'model' or 'space', judged by the files present.
+
+    Raises UsageError if the directory is none or several of these, UserError if its card has invalid front matter.
+    """
+    kinds = []
     if (directory / MANIFEST).is_file():
-        found.append("dataset")
+        kinds.append("dataset")
     if (directory / TRAINING_RECORD).is_file() or (directory / WEIGHTS).is_file():
-        found.append("model")
-    if not found and front_matter(directory / CARD).get("sdk"):
-        found.append("space")
-    if len(found) == 1:
-        return found[0]
-    what = "neither a dataset, a model nor a Space" if not found else f"both a {' and a '.join(found)}"
+        kinds.append("model")
+    card = directory / CARD
+    if not kinds and card.is_file() and load_front_matter(card).get("sdk"):
+        kinds.append("space")
+    if len(kinds) == 1:
+        return kinds[0]
+    what = "neither a dataset, a model nor a Space" if not kinds else f"both a {' and a '.join(kinds)}"
     raise UsageError(
         f"{directory}: this is {what}",
-        f"A dataset has {MANIFEST}; a model {WEIGHTS}, config.json and {TRAINING_RECORD}; "
-        f"a Space a {CARD} whose front matter has `sdk: gradio` and `app_file`.",
+        f"A dataset has {MANIFEST}. A model has {WEIGHTS}, {CONFIG} and {TRAINING_RECORD}. "
+        f"A Space has a {CARD} with `sdk: gradio` and `app_file` in its front matter.",
     )
-
-
-def front_matter(card: Path) -> dict[str, Any]:
-    """The front matter of a card, {} where there is none or it does not parse; validation says what is wrong."""
-    try:
-        text = card.read_text(encoding="utf-8")
-        found = yaml.safe_load(text.split("---", 2)[1]) if text.startswith("---") else None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, IndexError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _walk(root: Path, below: str, left_out: list[tuple[str, str]]) -> Iterator[str]:
@@ -155,13 +148,13 @@ def _walk(root: Path, below: str, left_out: list[tuple[str, str]]) -> Iterator[s
             path = f"{below}{entry.name}"
             rule = _rule(entry.name, top=not below)
             if path == RELEASE_RECORD:
-                rule = "written anew by each release"
+                rule = "rewritten by each release"
             if rule:
                 left_out.append((path + ("/" if entry.is_dir(follow_symlinks=False) else ""), rule))
             elif entry.is_symlink():
                 raise UserError(
-                    f"{root / path}: a symlink is not released: it could publish any file of this machine",
-                    "Put the file itself there, or move the link out of the directory.",
+                    f"{root / path}: symlinks cannot be released: they could publish any file of this machine",
+                    "Replace the link with the file, or remove it.",
                 )
             elif entry.is_dir(follow_symlinks=False):
                 yield from _walk(root, f"{path}/", left_out)
@@ -169,7 +162,8 @@ def _walk(root: Path, below: str, left_out: list[tuple[str, str]]) -> Iterator[s
                 yield path
             else:
                 raise UserError(
-                    f"{root / path}: neither a file nor a folder: a pipe, socket or device cannot be released"
+                    f"{root / path}: neither a file nor a folder; pipes, sockets and devices cannot be released",
+                    "Remove it.",
                 )
 
 
@@ -188,7 +182,7 @@ def _check_names(directory: Path, paths: list[str]) -> None:
         problem = path_problem(path)
         if problem:
             raise UserError(f"{directory}: {path!r} cannot be released: {problem}", "Rename it.")
-        # Written on Linux, cloned on a Mac: there these two would be one file.
+        # On file systems that ignore case, as on a Mac, a clone would merge these two files.
         folded = unicodedata.normalize("NFC", path).casefold()
         if folded in seen:
             raise UserError(
@@ -202,11 +196,11 @@ def _hashed(directory: Path, path: str, token: str | None) -> StagedFile:
     secret = token.encode() if token else None
     content, tail, read = sha256(), b"", 0
     try:
-        # Without following a link that was put there since the walk.
+        # O_NOFOLLOW: the file may have been replaced with a link since the walk.
         with os.fdopen(os.open(source, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise UserError(f"{source}: not a plain file")
+                raise UserError(f"{source}: not a regular file")
             size = status.st_size
             git = sha1(b"blob %d\0" % size, usedforsecurity=False) if size <= REGULAR_BYTES else None
             while piece := stream.read(_PIECE):
@@ -216,14 +210,15 @@ def _hashed(directory: Path, path: str, token: str | None) -> StagedFile:
                     git.update(piece)
                 if secret and secret in tail + piece:
                     raise UserError(
-                        f"{source}: it holds your Hub token", "Take it out, and make yourself a new token."
+                        f"{source}: contains your Hub token",
+                        "Remove it from the file, and create a new token.",
                     )
                 tail = piece[-len(secret) :] if secret else b""
     except OSError as error:
         raise UserError(f"{source}: cannot be read: {error.strerror or error}") from None
     if read != size:
         raise UserError(
-            f"{source}: it changed while it was read", "Release when nothing writes to it any more."
+            f"{source}: changed while it was being read", "Wait until nothing writes to the directory."
         )
     return StagedFile(path, size, content.hexdigest(), git.hexdigest() if git else None, source)
 
@@ -233,14 +228,14 @@ def _own_fingerprint(directory: Path, kind: str) -> str | None:
     if name is None:
         return None
     try:
-        found = json.loads((directory / name).read_text(encoding="utf-8"))["fingerprint"]
+        fingerprint = json.loads((directory / name).read_text(encoding="utf-8"))["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if isinstance(found, str) and found else None
+    return fingerprint if isinstance(fingerprint, str) and fingerprint else None
 
 
 def _record(kind: str, fingerprint: str, listed: Mapping[str, list[object]]) -> StagedFile:
-    """The table of contents. On one line: git then cannot merge the tables of two releases into a third."""
+    """Return the release record. As it is a single line, git cannot merge the records of two releases."""
     tree = {"format": FORMAT, "kind": kind, "fingerprint": fingerprint, "files": listed}
     content = (json.dumps(tree, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
     git = sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)

@@ -1,8 +1,8 @@
-"""A staged release on its way into a pull request, in commits of bounded size, each on top of a known head.
+"""The upload of a staged release into a pull request, in commits of bounded size.
 
-What is already there is found by looking at the pull request's own tree, so a release that was killed goes on where
-it was, from any machine. After any error the loop looks again before it acts: a commit that was made although its
-answer was lost is part of the tree it then sees.
+What is already there is read from the pull request's own tree, so a release that was killed can be continued from any
+machine. After each error the loop reads the tree again before it acts: a commit that was made although its response
+was lost is then part of that tree.
 """
 
 import time
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from l2t_hub.errors import UserError
-from l2t_hub.hub.retry import DISK_FULL, describe_error, is_transient, status_of, wait_after
+from l2t_hub.hub.failures import DISK_FULL
+from l2t_hub.hub.retry import describe_error, is_transient, status_of, wait_after
 from l2t_hub.publish.repository import (
     MAIN,
     RemoteRepo,
@@ -23,23 +24,24 @@ from l2t_hub.publish.stage import StagedFile, StagedRelease
 
 STALE_PARENT = 412
 TITLE = "Release "
-# Once is enough unless the repo held a .gitignore that hid files from the first pass.
-_MOST_PASSES = 3
-_MOST_PULLS = 5
-_MOST_OVERTAKEN = 1000
+# One pass is enough, unless a .gitignore in the repo hid files from the first.
+_MAX_PASSES = 3
+_MAX_OPENED = 5
+_MAX_OVERTAKEN = 1000
 
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request that carries a release: its number, the commit of `main` it stands on, others now superfluous.
+    """A pull request that carries a release.
 
-    `known` says where the Hub has large content already (sha256 -> commit and path): it is copied there, not sent.
+    `base` is the commit of `main` it began from; `superseded` are older pull requests of the same content. `stored`
+    maps the SHA-256 of large files on the Hub to commit and path: the Hub copies those, they are not sent.
     """
 
     number: int
     base: str
-    others: tuple[int, ...]
-    known: dict[str, tuple[str, str]]
+    superseded: tuple[int, ...]
+    stored: dict[str, tuple[str, str]]
 
     @property
     def ref(self) -> str:
@@ -49,68 +51,78 @@ class PullRequest:
 
 @dataclass(frozen=True)
 class UploadCounts:
-    """What went over the wire in commits: files and their bytes; `copied` files the Hub had under another path."""
+    """Files and bytes that were sent, and files that the Hub copied because it had their content."""
 
     files: int = 0
     size: int = 0
     copied: int = 0
 
 
-def title_of(staged: StagedRelease) -> str:
-    """The title of the pull request for exactly this content: how a later run finds it again."""
+def pull_request_title(staged: StagedRelease) -> str:
+    """Return the title of the pull request for exactly this content, by which a later run finds it."""
     return f"{TITLE}{staged.digest[:20]}"
 
 
 def find_or_open(remote: RemoteRepo, staged: StagedRelease) -> PullRequest:
-    """The pull request to go on with: one of this content that stands on `main` as it is, opened if there is none."""
-    title = title_of(staged)
-    for attempt in range(_MOST_PULLS):
+    """Return an open pull request of this content that begins from the current `main`, opened if there is none.
+
+    Raises UserError if `main` changes each time one is opened.
+    """
+    title = pull_request_title(staged)
+    for attempt in range(_MAX_OPENED):
         head = remote.head(MAIN)
         numbers = remote.open_pull_requests(title)
         current = [number for number in numbers if head in remote.history(f"refs/pr/{number}")]
         if current:
-            chosen = min(current)  # two processes with the same content so come to the same one
+            chosen = min(current)  # two processes that release the same content choose the same one
             if not attempt:
-                remote.say(f"going on with pull request {chosen}")
-            others = tuple(number for number in numbers if number != chosen)
-            known = _contents(remote, *(f"refs/pr/{number}" for number in others), head)
-            return PullRequest(chosen, head, others, known)
-        files = describe_files(staged.files)
-        what = f"A {staged.kind} of {files}, fingerprint {staged.fingerprint}, made by `l2t release`."
-        number = remote.open_pull_request(title, what)
+                remote.say(f"continuing pull request {chosen}")
+            superseded = tuple(number for number in numbers if number != chosen)
+            stored = _stored_contents(remote, *(f"refs/pr/{number}" for number in superseded), head)
+            return PullRequest(chosen, head, superseded, stored)
+        contents = f"{describe_files(staged.files)}, fingerprint {staged.fingerprint}"
+        number = remote.open_pull_request(title, f"A {staged.kind} released by `l2t release`: {contents}.")
         remote.say(f"pull request {number}: {remote.url}/discussions/{number}")
     raise UserError(
-        f"{remote.url}: `main` moves faster than a pull request can be opened", "Wait a moment. Then:"
+        f"{remote.url}: `main` keeps changing while a pull request is opened",
+        "Wait until nothing else writes to the repo.",
     )
 
 
-def _contents(remote: RemoteRepo, *revisions: str) -> dict[str, tuple[str, str]]:
+def _stored_contents(remote: RemoteRepo, *revisions: str) -> dict[str, tuple[str, str]]:
     commits = [remote.head(revision) for revision in revisions]
     trees = [(commit, remote.tree(commit)) for commit in commits]
     return {f.sha256: (commit, f.path) for commit, tree in trees for f in tree.values() if f.sha256}
 
 
 def upload(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> UploadCounts:
-    """Make the pull request's tree the staged release, whatever it holds now. Raises UserError or the client's."""
+    """Make the pull request's tree equal to the staged release, and return what was sent.
+
+    Raises UserError if files changed on this machine or the Hub has no space left, and the client's last error if all
+    attempts fail.
+    """
     sent, failures, passes, overtaken = UploadCounts(), 0, 0, 0
     while True:
         head = remote.head(pull.ref)
-        left = difference(staged, remote.tree(head))
-        if not left:
+        remaining = difference(staged, remote.tree(head))
+        if not remaining:
             return sent
-        if passes == _MOST_PASSES:
+        if passes == _MAX_PASSES:
             raise UserError(
-                f"{remote.url}: the Hub lists other content for {_first(left)} than was read at the start",
-                "Did it change here meanwhile? When nothing writes to the directory any more:",
+                f"{remote.url}: the content on the Hub differs from what was hashed at the start: "
+                f"{_first(remaining)}",
+                "Make sure that nothing writes to the directory.",
             )
         try:
-            for part in _batches(left, remote.policy.batch_files, remote.policy.batch_limit(staged.size)):
+            for part in _batches(
+                remaining, remote.policy.batch_files, remote.policy.batch_limit(staged.size)
+            ):
                 head = _commit(remote, pull, part, head)
-                sent, failures = _counted(sent, part, pull), 0
-                remote.say(f"in pull request {pull.number}: {describe_files(part.missing)} more")
+                sent, failures = _add_counts(sent, part, pull), 0
+                remote.say(f"pull request {pull.number}: added {describe_files(part.missing)}")
         except Exception as error:
-            # Another process fills the same pull request: what it sent is seen on the next look.
-            if status_of(error) == STALE_PARENT and overtaken < _MOST_OVERTAKEN:
+            # Another process fills the same pull request: the next look shows what it sent.
+            if status_of(error) == STALE_PARENT and overtaken < _MAX_OVERTAKEN:
                 overtaken += 1
                 continue
             failures += 1
@@ -119,36 +131,32 @@ def upload(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> Uplo
             passes += 1
 
 
-def _first(left: TreeDifference) -> str:
-    paths = [file.path for file in left.missing] or list(left.gone)
+def _first(changes: TreeDifference) -> str:
+    paths = [file.path for file in changes.missing] or list(changes.gone)
     return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
 def _wait_or_raise(remote: RemoteRepo, error: Exception, failures: int) -> None:
-    if status_of(error) == DISK_FULL:
-        raise UserError(
-            f"{remote.endpoint.name} has no room left: {describe_error(error)}", "Make room there."
-        ) from error
-    if not is_transient(error):
+    """Wait before the next attempt, or raise the error if another attempt cannot help."""
+    status = status_of(error)
+    if status == DISK_FULL or not is_transient(error):
         raise error
-    if status_of(error) is None:
-        remote.sign_in()  # the Xet client hides a refused token behind a lost connection
+    if status is None:
+        remote.sign_in()  # the Xet client reports a rejected token as a lost connection
     if failures >= remote.policy.attempts:
         raise error
     wait = wait_after(error, failures, remote.policy)
-    reason = describe_error(error)
-    remote.say(
-        f"sending: {reason}; looking again in {wait:.3g} s ({failures} of {remote.policy.attempts} attempts)"
-    )
+    attempts = f"attempt {failures} of {remote.policy.attempts} failed"
+    remote.say(f"uploading: {describe_error(error)}; retrying in {wait:.3g} s ({attempts})")
     time.sleep(wait)
 
 
-def _batches(left: TreeDifference, most_files: int, most_bytes: int) -> Iterator[TreeDifference]:
-    """Parts of the work, each small enough for one commit. Deletions come first: a file may take a folder's place."""
+def _batches(changes: TreeDifference, max_files: int, max_bytes: int) -> Iterator[TreeDifference]:
+    """Split changes into parts that each fit into one commit. Deletions come first: a file may replace a folder."""
     batch: list[StagedFile] = []
-    gone, size = left.gone, 0
-    for file in left.missing:
-        if batch and (len(batch) >= most_files or size + file.size > most_bytes):
+    gone, size = changes.gone, 0
+    for file in changes.missing:
+        if batch and (len(batch) >= max_files or size + file.size > max_bytes):
             yield TreeDifference(tuple(batch), gone)
             batch, gone, size = [], (), 0
         batch.append(file)
@@ -158,23 +166,23 @@ def _batches(left: TreeDifference, most_files: int, most_bytes: int) -> Iterator
 
 
 def _commit(remote: RemoteRepo, pull: PullRequest, part: TreeDifference, head: str) -> str:
-    """Commit one part on top of `head`; the new head. 412 if the pull request has moved on."""
+    """Commit one part on top of `head` and return the new head. Fails with 412 if the pull request has moved on."""
     from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
     from huggingface_hub.utils._runtime import is_xet_available
 
     operations: list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete] = []
     operations += [CommitOperationDelete(path, is_folder=False) for path in part.gone]
     for file in part.missing:
-        source = pull.known.get(file.sha256)
-        if source:
-            operations.append(CommitOperationCopy(source[1], file.path, src_revision=source[0]))
+        stored = pull.stored.get(file.sha256)
+        if stored:
+            operations.append(CommitOperationCopy(stored[1], file.path, src_revision=stored[0]))
             continue
         addition = CommitOperationAdd(file.path, str(file.source) if file.source else file.read())
         if not is_xet_available():
-            # Spares a second reading, as LFS checks what arrives. Xet would believe it, so there it is not told.
+            # Saves hashing the file again. LFS verifies the hash on arrival; Xet would trust it unchecked.
             addition.upload_info.sha256 = bytes.fromhex(file.sha256)
         operations.append(addition)
-    made = remote.api.create_commit(
+    commit = remote.api.create_commit(
         remote.repo_id,
         operations,
         commit_message=_message(part),
@@ -183,7 +191,7 @@ def _commit(remote: RemoteRepo, pull: PullRequest, part: TreeDifference, head: s
         parent_commit=head,
         num_threads=4,
     )
-    return str(made.oid)
+    return str(commit.oid)
 
 
 def _message(part: TreeDifference) -> str:
@@ -191,33 +199,34 @@ def _message(part: TreeDifference) -> str:
     return f"{describe_files(part.missing)}{deleted}"
 
 
-def _counted(sent: UploadCounts, part: TreeDifference, pull: PullRequest) -> UploadCounts:
-    fresh = [file for file in part.missing if file.sha256 not in pull.known]
-    copied = len(part.missing) - len(fresh)
-    size = sum(file.size for file in fresh)
-    return replace(sent, files=sent.files + len(fresh), size=sent.size + size, copied=sent.copied + copied)
+def _add_counts(sent: UploadCounts, part: TreeDifference, pull: PullRequest) -> UploadCounts:
+    uploaded = [file for file in part.missing if file.sha256 not in pull.stored]
+    copied = len(part.missing) - len(uploaded)
+    size = sum(file.size for file in uploaded)
+    return replace(sent, files=sent.files + len(uploaded), size=sent.size + size, copied=sent.copied + copied)
 
 
 def read_back(remote: RemoteRepo, staged: StagedRelease, revision: str) -> None:
-    """Compare size and hash of every file of a revision with what was staged, and small text files byte by byte.
+    """Compare a revision with the staged release: size and hash of every file, and small files byte by byte.
 
-    Raises UserError naming what differs. Large files go by the hash the Hub lists, which it checked at the upload.
+    Large files are compared by the hash that the Hub lists, which it verified at the upload. Raises UserError naming
+    a file that differs.
     """
     tree = remote.tree(revision)
     wrong = difference(staged, tree)
     if wrong:
-        raise UserError(f"{remote.url}: read back at {revision}, it differs in {_first(wrong)}")
+        raise UserError(f"{remote.url}: {revision} differs from what was sent: {_first(wrong)}")
     regular = [file for file in staged.files if tree[file.path].sha256 is None and file.size]
     for file in regular:
         if remote.read(file.path, revision) != file.read():
-            raise UserError(f"{remote.url}: {file.path} read back at {revision} is not what was sent")
+            raise UserError(f"{remote.url}: {file.path} at {revision} differs from what was sent")
+    size = format_bytes(sum(file.size for file in regular))
     remote.say(
-        f"read back: {describe_files(staged.files)}, size and hash of each as here; "
-        f"{len(regular)} read in full ({format_bytes(sum(f.size for f in regular))})"
+        f"verified {describe_files(staged.files)} by size and hash; read {len(regular)} back in full ({size})"
     )
 
 
 def same_on_main(remote: RemoteRepo, staged: StagedRelease) -> str | None:
-    """The head of `main` if it shows exactly this release, else None."""
+    """Return the head of `main` if it shows exactly this release, else None."""
     head = remote.head(MAIN)
     return None if difference(staged, remote.tree(head)) else head

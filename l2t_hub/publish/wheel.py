@@ -1,7 +1,7 @@
-"""A wheel of this very package, made offline from what is installed, so that a Space runs the code that released it.
+"""A wheel of the running package, built offline, so that a Space runs the code that released it.
 
-From a checkout hatchling builds it, as PyPI's would be built; an installed package is put back together from the list
-of files that its installer kept. Either way the same files give the same bytes.
+In a checkout hatchling builds the wheel. An installed package is reassembled from the file list that its installer
+recorded. In both cases the same files give the same bytes.
 """
 
 import base64
@@ -19,16 +19,17 @@ from l2t_hub.errors import UserError
 from l2t_hub.resources import PACKAGE
 
 NAME = "l2t_hub"
-# What an installer adds to a package's metadata: facts of one machine, no part of the wheel.
-OF_THE_INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
-# The oldest time a zip can hold: a wheel says nothing of when it was made.
+# Metadata that an installer adds. It describes one machine and is not part of the wheel.
+INSTALLER_FILES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+# The earliest timestamp a zip can hold, so that the wheel does not depend on the time.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def build_wheel(folder: Path) -> Path:
-    """Write a wheel of the running `l2t_hub` into `folder` and give its path.
+    """Write a wheel of the running `l2t_hub` into `folder` and return its path.
 
-    Raises UserError if hatchling is missing (checkout) or the list of installed files is (wheel).
+    Raises UserError if the folder is not writable, or if hatchling (in a checkout) or the list of installed files
+    (otherwise) is missing.
     """
     checkout = PACKAGE.parent
     try:
@@ -47,16 +48,25 @@ def _is_checkout(folder: Path) -> bool:
 
 
 def _from_checkout(checkout: Path, folder: Path) -> Path:
-    """Build with the project's own backend, without pip: pip would fetch that backend anew."""
+    """Build with the project's backend directly; pip would download the backend first."""
     if find_spec("hatchling") is None:
         raise UserError(
-            "hatchling is not installed: a Space needs a wheel of this package",
+            "hatchling is not installed, so the wheel that a Space needs cannot be built",
             "Install it: pip install hatchling",
         )
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".wheel-") as made:
-        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(Path(made).resolve())]
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".wheel-") as target:
+        command = [
+            sys.executable,
+            "-m",
+            "hatchling",
+            "build",
+            "-t",
+            "wheel",
+            "-d",
+            str(Path(target).resolve()),
+        ]
         done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
-        wheels = list(Path(made).glob("*.whl"))
+        wheels = list(Path(target).glob("*.whl"))
         if done.returncode or len(wheels) != 1:
             last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
             raise UserError(f"{checkout}: the wheel of this package cannot be built: {''.join(last)}")
@@ -64,19 +74,19 @@ def _from_checkout(checkout: Path, folder: Path) -> Path:
 
 
 def _from_installation(folder: Path) -> Path:
-    """Zip the installed files again, in order, with a new list of their hashes."""
+    """Zip the installed files in sorted order, with a new list of their hashes."""
     installed = metadata.distribution(NAME)
     info = f"{NAME}-{installed.version}.dist-info"
     files: dict[str, bytes] = {}
     for file in installed.files or []:
         top, name = file.parts[0], file.as_posix()
-        added = top == info and file.name in OF_THE_INSTALLER
-        if top in (NAME, info) and not added and "__pycache__" not in file.parts:
+        from_installer = top == info and file.name in INSTALLER_FILES
+        if top in (NAME, info) and not from_installer and "__pycache__" not in file.parts:
             files[name] = Path(str(file.locate())).read_bytes()
     if f"{NAME}/__init__.py" not in files:
         raise UserError(
-            f"{PACKAGE}: neither a checkout nor an installed wheel: the list of this package's files is missing",
-            "Install l2t_hub from a wheel, or work in a checkout with `pip install -e .`.",
+            f"{PACKAGE}: neither a checkout nor an installed wheel; the list of the package's files is missing",
+            "Install l2t_hub from a wheel, or run `pip install -e .` in a checkout.",
         )
     wheel = folder / f"{NAME}-{installed.version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -87,7 +97,7 @@ def _from_installation(folder: Path) -> Path:
 
 
 def _record(files: dict[str, bytes], info: str) -> bytes:
-    """The wheel's RECORD: path, SHA-256 in URL-safe base64 without padding, size (PEP 427)."""
+    """Return the wheel's RECORD (PEP 427): path, SHA-256 in URL-safe base64 without padding, and size per file."""
     lines = []
     for name, content in sorted(files.items()):
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

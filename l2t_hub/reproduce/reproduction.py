@@ -189,7 +189,8 @@ def _kind_of(repo: str, revision: str | None) -> tuple[str, str]:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    from l2t_hub.hub.retry import RetryPolicy, describe_error, retrying
+    from l2t_hub.hub.failures import hub_error
+    from l2t_hub.hub.retry import RetryPolicy, retrying
 
     api = HfApi()
     for kind in ("dataset", "model"):
@@ -199,9 +200,7 @@ def _kind_of(repo: str, revision: str | None) -> tuple[str, str]:
         except RepositoryNotFoundError:
             continue
         except Exception as error:
-            raise UserError(
-                f"{repo}: cannot be looked up: {describe_error(error)}", "Try again later."
-            ) from error
+            raise hub_error(error, f"{repo}: lookup failed", api.endpoint) from error
     raise UserError(
         f"{repo}: no such directory or recipe, and {api.endpoint} has no dataset or model of that name",
         "Check the name; for a private repo set HF_TOKEN.",

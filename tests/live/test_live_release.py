@@ -15,11 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-RELEASE = Path(__file__).resolve().parents[1] / "publish"
-sys.path.insert(0, str(RELEASE))
-
-from release_toys import TOYS  # noqa: E402
+from release_hub import CLIENTS
+from release_toys import TOYS
 
 pytestmark = pytest.mark.live
 DELETE = "import sys; from huggingface_hub import HfApi; HfApi().delete_repo(sys.argv[1], repo_type=sys.argv[2], missing_ok=True)"
@@ -57,7 +54,7 @@ def published(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[
 def test_release_again_changed_and_downloaded(published: tuple[str, str, Path], tmp_path: Path) -> None:
     kind, repo, directory = published
     release = [
-        str(RELEASE / "clients" / "release_one.py"),
+        str(CLIENTS / "release_one.py"),
         str(directory),
         repo,
         "--private",
@@ -75,6 +72,6 @@ def test_release_again_changed_and_downloaded(published: tuple[str, str, Path], 
     second = _told(_client(tmp_path, *release))
     assert (second["sent_files"], second["tags"][0]) == (2, "v2")
     if kind != "space":
-        fetched = _told(_client(tmp_path, str(RELEASE / "clients" / "download_one.py"), f"{repo}@v1", kind))
+        fetched = _told(_client(tmp_path, str(CLIENTS / "download_one.py"), f"{repo}@v1", kind))
         assert fetched["revision"] == first["revision"]
         assert fetched["verified"] == first["files"] - 1

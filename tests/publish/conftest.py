@@ -1,46 +1,19 @@
-"""Fixtures of the release's tests: a watched Hub, and toys to release."""
+"""Fixtures of the release's tests: a watched Hub, toys, and a small release made by the real build and trainer."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from release_hub import WatchedHub
-from release_toys import TOYS
+from release_fixtures import hub, shared_hub, toy
 from tiny_release import Made, make_dataset, make_model, tiny_recipe
 
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[WatchedHub]:
-    """A fresh, watched Hub."""
-    watched = WatchedHub(tmp_path / "hub")
-    watched.start()
-    yield watched
-    watched.stop()
-
-
-@pytest.fixture(scope="module")
-def shared_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedHub]:
-    """One watched Hub for a module; each test takes a repo of its own."""
-    watched = WatchedHub(tmp_path_factory.mktemp("hub"))
-    watched.start()
-    yield watched
-    watched.stop()
-
-
-@pytest.fixture
-def toy(tmp_path: Path) -> Callable[..., Path]:
-    """Make a toy dataset, model or Space: toy("dataset", seed=1)."""
-
-    def make(kind: str = "dataset", name: str | None = None, **how: Any) -> Path:
-        return TOYS[kind](tmp_path / (name or f"{kind}-{how.get('seed', 0)}"), **how)
-
-    return make
+__all__ = ["copied", "hub", "made", "shared_hub", "toy"]
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A dataset, two models of it and their scores."""
     from l2t_hub.evaluate import evaluate
 
     folder = tmp_path_factory.mktemp("release")
@@ -56,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Callable[[Path], Path]:
-    """Copy a directory, for a test to write into; its name and place are those of a repository, `lab/NAME`."""
+    """Copy a directory, for a test to change. Its last two parts look like a repo name, `lab/NAME`."""
 
     def copy(directory: Path) -> Path:
         return Path(shutil.copytree(directory, tmp_path / "lab" / directory.name))

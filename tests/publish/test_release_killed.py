@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from release_hub import WatchedHub, assert_clean, released, run, start
+from release_hub import CLIENTS, WatchedHub, assert_clean, hub_process, released, run, start, until
 
 Toy = Callable[..., Path]
 POINTS = 20
@@ -115,62 +115,28 @@ def test_killed_in_the_last_moments(hub: WatchedHub, toy: Toy) -> None:
     assert hub.collected("Toys") == ["org/at-merge", "org/at-tag"]
 
 
-@contextmanager
-def _hub_process(directory: Path, port: int = 0) -> "Iterator[subprocess.Popen[bytes]]":
-    """An embedded Hub in a process of its own, so that it can be killed."""
-    code = f"from pathlib import Path; from l2t_hub.local_hub.serve import serve_hub; serve_hub(Path({str(directory)!r}), {port})"
-    child = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield child
-    finally:
-        with suppress(ProcessLookupError):
-            child.kill()
-        child.wait()
-
-
-def _until(what: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("way", ["lfs", pytest.param("xet", marks=pytest.mark.slow)])
 def test_the_hub_is_killed_and_comes_back(tmp_path: Path, toy: Toy, way: str) -> None:
-    """SIGKILL to the server in the middle of an upload; it starts again on its port, and the client goes on by itself."""
-    import json
-
+    """SIGKILL to the server in the middle of an upload. It restarts on its port, and the client continues by itself."""
     folder = tmp_path / "hub"
     directory = toy(**SIZES)
-    with _hub_process(folder) as first:
-        _until(lambda: (folder / "serving.json").exists())
-        url = json.loads((folder / "serving.json").read_text())["url"]
-        port = int(url.split(":")[2].split("/")[0])
-        token = json.loads((folder / "tokens.json").read_text())["write"]
-        env = {n: v for n, v in os.environ.items() if not n.startswith("HF_")}
-        env |= {
-            "HF_ENDPOINT": url,
-            "HF_TOKEN": token,
-            "HF_HOME": str(tmp_path / "home"),
-            "HF_XET_CLIENT_RETRY_BASE_DELAY": "100ms",
-        }
+    with hub_process(folder) as (first, env):
+        port = urlsplit(env["HF_ENDPOINT"]).port
+        assert port
+        env |= {"HF_HOME": str(tmp_path / "home"), "HF_XET_CLIENT_RETRY_BASE_DELAY": "100ms"}
         env |= {"HF_HUB_DISABLE_XET": "1"} if way == "lfs" else {}
-        script = Path(__file__).parent / "clients" / "release_one.py"
-        command = [sys.executable, str(script), str(directory), "org/toy", *_batches(), "--attempts", "12"]
+        script = str(CLIENTS / "release_one.py")
+        command = [sys.executable, script, str(directory), "org/toy", *_batches(), "--attempts", "12"]
         client = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         stored = folder / ("blobs" if way == "lfs" else "xorbs")
-        _until(lambda: sum(path.is_file() for path in stored.rglob("*")) > 8)
+        until(lambda: sum(path.is_file() for path in stored.rglob("*")) > 8)
         first.kill()
         first.wait()
         assert client.poll() is None, "the release was over before the Hub was killed"
         time.sleep(0.3)
-        with _hub_process(folder, port) as second:
+        with hub_process(folder, port):
             err = client.communicate(timeout=100)[1]
             assert client.returncode == 0, err[-3000:]
-            second.terminate()
-            second.wait()
     hub = WatchedHub(folder).start()
     try:
         assert_clean(hub, "dataset", "org/toy", directory)

@@ -138,5 +138,5 @@ def test_a_card_interrupted_before_its_manifest_is_put_right(made: Made, copied:
 def test_a_card_without_the_section_is_an_error(made: Made, copied: Copy) -> None:
     directory = copied(made.dataset)
     (directory / "README.md").write_text("# Mine\n", encoding="utf-8")
-    with pytest.raises(UserError, match="no section 'How to use it'"):
+    with pytest.raises(UserError, match=r"the section 'How to use it'.* is missing"):
         name_dataset(directory, "lab/tiny-data")

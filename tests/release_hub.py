@@ -1,9 +1,12 @@
 """An embedded Hub that is watched request by request, and releases in child processes with the real clients."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -218,6 +221,41 @@ def put(hub: WatchedHub, kind: str, repo: str, files: dict[str, bytes]) -> None:
         )
         changes.append(Put(path, entry))
     hub.history.write(hub.number(kind, repo), MAIN, changes, "past the clients", "", "somebody", None)
+
+
+@contextmanager
+def hub_process(directory: Path, port: int = 0) -> "Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]":
+    """A local Hub as another process, so that it can be killed or measured; and the environment that leads to it."""
+    command = [
+        sys.executable,
+        "-m",
+        "l2t_hub.cli",
+        "hub",
+        "serve",
+        "--dir",
+        str(directory),
+        "--port",
+        str(port),
+    ]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        note = directory / "serving.json"
+        until(lambda: note.exists() and json.loads(note.read_text())["pid"] == child.pid)
+        token = json.loads((directory / "tokens.json").read_text())["write"]
+        environment = {n: v for n, v in os.environ.items() if not n.startswith("HF_")}
+        environment |= {"HF_ENDPOINT": json.loads(note.read_text())["url"], "HF_TOKEN": token}
+        yield child, environment
+    finally:
+        child.kill()
+        child.wait()
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until a condition holds. Fails if it takes longer."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
 
 
 def download(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from l2t_hub.errors import UsageError
-from l2t_hub.hub.connect import connected, find
+from l2t_hub.hub.connect import connected, find_endpoint
 from l2t_hub.hub.endpoint import PUBLIC, Endpoint
 
 Toy = Callable[..., Path]
@@ -33,24 +33,24 @@ def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_without_an_option_it_is_huggingface_co_with_the_users_token(
     plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert find() == Endpoint(PUBLIC, "", None, "hf_of_the_user")
+    assert find_endpoint() == Endpoint(PUBLIC, "", None, "hf_of_the_user")
     monkeypatch.setenv("HF_TOKEN", "hf_given")
-    assert find().token == "hf_given"
-    assert not find().is_local_hub
-    assert find().repo_url("dataset", "org/toy") == f"{PUBLIC}/datasets/org/toy"
+    assert find_endpoint().token == "hf_given"
+    assert not find_endpoint().is_local_hub
+    assert find_endpoint().repo_url("dataset", "org/toy") == f"{PUBLIC}/datasets/org/toy"
 
 
 def test_another_hub_has_its_own_home_and_never_sees_the_users_token(
     plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = find("http://127.0.0.1:8899/rehearsal/")
+    there = find_endpoint("http://127.0.0.1:8899/rehearsal/")
     assert (there.url, there.token, there.is_local_hub) == ("http://127.0.0.1:8899/rehearsal", None, True)
     assert there.home
     assert there.home.is_relative_to(plain / ".cache" / "l2t_hub")
     monkeypatch.setenv("HF_TOKEN", "hf_rehearsal_one")
-    one = find("http://127.0.0.1:8899/rehearsal")
+    one = find_endpoint("http://127.0.0.1:8899/rehearsal")
     monkeypatch.setenv("HF_TOKEN", "hf_rehearsal_two")
-    two = find("http://127.0.0.1:8899/rehearsal")
+    two = find_endpoint("http://127.0.0.1:8899/rehearsal")
     assert one.token == "hf_rehearsal_one"
     assert len({there.home, one.home, two.home}) == 3
     assert "hf_rehearsal_one" not in f"{one!r} {one} {one.home}"
@@ -58,11 +58,11 @@ def test_another_hub_has_its_own_home_and_never_sees_the_users_token(
 
 @pytest.mark.parametrize(("url", "said"), [
     ("nonsense", "not the URL of a Hub"), ("ftp://host/x", "not the URL of a Hub"), ("https://", "not the URL of a Hub"),
-    ("https://user:hf_secret@host", "would show up in output"), ("http://hub.example.org", "unencrypted"),
+    ("https://user:hf_secret@host", "would appear in output"), ("http://hub.example.org", "unencrypted"),
 ])  # fmt: skip
 def test_urls_that_are_refused(plain: Path, url: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
-        find(url)
+        find_endpoint(url)
     assert "hf_secret" not in str(caught.value)
 
 
@@ -111,7 +111,7 @@ except UserError as error:
 """
     done = _python(code, tmp_path, tmp_path)
     assert (
-        "huggingface_hub was imported for https://huggingface.co: this process cannot use http://127.0.0.1:9"
+        "huggingface_hub was imported for https://huggingface.co, so this process cannot use http://127.0.0.1:9"
         in done.stdout
     )
     late = _python(code, tmp_path, tmp_path, HF_ENDPOINT="http://127.0.0.1:9/rehearsal")
@@ -190,7 +190,7 @@ def test_the_local_hub_ends_when_its_command_is_killed_and_is_shared_meanwhile(
     first.stdout.close()
     deadline = time.monotonic() + 15
     while _answers(url):
-        assert time.monotonic() < deadline, "the embedded Hub outlived its command"
+        assert time.monotonic() < deadline, "the local Hub outlived its command"
         time.sleep(0.05)
 
 
@@ -199,7 +199,7 @@ def test_a_folder_that_cannot_hold_a_hub(plain: Path, tmp_path: Path) -> None:
     done = _python(
         'from l2t_hub.hub.connect import connected\nwith connected("local:file"):\n    pass', plain, tmp_path
     )
-    assert "cannot keep the embedded Hub here" in done.stderr
+    assert "the local Hub cannot store its data here" in done.stderr
 
 
 def test_no_token_in_anything_a_failing_run_wrote(plain: Path, toy: Toy, tmp_path: Path) -> None:
@@ -210,11 +210,11 @@ def test_no_token_in_anything_a_failing_run_wrote(plain: Path, toy: Toy, tmp_pat
     outputs.append(done.stdout + done.stderr)
     (directory / "model.safetensors").write_bytes(b"broken")
     done = _python(RELEASE_LOCALLY, plain, tmp_path, DIRECTORY=str(directory))
-    assert "not fit for release" in done.stderr
+    assert "cannot be released" in done.stderr
     outputs.append(done.stdout + done.stderr)
     wrong = RELEASE_LOCALLY.replace('"local:the hub"', '"http://127.0.0.1:9/rehearsal"')
     done = _python(wrong, plain, tmp_path, DIRECTORY=str(toy("space")), HF_TOKEN="hf_wrong_wrong_wrong")
-    assert "the connection failed" in done.stderr or "cannot be" in done.stderr
+    assert "no connection to rehearsal Hub http://127.0.0.1:9/rehearsal" in done.stderr
     outputs.append(done.stdout + done.stderr)
     tokens = json.loads((tmp_path / "the hub" / "tokens.json").read_text()).values()
     secrets = [token.encode() for token in (*tokens, "hf_wrong_wrong_wrong", "hf_of_the_user")]

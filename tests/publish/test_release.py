@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from release_hub import WatchedHub, assert_clean, assert_is, put, released, run
 
+from l2t_hub.errors import UsageError
+from l2t_hub.publish.release import release
 from l2t_hub.publish.stage import stage
 
 Toy = Callable[..., Path]
@@ -119,7 +121,7 @@ def test_private_stays_private_and_public_is_not_called_private(hub: WatchedHub,
     released(run(hub, directory, "org/open"))
     refused = run(hub, directory, "org/open", "--private")
     assert refused.returncode == 1
-    assert "is public, and --private was given" in refused.stderr
+    assert "is public, but --private was given" in refused.stderr
 
 
 def test_versions_are_tags_that_do_not_move(hub: WatchedHub, toy: Toy) -> None:
@@ -128,7 +130,7 @@ def test_versions_are_tags_that_do_not_move(hub: WatchedHub, toy: Toy) -> None:
     requests = len(hub.recorder.requests)
     refused = run(hub, two, "org/toy", "--version", "1.0")
     assert refused.returncode == 1
-    assert "v1.0 is the tag of another release" in refused.stderr
+    assert "the tag v1.0 belongs to another release" in refused.stderr
     assert not [seen for seen in hub.recorder.requests[requests:] if seen.method != "GET"]
     assert released(run(hub, one, "org/toy", "--version", "1.0"))["unchanged"]
     assert released(run(hub, two, "org/toy"))["tags"][0] == "v1"
@@ -138,7 +140,7 @@ def test_a_dry_run_says_what_a_release_then_does_and_writes_nothing(hub: Watched
     old, new = toy(seed=1, tasks=("typo", "space")), toy(seed=2, tasks=("typo", "deletion"))
     foreseen = run(hub, old, "org/toy", "--dry-run", "--collection", "Toys")
     assert released(foreseen)["dry_run"]
-    assert "new repo" in foreseen.stderr
+    assert "new public repo" in foreseen.stderr
     assert {seen.method for seen in hub.recorder.requests} == {"GET"}
     released(run(hub, old, "org/toy"))
     _agree(hub, foreseen.stderr, set(hub.listing("dataset", "org/toy")) - {".gitattributes"})
@@ -188,3 +190,14 @@ def test_what_is_left_out_is_said(hub: WatchedHub, toy: Toy) -> None:
         if "checkpoint" in path or "cache" in path or path.endswith((".log", ".partial"))
     ]
     assert "left out: .cache/ (hidden), __pycache__/ (cache), checkpoint-10/ (checkpoint)" in done.stderr
+
+
+def test_a_collection_the_hub_would_refuse_is_found_before_anything_is_sent(toy: Toy) -> None:
+    for wrong in ({"collection": "t" * 61}, {"collection": " "}, {"collection": "t", "note": "n" * 501}):
+        with pytest.raises(UsageError):
+            release(
+                toy("space", name=f"space-{len(str(wrong))}"),
+                "org/toy",
+                hub="http://127.0.0.1:9/rehearsal",
+                **wrong,
+            )

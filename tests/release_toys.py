@@ -9,7 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from safetensors.numpy import save_file
+
+from l2t_hub.errors import UserError
+from l2t_hub.publish.stage import stage
+from l2t_hub.publish.validate import validate
 
 
 def toy_dataset(
@@ -134,3 +139,10 @@ def toy_space(directory: Path, seed: int = 0) -> Path:
 
 
 TOYS = {"dataset": toy_dataset, "model": toy_model, "space": toy_space}
+
+
+def refused(directory: Path) -> str:
+    """Return the message with which a release of this directory is refused."""
+    with pytest.raises(UserError) as caught:
+        validate(stage(directory))
+    return caught.value.message

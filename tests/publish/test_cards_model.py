@@ -229,7 +229,7 @@ def test_hostile_text_stays_text(made: Made, copied: Copy) -> None:
 def test_scores_of_other_weights_are_refused(made: Made, copied: Copy) -> None:
     directory = copied(made.model)
     (directory / "model.safetensors").write_bytes((directory / "model.safetensors").read_bytes()[:-1] + b"\0")
-    with pytest.raises(UserError, match="not of the weights in"):
+    with pytest.raises(UserError, match="no scores of the weights in"):
         write_model_card(directory, repo="lab/tiny-l2t", scores=[made.scores])
     assert not (directory / "README.md").exists()
 
@@ -246,7 +246,7 @@ def test_a_model_evaluated_under_its_hub_name_is_found(made: Made, copied: Copy)
 
 def test_wrong_arguments_are_errors_in_words(made: Made, copied: Copy, tmp_path: Path) -> None:
     directory = copied(made.model)
-    with pytest.raises(UsageError, match="not the name of a repo"):
+    with pytest.raises(UsageError, match="not a valid repo name"):
         write_model_card(directory, repo="no-namespace")
     with pytest.raises(UsageError, match="dataset lab/x/y"):
         write_model_card(directory, repo="lab/a", dataset="lab/x/y")
@@ -254,7 +254,7 @@ def test_wrong_arguments_are_errors_in_words(made: Made, copied: Copy, tmp_path:
         write_model_card(tmp_path, repo="lab/a")
     lone = directory.parent / "probes.json"
     lone.write_bytes(made.scores.read_bytes())
-    with pytest.raises(UserError, match=r"names probes\.samples\.jsonl"):
+    with pytest.raises(UserError, match=r"probes\.samples\.jsonl, is missing"):
         write_model_card(directory, repo="lab/a", scores=[lone])
 
 

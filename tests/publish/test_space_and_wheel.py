@@ -130,7 +130,7 @@ def test_an_installed_package_gives_the_same_wheel_again(
 
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(UsageError, match=r"holds something else: thesis\.tex"):
+    with pytest.raises(UsageError, match=r"has other contents: thesis\.tex"):
         stage_space(tmp_path, models=MODELS)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(UsageError, match="this is a file"):

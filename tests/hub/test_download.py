@@ -95,7 +95,7 @@ def test_what_is_not_there_is_said_in_one_sentence(hub: WatchedHub, toy: Toy, tm
         ("org/toy@v9", "model", None): (1, "has no revision v9"),
         ("org/toy", "model", hub.keys.outsider): (1, "or it is private"),
         ("org/plain", "dataset", None): (1, "not a dataset of l2t"),
-        ("no such directory", "dataset", None): (2, "neither a directory nor the name of a repo"),
+        ("no such directory", "dataset", None): (2, "not a directory, and not a valid repo name"),
     }
     for (name, kind, token), (code, said) in cases.items():
         refused = download(hub, name, kind, tmp_path / f"fresh{token}", token=token)
@@ -151,9 +151,9 @@ def test_names(tmp_path: Path) -> None:
     assert parse_name("org/toy", "abc") == ("org/toy", "abc")
     assert resolve(tmp_path, "dataset") == (tmp_path, None)
     for wrong in ("toy", "../../etc", "org/toy@v1 x", "/tmp/none", "a/b/c", "a/..", "org/toy@"):
-        with pytest.raises(UsageError, match="neither a directory nor the name"):
+        with pytest.raises(UsageError, match="not a directory, and not a valid repo name"):
             parse_name(wrong)
-    with pytest.raises(UsageError, match="two revisions"):
+    with pytest.raises(UsageError, match="conflicts with the revision v2"):
         parse_name("org/toy@v1", "v2")
     with pytest.raises(UsageError, match="this is a file"):
         resolve(__file__, "model")

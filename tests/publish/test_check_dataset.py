@@ -1,0 +1,91 @@
+"""The checks of a dataset: configs that match files, one schema per config, a correct manifest."""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from release_toys import refused
+
+from l2t_hub.publish.stage import stage
+from l2t_hub.publish.validate import validate
+
+Toy = Callable[..., Path]
+
+
+def test_configs_must_find_their_files(toy: Toy) -> None:
+    changes = {
+        ("train-*.parquet", "training-*.parquet"): "no file matches data/packed/training-",
+        ("config_name: typo", "config_name: packed"): "two configs are called packed",
+        (
+            "- config_name: typo",
+            "- config_name: typo\n  default: true",
+        ): "more than one config is the default",
+        ("path: 'data/packed/train-*.parquet'", "path: '**'"): "l2t_manifest.json, no parquet file",
+        ("split: validation, ", ""): "needs `split` and `path`",
+    }
+    for number, ((old, new), said) in enumerate(changes.items()):
+        directory = toy("dataset", name=f"dataset-{number}")
+        card = directory / "README.md"
+        assert old in card.read_text()
+        card.write_text(card.read_text().replace(old, new))
+        assert said in refused(directory), said
+
+
+def _rewrite(directory: Path, path: str, table: pa.Table) -> None:
+    """Replace a shard, and put the manifest right: only the schema is then wrong."""
+
+    pq.write_table(table, directory / path)
+    content = (directory / path).read_bytes()
+    manifest = json.loads((directory / "l2t_manifest.json").read_text())
+    row = next(row for row in manifest["shards"] if row["path"] == path)
+    row.update(bytes=len(content), sha256=sha256(content).hexdigest())
+    (directory / "l2t_manifest.json").write_text(json.dumps(manifest))
+
+
+def test_shards_of_a_config_must_have_one_schema(toy: Toy) -> None:
+    directory = toy()
+    path = "data/packed/train-00002-of-00003.parquet"
+    table = pq.read_table(directory / path)
+    _rewrite(directory, path, table.set_column(1, "lengths", table["lengths"].cast(pa.list_(pa.int64()))))
+    said = refused(directory)
+    assert f"config packed: {path} has another schema" in said
+    assert "column lengths is" in said
+    # What the shard's own writer noted about itself is no part of the schema.
+    _rewrite(directory, path, table.replace_schema_metadata({"writer": "another"}))
+    validate(stage(directory))
+
+
+def test_dataset_info_must_count_right(toy: Toy) -> None:
+    directory = toy()
+    card = directory / "README.md"
+    info = "dataset_info:\n- config_name: typo\n  splits: [{name: train, num_examples: %d, num_bytes: 1}]\n---\n# "
+    text = card.read_text()
+    card.write_text(text.replace("---\n# ", info % 21))
+    assert "dataset_info says 21 examples in train, and the files have 20" in refused(directory)
+    card.write_text(text.replace("---\n# ", info % 20))
+    validate(stage(directory))
+
+
+def test_the_manifest_must_tell_the_truth(toy: Toy) -> None:
+    shard = "data/examples/typo/train-00000-of-00001.parquet"
+    directory = toy(name="changed")
+    content = (directory / shard).read_bytes()
+    (directory / shard).write_bytes(content[:-1] + b"?")
+    assert f"{shard}: its sha256 is" in refused(directory)
+    (directory / shard).write_bytes(content + b"?")
+    assert f"{shard}: {len(content) + 1} bytes, and l2t_manifest.json says {len(content)}" in refused(
+        directory
+    )
+    (directory / shard).unlink()
+    assert f"{shard}: l2t_manifest.json lists it, and it is not there" in refused(directory)
+    directory = toy(name="more")
+    (directory / "data" / "packed" / "train-stray.parquet").write_bytes((directory / shard).read_bytes())
+    assert "train-stray.parquet: not in l2t_manifest.json" in refused(directory)
+    (directory / "l2t_manifest.json").write_text('{"shards": [{}]}')
+    assert "l2t_manifest.json: cannot be read as a manifest" in refused(directory)
+    directory = toy(name="cut")
+    (directory / "tokenizer" / "tokenizer.json").write_text("{}")
+    assert "tokenizer/tokenizer.json: its sha256" in refused(directory)

@@ -16,7 +16,7 @@ from l2t_hub.dataset.card import write_card
 from l2t_hub.dataset.executors.execute import check_executor, execute
 from l2t_hub.dataset.executors.slurm_queue import await_jobs
 from l2t_hub.dataset.keys import BuildKeys, made_from, reasons
-from l2t_hub.dataset.layout import final_shards, foreign, link, repeated_ids, shard_entries, stage, switch
+from l2t_hub.dataset.layout import final_shards, link, repeated_ids, shard_entries, stage, switch
 from l2t_hub.dataset.ledger import Ledger, merged
 from l2t_hub.dataset.manifest import realised, totals
 from l2t_hub.dataset.pipeline import transform_setup
@@ -29,6 +29,7 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.mixture import tasks_of
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.records.dataset_manifest import Manifest, PartitionEntry, read_manifest
+from l2t_hub.records.file_list import unknown_files
 from l2t_hub.tasks.registry import tasks_for
 
 PLAN = "plan.json"
@@ -79,7 +80,7 @@ def _finished_dataset(out: Path) -> Manifest | None:
     if not (out / MANIFEST).is_file():
         return None
     manifest = read_manifest(out)
-    strange = foreign(out, manifest.shards)
+    strange = [path for path in unknown_files(out, manifest.expected()) if path.startswith("data/")]
     if strange:
         raise UsageError(
             f"{out}: holds files that no build made: {', '.join(strange[:3])}",

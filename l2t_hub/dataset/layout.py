@@ -6,7 +6,7 @@ manifest goes first and comes last, so that a directory with a manifest is alway
 
 import os
 import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,3 @@ def repeated_ids(space: Workspace, parts: Sequence[FinishedPartition]) -> int:
         both = np.concatenate([f[c[n] : c[n + 1]] for f, c in zip(files, cuts, strict=True)])
         repeated += len(both) - len(np.unique(both))
     return repeated
-
-
-def foreign(out: Path, entries: Sequence[ShardEntry]) -> list[str]:
-    """Files under `data/` that the manifest does not know: somebody else's, which no build may remove."""
-    known = Counter(entry.path for entry in entries)
-    files = (p.relative_to(out).as_posix() for p in (out / DATA).rglob("*") if p.is_file())
-    return sorted(name for name in files if name not in known)

@@ -1,5 +1,7 @@
-"""Checking a dataset directory against its manifest: every file, every count, and that the ledger adds up."""
+"""The verifier of a dataset directory: every file, every count, and whether the ledger adds up."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,16 +10,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from l2t_hub.artifacts import sha256_of
-from l2t_hub.dataset.layout import foreign
-from l2t_hub.dataset.ledger import RAW, Ledger
+from l2t_hub.artifacts import CARD
+from l2t_hub.dataset.ledger import RAW, Ledger, merged
+from l2t_hub.dataset.manifest import totals
 from l2t_hub.dataset.workspace import WORK
 from l2t_hub.records.dataset_manifest import Manifest, ShardEntry, read_manifest
+from l2t_hub.records.file_list import compare_directory, is_loaded, unknown_files
+
+THE_MANIFEST = "the manifest"
+# Token ids that are in memory at once.
+BATCH_POSITIONS = 1 << 21
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was checked and what was found wrong, one sentence each."""
+    """The result of a check: what was compared, and the problems, a sentence each.
+
+    `unlisted` are files that the manifest does not list and no library loads, such as notes of your own.
+    """
 
     directory: str
     fingerprint: str
@@ -25,110 +35,141 @@ class VerifyReport:
     rows: int
     tokens: int
     problems: list[str]
+    unlisted: list[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """For a program to read."""
+        """Return the JSON tree of the report."""
         return {**vars(self), "ok": not self.problems}
 
     def summary(self) -> str:
-        """For a person to read."""
+        """Return the report as text: a line, and a line per problem."""
         checked = f"{self.shards} shards, {self.rows:,} rows, {self.tokens:,} tokens"
-        if not self.problems:
-            return f"{self.directory}: whole: {checked} agree with the manifest, and the ledger adds up"
-        listed = "\n".join(f"  {problem}" for problem in self.problems)
-        return f"{self.directory}: {len(self.problems)} problems in {checked}:\n{listed}"
+        if self.problems:
+            count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+            listed = "".join(f"\n  {problem}" for problem in self.problems)
+            return f"{self.directory}: {count} in {checked}:{listed}"
+        others = f"\nNot in the manifest: {', '.join(self.unlisted)}" if self.unlisted else ""
+        return f"{self.directory}: whole: {checked} agree with the manifest, and the ledger adds up{others}"
 
 
-def verify(directory: Path) -> VerifyReport:
-    """Check every shard and every other file. Raises UserError only if there is no manifest to check against."""
+def verify(directory: Path | str) -> VerifyReport:
+    """Compare a dataset directory with its manifest: sizes, hashes, rows, tokens and the ledger.
+
+    Files that `load_dataset` would load and the manifest does not list are problems too. Nothing outside the
+    directory is read. Raises UserError if the manifest is missing or malformed; everything else is in the report.
+    """
     directory = Path(directory)
     manifest = read_manifest(directory)
-    problems: list[str] = []
-    if (directory / WORK).is_dir():
-        problems.append(f"a build is at work here or was interrupted ({WORK}/ exists)")
-    for entry in manifest.shards:
-        problems += _shard_problems(directory, entry, manifest)
-    for name, expected in manifest.files.items():
-        problems += _file_problems(directory / name, name, expected)
-    problems += [f"{name}: not in the manifest" for name in foreign(directory, manifest.shards)]
-    ledger = Ledger.from_json(manifest.ledger)
-    problems += [f"ledger: {problem}" for problem in ledger.check(bool(manifest.recipe["build"]["packed"]))]
-    problems += _ledger_problems(ledger, manifest)
+    expected = manifest.expected()
+    different = compare_directory(directory, expected, THE_MANIFEST)
+    unknown = unknown_files(directory, expected)
+    dangerous = [path for path in unknown if is_loaded("dataset", path) or path == CARD]
+    problems = [
+        *(
+            [f"a build is running here or was interrupted: {WORK}/ exists"]
+            if (directory / WORK).is_dir()
+            else []
+        ),
+        *(f"{path}: {problem}" for path, problem in different.items()),
+        *(f"{path}: not in the manifest" for path in dangerous),
+        *(f"{path}: not in the manifest; other shards count it" for path in manifest.missing_shards()),
+    ]
+    for shard in manifest.shards:
+        if shard.path not in different:
+            problems += (
+                f"{shard.path}: {problem}" for problem in _shard_problems(directory, shard, manifest)
+            )
+    problems += _ledger_problems(manifest)
     rows, tokens = sum(s.rows for s in manifest.shards), sum(s.tokens for s in manifest.shards)
-    return VerifyReport(str(directory), manifest.fingerprint, len(manifest.shards), rows, tokens, problems)
-
-
-def _file_problems(path: Path, name: str, sha256: str) -> list[str]:
-    if not path.is_file():
-        return [f"{name}: missing"]
-    found = sha256_of(path)
-    return (
-        [] if found == sha256 else [f"{name}: SHA-256 is {found[:12]}..., the manifest says {sha256[:12]}..."]
+    unlisted = [path for path in unknown if path not in dangerous]
+    return VerifyReport(
+        str(directory), manifest.fingerprint, len(manifest.shards), rows, tokens, problems, unlisted
     )
 
 
-def _shard_problems(directory: Path, entry: ShardEntry, manifest: Manifest) -> list[str]:
-    """Size and hash; and only if those agree, what is in the file."""
-    path, name = directory / entry.path, entry.path
-    if path.is_file() and path.stat().st_size != entry.bytes:
-        return [f"{name}: {path.stat().st_size:,} bytes, the manifest says {entry.bytes:,}"]
-    problems = _file_problems(path, name, entry.sha256)
-    if problems:
-        return problems
+def _shard_problems(directory: Path, shard: ShardEntry, manifest: Manifest) -> list[str]:
+    """Compare what is in a shard with its entry."""
     try:
-        return [f"{name}: {problem}" for problem in _content_problems(path, entry, manifest)]
+        with pq.ParquetFile(directory / shard.path) as file:
+            if problem := _schema_problem(file.schema_arrow, shard, manifest):
+                return [problem]
+            return _content_problems(file, shard, manifest)
     except (pa.ArrowException, OSError) as error:
-        return [f"{name}: cannot be read: {error}"]
+        return [f"cannot be read: {' '.join(str(error).split())}"]
 
 
-def _content_problems(path: Path, entry: ShardEntry, manifest: Manifest) -> list[str]:
-    file = pq.ParquetFile(path)
+def _schema_problem(schema: pa.Schema, shard: ShardEntry, manifest: Manifest) -> str | None:
+    """Check the columns that are counted."""
+    types = dict(zip(schema.names, schema.types, strict=True))
+    counted = {"lengths": pa.list_(pa.int32())} if shard.view == "packed" else {"tokens": pa.int32()}
+    for column, wanted in counted.items():
+        if types.get(column) != wanted:
+            return f"column {column} is {types.get(column, 'missing')}, not {wanted}"
+    if shard.view != "packed":
+        return None
+    ids, length = types.get("input_ids"), manifest.recipe["packing"]["sequence_length"]
+    if ids not in (pa.list_(pa.uint16(), length), pa.list_(pa.uint32(), length)):
+        return f"column input_ids is {ids or 'missing'}; the recipe says sequences of {length} tokens"
+    return None
+
+
+def _content_problems(file: pq.ParquetFile, shard: ShardEntry, manifest: Manifest) -> list[str]:
     problems = []
-    if file.metadata.num_rows != entry.rows:
-        problems.append(f"{file.metadata.num_rows:,} rows, the manifest says {entry.rows:,}")
-    tokens = 0
-    length = manifest.recipe["packing"]["sequence_length"]
-    columns = ["lengths", "input_ids"] if entry.view == "packed" else ["tokens"]
-    for batch in file.iter_batches(1024, columns=columns):
-        if entry.view != "packed":
-            tokens += pc.sum(batch.column("tokens")).as_py() or 0
-            continue
-        lengths = batch.column("lengths")
-        tokens += pc.sum(lengths.flatten()).as_py() or 0
-        ids = batch.column("input_ids")
-        if ids.type.list_size != length:
-            return [f"sequences of {ids.type.list_size} tokens, the recipe says {length}"]
-        highest = pc.max(ids.flatten()).as_py()
-        if highest is not None and highest >= manifest.tokenizer.vocab_size:
-            problems.append(
-                f"token id {highest} is not in the tokenizer ({manifest.tokenizer.vocab_size} entries)"
-            )
-    if tokens != entry.tokens:
-        problems.append(f"{tokens:,} tokens, the manifest says {entry.tokens:,}")
+    if file.metadata.num_rows != shard.rows:
+        problems.append(f"{file.metadata.num_rows:,} rows, the manifest says {shard.rows:,}")
+    tokens, highest, vocabulary = 0, 0, manifest.tokenizer.vocab_size
+    packed = shard.view == "packed"
+    columns = ["lengths", "input_ids"] if packed else ["tokens"]
+    rows = max(1, BATCH_POSITIONS // manifest.recipe["packing"]["sequence_length"]) if packed else 1024
+    for batch in file.iter_batches(rows, columns=columns):
+        counted = batch.column("lengths").flatten() if packed else batch.column("tokens")
+        tokens += pc.sum(counted).as_py() or 0
+        if packed:
+            highest = max(highest, pc.max(batch.column("input_ids").flatten()).as_py() or 0)
+    if highest >= vocabulary:
+        problems.append(f"token id {highest} is not in the tokenizer ({vocabulary} entries)")
+    if tokens != shard.tokens:
+        problems.append(f"{tokens:,} tokens, the manifest says {shard.tokens:,}")
     return problems
 
 
-def _ledger_problems(ledger: Ledger, manifest: Manifest) -> list[str]:
-    """Compare the shards' rows and tokens with what the ledger says went into them."""
-    build = manifest.recipe["build"]
-    length = manifest.recipe["packing"]["sequence_length"]
-    expected: list[tuple[str, str, int, int]] = []
-    for split in ledger.splits():
-        rows = {
-            view: sum(s.rows for s in manifest.shards if (s.view, s.split) == (view, split))
-            for view in ("raw", "examples", "packed")
-        }
+def _ledger_problems(manifest: Manifest) -> list[str]:
+    """Check the ledger by itself, against its partitions, and each partition's against the partition's shards."""
+    ledger, length = Ledger.from_json(manifest.ledger), manifest.recipe["packing"]["sequence_length"]
+    problems = [f"ledger: {problem}" for problem in ledger.check(bool(manifest.recipe["build"]["packed"]))]
+    parts = [Ledger.from_json(part.ledger) for part in manifest.partitions]
+    if merged(parts).to_json() != manifest.ledger:
+        problems.append("ledger: it is not the sum of the partitions' ledgers")
+    shards: list[list[ShardEntry]] = [[] for _ in parts]
+    for shard in manifest.shards:
+        shards[shard.partition].append(shard)
+    for number, part in enumerate(parts):
+        where = f"partition {number}, " if len(parts) > 1 else ""
+        problems += (f"{where}{problem}" for problem in _count_problems(part, shards[number], manifest))
+    if totals(ledger, manifest.shards, length) != manifest.totals:
+        problems.append("totals: they do not follow from the ledger and the shards")
+    return problems
+
+
+def _count_problems(ledger: Ledger, shards: Sequence[ShardEntry], manifest: Manifest) -> Iterable[str]:
+    """Compare the rows and tokens of a partition's shards with what its ledger says went into them."""
+    build, length = manifest.recipe["build"], manifest.recipe["packing"]["sequence_length"]
+    rows: Counter[tuple[str, str]] = Counter()
+    tokens: Counter[tuple[str, str]] = Counter()
+    for shard in shards:
+        rows[shard.view, shard.split] += shard.rows
+        tokens[shard.view, shard.split] += shard.tokens
+    for split in sorted({*ledger.splits(), *(split for _, split in rows)}):
+        counts: list[tuple[str, int, int]] = []
         if build["raw"] != "none":
-            expected.append((split, "raw rows", rows["raw"], ledger.get("document", split, RAW).went_out))
+            documents = ledger.get("document", split, RAW).went_out
+            counts.append(("raw rows", rows["raw", split], documents))
         if build["examples"] == "all":
-            expected.append((split, "example rows", rows["examples"], ledger.total("fit", split).went_out))
+            counts.append(("example rows", rows["examples", split], ledger.total("fit", split).went_out))
         if build["packed"]:
             pack = ledger.total("pack", split)
-            expected.append((split, "positions", rows["packed"] * length, pack.came_in))
-            tokens = sum(s.tokens for s in manifest.shards if (s.view, s.split) == ("packed", split))
-            expected.append((split, "packed tokens", tokens, pack.went_out))
-    return [
-        f"{split}: {found:,} {what} in the shards, {wanted:,} in the ledger"
-        for split, what, found, wanted in expected
-        if found != wanted
-    ]
+            counts.append(("positions", rows["packed", split] * length, pack.came_in))
+            counts.append(("packed tokens", tokens["packed", split], pack.went_out))
+        for what, in_shards, in_ledger in counts:
+            if in_shards != in_ledger:
+                yield f"{split}: {in_shards:,} {what} in the shards, {in_ledger:,} in the ledger"

@@ -13,6 +13,9 @@ T = TypeVar("T")
 
 MAX_PARTITIONS = 100_000
 MAX_SHARDS = 1_000_000
+# A shard has 500 MB or so; these keep the time to read one within minutes, however well it is compressed.
+MAX_SHARD_ROWS = 1 << 28
+MAX_SHARD_POSITIONS = 1 << 31
 MAX_SEQUENCE_LENGTH = 1 << 20
 MAX_VOCABULARY = 1 << 22
 MAX_STEPS = 100_000_000
@@ -34,8 +37,10 @@ Vocabulary = Annotated[int, Field(ge=1, le=MAX_VOCABULARY)]
 TokenId = Annotated[int, Field(ge=0, lt=MAX_VOCABULARY)]
 Steps = Annotated[int, Field(ge=0, le=MAX_STEPS)]
 Batch = Annotated[int, Field(ge=1, le=MAX_BATCH)]
-Name = Annotated[str, Field(max_length=200)]
-"""A task, split, version, method or key."""
+ReleaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+"""What a recipe, its dataset and its model are called."""
+Name = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]{0,200}$")]
+"""A task, split, version or method: text without control characters."""
 Text = Annotated[str, Field(max_length=4096)]
 """A title, a local path or the name of a source file."""
 

@@ -13,12 +13,15 @@ from l2t_hub.artifacts import MANIFEST, write_text
 from l2t_hub.errors import UserError
 from l2t_hub.records.bounds import (
     MAX_PARTITIONS,
+    MAX_SHARD_POSITIONS,
+    MAX_SHARD_ROWS,
     MAX_SHARDS,
     Count,
     Digests,
     Name,
     Names,
     OneByOne,
+    ReleaseName,
     Rows,
     Sha256,
     Share,
@@ -26,6 +29,7 @@ from l2t_hub.records.bounds import (
     TokenId,
     Vocabulary,
 )
+from l2t_hub.records.file_list import ExpectedFile
 from l2t_hub.records.reading import MAX_BYTES, FileRecord, Record
 from l2t_hub.records.recipe_tree import RecipeTree
 from l2t_hub.records.repo_path import AsidePath, ShardPath, same_name
@@ -45,7 +49,7 @@ class ShardEntry(Record):
     view: View
     split: Split
     partition: Annotated[int, Field(ge=0, lt=MAX_PARTITIONS)]
-    rows: Count
+    rows: Annotated[int, Field(ge=0, le=MAX_SHARD_ROWS)]
     tokens: Count
     bytes: Count
     sha256: Sha256
@@ -62,13 +66,13 @@ class ShardEntry(Record):
 LedgerRow = TypedDict(
     "LedgerRow",
     {
-        "stage": Name,
+        "stage": Annotated[str, Field(pattern=r"^(read|assign|document|block|make|fit|tokens|pack)$")],
         "split": Name,
         "what": Name,
         "unit": Name,
         "in": Count,
         "out": Count,
-        "dropped": Annotated[dict[Name, Count], OneByOne],
+        "dropped": Annotated[dict[Text, Count], OneByOne],
     },
 )
 """One flow of the ledger: `in` = `out` + the sum of `dropped`, in `unit`."""
@@ -191,7 +195,7 @@ class Manifest(FileRecord):
     WHAT = "a manifest"
     REMEDY = "Build or download the dataset again."
 
-    name: Name
+    name: ReleaseName
     fingerprint: Sha256
     recipe: RecipeTree
     source: SourceFacts
@@ -208,21 +212,23 @@ class Manifest(FileRecord):
 
     @model_validator(mode="after")
     def _partitions_add_up(self) -> Self:
-        wanted = self.recipe["build"]["partitions"]
+        wanted, length = self.recipe["build"]["partitions"], self.recipe["packing"]["sequence_length"]
         if len(self.partitions) != wanted:
             raise ValueError(f"{len(self.partitions)} partitions, where the recipe has {wanted}")
         for number, shard in enumerate(self.shards):
             if shard.partition >= wanted:
                 raise ValueError(f"shards[{number}] is of partition {shard.partition} of {wanted}")
+            if shard.view == "packed" and shard.rows * length > MAX_SHARD_POSITIONS:
+                raise ValueError(f"shards[{number}] has more than {MAX_SHARD_POSITIONS:,} positions")
         both = same_name([*(shard.path for shard in self.shards), *self.files])
         if both:
             raise ValueError(f"{both[0]} and {both[1]} are the same file")
         return self
 
-    def hashes(self) -> dict[str, tuple[int | None, str]]:
-        """Return size in bytes (None where the manifest has none) and SHA-256 of every file, by path."""
-        files: dict[str, tuple[int | None, str]] = {s.path: (s.bytes, s.sha256) for s in self.shards}
-        return files | {path: (None, digest) for path, digest in self.files.items()}
+    def expected(self) -> dict[str, ExpectedFile]:
+        """Return what the manifest says of each file, by path: the shards, the card and the tokenizer."""
+        shards = {shard.path: ExpectedFile(shard.sha256, shard.bytes) for shard in self.shards}
+        return shards | {path: ExpectedFile(digest) for path, digest in self.files.items()}
 
     def missing_shards(self) -> list[str]:
         """Return the shards that their numbering promises and the manifest lacks, such as 00002 of 00003."""

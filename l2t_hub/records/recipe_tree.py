@@ -16,6 +16,7 @@ from l2t_hub.records.bounds import (
     MAX_WIDTH,
     Batch,
     Name,
+    ReleaseName,
     SequenceLength,
     Steps,
     Text,
@@ -84,7 +85,7 @@ class _Train(_Keys):
 
 
 class _Recipe(_Keys):
-    name: Name
+    name: ReleaseName
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     source: _Source
     blocks: _Blocks

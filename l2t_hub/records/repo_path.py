@@ -19,7 +19,9 @@ MAX_SEGMENTS = 32
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _UNSAFE_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
 _DRIVE = re.compile(r"[A-Za-z]:")
-_SHARD = re.compile(r"data/(?:raw|packed|examples/[^/]+)/(?:train|validation)-\d{5,7}-of-\d{5,7}\.parquet")
+_SHARD = re.compile(
+    r"data/(?:raw|packed|examples/[^/]+)/(?:train|validation)-[0-9]{5,7}-of-[0-9]{5,7}\.parquet"
+)
 _ASIDE = re.compile(rf"{re.escape(CARD)}|{TOKENIZER}/[^/]+")
 
 

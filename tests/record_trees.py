@@ -1,0 +1,135 @@
+"""Valid records as plain JSON trees, made without a build: for tests that change them, and for toy releases."""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from l2t_hub.recipe import recipe_from_tree
+
+Tree = dict[str, Any]
+
+
+def digest(text: str) -> str:
+    """A SHA-256 made of a text."""
+    return sha256(text.encode()).hexdigest()
+
+
+def recipe_tree(name: str = "toy", *, partitions: int = 1, sequence_length: int = 128) -> Tree:
+    """A resolved recipe."""
+    tree = {
+        "name": name,
+        "source": {"path": "bundled:sample"},
+        "packing": {"sequence_length": sequence_length},
+        "build": {"partitions": partitions},
+    }
+    return recipe_from_tree(tree).resolved()
+
+
+def shard_row(path: str, content: bytes = b"", *, rows: int = 1, tokens: int = 1, partition: int = 0) -> Tree:
+    """The manifest's entry of a shard at `data/VIEW[/TASK]/SPLIT-NUMBER-of-COUNT.parquet`."""
+    folders, _, file = path.rpartition("/")
+    view, config = folders.split("/")[1], folders.split("/")[-1]
+    return {
+        "path": path,
+        "config": config,
+        "view": view,
+        "split": file.split("-")[0],
+        "partition": partition,
+        "rows": rows,
+        "tokens": tokens,
+        "bytes": len(content),
+        "sha256": sha256(content).hexdigest(),
+    } | ({"fill": 1.0} if view == "packed" else {})
+
+
+def manifest_tree(
+    name: str = "toy",
+    *,
+    fingerprint: str | None = None,
+    shards: Sequence[Mapping[str, Any]] = (),
+    files: Mapping[str, str] | None = None,
+    sequence_length: int = 128,
+) -> Tree:
+    """A dataset's manifest of one partition. Its ledger is empty, so it passes the parser, not the verifier."""
+    return {
+        "name": name,
+        "fingerprint": fingerprint or digest(name),
+        "recipe": recipe_tree(name, sequence_length=sequence_length),
+        "source": {
+            "contents": {"a.txt": digest("a")},
+            "records": 3,
+            "repeated_ids": 0,
+            "near_identical": {"key": digest("near"), "records": [[1, 2]]},
+        },
+        "tokenizer": {
+            "name": None,
+            "revision": None,
+            "trained": digest("trained"),
+            "sha256": digest("tokenizer"),
+            "vocab_size": 65_536,
+            "bos_id": 0,
+            "eos_id": None,
+            "pad_id": 1,
+            "method": "words",
+        },
+        "made_by": {"l2t_hub": "0.1.0", "numpy": "2.4.6"},
+        "modules": {},
+        "partitions": [{"key": digest("key"), "inputs": digest("inputs"), "ledger": []}],
+        "shards": [dict(shard) for shard in shards],
+        "ledger": [
+            {
+                "stage": "read",
+                "split": "",
+                "what": "",
+                "unit": "records",
+                "in": 3,
+                "out": 2,
+                "dropped": {"empty text": 1},
+            }
+        ],
+        "totals": {
+            "train": {
+                "raw_documents": 1,
+                "task_documents": 1,
+                "examples": 1,
+                "raw_tokens": 10,
+                "task_tokens": 20,
+                "sequences": 1,
+                "fill": 0.5,
+            }
+        },
+        "mixture": {
+            "asked": {"scheme": "disjoint", "raw_share": 0.5, "unit": "tokens"},
+            "raw_share": {"documents": 0.5, "tokens": None},
+            "parts": {"raw": {"documents": 1, "examples": 0, "tokens": 10}},
+            "solved": {
+                "key": digest("solved"),
+                "threshold": 0.4,
+                "predicted": 0.5,
+                "documents": 2,
+                "calibrated": 2,
+                "complete": True,
+            },
+        },
+        "files": dict(files or {}),
+        "format": 1,
+    }
+
+
+def toy_manifest() -> Tree:
+    """A manifest with a shard of each view, a card and a tokenizer."""
+    shards = [
+        shard_row("data/examples/typo/train-00000-of-00001.parquet", b"a"),
+        shard_row("data/packed/train-00000-of-00002.parquet", b"b"),
+        shard_row("data/packed/train-00001-of-00002.parquet", b"c"),
+        shard_row("data/raw/validation-00000-of-00001.parquet", b"d"),
+    ]
+    return manifest_tree(
+        shards=shards, files={"README.md": digest("card"), "tokenizer/tokenizer.json": digest("t")}
+    )
+
+
+def as_bytes(tree: Any) -> bytes:
+    """JSON as a stranger might write it: NaN and lone surrogates too."""
+    return json.dumps(tree).encode("utf-8", "surrogatepass")

@@ -15,7 +15,7 @@ from typing import Any
 from l2t_hub.corpus.source import Source, digest
 from l2t_hub.dataset.manifest import made_by
 from l2t_hub.recipe import Recipe
-from l2t_hub.recipe.schema import LOCATION, NO_TRACE, SCOPES
+from l2t_hub.recipe.schema import LOCATION_KEYS, SCOPES, UNFINGERPRINTED_KEYS
 from l2t_hub.tasks.registry import ENTRY_POINTS
 
 
@@ -110,7 +110,7 @@ def _data_keys(recipe: Recipe) -> dict[str, Any]:
     keys: dict[str, Any] = {"seed": tree["seed"]}
     for section in SCOPES["data"]:
         for key, value in tree[section].items():
-            if section == "source" and key in LOCATION | NO_TRACE["source"]:
+            if section == "source" and key in LOCATION_KEYS | UNFINGERPRINTED_KEYS["source"]:
                 continue
             keys[f"{section}.{key}"] = value
     return keys

@@ -1,4 +1,4 @@
-"""Recipes for people: a listing, the resolved YAML, and the table of keys that the schema's docstrings make."""
+"""Recipes as text: the list of bundled recipes, a resolved recipe as YAML, and the table of recipe keys."""
 
 import types
 from inspect import getdoc
@@ -10,13 +10,19 @@ from rich.table import Table
 
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe.loader import bundled_recipes, load_recipe
-from l2t_hub.recipe.schema import Recipe
+from l2t_hub.recipe.schema import Recipe, section_of
 
-NAMES = {"NoneType": "null", "str": "text", "int": "integer", "float": "number", "bool": "true or false"}
+_TYPE_NAMES = {
+    "NoneType": "null",
+    "str": "text",
+    "int": "integer",
+    "float": "number",
+    "bool": "true or false",
+}
 
 
 def listing() -> list[dict[str, Any]]:
-    """The bundled recipes: name, description, variants and file."""
+    """Return the name, description, variants and file of every bundled recipe."""
     return [
         {
             "name": name,
@@ -30,37 +36,40 @@ def listing() -> list[dict[str, Any]]:
 
 
 def listing_table(rows: list[dict[str, Any]]) -> Table:
-    """The listing as a table."""
-    table = Table("recipe", "variants", "what it is", header_style="bold")
+    """Return the list of recipes as a table."""
+    table = Table("recipe", "variants", "description", header_style="bold")
     for row in rows:
         table.add_row(row["name"], ", ".join(row["variants"]) or "-", row["description"])
     return table
 
 
 def tree(recipe: Recipe) -> dict[str, Any]:
-    """The resolved recipe, with what its builds may use on a cluster."""
+    """Return the resolved recipe, including its `cluster` section."""
     return {**recipe.resolved(), "cluster": recipe.cluster.model_dump(mode="json")}
 
 
 def as_yaml(recipe: Recipe) -> str:
-    """The resolved recipe as YAML that loads to the same recipe."""
+    """Return the resolved recipe as YAML, which loads as the same recipe."""
     return yaml.safe_dump(tree(recipe), sort_keys=False, allow_unicode=True, width=100)
 
 
 def keys(section: str | None = None) -> list[dict[str, Any]]:
-    """Every key of the schema (or of one section): key, type, default, meaning."""
+    """Return key, type, default and meaning of every key of the schema, or of one section.
+
+    Raises UsageError for an unknown section.
+    """
     rows = _rows(Recipe, "")
     if section is None:
         return rows
     chosen = [row for row in rows if row["key"] == section or row["key"].startswith(f"{section}.")]
     if not chosen:
-        sections = [name for name, field in Recipe.model_fields.items() if _section(field.annotation)]
-        raise UsageError(f"no section '{section}'. {nearest(section, sections)}")
+        sections = [name for name, field in Recipe.model_fields.items() if section_of(field.annotation)]
+        raise UsageError(f"unknown section '{section}'. {nearest(section, sections)}")
     return chosen
 
 
 def keys_table(rows: list[dict[str, Any]]) -> Table:
-    """The keys as a table."""
+    """Return the keys as a table."""
     table = Table("key", "type", "default", "meaning", header_style="bold")
     for row in rows:
         table.add_row(row["key"], row["type"], row["default"], row["meaning"])
@@ -68,25 +77,23 @@ def keys_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def keys_markdown() -> str:
-    """`docs/recipe.md`: the same table for readers of the repository, a section at a time."""
+    """Return `docs/recipe.md`: the keys in one table per section."""
     text = [
         "# Recipe keys",
         "",
-        "Made from `l2t_hub/recipe/schema.py` by `python -m l2t_hub.recipe.listing`; do not edit.",
-        "",
+        "Generated from `l2t_hub/recipe/schema.py` by `python -m l2t_hub.recipe.listing`. Do not edit.",
     ]
-    last = None
-    for row in keys():
-        head, dot, _ = row["key"].partition(".")
-        section = head if dot else ""
-        if section != last:
-            meaning = f"\n{getdoc(_section(Recipe.model_fields[section].annotation))}\n" if section else ""
+    previous = None
+    for row in sorted(keys(), key=lambda row: "." in row["key"]):
+        section = row["key"].rpartition(".")[0]
+        if section != previous:
+            model = section_of(Recipe.model_fields[section].annotation) if section else Recipe
             text += [
-                f"\n## {section or 'A recipe'}\n{meaning}",
+                f"\n## {section or 'Top level'}\n\n{getdoc(model)}\n",
                 "| key | type | default | meaning |",
                 "|---|---|---|---|",
             ]
-            last = section
+            previous = section
         cells = (
             f"`{row['key']}`",
             f"`{row['type']}`".replace("|", "\\|"),
@@ -100,11 +107,11 @@ def keys_markdown() -> str:
 def _rows(model: type[BaseModel], prefix: str) -> list[dict[str, Any]]:
     rows = []
     for name, field in model.model_fields.items():
-        inner = _section(field.annotation)
-        if inner is not None:
-            rows += _rows(inner, f"{prefix}{name}.")
+        section = section_of(field.annotation)
+        if section is not None:
+            rows += _rows(section, f"{prefix}{name}.")
             continue
-        default = "required" if field.is_required() else _plain(field.default)
+        default = "required" if field.is_required() else _yaml(field.default)
         meaning = " ".join((field.description or "").split())
         rows.append(
             {"key": prefix + name, "type": _type(field.annotation), "default": default, "meaning": meaning}
@@ -112,11 +119,8 @@ def _rows(model: type[BaseModel], prefix: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _section(annotation: Any) -> Any:
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def _plain(value: Any) -> str:
+def _yaml(value: Any) -> str:
+    """Return a value as YAML on one line."""
     text: str = yaml.safe_dump(
         list(value) if isinstance(value, tuple) else value, default_flow_style=True, width=1000
     )
@@ -124,7 +128,7 @@ def _plain(value: Any) -> str:
 
 
 def _type(annotation: Any) -> str:
-    """A type as a recipe's author would say it."""
+    """Return a type in words, such as "list of text | null"."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " | ".join(str(value) for value in arguments)
@@ -135,7 +139,7 @@ def _type(annotation: Any) -> str:
     if origin is dict:
         return "mapping"
     name: str = annotation.__name__
-    return NAMES.get(name, name)
+    return _TYPE_NAMES.get(name, name)
 
 
 if __name__ == "__main__":

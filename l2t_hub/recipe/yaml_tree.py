@@ -1,4 +1,4 @@
-"""YAML as a plain tree plus the place of every key, so that an error can name file and line."""
+"""Read YAML as a tree of dicts together with the file and line of every key, for error messages."""
 
 import re
 from pathlib import Path
@@ -9,11 +9,12 @@ import yaml
 from l2t_hub.errors import UsageError
 
 Tree = dict[str, Any]
-Places = dict[str, str]
+Locations = dict[str, str]
+"""Dotted key -> "file:line"."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, except that `3e-4` is the number everybody means by it."""
+    """YAML 1.1 as PyYAML reads it, except that `3e-4` is a number."""
 
 
 _Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
@@ -22,10 +23,10 @@ _Loader.add_implicit_resolver(
 )
 
 
-def parse(text: str, origin: str) -> tuple[Tree, Places]:
-    """Parse one YAML mapping; `places` maps each dotted key to "origin:line".
+def parse(text: str, origin: str) -> tuple[Tree, Locations]:
+    """Parse a YAML mapping. Returns it with the location of each key, as "origin:line".
 
-    Raises UsageError for text that is no YAML, no mapping, or that sets a key twice.
+    Raises UsageError if the text is not YAML, is not a mapping, or sets a key twice.
     """
     loader = _Loader(text)
     try:
@@ -33,10 +34,12 @@ def parse(text: str, origin: str) -> tuple[Tree, Places]:
         if node is None:
             raise UsageError(f"{origin}: the file is empty", "A recipe needs at least `name` and `source`.")
         if not isinstance(node, yaml.MappingNode):
-            raise UsageError(f"{origin}:{node.start_mark.line + 1}: a recipe is a mapping of keys to values")
-        places: Places = {}
-        _walk(node, "", origin, places)
-        return loader.construct_document(node), places
+            raise UsageError(
+                f"{origin}:{node.start_mark.line + 1}: a recipe must be a mapping of keys to values"
+            )
+        locations: Locations = {}
+        _locate(node, "", origin, locations)
+        return loader.construct_document(node), locations
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UsageError(f"{origin}:{line}: not valid YAML: {error.problem}") from None
@@ -46,8 +49,16 @@ def parse(text: str, origin: str) -> tuple[Tree, Places]:
         loader.dispose()
 
 
-def read(path: Path) -> tuple[Tree, Places]:
-    """Parse a YAML file; UsageError if it cannot be read, with the places of its keys otherwise."""
+def parse_value(text: str, origin: str) -> Any:
+    """Parse any YAML value. Raises UsageError if the text is not YAML."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{origin}: not valid YAML: {getattr(error, 'problem', error)}") from None
+
+
+def read(path: Path) -> tuple[Tree, Locations]:
+    """Parse a YAML file as `parse` does. Raises UsageError if it cannot be read."""
     try:
         return parse(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError as error:
@@ -57,20 +68,23 @@ def read(path: Path) -> tuple[Tree, Places]:
 
 
 def merge(base: Tree, top: Tree) -> Tree:
-    """Lay `top` over `base`: mappings key by key, everything else as a whole."""
+    """Merge `top` into `base`: mappings key by key; any other value of `top` replaces that of `base`."""
     merged = dict(base)
     for key, value in top.items():
-        below = merged.get(key)
-        merged[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
 
 
-def _walk(node: yaml.MappingNode, prefix: str, origin: str, places: Places) -> None:
+def _locate(node: yaml.MappingNode, prefix: str, origin: str, locations: Locations) -> None:
+    """Add the locations of a mapping's keys to `locations`. Raises UsageError for a key that is set twice."""
     for key_node, value_node in node.value:
         key = f"{prefix}{key_node.value}"
-        place = f"{origin}:{key_node.start_mark.line + 1}"
-        if key in places:
-            raise UsageError(f"{place}: `{key}` is set twice (first at {places[key]})", "Keep one of them.")
-        places[key] = place
+        location = f"{origin}:{key_node.start_mark.line + 1}"
+        if key in locations:
+            raise UsageError(
+                f"{location}: `{key}` is set twice (first at {locations[key]})", "Keep one of them."
+            )
+        locations[key] = location
         if isinstance(value_node, yaml.MappingNode):
-            _walk(value_node, f"{key}.", origin, places)
+            _locate(value_node, f"{key}.", origin, locations)

@@ -12,7 +12,7 @@ from typing import Any
 from l2t_hub.artifacts import CHECKPOINTS, CONFIG, TRAINING_LOG, TRAINING_RECORD, WEIGHTS
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
-from l2t_hub.recipe.schema import NO_TRACE, SCOPES
+from l2t_hub.recipe.schema import SCOPES, UNFINGERPRINTED_KEYS
 from l2t_hub.train.locate import DatasetLocation
 
 RUN = "run.json"
@@ -184,7 +184,7 @@ def _read(path: Path) -> Json | None:
 def _decisive(tree: Json) -> Json:
     """The dotted keys of a resolved recipe that a model depends on."""
     sections = {"seed", *SCOPES["data"], *SCOPES["model"]}
-    traceless = {f"{section}.{key}" for section, keys in NO_TRACE.items() for key in keys}
+    traceless = {f"{section}.{key}" for section, keys in UNFINGERPRINTED_KEYS.items() for key in keys}
     flat = _flat({section: tree[section] for section in sections if section in tree})
     return {key: value for key, value in flat.items() if key not in traceless}
 

@@ -160,9 +160,9 @@ def test_a_share_in_documents_weighs_nothing(recipe: Recipes, tmp_path: Path) ->
 )
 def test_a_unit_is_refused_where_there_is_no_share(mixture: dict[str, str]) -> None:
     tree = {"name": "t", "source": {"path": "x"}, "mixture": {**mixture, "unit": "tokens"}}
-    with pytest.raises(UsageError, match="`unit` means nothing for scheme"):
+    with pytest.raises(UsageError, match=r"`mixture\.unit` applies only to scheme disjoint"):
         recipe_from_tree(tree)
-    with pytest.raises(UsageError, match="not one of documents, tokens"):
+    with pytest.raises(UsageError, match="must be 'documents' or 'tokens'"):
         recipe_from_tree(json.loads(json.dumps(tree).replace('"tokens"', '"token"')))
 
 

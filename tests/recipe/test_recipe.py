@@ -1,4 +1,4 @@
-"""A recipe is checked at the door: every error names its place and the nearest valid name."""
+"""Recipes are checked when they are loaded: every error names file, line and key and suggests a remedy."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe, recipe_from_tree
 from l2t_hub.recipe.listing import as_yaml, tree
-from l2t_hub.recipe.yaml_tree import merge, parse
+from l2t_hub.recipe.yaml_tree import merge, parse_value
 
 MINIMAL = "name: tiny\nsource:\n  path: bundled:sample\n"
 
@@ -21,54 +21,59 @@ def write(folder: Path, text: str, name: str = "recipe.yaml") -> Path:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "says"),
+    ("text", "line", "expected"),
     [
         ("mixtur:\n  scheme: raw\n", 4, "Did you mean 'mixture'?"),
         ("train:\n  max_step: 3\n", 5, "Did you mean 'max_steps'?"),
-        ("train:\n  max_steps: many\n", 5, "should be a valid integer"),
-        ("train:\n  max_steps: 1.5\n", 5, "`train.max_steps` is 1.5"),
-        ("seed: '3'\n", 4, "should be a valid integer"),
-        ("seed: true\n", 4, "should be a valid integer"),
+        ("train:\n  max_steps: many\n", 5, "`train.max_steps` must be an integer, not 'many'"),
+        ("train:\n  max_steps: 1.5\n", 5, "`train.max_steps` must be an integer, not 1.5"),
+        ("seed: '3'\n", 4, "must be an integer, not '3'"),
+        ("seed: true\n", 4, "must be an integer, not true"),
+        ("max_steps: 3\n", 4, "unknown key `max_steps`. Did you mean 'train.max_steps'?"),
+        ("build:\n  examples: some\n", 5, "must be 'all', 'none' or an integer, not 'some'"),
+        ("evaluation:\n  suites: [blimpp]\n", 5, "`evaluation.suites[0]` must be"),
         ("mixture:\n  scheme: share\n", 5, "Did you mean 'shared'?"),
-        ("mixture:\n  scheme: raw\n  raw_share: 0.5\n", 4, "only disjoint has one"),
-        ("mixture:\n  scheme: single\n", 4, "`task` names the one task"),
+        ("mixture:\n  scheme: raw\n  raw_share: 0.5\n", 6, "applies only to scheme disjoint, not to raw"),
+        ("mixture:\n  scheme: single\n", 4, "`mixture.task` is required for scheme single"),
+        ("mixture:\n  task: typo\n", 5, "`mixture.task` applies only to scheme single"),
         ("mixture:\n  scheme: disjoint\n  raw_share: 1.5\n", 6, "less than or equal to 1"),
         ("seed: 1\nseed: 2\n", 5, "set twice"),
-        ("train:\n  max_steps: 10\n  warmup_steps: 10\n", 4, "must be less than `max_steps`"),
-        ("tokenizer:\n  revision: main\n", 4, "`revision` needs a `name`"),
+        ("train:\n  max_steps: 10\n  warmup_steps: 10\n", 6, "(10) must be less than `train.max_steps`"),
+        ("tokenizer:\n  revision: main\n", 5, "`tokenizer.revision` requires `tokenizer.name`"),
         ("seed: [1\n", 5, "not valid YAML"),
-        ("evaluation:\n  baseline: other\nvariants:\n  one: {}\n", 0, "the variants are one"),
+        ("evaluation:\n  baseline: other\nvariants:\n  one: {}\n", 5, "must be one of the variants"),
         ("variants:\n  one:\n    mixture:\n      sheme: raw\n", 7, "Did you mean 'scheme'?"),
-        ("variants:\n  one: 3\n", 5, "should be an object"),
+        ("variants:\n  one: 3\n", 5, "must be a mapping of keys to values"),
         ("cluster:\n  partion: big\n", 5, "Did you mean 'partition'?"),
         ("cluster:\n  hours: 0\n", 5, "greater than 0"),
-        ("cluster:\n  sbatch: {time: '1:00'}\n", 4, "`sbatch` cannot set time"),
+        ("cluster:\n  sbatch: {time: '1:00'}\n", 5, "`cluster.sbatch` cannot set time"),
     ],
 )
-def test_an_error_names_file_line_and_remedy(tmp_path: Path, text: str, line: int, says: str) -> None:
+def test_an_error_names_file_line_and_remedy(tmp_path: Path, text: str, line: int, expected: str) -> None:
     path = write(tmp_path, MINIMAL + text)
     with pytest.raises(UsageError) as caught:
         load_recipe(path)
-    assert says in str(caught.value)
-    assert (f"{path}:{line}: " if line else f"{path}: ") in str(caught.value)
+    assert expected in str(caught.value)
+    assert f"{path}:{line}: " in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("", "empty"),
         ("- a\n- b\n", "a mapping of keys"),
-        ("name: x\n", "`source` is missing"),
-        ("name: x\nsource: {}\n", "give either `path` or `dataset`"),
-        ("name: a/b\nsource: {path: p}\n", "`name` is 'a/b'"),
+        ("name: x\n", "`source` is required"),
+        ("name: x\nsource: {}\n", "`source.path` or `source.dataset` is required"),
+        ("name: x\nsource: {path: p, dataset: q}\n", "exclude each other"),
+        ("name: a/b\nsource: {path: p}\n", "`name` must be 1 to 96 letters.*, not 'a/b'"),
     ],
 )
-def test_what_is_no_recipe_is_said(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(UsageError, match=says):
+def test_an_incomplete_recipe_is_an_error(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
         load_recipe(write(tmp_path, text))
 
 
-def test_a_file_that_is_not_utf8_or_not_there(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "latin.yaml"
     path.write_bytes(b"name: caf\xe9\n")
     with pytest.raises(UsageError, match="not UTF-8 at byte 9"):
@@ -77,7 +82,7 @@ def test_a_file_that_is_not_utf8_or_not_there(tmp_path: Path) -> None:
         load_recipe("nanno")
 
 
-def test_extends_lays_keys_over_the_parent_and_remembers_where_each_was_set(tmp_path: Path) -> None:
+def test_extends_merges_keys_over_the_parent_and_keeps_their_locations(tmp_path: Path) -> None:
     write(tmp_path, MINIMAL + "seed: 1\ntrain:\n  max_steps: 50\n  warmup_steps: 5\n", "base.yaml")
     child = write(tmp_path, "extends: base.yaml\nname: child\ntrain:\n  max_steps: 60\n", "child.yaml")
     recipe = load_recipe(child)
@@ -91,14 +96,14 @@ def test_extends_lays_keys_over_the_parent_and_remembers_where_each_was_set(tmp_
     assert recipe.where("seed").startswith(f"{tmp_path / 'base.yaml'}:4")
 
 
-def test_extends_in_a_circle_is_an_error_that_shows_the_circle(tmp_path: Path) -> None:
+def test_a_cycle_of_extends_is_an_error_that_shows_the_cycle(tmp_path: Path) -> None:
     write(tmp_path, "extends: b.yaml\nname: a\n", "a.yaml")
     write(tmp_path, "extends: a.yaml\nname: b\n", "b.yaml")
-    with pytest.raises(UsageError, match=r"circle: a\.yaml -> b\.yaml -> a\.yaml"):
+    with pytest.raises(UsageError, match=r"cycle: a\.yaml -> b\.yaml -> a\.yaml"):
         load_recipe(tmp_path / "a.yaml")
 
 
-def test_overrides_win_over_file_and_variant(tmp_path: Path) -> None:
+def test_overrides_take_precedence_over_file_and_variant(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL + "variants:\n  one:\n    train:\n      max_steps: 5000\n")
     recipe = load_recipe(path, ["train.max_steps=4000", "train.learning_rate=1e-4"], "one")
     assert recipe.train.max_steps == 4000
@@ -112,7 +117,7 @@ def test_a_malformed_override_is_a_usage_error(text: str) -> None:
         load_recipe("nano", [text])
 
 
-def test_an_unknown_variant_names_the_nearest() -> None:
+def test_an_unknown_variant_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'nano-l2t'"):
         load_recipe("nano", variant="nano-lt2")
 
@@ -124,27 +129,27 @@ def test_every_bundled_recipe_loads_with_all_its_variants(name: str) -> None:
         assert load_recipe(name, variant=variant).name == variant
 
 
-def test_the_resolved_recipe_is_a_recipe_again() -> None:
+def test_the_resolved_recipe_is_a_valid_recipe() -> None:
     recipe = load_recipe("nano", variant="nano-l2t")
     again = recipe_from_tree(recipe.resolved())
     assert again.resolved() == recipe.resolved()
     assert again.fingerprint("model") == recipe.fingerprint("model")
 
 
-def test_where_a_release_is_made_is_shown_but_no_part_of_what_it_is() -> None:
+def test_the_cluster_is_shown_but_is_not_part_of_the_release() -> None:
     recipe = load_recipe("nano", ["cluster.account=lab"], "nano-l2t")
     assert recipe.resolved() == load_recipe("nano", variant="nano-l2t").resolved()
     assert "account: lab" in as_yaml(recipe)
     assert recipe_from_tree(tree(recipe)).cluster.account == "lab"
 
 
-LEAVES_NO_TRACE = [
+CHANGES_NOTHING = [
     "name=other",
     "description=words",
     "source.title=Other",
     "source.license=mit",
     "source.url=https://example.org",
-    "mixture.raw_share=0.5",  # the default, said out loud
+    "mixture.raw_share=0.5",  # the default, set explicitly
     "evaluation.suites=[blimp]",
     "cluster.partition=big",
     "cluster.memory_gb=64",
@@ -181,41 +186,40 @@ CHANGES_THE_LOG_ONLY = [
 ]
 
 
-def of(*overrides: str) -> Recipe:
-    tree = recipe_from_tree({"name": "t", "source": {"path": "text.parquet"}, "train": {"max_steps": 5000}})
+def recipe_with(*overrides: str) -> Recipe:
+    recipe = recipe_from_tree({"name": "t", "source": {"path": "text.parquet"}, "train": {"max_steps": 5000}})
     for text in overrides:
         key, _, value = text.partition("=")
-        change, _ = parse(f"value: {value}", "test")
-        nested = change["value"]
+        nested = parse_value(value, "test")
         for part in reversed(key.split(".")):
             nested = {part: nested}
-        tree = recipe_from_tree(merge(tree.model_dump(mode="json", exclude_unset=True), nested))
-    return tree
+        recipe = recipe_from_tree(merge(recipe.model_dump(mode="json", exclude_unset=True), nested))
+    return recipe
 
 
-@pytest.mark.parametrize("override", LEAVES_NO_TRACE + CHANGES_THE_MODEL_ONLY + CHANGES_THE_LOG_ONLY)
-def test_the_data_fingerprint_ignores_what_changes_no_data(override: str) -> None:
-    assert of(override).fingerprint("data") == of().fingerprint("data")
+@pytest.mark.parametrize("override", CHANGES_NOTHING + CHANGES_THE_MODEL_ONLY + CHANGES_THE_LOG_ONLY)
+def test_the_data_fingerprint_ignores_keys_that_change_no_data(override: str) -> None:
+    assert recipe_with(override).fingerprint("data") == recipe_with().fingerprint("data")
 
 
 @pytest.mark.parametrize("override", CHANGES_THE_DATA)
-def test_the_data_fingerprint_follows_what_changes_the_data(override: str) -> None:
-    assert of(override).fingerprint("data") != of().fingerprint("data")
-    assert of(override).fingerprint("model") != of().fingerprint("model")
+def test_the_data_fingerprint_changes_with_the_data(override: str) -> None:
+    assert recipe_with(override).fingerprint("data") != recipe_with().fingerprint("data")
+    assert recipe_with(override).fingerprint("model") != recipe_with().fingerprint("model")
 
 
 @pytest.mark.parametrize("override", CHANGES_THE_MODEL_ONLY)
-def test_the_model_fingerprint_follows_what_changes_the_model(override: str) -> None:
-    assert of(override).fingerprint("model") != of().fingerprint("model")
+def test_the_model_fingerprint_changes_with_the_model(override: str) -> None:
+    assert recipe_with(override).fingerprint("model") != recipe_with().fingerprint("model")
 
 
-@pytest.mark.parametrize("override", LEAVES_NO_TRACE + CHANGES_THE_LOG_ONLY)
+@pytest.mark.parametrize("override", CHANGES_NOTHING + CHANGES_THE_LOG_ONLY)
 def test_the_model_fingerprint_ignores_names_and_logging(override: str) -> None:
-    assert of(override).fingerprint("model") == of().fingerprint("model")
+    assert recipe_with(override).fingerprint("model") == recipe_with().fingerprint("model")
 
 
-def test_a_source_known_by_content_is_the_same_wherever_it_lies() -> None:
-    one, two = of("source.path=a.parquet"), of("source.path=b/c.parquet")
+def test_a_source_with_a_digest_is_the_same_at_any_path() -> None:
+    one, two = recipe_with("source.path=a.parquet"), recipe_with("source.path=b/c.parquet")
     assert one.fingerprint("data", source="aa") == two.fingerprint("data", source="aa")
     assert one.fingerprint("data", source="aa") != one.fingerprint("data", source="bb")
 
@@ -226,7 +230,7 @@ TREES = st.recursive(
 
 
 @given(TREES, TREES)
-def test_merging_keeps_the_upper_tree_and_is_idempotent(
+def test_merging_keeps_the_top_tree_and_is_idempotent(
     base: dict[str, object], top: dict[str, object]
 ) -> None:
     merged = merge(base, top)

@@ -1,6 +1,7 @@
-"""The house rules that a reader relies on: imports point downwards, a name means one thing, files stay short."""
+"""The rules that docs/architecture.md promises: imports point downwards, a name means one thing, files are short."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "l2t_hub"
-# From the ground up: a room imports from itself and from the rooms before it. docs/architecture.md draws this.
+# From the ground up: a room imports itself and the rooms of the lines before it. docs/architecture.md has the same table.
 ROOMS = (
     ("errors", "extras", "resources", "artifacts", "templates"),
     ("records",),
@@ -69,6 +70,15 @@ def _room(module: str) -> str:
 def test_every_room_has_a_floor() -> None:
     rooms = {_room(module) for module in _modules()} - {""}
     assert rooms == set(FLOOR)
+
+
+def test_the_rooms_are_those_of_the_documentation() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, len(ROOMS) + 1))
+    assert tuple(tuple(re.findall(r"`(\w+)`", rooms)) for _, rooms in rows) == ROOMS
+    described = set(re.findall(r"\*\*`(\w+)`\*\*", page))
+    assert described == set(FLOOR), "a paragraph for each room"
 
 
 def test_imports_point_downwards() -> None:

@@ -1,27 +1,68 @@
-"""What the README and docs tell people to type is what the command understands."""
+"""What the README and the docs tell people to type works, and what they name exists."""
 
+import importlib
 import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import typer
+from test_architecture import ROOMS
 
 from l2t_hub.cli.app import app
+from l2t_hub.extras import LIBRARIES
+from l2t_hub.recipe import load_releases
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [
+    REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+]
+# What the pages tell people to run. Lines of an indented block that start with anything else are no commands.
+PROGRAMS = (".ci/run", "l2t", "make", "pip", "pipx", "python", "ray")
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def fenced(page: Path, language: str) -> list[str]:
+    """The contents of the fenced blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.DOTALL | re.MULTILINE)
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a shell command, without variables in front, comment and the path of the environment."""
+    words = [word.removeprefix(".venv/bin/") for word in shlex.split(line, comments=True)]
+    while words and re.match(r"[A-Z][A-Z0-9_]*=", words[0]):
+        words.pop(0)
+    return words
 
 
 def commands() -> list[tuple[str, str]]:
-    found = []
+    """Every command on the pages, as (page, line): all of bash blocks, and of indented blocks what looks like one."""
+    shown = []
     for page in PAGES:
-        for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
-            lines = block.replace("\\\n", " ").splitlines()
-            found += [(page.name, line.strip()) for line in lines if line.strip().startswith("l2t ")]
-    return found
+        indented = "\n".join(
+            re.findall(r"^ {4}(.*)$", re.sub(r"^```.*?^```", "", text_of(page), flags=re.S | re.M), re.M)
+        )
+        for block, sure in [*((block, True) for block in fenced(page, "bash")), (indented, False)]:
+            for line in block.replace("\\\n", " ").splitlines():
+                words = line.split()
+                if words and not line.startswith("#") and (sure or looks_like_a_command(line)):
+                    shown.append((page.name, line.strip()))
+    return shown
+
+
+def looks_like_a_command(line: str) -> bool:
+    try:
+        return words_of(line)[:1] != [] and words_of(line)[0] in PROGRAMS
+    except ValueError:  # an apostrophe in a sentence
+        return False
 
 
 def parse(words: list[str]) -> None:
@@ -47,17 +88,67 @@ def test_the_readme_shows_every_verb() -> None:
 
 
 @pytest.mark.parametrize(("page", "line"), commands())
-def test_every_command_in_the_docs_parses(page: str, line: str) -> None:
-    words = shlex.split(line, comments=True)
-    parse(words)
-    assert words[0] == "l2t"
+def test_every_command_in_the_docs_parses(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = words_of(line)
+    if words[0] == "l2t":
+        parse(words)
+    elif words[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", text_of(REPOSITORY / "Makefile"), re.MULTILINE)
+        assert words[1] in targets
+    elif words[0] == "python" and words[1] == "-m":
+        assert find_spec(words[2]) is not None
+    elif words[0] == "python" and words[1] == "-c":
+        compile(words[2], line, "exec")
+    elif words[0] == "python":
+        script = REPOSITORY / words[1]
+        monkeypatch.syspath_prepend(str(script.parent))
+        monkeypatch.setattr(sys, "argv", [part.strip("'") for part in words[1:]])
+        importlib.import_module(script.stem).parse()
+    elif words[:2] == ["pip", "install"]:
+        extras = re.findall(r"\[([\w,-]+)\]", line)
+        assert set(LIBRARIES) | {"all"} >= {name for names in extras for name in names.split(",")}
+    else:
+        assert words[0] in PROGRAMS
+        assert not words[0].startswith(".") or (REPOSITORY / words[0]).is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", text_of(file), re.MULTILINE)
+            assert anchor in {
+                re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings
+            }, target
+
+
+def test_the_recipes_in_the_docs_are_valid(tmp_path: Path) -> None:
+    for page in PAGES:
+        for number, block in enumerate(fenced(page, "yaml")):
+            recipe = tmp_path / f"{page.stem}-{number}.yaml"
+            recipe.write_text(block, encoding="utf-8")
+            assert load_releases(str(recipe))
+
+
+def test_the_package_names_only_docs_that_exist() -> None:
+    for file in sorted((REPOSITORY / "l2t_hub").rglob("*.py")):
+        for name in re.findall(r"\bdocs/[\w-]+\.md\b", text_of(file)):
+            assert (REPOSITORY / name).is_file(), f"{file}: {name}"
 
 
 def test_the_tree_in_the_readme_is_the_tree() -> None:
-    tree = (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("## The tree")[2]
-    for room in sorted((REPOSITORY / "l2t_hub").iterdir()):
-        if room.name not in ("__init__.py", "__pycache__", "_data") and not room.name.startswith("."):
-            assert room.name in tree, f"{room.name} is not in the README's tree"
+    tree = text_of(REPOSITORY / "README.md").partition("## The tree")[2].partition("\n## ")[0]
+    shown = re.findall(r"^      (\w+)(?:/|\.py) ", tree, re.MULTILINE)
+    assert shown == [room for floor in ROOMS for room in floor], (
+        "from the ground up, as in docs/architecture.md"
+    )
+    for folder in re.findall(r"^    ([\w/]+)/ ", tree, re.MULTILINE):
+        assert (REPOSITORY / folder).is_dir(), folder
 
 
 def test_the_task_in_the_docs_works(tmp_path: Path) -> None:

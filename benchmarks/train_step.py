@@ -25,9 +25,10 @@ from transformers import PreTrainedTokenizerFast, PrinterCallback, Trainer, Trai
 from trl import SFTConfig, SFTTrainer
 
 from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import divide_batch
-from l2t_hub.train.model import count_parameters, model_config, new_model
-from l2t_hub.train.model_directory import hardware
+from l2t_hub.train.hardware import hardware
+from l2t_hub.train.model import model_config, new_model
 from l2t_hub.train.packed_data import Collator
 from l2t_hub.train.trainer import PackTrainer
 from l2t_hub.train.training_log import TrainingLog, quiet_libraries
@@ -89,8 +90,8 @@ def arms(
 
     def ours(folder: Path) -> Any:
         batches = divide_batch(recipe, 1)
-        journal = TrainingLog(None, batches.steps, recipe.name)
-        return PackTrainer(recipe, model(), rows, None, tokenizer, batches, folder, journal, resumed=False)
+        training_log = TrainingLog(None, batches.steps, recipe.name)
+        return PackTrainer(recipe, model(), rows, None, tokenizer, batches, folder, training_log)
 
     def plain(folder: Path) -> Any:
         arguments = TrainingArguments(str(folder), **common)
@@ -159,7 +160,7 @@ def main() -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=_tokenizer(), bos_token="<s>", eos_token="</s>")
     seconds = measure(arms(recipe, rows, tokenizer, asked.vocab_size), asked.rounds)
     tokens = asked.batch_size * asked.sequence_length
-    parameters = count_parameters(model_config(recipe, asked.vocab_size))
+    parameters = architecture(recipe).parameters(asked.vocab_size)
     figures = summarise(seconds, tokens)
     print(
         f"{asked.size}, {parameters:,} parameters, {tokens:,} tokens per step, {torch.get_num_threads()} threads"

@@ -78,7 +78,7 @@ def comparable_step(log: Sequence[Mapping[str, Any]], steps: int) -> int:
 def platform_differences(record: Mapping[str, Any]) -> list[str]:
     """What of the machine and the libraries decides the last bit of a loss and is another here, in words."""
     from l2t_hub.train.batch_layout import count_devices
-    from l2t_hub.train.model_directory import hardware
+    from l2t_hub.train.hardware import hardware
 
     then, now = record["hardware"], hardware()
     found = [

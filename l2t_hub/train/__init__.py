@@ -1,4 +1,4 @@
-"""A model, from a recipe and a dataset's packed view. Importing this is light: torch waits until it is needed."""
+"""Training: a model from a recipe and the packed view of a dataset. Importing this package does not import torch."""
 
 from l2t_hub.train.train_model import TrainResult, finished, train
 

@@ -1,4 +1,4 @@
-"""How a batch is divided over devices and accumulation steps, and what a run of steps reads of a dataset."""
+"""How one optimiser step is divided over devices and accumulation steps."""
 
 import os
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ from l2t_hub.recipe import Recipe
 
 @dataclass(frozen=True)
 class BatchLayout:
-    """One optimiser step = `per_device` x `devices` x `accumulation` sequences of `sequence_length` tokens."""
+    """A run of `steps` steps, each of `per_device` x `devices` x `accumulation` sequences.
+
+    A sequence has `sequence_length` tokens.
+    """
 
     per_device: int
     devices: int
@@ -19,58 +22,54 @@ class BatchLayout:
 
     @property
     def sequences(self) -> int:
-        """The effective batch: sequences per optimiser step."""
+        """The effective batch size: sequences per optimiser step."""
         return self.per_device * self.devices * self.accumulation
 
     @property
     def tokens_per_step(self) -> int:
-        """Positions per optimiser step, padding included."""
+        """Tokens per optimiser step, padding included."""
         return self.sequences * self.sequence_length
 
     @property
     def rows(self) -> int:
-        """Sequences the whole run reads."""
+        """Sequences read during the run."""
         return self.sequences * self.steps
 
     def describe(self, rows: int) -> str:
-        """Say the effective batch and how often a dataset of `rows` sequences is read."""
+        """Return one line with the effective batch size and the number of epochs over `rows` sequences."""
         return (
-            f"{self.sequences} sequences per step ({self.per_device} per device x {self.devices} "
-            f"{'device' if self.devices == 1 else 'devices'} x {self.accumulation} accumulated) = "
-            f"{self.tokens_per_step:,} tokens; {self.steps:,} steps = {self.rows * self.sequence_length:,} tokens, "
-            f"{self.rows:,} sequences from {rows:,}: {self.rows / rows:.2f} epochs"
+            f"{self.sequences} sequences per step ({self.per_device} per device x {_devices(self.devices)} x "
+            f"{self.accumulation} accumulated) = {self.tokens_per_step:,} tokens; {self.steps:,} steps = "
+            f"{self.rows * self.sequence_length:,} tokens, {self.rows:,} sequences from {rows:,}: "
+            f"{self.rows / rows:.2f} epochs"
         )
 
 
 def divide_batch(recipe: Recipe, devices: int) -> BatchLayout:
-    """Work out the accumulation; UsageError, with the nearest values that work, where it does not come out even."""
+    """Return the layout for a recipe's batch size on `devices` devices, with the accumulation that it needs.
+
+    Raises UsageError if the batch size is not a multiple of what the devices process at once. The hint names the
+    nearest values that work.
+    """
     train = recipe.train
-    steps = train.stop_after_steps or train.max_steps
-    accumulation, rest = divmod(train.batch_size, train.per_device_train_batch_size * devices)
-    if rest == 0 and accumulation > 0:
-        length = recipe.packing.sequence_length
-        return BatchLayout(train.per_device_train_batch_size, devices, accumulation, length, steps)
     at_once = train.per_device_train_batch_size * devices
-    lower = train.batch_size // at_once * at_once
-    sizes = f"{lower} or {lower + at_once}" if lower else f"{at_once}"
-    if train.batch_size % devices == 0:
-        share = train.batch_size // devices
-        fits = max(
-            n for n in range(1, share + 1) if share % n == 0 and n <= train.per_device_train_batch_size
+    accumulation, remainder = divmod(train.batch_size, at_once)
+    if remainder or not accumulation:
+        raise UsageError(
+            f"{recipe.where('train.batch_size')} is {train.batch_size}, which is not a multiple of "
+            f"{train.per_device_train_batch_size} per device x {_devices(devices)} = {at_once}",
+            _sizes_that_fit(train.batch_size, train.per_device_train_batch_size, devices),
         )
-        hint = f"Set `train.per_device_train_batch_size` to {fits}, or `train.batch_size` to {sizes}."
-    else:
-        hint = f"Set `train.batch_size` to {sizes}."
-    per_device = f"{train.per_device_train_batch_size} per device"
-    raise UsageError(
-        f"{recipe.where('train.batch_size')} is {train.batch_size}, which {per_device} x {devices} "
-        f"{'device' if devices == 1 else 'devices'} = {at_once} does not divide",
-        hint,
-    )
+    steps = train.stop_after_steps or train.max_steps
+    length = recipe.packing.sequence_length
+    return BatchLayout(train.per_device_train_batch_size, devices, accumulation, length, steps)
 
 
 def count_devices() -> int:
-    """Count the processes training together; UsageError for several GPUs under a single process."""
+    """Return the number of processes that train together: `torchrun`'s WORLD_SIZE, or 1.
+
+    Raises UsageError if a single process sees several GPUs, because it would use only one.
+    """
     import torch
 
     if "WORLD_SIZE" in os.environ:
@@ -79,7 +78,22 @@ def count_devices() -> int:
         count = torch.cuda.device_count()
         raise UsageError(
             f"{count} GPUs are visible to one process",
-            f"All of them: `torchrun --nproc-per-node {count} -m l2t_hub.cli train ...`. "
-            "One of them: set CUDA_VISIBLE_DEVICES=0.",
+            f"To use all of them: `torchrun --nproc-per-node {count} -m l2t_hub.cli train ...`. "
+            "To use one: set CUDA_VISIBLE_DEVICES=0.",
         )
     return 1
+
+
+def _sizes_that_fit(batch_size: int, per_device: int, devices: int) -> str:
+    at_once = per_device * devices
+    below = batch_size // at_once * at_once
+    batch_sizes = f"{below} or {below + at_once}" if below else f"{at_once}"
+    if batch_size % devices:
+        return f"Set `train.batch_size` to {batch_sizes}."
+    share = batch_size // devices
+    largest = max(n for n in range(1, share + 1) if share % n == 0 and n <= per_device)
+    return f"Set `train.per_device_train_batch_size` to {largest}, or `train.batch_size` to {batch_sizes}."
+
+
+def _devices(count: int) -> str:
+    return f"{count} device" if count == 1 else f"{count} devices"

@@ -1,9 +1,11 @@
-"""The next-token objective, computed so that the logits of a whole batch never exist at once.
+"""The next-token loss, computed without ever holding the logits of a whole batch.
 
-TRL 1.16's SFTTrainer scores every step for entropy and accuracy through a fused head that on a CPU costs about as
-much as the rest of a small model, and the model's own loss holds batch x length x vocabulary logits several times
-over. Here the output layer and its gradient are worked out together, a slice of positions at a time: nothing is
-computed that training does not need, and `benchmarks/train_step.py` measures it against both.
+transformers' own loss holds several tensors of batch x length x vocabulary logits. The loss of TRL 1.16's SFTTrainer
+also computes entropy and accuracy, which on a CPU costs about as much as the rest of a small model. Here the output
+layer, the loss and their gradients are computed together, a slice of positions at a time.
+
+torch's own `linear_cross_entropy` works the same way. In bf16 its loss is wrong in the first digits
+(benchmarks/results/loss.md), so it is not used.
 """
 
 import types
@@ -14,7 +16,7 @@ from torch.nn.functional import pad
 from transformers import Qwen2ForCausalLM
 
 IGNORED = -100
-# Logits held at once, in elements: on a CPU what stays in its cache (4 MiB), on a GPU enough to fill it (256 MiB).
+# Number of logits computed at once, in fp32: 4 MiB stay in a CPU's cache, 256 MiB keep a GPU busy.
 SLICE = {"cpu": 2**20}
 SLICE_ELSEWHERE = 2**26
 
@@ -22,11 +24,11 @@ SLICE_ELSEWHERE = 2**26
 def next_token_loss(
     hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, divisor: torch.Tensor | float
 ) -> torch.Tensor:
-    """Give the summed cross-entropy of the next tokens, over `divisor`: an fp32 scalar.
+    """Return the summed cross-entropy of the next tokens divided by `divisor`, in nats: an fp32 scalar.
 
-    `hidden` (rows, length, width) are the states after the last norm, `weight` (vocabulary, width) the output
-    layer, `labels` (rows, length) the input ids, or -100 for a token that is not to be predicted. The states at
-    position i predict label i + 1.
+    `hidden` (rows, length, width) holds the states after the last norm; `weight` (vocabulary, width) is the output
+    layer. `labels` (rows, length) holds the input ids, or -100 where no prediction is wanted. The state at position
+    i predicts label i + 1. A divisor below 1 counts as 1.
     """
     targets = pad(labels[:, 1:], (0, 1), value=IGNORED).reshape(-1)
     scale = 1.0 / torch.as_tensor(divisor, dtype=torch.float32, device=hidden.device).clamp(min=1)
@@ -36,10 +38,11 @@ def next_token_loss(
     return loss
 
 
-def set_objective(model: Qwen2ForCausalLM) -> None:
-    """Make `model(labels=..., num_items_in_batch=...)` return the loss alone; without labels it is as it was.
+def use_sliced_loss(model: Qwen2ForCausalLM) -> None:
+    """Make `model(labels=..., num_items_in_batch=...)` return only the loss, divided by `num_items_in_batch`.
 
-    The forward is what a distributed wrapper hooks into, so the loss has to be computed inside it.
+    Calls without labels are unchanged. The loss is computed inside `forward` because a distributed wrapper
+    synchronises the gradients of what `forward` returns.
     """
 
     def forward(
@@ -53,26 +56,27 @@ def set_objective(model: Qwen2ForCausalLM) -> None:
             return type(self).forward(self, input_ids=input_ids, **inputs)
         inputs["use_cache"] = False
         hidden = self.model(input_ids=input_ids, **inputs).last_hidden_state
-        predicted = num_items_in_batch
-        if predicted is None:
-            predicted = (labels[:, 1:] != IGNORED).sum()
-        return {"loss": next_token_loss(hidden, self.lm_head.weight, labels, predicted)}
+        divisor = (labels[:, 1:] != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        return {"loss": next_token_loss(hidden, self.lm_head.weight, labels, divisor)}
 
     model.forward = types.MethodType(forward, model)
 
 
 class _SlicedCrossEntropy(torch.autograd.Function):
-    """Cross-entropy of `hidden @ weight.T`; its gradient is made in the forward pass, while each slice is at hand."""
+    """Cross-entropy of `hidden @ weight.T`. The forward pass also computes the gradient, slice by slice.
+
+    Shapes: `hidden` (positions, width), `weight` (vocabulary, width), `targets` (positions), `scale` a scalar.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: torch.Tensor
     ) -> torch.Tensor:
-        wanted = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        needs_grad = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         step = max(1, SLICE.get(hidden.device.type, SLICE_ELSEWHERE) // weight.shape[0])
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        grad_hidden = torch.empty_like(hidden) if wanted else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted else None
+        grad_hidden = torch.empty_like(hidden) if needs_grad else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_grad else None
         for start in range(0, hidden.shape[0], step):
             states, target = hidden[start : start + step], targets[start : start + step]
             kept = (target != IGNORED).unsqueeze(1)
@@ -81,11 +85,11 @@ class _SlicedCrossEntropy(torch.autograd.Function):
             loss -= torch.where(kept, log_p.gather(1, index), 0.0).sum()
             if grad_hidden is None or grad_weight is None:
                 continue
-            # d loss / d logits = softmax - one-hot, in the memory of the log-probabilities.
-            slope = log_p.exp_().scatter_add_(1, index, log_p.new_full((1, 1), -1.0).expand_as(index))
-            slope = slope.mul_(kept * scale).to(weight.dtype)
-            torch.mm(slope, weight, out=grad_hidden[start : start + step])
-            _add_product(grad_weight, slope.t(), states)
+            # d loss / d logits = softmax - one-hot, in place of the log-probabilities.
+            grad_logits = log_p.exp_().scatter_add_(1, index, log_p.new_full((1, 1), -1.0).expand_as(index))
+            grad_logits = grad_logits.mul_(kept * scale).to(weight.dtype)
+            torch.mm(grad_logits, weight, out=grad_hidden[start : start + step])
+            _add_product(grad_weight, grad_logits.t(), states)
         if grad_hidden is not None and grad_weight is not None:
             ctx.save_for_backward(grad_hidden, grad_weight.to(weight.dtype))
         return loss * scale
@@ -102,7 +106,7 @@ class _SlicedCrossEntropy(torch.autograd.Function):
 
 
 def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """Add `left @ right` to an fp32 total, in place."""
+    """Add `left @ right` to `total`, an fp32 tensor, in place."""
     if right.dtype == total.dtype:
         total.addmm_(left, right)
     else:

@@ -1,4 +1,4 @@
-"""A recipe's Qwen2 model: its configuration, its number of parameters, and freshly initialised weights."""
+"""A recipe's Qwen2 model: its configuration, its initial weights and its precision."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -41,20 +41,10 @@ def model_config(
     )
 
 
-def count_parameters(config: "Qwen2Config") -> int:
-    """Count the weights of an architecture, tied embeddings once, without allocating them."""
-    import torch
-    from transformers import Qwen2ForCausalLM
-
-    with torch.device("meta"):
-        model = Qwen2ForCausalLM(config)
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def new_model(config: "Qwen2Config", seed: int, precision: Precision = "fp32") -> "Qwen2ForCausalLM":
-    """Initialise a model from the seed alone; the global generator is left as it was.
+    """Return a model whose initial weights depend only on the seed. torch's global generator is left unchanged.
 
-    The draw is made in fp32 and rounded, so that one seed means one model in either precision.
+    Weights are drawn in fp32 and then rounded, so the bf16 model is the rounded fp32 model.
     """
     import torch
     from transformers import Qwen2ForCausalLM
@@ -63,8 +53,7 @@ def new_model(config: "Qwen2Config", seed: int, precision: Precision = "fp32") -
         torch.manual_seed(seed)
         model = Qwen2ForCausalLM(config)
     if precision == "bf16":
-        # Parameters only: `model.to(bfloat16)` would round the rotary frequencies too, which stay fp32 when a
-        # saved model is loaded.
+        # `model.to(bfloat16)` would round the rotary frequencies too, which are fp32 in a model that is loaded.
         for parameter in model.parameters():
             parameter.data = parameter.data.to(torch.bfloat16)
         model.config.dtype = torch.bfloat16
@@ -72,7 +61,7 @@ def new_model(config: "Qwen2Config", seed: int, precision: Precision = "fp32") -
 
 
 def resolve_precision(recipe: Recipe) -> Precision:
-    """Say which precision this machine will use: `auto` is bf16 on a GPU that has it, else fp32."""
+    """Return the precision for this machine: `auto` means bf16 on a GPU that supports it, otherwise fp32."""
     import torch
 
     if recipe.train.precision != "auto":

@@ -1,5 +1,5 @@
-"""The packed view as training reads it: opened and checked, in an order that is a function of (seed, epoch), and
-collated into batches whose labels and positions are what the recipe asks for.
+"""The packed view as training data: checked against the recipe, read in an order that depends only on seed and epoch,
+and collated into batches.
 """
 
 import hashlib
@@ -29,30 +29,36 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class PackedData:
-    """A packed view that fits the recipe: its shards per split, their rows, and the tokenizer it was made with."""
+    """A packed view that fits the recipe."""
 
     name: str
     shards: dict[str, list[Path]]
     rows: dict[str, int]
+    """Number of rows per split. The splits are "train" and "validation"."""
     tokenizer: Any
     vocab_size: int
+    """The tokenizer's largest id plus one."""
 
     @property
     def pad_token_id(self) -> int | None:
-        """What a model should take for padding: the tokenizer's own, else its end-of-sequence token."""
-        own = self.tokenizer.pad_token_id
-        return int(own) if own is not None else self.tokenizer.eos_token_id
+        """The padding token for the model's configuration: the tokenizer's, or its EOS token if it has none."""
+        pad_token_id = self.tokenizer.pad_token_id
+        return int(pad_token_id) if pad_token_id is not None else self.tokenizer.eos_token_id
 
     def open(self, split: str, cache: Path) -> datasets.Dataset | None:
-        """Give the rows of "train" or "validation", memory-mapped from an Arrow copy in `cache`; None for no rows."""
+        """Return the rows of "train" or "validation", or None if there are none.
+
+        A row has `input_ids` (sequence length) and `lengths` (one per text), both numpy arrays. The rows are
+        memory-mapped from an Arrow copy in `cache`. Raises UserError if a shard cannot be read or copied.
+        """
         return _rows(self.shards[split], cache) if self.rows[split] else None
 
 
 def check_packed(dataset: DatasetLocation, recipe: Recipe) -> PackedData:
-    """Check the packed view of a dataset against the recipe by its tokenizer and the footers of its shards.
+    """Check the packed view of a dataset against the recipe. Only the tokenizer and the shards' footers are read.
 
-    Raises UserError for a missing or broken view or tokenizer, an empty training split, and ids the tokenizer
-    does not know; UsageError for sequences of another length than the recipe's.
+    Raises UserError if the view or the tokenizer is missing or broken, the training split is empty, or an id is not
+    in the tokenizer. Raises UsageError if the sequences do not have the recipe's length.
     """
     tokenizer = _tokenizer(dataset)
     vocab_size = 1 + max(tokenizer.get_vocab().values(), default=-1)
@@ -61,21 +67,24 @@ def check_packed(dataset: DatasetLocation, recipe: Recipe) -> PackedData:
     if rows["train"] == 0:
         raise UserError(
             f"{dataset.name}: the training split has no sequences",
-            "Build from more text, or with a smaller `packing.sequence_length` or `validation.share`.",
+            "Build it from more text, or with a smaller `packing.sequence_length` or `validation.share`.",
         )
     return PackedData(dataset.name, shards, rows, tokenizer, vocab_size)
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Give the order in which one epoch reads `rows` rows: a permutation that (seed, epoch) decides alone."""
+    """Return the order in which an epoch reads `rows` rows: a permutation that depends only on seed and epoch."""
     address = hashlib.blake2b(f"{seed}/training order/{epoch}".encode(), digest_size=16).digest()
     generator = np.random.Generator(np.random.PCG64(int.from_bytes(address, "big")))
     order: NDArray[np.int64] = generator.permutation(rows)
     return order
 
 
-class PackOrder(Sampler[int]):
-    """The rows of a whole run, epoch after epoch without a gap: a batch may end one epoch and begin the next."""
+class EpochSampler(Sampler[int]):
+    """Row indices for a whole run of `length` rows: epochs of `rows` rows, each in its own order.
+
+    Epochs follow each other without a gap, so one batch may hold the end of an epoch and the start of the next.
+    """
 
     def __init__(self, rows: int, seed: int, length: int) -> None:
         self.rows, self.seed, self.length = rows, seed, length
@@ -91,18 +100,20 @@ class PackOrder(Sampler[int]):
 
 @dataclass(frozen=True)
 class Collator:
-    """Rows to a batch of (rows, sequence length) tensors: `input_ids`, `labels` and, per example, `position_ids`.
+    """Makes a batch of int64 tensors of shape (rows, sequence length): `input_ids`, `labels`, maybe `position_ids`.
 
-    Padding follows the texts of a row, so causal attention keeps it out of theirs; its labels are -100 unless
-    `loss_on_padding`. With `attention` "example" positions start at 0 in every text (and in the padding), from
-    which transformers builds the attention mask, and no text is asked to predict the first token of the next.
+    Padding comes after the texts of a row, so causal attention never reaches it. Its labels are -100 (ignored)
+    unless `loss_on_padding` is set.
+
+    With `attention` "example", `position_ids` start at 0 in every text and in the padding. transformers derives the
+    attention mask from them. The first label of each text is -100: no text predicts the start of the next.
     """
 
     attention: str = "pack"
     loss_on_padding: bool = False
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
-        """Collate rows of `input_ids` (sequence length) and `lengths` (of the texts in it, in order)."""
+        """Collate rows, each with `input_ids` (sequence length) and `lengths` (tokens of each text, in order)."""
         ids = torch.from_numpy(np.stack([row["input_ids"] for row in rows]).astype(np.int64))
         batch = {"input_ids": ids, "labels": ids.clone()}
         if self.attention == "example":
@@ -110,13 +121,13 @@ class Collator:
             batch["position_ids"] = torch.from_numpy(positions)
             batch["labels"][batch["position_ids"] == 0] = IGNORED
         if not self.loss_on_padding:
-            filled = torch.tensor([int(np.sum(row["lengths"])) for row in rows])
-            batch["labels"][torch.arange(ids.shape[1]) >= filled.unsqueeze(1)] = IGNORED
+            text_tokens = torch.tensor([int(np.sum(row["lengths"])) for row in rows])
+            batch["labels"][torch.arange(ids.shape[1]) >= text_tokens.unsqueeze(1)] = IGNORED
         return batch
 
 
 def _positions(lengths: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Count from 0 in every text of a row, and in the padding after them."""
+    """Return positions that start at 0 in every text of a row, and in the padding after them."""
     parts = np.append(lengths, size - int(np.sum(lengths)))
     starts = np.cumsum(parts) - parts
     positions: NDArray[np.int64] = np.arange(size, dtype=np.int64) - np.repeat(starts, parts)
@@ -129,13 +140,13 @@ def _shards(dataset: DatasetLocation, split: str) -> list[Path]:
     if split == "train" and not shards:
         raise UserError(
             f"{dataset.name}: no packed view: {PACKED}/train-*.parquet is missing",
-            "Training reads the packed view; build the dataset with `build.packed: true`.",
+            "Training reads the packed view. Build the dataset with `build.packed: true`.",
         )
     return shards
 
 
 def _check_shard(path: Path, recipe: Recipe, vocab_size: int) -> int:
-    """Check from a shard's footer that columns, sequence length and ids fit recipe and tokenizer; give its rows."""
+    """Check a shard's columns, sequence length and token ids by its footer, and return its number of rows."""
     try:
         with pq.ParquetFile(path) as file:
             schema, footer = file.schema_arrow, file.metadata
@@ -145,9 +156,11 @@ def _check_shard(path: Path, recipe: Recipe, vocab_size: int) -> int:
         ) from None
     missing = {"input_ids", "lengths"} - set(schema.names)
     if missing or not pa.types.is_fixed_size_list(schema.field("input_ids").type):
-        what = f"column {sorted(missing)[0]} is missing" if missing else "input_ids is no fixed-size list"
+        reason = (
+            f"column {sorted(missing)[0]} is missing" if missing else "input_ids is not a fixed-size list"
+        )
         raise UserError(
-            f"{path}: not a shard of the packed view: {what}", "Build the dataset with `l2t build`."
+            f"{path}: not a shard of the packed view: {reason}", "Build the dataset with `l2t build`."
         )
     length = schema.field("input_ids").type.list_size
     if length != recipe.packing.sequence_length:
@@ -159,26 +172,25 @@ def _check_shard(path: Path, recipe: Recipe, vocab_size: int) -> int:
     largest = _largest_id(footer)
     if largest is not None and largest >= vocab_size:
         raise UserError(
-            f"{path}: token id {largest}, but the dataset's tokenizer has only {vocab_size} entries",
-            f"Sequences and {TOKENIZER}/ do not belong together; build the dataset again.",
+            f"{path}: token id {largest} is not in the dataset's tokenizer, which has {vocab_size} entries",
+            f"The shards were not made with the tokenizer in {TOKENIZER}/. Build the dataset again.",
         )
     return int(footer.num_rows)
 
 
 def _largest_id(footer: pq.FileMetaData) -> int | None:
-    """The largest token id by the statistics of the row groups; None where a writer left them out."""
-    found = []
+    """Return the largest token id in the row groups' statistics, or None if the writer left them out."""
+    maxima = []
     for group in range(footer.num_row_groups):
         for column in range(footer.num_columns):
             chunk = footer.row_group(group).column(column)
             if chunk.path_in_schema.startswith("input_ids.") and chunk.is_stats_set:
-                found.append(chunk.statistics.max)
-    return max((value for value in found if value is not None), default=None)
+                maxima.append(chunk.statistics.max)
+    return max((value for value in maxima if value is not None), default=None)
 
 
 def _rows(shards: Sequence[Path], cache: Path) -> datasets.Dataset:
-    """Give the shards' rows as numpy arrays by index."""
-    bars = datasets.is_progress_bar_enabled()
+    bars_were_on = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
         rows = datasets.Dataset.from_parquet([str(path) for path in shards], cache_dir=str(cache))
@@ -188,7 +200,7 @@ def _rows(shards: Sequence[Path], cache: Path) -> datasets.Dataset:
             "If the disk is not full, check the dataset with `l2t verify DIR`.",
         ) from None
     finally:
-        if bars:
+        if bars_were_on:
             datasets.enable_progress_bars()
     return rows.select_columns(["input_ids", "lengths"]).with_format("numpy")
 
@@ -198,11 +210,11 @@ def _tokenizer(dataset: DatasetLocation) -> Any:
     if not (folder / TOKENIZER_FILE).is_file():
         raise UserError(
             f"{dataset.name}: no tokenizer: {TOKENIZER}/{TOKENIZER_FILE} is missing",
-            "A dataset carries the tokenizer it was built with; build it again.",
+            "A dataset includes the tokenizer it was built with. Build the dataset again.",
         )
     try:
         return load_exact_tokenizer(folder)
     except Exception as error:
         raise UserError(
-            f"{folder}: cannot be loaded as a tokenizer: {error}", "Build the dataset again."
+            f"{folder}: the tokenizer cannot be loaded: {error}", "Build the dataset again."
         ) from None

@@ -1,5 +1,5 @@
-"""What an output directory holds, and what a run may do there: reuse a finished model, go on from a checkpoint,
-start, or refuse. Everything is keyed on content: the recipe's fingerprint and the dataset's.
+"""What an output directory holds, and what a run may do with it: reuse a finished model, continue from a checkpoint,
+start, or refuse. The decision depends on the fingerprints of the recipe and the dataset.
 """
 
 import json
@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from l2t_hub.artifacts import CHECKPOINTS, CONFIG, TRAINING_LOG, TRAINING_RECORD, WEIGHTS
+from l2t_hub.artifacts import (
+    CHECKPOINTS,
+    CONFIG,
+    TRAINING_LOG,
+    TRAINING_RECORD,
+    WEIGHTS,
+    disk_errors,
+    write_text,
+)
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.schema import SCOPES, UNFINGERPRINTED_KEYS
@@ -19,25 +27,27 @@ RUN = "run.json"
 STATE = "l2t_state.json"
 PARTIAL = ".partial"
 CACHE = "cache"
-PREFIX = "checkpoint-"
+CHECKPOINT_PREFIX = "checkpoint-"
 FINAL_FILES = (WEIGHTS, CONFIG, "generation_config.json", TRAINING_LOG)
 Json = dict[str, Any]
+
+_CHANGES_SHOWN = 4
 
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What decides a model: the recipe's fingerprint (model, training, seed) and the dataset's."""
+    """What determines a model: the recipe (architecture, training, seed) and the dataset's fingerprint."""
 
     recipe: Recipe
     dataset: str
 
     @property
     def fingerprint(self) -> str:
-        """64 hex digits; the same for the same data, wherever they lie."""
+        """64 hex digits. The location of the dataset does not change them."""
         return self.recipe.fingerprint("model", source=self.dataset, tokenizer=self.dataset)
 
     def as_dict(self) -> Json:
-        """Give what is saved in an output directory, enough to say later what has changed."""
+        """Return what is saved in an output directory: the fingerprints, and the recipe to explain a difference."""
         return {
             "fingerprint": self.fingerprint,
             "dataset_fingerprint": self.dataset,
@@ -45,22 +55,26 @@ class RunIdentity:
         }
 
     def differs_from(self, saved: Json) -> str:
-        """Say what has changed since `saved` was written, naming recipe keys with both values."""
+        """Return what has changed since `saved` was written: recipe keys with their old and new values."""
         changes: list[str] = []
-        if saved.get("dataset_fingerprint") != self.dataset:
-            was = str(saved.get("dataset_fingerprint"))
-            changes.append(f"another dataset (fingerprint {was[:12]}, now {self.dataset[:12]})")
-        was_keys, now_keys = _decisive(saved.get("recipe", {})), _decisive(self.recipe.resolved())
-        for key in sorted(was_keys.keys() | now_keys.keys()):
-            old, new = was_keys.get(key), now_keys.get(key)
-            if old != new:
-                changes.append(f"{key} was {old!r}, now {new!r}")
-        shown = changes[:4] + ([f"and {len(changes) - 4} more"] if len(changes) > 4 else [])
-        return "; ".join(shown) or "another version of l2t_hub"
+        saved_dataset = saved.get("dataset_fingerprint")
+        if saved_dataset != self.dataset:
+            changes.append(
+                f"another dataset (fingerprint {str(saved_dataset)[:12]}, now {self.dataset[:12]})"
+            )
+        before, now = _decisive(saved.get("recipe", {})), _decisive(self.recipe.resolved())
+        changes += [
+            f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key) != now.get(key)
+        ]
+        if len(changes) > _CHANGES_SHOWN:
+            changes[_CHANGES_SHOWN:] = [f"and {len(changes) - _CHANGES_SHOWN} more"]
+        return "; ".join(changes) or "another version of l2t_hub"
 
 
 def finished(out: Path, recipe: Recipe, dataset: DatasetLocation) -> bool:
-    """Say whether `out` holds the finished model of exactly this recipe and dataset."""
+    """Whether `out` holds the finished model of exactly this recipe and dataset."""
     saved = _read(out / TRAINING_RECORD)
     return (
         saved is not None
@@ -70,81 +84,82 @@ def finished(out: Path, recipe: Recipe, dataset: DatasetLocation) -> bool:
 
 
 def claim(out: Path, identity: RunIdentity, resume: bool) -> Path | None:
-    """Make `out` this run's own and give the checkpoint to go on from, None to start at step 0.
+    """Prepare `out` for this run and return the checkpoint to continue from, or None to start at step 0.
 
-    Raises UsageError rather than touch what another run or somebody else put there.
+    Raises UsageError, and changes nothing, if `out` holds another run, a finished model or other files.
     """
     if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: this is a file; `--out` names a directory")
+        raise UsageError(f"{out}: this is a file", "Give `--out` a directory.")
     _refuse_finished(out, identity)
     saved = _read(out / CHECKPOINTS / RUN)
     checkpoint = newest_checkpoint(out)
     if saved is None:
-        _refuse_strangers(out)
+        _refuse_other_files(out)
     elif checkpoint is not None and saved.get("fingerprint") != identity.fingerprint:
         raise UsageError(
-            f"{out}: holds an unfinished run of something else: {identity.differs_from(saved)}",
-            "Choose another --out, or undo the change and go on with --resume.",
+            f"{out}: holds an unfinished run that differs from this one: {identity.differs_from(saved)}",
+            "Choose another --out, or undo the change and add --resume.",
         )
     if checkpoint is not None and not resume:
+        steps = identity.recipe.train.stop_after_steps or identity.recipe.train.max_steps
         raise UsageError(
-            f"{out}: holds an unfinished run of this recipe, at step {step_of(checkpoint)} of "
-            f"{_steps(identity.recipe)}",
-            "Add --resume to go on from there, or choose another --out.",
+            f"{out}: holds an unfinished run of this recipe, at step {step_of(checkpoint)} of {steps}",
+            "Add --resume to continue it, or choose another --out.",
         )
     if is_main_process():
-        _take(out, identity)
+        _prepare(out, identity)
     return checkpoint
 
 
 def check_precision(checkpoint: Path | None, precision: str) -> None:
-    """Refuse to go on in another precision than a checkpoint's, as `auto` would on another machine."""
+    """Raise UsageError if a checkpoint has another precision, as `auto` can resolve to on another machine."""
     saved = _read(checkpoint / STATE) if checkpoint is not None else None
     if saved is not None and saved["precision"] != precision:
         raise UsageError(
-            f"{checkpoint}: was trained in {saved['precision']}; here the recipe means {precision}",
-            f"Go on with --set train.precision={saved['precision']}, or train into another --out.",
+            f"{checkpoint}: was trained in {saved['precision']}, but this run would use {precision}",
+            f"Continue with --set train.precision={saved['precision']}, or choose another --out.",
         )
 
 
 def newest_checkpoint(out: Path) -> Path | None:
-    """Give the newest complete checkpoint; one is complete exactly when it has its final name."""
-    found = [p for p in (out / CHECKPOINTS).glob(f"{PREFIX}*") if p.name.removeprefix(PREFIX).isdigit()]
-    return max(found, key=step_of, default=None)
+    """Return the newest complete checkpoint in `out`, or None."""
+    return max(_checkpoints(out), key=step_of, default=None)
 
 
 def step_of(checkpoint: Path) -> int:
-    """The optimiser step a checkpoint was written after."""
-    return int(checkpoint.name.removeprefix(PREFIX))
+    """Return the optimiser step after which a checkpoint was written."""
+    return int(checkpoint.name.removeprefix(CHECKPOINT_PREFIX))
 
 
 def drop_old_checkpoints(out: Path, keep: int | None) -> None:
-    """Keep only the newest `keep` checkpoints (all of them for None)."""
-    found = sorted((out / CHECKPOINTS).glob(f"{PREFIX}*"), key=step_of)
-    for checkpoint in found[:-keep] if keep else []:
+    """Delete all but the newest `keep` checkpoints; None keeps all."""
+    oldest_first = sorted(_checkpoints(out), key=step_of)
+    for checkpoint in oldest_first[:-keep] if keep else []:
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def is_main_process() -> bool:
-    """Whether this process writes: the only one, or the first of those `torchrun` started."""
+    """Whether this process writes files: the only process, or the first that `torchrun` started."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def write_json(path: Path, content: Json) -> None:
-    """Write a JSON file under its final name only when it is complete."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """Write a JSON file that appears under its name only when complete. Raises UserError if it cannot be written."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def _take(out: Path, identity: RunIdentity) -> None:
-    try:
+def _checkpoints(out: Path) -> list[Path]:
+    """Return the complete checkpoints in `out`: they get their final name only when complete."""
+    paths = (out / CHECKPOINTS).glob(f"{CHECKPOINT_PREFIX}*")
+    return [path for path in paths if path.name.removeprefix(CHECKPOINT_PREFIX).isdigit()]
+
+
+def _prepare(out: Path, identity: RunIdentity) -> None:
+    with disk_errors(out):
         (out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(out / CHECKPOINTS / PARTIAL, ignore_errors=True)
-        shutil.rmtree(out / PARTIAL, ignore_errors=True)
-        write_json(out / CHECKPOINTS / RUN, identity.as_dict())
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror}", "Choose another --out.") from None
+    shutil.rmtree(out / CHECKPOINTS / PARTIAL, ignore_errors=True)
+    shutil.rmtree(out / PARTIAL, ignore_errors=True)
+    write_json(out / CHECKPOINTS / RUN, identity.as_dict())
 
 
 def _refuse_finished(out: Path, identity: RunIdentity) -> None:
@@ -152,23 +167,18 @@ def _refuse_finished(out: Path, identity: RunIdentity) -> None:
     if saved is None:
         return
     if saved.get("fingerprint") != identity.fingerprint:
-        what = f"holds a finished model of something else: {identity.differs_from(saved)}"
+        reason = f"holds a finished model that differs from this one: {identity.differs_from(saved)}"
     else:
         missing = [name for name in FINAL_FILES if not (out / name).is_file()]
-        what = f"holds this recipe's finished model, but {', '.join(missing)} is gone"
-    raise UsageError(f"{out}: {what}", "Choose another --out, or delete the directory yourself.")
+        reason = f"holds this recipe's finished model, but {', '.join(missing)} is missing"
+    raise UsageError(f"{out}: {reason}", "Choose another --out, or delete the directory yourself.")
 
 
-def _refuse_strangers(out: Path) -> None:
-    """An output directory is new, empty, or one of ours."""
-    if out.is_dir() and any(p.name != CHECKPOINTS for p in out.iterdir()):
+def _refuse_other_files(out: Path) -> None:
+    if out.is_dir() and any(path.name != CHECKPOINTS for path in out.iterdir()):
         raise UsageError(
-            f"{out}: is not empty, and holds no training run", "Choose another --out, or empty it yourself."
+            f"{out}: is not empty and holds no training run", "Choose another --out, or empty the directory."
         )
-
-
-def _steps(recipe: Recipe) -> int:
-    return recipe.train.stop_after_steps or recipe.train.max_steps
 
 
 def _read(path: Path) -> Json | None:
@@ -182,15 +192,15 @@ def _read(path: Path) -> Json | None:
 
 
 def _decisive(tree: Json) -> Json:
-    """The dotted keys of a resolved recipe that a model depends on."""
+    """Return the keys of a resolved recipe that a model depends on, as {dotted key: value}."""
     sections = {"seed", *SCOPES["data"], *SCOPES["model"]}
-    traceless = {f"{section}.{key}" for section, keys in UNFINGERPRINTED_KEYS.items() for key in keys}
-    flat = _flat({section: tree[section] for section in sections if section in tree})
-    return {key: value for key, value in flat.items() if key not in traceless}
+    ignored = {f"{section}.{key}" for section, keys in UNFINGERPRINTED_KEYS.items() for key in keys}
+    flat = _flatten({section: tree[section] for section in sections if section in tree})
+    return {key: value for key, value in flat.items() if key not in ignored}
 
 
-def _flat(tree: Json, prefix: str = "") -> Json:
+def _flatten(tree: Json, prefix: str = "") -> Json:
     flat: Json = {}
     for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

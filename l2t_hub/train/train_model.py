@@ -1,24 +1,31 @@
-"""`train`: from a recipe and a dataset to a finished model directory, once; again it reuses what is there."""
+"""Trains a recipe's model on a dataset, or reuses the finished model of the same recipe and dataset."""
 
 import json
 import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from l2t_hub.artifacts import CHECKPOINTS, TRAINING_LOG, TRAINING_RECORD
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.train import run_directory
+from l2t_hub.train.architecture import architecture
 from l2t_hub.train.locate import DatasetLocation, locate
-from l2t_hub.train.run_directory import CACHE, RunIdentity
+from l2t_hub.train.run_directory import CACHE, RunIdentity, step_of
 from l2t_hub.train.training_log import TrainingLog, quiet_libraries
+
+if TYPE_CHECKING:
+    from l2t_hub.train.batch_layout import BatchLayout
+    from l2t_hub.train.model import Precision
+    from l2t_hub.train.packed_data import PackedData
+    from l2t_hub.train.trainer import PackTrainer
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A finished model: where it is, what it cost, how it ended. Losses are nats per token, None if not measured."""
+    """A finished model in the directory `out`. Losses are in nats per token, None if they were not measured."""
 
     out: Path
     reused: bool
@@ -32,13 +39,15 @@ class TrainResult:
     eval_loss: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the result for a program to read."""
+        """Return the result as JSON types."""
         return asdict(self) | {"out": str(self.out)}
 
     def summary(self) -> str:
-        """Say the result in a line or two."""
-        what = "already finished, reused" if self.reused else f"trained in {self.seconds:,.0f} s"
-        text = f"{self.out}: {what}: {self.parameters:,} parameters, {self.steps:,} steps, {self.tokens:,} tokens"
+        """Return the result as one or two lines of text."""
+        how = "already finished, reused" if self.reused else f"trained in {self.seconds:,.0f} s"
+        text = (
+            f"{self.out}: {how}: {self.parameters:,} parameters, {self.steps:,} steps, {self.tokens:,} tokens"
+        )
         text += f" ({self.epochs:.2f} epochs)"
         if self.loss is not None:
             text += f"\ntraining loss {self.loss:.4f}"
@@ -50,38 +59,42 @@ class TrainResult:
 def train(recipe: Recipe, data: Path | str, out: Path | str, *, resume: bool = False) -> TrainResult:
     """Train the recipe's model on the packed view of a dataset directory or Hub dataset, into `out`.
 
-    A finished model of the same recipe and dataset is reused at once; an unfinished run goes on, with `resume`,
-    from its newest complete checkpoint on the exact next batch. Anything else in `out` is never overwritten.
-    Raises UsageError for a recipe or arguments that do not fit, UserError for data, disk, divergence or Ctrl-C.
+    If `out` holds the finished model of this recipe and dataset, it is returned without training. With `resume`, an
+    unfinished run continues from its newest checkpoint with the exact next batch. Nothing else in `out` is ever
+    overwritten.
+
+    Raises UsageError if the recipe, the arguments or the content of `out` do not fit; UserError if the data are
+    broken, the disk is full, training diverges or Ctrl-C is pressed.
     """
     out = Path(out)
     dataset = locate(data)
     if finished(out, recipe, dataset):
-        return read_result(out, reused=True)
+        return _result(out, reused=True)
     try:
         _train(recipe, dataset, out, resume)
     except KeyboardInterrupt:
-        newest = run_directory.newest_checkpoint(out)
+        checkpoint = run_directory.newest_checkpoint(out)
         kept = (
-            f"the checkpoint of step {run_directory.step_of(newest)} is kept"
-            if newest
+            f"the checkpoint of step {step_of(checkpoint)} is kept"
+            if checkpoint
             else "there is no checkpoint yet"
         )
         raise UserError(
-            f"{out}: training interrupted; {kept}", f"Go on with: {_resume_command(recipe, dataset, out)}"
+            f"{out}: training interrupted; {kept}", f"To continue: {_resume_command(recipe, dataset, out)}"
         ) from None
-    return read_result(out, reused=False)
+    return _result(out, reused=False)
 
 
 def finished(out: Path | str, recipe: Recipe, data: DatasetLocation | Path | str) -> bool:
-    """Say whether `out` holds the finished model of exactly this recipe and dataset."""
-    return run_directory.finished(
-        Path(out), recipe, data if isinstance(data, DatasetLocation) else locate(data)
-    )
+    """Whether `out` holds the finished model of exactly this recipe and dataset.
+
+    Raises UserError if there is no such dataset.
+    """
+    dataset = data if isinstance(data, DatasetLocation) else locate(data)
+    return run_directory.finished(Path(out), recipe, dataset)
 
 
-def read_result(out: Path, reused: bool) -> TrainResult:
-    """Give the result of a finished run from its record."""
+def _result(out: Path, reused: bool) -> TrainResult:
     record = json.loads((out / TRAINING_RECORD).read_text(encoding="utf-8"))
     keys = ("parameters", "steps", "tokens", "seconds", "loss", "initial_eval_loss", "eval_loss")
     return TrainResult(
@@ -90,70 +103,74 @@ def read_result(out: Path, reused: bool) -> TrainResult:
 
 
 def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, resume: bool) -> None:
-    # Everything that can be wrong is found before the output directory is touched and a weight is drawn.
+    # Everything is checked before the output directory is touched and the weights are drawn.
     from l2t_hub.train.batch_layout import count_devices, divide_batch
-    from l2t_hub.train.model import count_parameters, model_config, new_model, resolve_precision
+    from l2t_hub.train.model import resolve_precision
     from l2t_hub.train.packed_data import check_packed
 
     quiet_libraries()
     batches = divide_batch(recipe, count_devices())
+    architecture(recipe)
     packed = check_packed(dataset, recipe)
-    tokenizer = packed.tokenizer
-    config = model_config(
-        recipe, packed.vocab_size, tokenizer.bos_token_id, tokenizer.eos_token_id, packed.pad_token_id
-    )
     identity = RunIdentity(recipe, dataset.fingerprint)
     checkpoint = run_directory.claim(out, identity, resume)
     precision = resolve_precision(recipe)
     run_directory.check_precision(checkpoint, precision)
-    from l2t_hub.train.model_directory import RunSummary, device_name, finish
-    from l2t_hub.train.trainer import PackTrainer
-    from l2t_hub.train.training_errors import disk_errors, out_of_memory
+    from l2t_hub.train.model_directory import write_model_directory
+    from l2t_hub.train.training_errors import checkpoint_errors, out_of_memory_errors
 
-    log = out / CHECKPOINTS / TRAINING_LOG if run_directory.is_main_process() else None
+    log_path = out / CHECKPOINTS / TRAINING_LOG if run_directory.is_main_process() else None
     with (
-        TrainingLog(log, batches.steps, recipe.name) as journal,
-        disk_errors(out / CHECKPOINTS / run_directory.PARTIAL),
+        TrainingLog(log_path, batches.steps, recipe.name) as training_log,
+        checkpoint_errors(out / CHECKPOINTS / run_directory.PARTIAL),
     ):
-        cache = out / CHECKPOINTS / CACHE
-        rows, validation = packed.open("train", cache), packed.open("validation", cache)
-        journal.keep_until(run_directory.step_of(checkpoint) if checkpoint else -1)
-        journal.say(
-            f"{recipe.name}: {count_parameters(config):,} parameters in {precision} on {device_name()}, "
-            f"from {dataset.name}"
-        )
-        journal.say(batches.describe(packed.rows["train"]))
-        if validation is None:
-            journal.say("no validation split: no validation loss will be measured")
+        training_log.truncate_after(step_of(checkpoint) if checkpoint else -1)
+        trainer = _trainer(recipe, packed, batches, precision, out, training_log, checkpoint)
         if resume:
-            journal.say(
-                f"going on from step {run_directory.step_of(checkpoint)}"
-                if checkpoint
-                else "no checkpoint: from the start"
+            step = step_of(checkpoint) if checkpoint else 0
+            training_log.show(
+                f"continuing from step {step}" if step else "no checkpoint yet: starting at step 0"
             )
-        model = new_model(config, recipe.seed, precision)
-        trainer = PackTrainer(
-            recipe, model, rows, validation, tokenizer, batches, out, journal, resumed=checkpoint is not None
-        )
-        with out_of_memory(recipe):
-            trainer.run(checkpoint)
-        facts = RunSummary(
-            batches=batches,
-            rows=packed.rows["train"],
-            validation_rows=packed.rows["validation"],
-            predicted_tokens=int(trainer.predicted),
-            seconds=trainer.clock.read(),
-            precision=precision,
-            optimizer=trainer.args.optim,
-            resumed_from=run_directory.step_of(checkpoint) if checkpoint else None,
-        )
+        with out_of_memory_errors(recipe):
+            trainer.run()
         if run_directory.is_main_process():
-            finish(trainer.model, out, dataset, identity, facts)
+            summary = trainer.summary(precision)
+            write_model_directory(trainer.model, out, dataset, identity, summary, training_log)
         trainer.accelerator.wait_for_everyone()
 
 
+def _trainer(
+    recipe: Recipe,
+    packed: "PackedData",
+    batches: "BatchLayout",
+    precision: "Precision",
+    out: Path,
+    training_log: TrainingLog,
+    checkpoint: Path | None,
+) -> "PackTrainer":
+    """Open the data, initialise the model, and show what is about to be trained."""
+    from l2t_hub.train.hardware import device_name
+    from l2t_hub.train.model import model_config, new_model
+    from l2t_hub.train.trainer import PackTrainer
+
+    cache = out / CHECKPOINTS / CACHE
+    rows, validation = packed.open("train", cache), packed.open("validation", cache)
+    parameters = architecture(recipe).parameters(packed.vocab_size)
+    training_log.show(
+        f"{recipe.name}: {parameters:,} parameters in {precision} on {device_name()}, from {packed.name}"
+    )
+    training_log.show(batches.describe(packed.rows["train"]))
+    if validation is None:
+        training_log.show("no validation split: validation loss is not measured")
+    special_ids = packed.tokenizer.bos_token_id, packed.tokenizer.eos_token_id, packed.pad_token_id
+    model = new_model(model_config(recipe, packed.vocab_size, *special_ids), recipe.seed, precision)
+    return PackTrainer(
+        recipe, model, rows, validation, packed.tokenizer, batches, out, training_log, checkpoint
+    )
+
+
 def _resume_command(recipe: Recipe, dataset: DatasetLocation, out: Path) -> str:
-    """The command that was typed, with --resume; called from Python, one that would do the same."""
+    """Return the command as it was typed, with --resume, or an equivalent one for a call from Python."""
     if Path(sys.argv[0]).name == "l2t":
         typed = ["l2t", *sys.argv[1:]]
         return shlex.join(typed if sys.argv[1:2] == ["run"] or "--resume" in typed else [*typed, "--resume"])

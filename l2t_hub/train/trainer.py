@@ -1,5 +1,6 @@
-"""TRL's SFTTrainer over rows that are ready: it neither tokenises, packs, truncates nor shuffles them, reads them in
-the recipe's order, computes nothing but the loss, and writes checkpoints that are complete or not there.
+"""TRL's SFTTrainer on packed rows: it uses the rows as they are, in the recipe's order, and computes only the loss.
+
+A checkpoint gets its final name only when it is complete.
 """
 
 import json
@@ -16,15 +17,23 @@ from l2t_hub.artifacts import CHECKPOINTS
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.train.batch_layout import BatchLayout
-from l2t_hub.train.loss import IGNORED, set_objective
-from l2t_hub.train.packed_data import Collator, PackOrder
-from l2t_hub.train.run_directory import PARTIAL, STATE, drop_old_checkpoints, is_main_process
-from l2t_hub.train.training_errors import disk_errors
-from l2t_hub.train.training_log import Clock, TrainingLog
+from l2t_hub.train.loss import IGNORED, use_sliced_loss
+from l2t_hub.train.model_directory import RunSummary
+from l2t_hub.train.packed_data import Collator, EpochSampler
+from l2t_hub.train.run_directory import (
+    CHECKPOINT_PREFIX,
+    PARTIAL,
+    STATE,
+    drop_old_checkpoints,
+    is_main_process,
+    step_of,
+)
+from l2t_hub.train.training_errors import checkpoint_errors
+from l2t_hub.train.training_log import Record, StepClock, TrainingLog
 
 
 class PackTrainer(SFTTrainer):  # type: ignore[misc]
-    """Trains a model on packed rows. `journal` gets the records, `clock` the time, `predicted` the tokens learnt."""
+    """Trains a model on packed rows, from `checkpoint` or from step 0."""
 
     control: TrainerControl
 
@@ -37,64 +46,79 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         tokenizer: Any,
         batches: BatchLayout,
         out: Path,
-        journal: TrainingLog,
-        resumed: bool,
+        training_log: TrainingLog,
+        checkpoint: Path | None = None,
     ) -> None:
-        self.recipe, self.batches, self.out, self.journal = recipe, batches, out, journal
-        self.clock = Clock()
-        self.predicted = torch.zeros((), dtype=torch.int64)
-        self._window = (0.0, 0)
-        self._saved: dict[str, Any] | None = None
+        self.recipe, self.batches, self.out, self.training_log = recipe, batches, out, training_log
+        self.checkpoint = checkpoint
+        self.clock = StepClock()
+        self.predicted_tokens = torch.zeros((), dtype=torch.int64)
+        # Seconds and tokens at the last record with a loss, to compute the rate since then.
+        self._last_record = (0.0, 0)
         super().__init__(
             model=model,
-            args=_arguments(recipe, batches, out, validation is not None, resumed),
+            args=_arguments(recipe, batches, out, validation is not None, checkpoint is not None),
             data_collator=Collator(recipe.train.attention, recipe.train.loss_on_padding),
             train_dataset=rows,
             eval_dataset=validation,
             processing_class=tokenizer,
-            callbacks=[_Pace(self)],
+            callbacks=[_StepCallback(self)],
         )
         self.remove_callback(PrinterCallback)
         if self.args.world_size != batches.devices:
             raise UserError(
                 f"{batches.devices} processes were started, but torch sees {self.args.world_size}",
-                "Launch with `torchrun --nproc-per-node N -m l2t_hub.cli train ...`, one process per GPU.",
+                "Start one process per GPU: `torchrun --nproc-per-node N -m l2t_hub.cli train ...`.",
             )
-        self.predicted = self.predicted.to(self.args.device)
-        # Over the head that TRL has just put there.
-        set_objective(self.model)
+        self.predicted_tokens = self.predicted_tokens.to(self.args.device)
+        # SFTTrainer has just replaced the model's forward; this replaces it again.
+        use_sliced_loss(self.model)
 
-    def run(self, checkpoint: Path | None) -> None:
-        """Train to the last step, from a checkpoint or from the start."""
-        if checkpoint is not None:
-            self._saved = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+    def run(self) -> None:
+        """Train to the last step."""
+        self.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint is not None else None)
 
-    # ---- what is computed
+    def summary(self, precision: str) -> RunSummary:
+        """Return what the run did, for the training record."""
+        return RunSummary(
+            batches=self.batches,
+            rows=len(self.train_dataset),
+            validation_rows=len(self.eval_dataset or ()),
+            predicted_tokens=int(self.predicted_tokens),
+            seconds=self.clock.read(),
+            precision=precision,
+            optimizer=self.args.optim,
+            resumed_from=step_of(self.checkpoint) if self.checkpoint is not None else None,
+        )
+
+    # ---- loss and evaluation
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Give the plain Trainer's loss: the model's own, without TRL's entropy and accuracy."""
+        """Return the model's own loss, as the plain Trainer does, without TRL's entropy and accuracy."""
         return Trainer.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
 
     def get_batch_samples(self, *args: Any) -> tuple[list[Any], Any]:
-        """Count the tokens that are predicted, on the device, while the batches of a step are gathered."""
+        """Gather the batches of a step, and count on the device the tokens that they predict."""
         batches, items = super().get_batch_samples(*args)
         if items is not None:
-            self.predicted += items.to(self.predicted)
+            self.predicted_tokens += items.to(self.predicted_tokens)
         return batches, items
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """Lay the schedule out over `max_steps`, also where the run stops earlier."""
+        """Create a schedule over the recipe's `max_steps`, even if the run stops earlier."""
         return super().create_scheduler(self.recipe.train.max_steps, optimizer)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Measure the mean loss per predicted token over the whole validation split, shared among processes."""
+        """Return the mean loss in nats per predicted token over the whole validation split.
+
+        The processes of a run share the rows.
+        """
         self.model.eval()
         size, world, device = self.args.per_device_train_batch_size, self.args.world_size, self.args.device
         total, count = 0.0, 0
-        with self.clock.stopped(), torch.no_grad():
+        with self.clock.paused(), torch.no_grad():
             for start in range(self.args.process_index * size, len(self.eval_dataset), world * size):
                 stop = min(start + size, len(self.eval_dataset))
                 batch = self.data_collator(self.eval_dataset.__getitems__(list(range(start, stop))))
@@ -109,45 +133,48 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    # ---- the order of the rows
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        return EpochSampler(len(self.train_dataset), self.recipe.seed, self.batches.rows)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> PackOrder:
-        return PackOrder(len(self.train_dataset), self.recipe.seed, self.batches.rows)
-
-    # ---- what is said
+    # ---- records
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Write a record of the step; transformers' summary at the end is left out."""
+        """Append a record of losses to the training log. Raises UserError if a loss is not finite.
+
+        The summary that transformers logs at the end has no loss and is left out.
+        """
+        for name, loss in (("loss", logs.get("loss")), ("validation loss", logs.get("eval_loss"))):
+            if loss is not None and not math.isfinite(loss):
+                raise self._divergence(f"the {name} is {loss}")
         if "loss" in logs or "eval_loss" in logs:
-            step = self.state.global_step
-            for name in ("loss", "eval_loss"):
-                if not math.isfinite(logs.get(name, 0.0)):
-                    raise self._diverged(
-                        f"the {'validation ' if name == 'eval_loss' else ''}loss is {logs[name]}"
-                    )
-            tokens, seconds = step * self.batches.tokens_per_step, self.clock.read()
-            record: dict[str, Any] = {"step": step}
-            record |= {k: logs[k] for k in ("loss", "learning_rate", "grad_norm", "eval_loss") if k in logs}
-            record["tokens"] = tokens
-            if "loss" in logs:
-                then, before = self._window
-                record["tokens_per_second"] = round((tokens - before) / max(seconds - then, 1e-9), 1)
-                self._window = (seconds, tokens)
-            self.journal.write(record | {"seconds": round(seconds, 3)})
+            self.training_log.append(self._record(logs))
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
 
-    def _diverged(self, what: str) -> UserError:
+    def _record(self, logs: dict[str, float]) -> Record:
+        step, seconds = self.state.global_step, self.clock.read()
+        tokens = step * self.batches.tokens_per_step
+        record: Record = {"step": step}
+        record |= {k: logs[k] for k in ("loss", "learning_rate", "grad_norm", "eval_loss") if k in logs}
+        record["tokens"] = tokens
+        if "loss" in logs:
+            seconds_before, tokens_before = self._last_record
+            elapsed = max(seconds - seconds_before, 1e-9)
+            record["tokens_per_second"] = round((tokens - tokens_before) / elapsed, 1)
+            self._last_record = (seconds, tokens)
+        return record | {"seconds": round(seconds, 3)}
+
+    def _divergence(self, evidence: str) -> UserError:
         return UserError(
-            f"training diverged: at step {self.state.global_step} {what}",
-            f"Lower `train.learning_rate` (now {self.recipe.train.learning_rate:g}) or lengthen "
-            f"`train.warmup_steps`, and train into another --out; earlier checkpoints: {self.out / CHECKPOINTS}.",
+            f"training diverged: at step {self.state.global_step} {evidence}",
+            f"Lower `train.learning_rate` (now {self.recipe.train.learning_rate:g}) or raise `train.warmup_steps`, "
+            f"and train into another --out. Earlier checkpoints are in {self.out / CHECKPOINTS}.",
         )
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Write no card: TRL's calls a model trained from scratch fine-tuned."""
+        """Write no card: TRL's card calls every model fine-tuned."""
 
     def _send_telemetry(self) -> None:
-        """Send nothing anywhere."""
+        """Send no telemetry."""
 
     # ---- checkpoints
 
@@ -155,69 +182,74 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         return str(self.out / CHECKPOINTS / PARTIAL)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint beside the others and give it its name when it is complete."""
+        """Write a checkpoint into the staging directory and move it to its final name when it is complete.
+
+        Raises UserError if a weight is not finite or the disk is full.
+        """
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
-            raise self._diverged("a weight is no longer finite")
-        name = f"checkpoint-{self.state.global_step}"
+            raise self._divergence("a weight is not finite")
+        name = f"{CHECKPOINT_PREFIX}{self.state.global_step}"
         staged = Path(self._get_output_dir(trial)) / name
-        with self.clock.stopped(), disk_errors(staged.parent):
+        with self.clock.paused(), checkpoint_errors(staged.parent):
             super()._save_checkpoint(model, trial)
-            unlogged = float(self.accelerator.gather(self._tr_loss).mean())
+            unlogged_loss = float(self.accelerator.gather(self._tr_loss).mean())
             if is_main_process():
-                (staged / STATE).write_text(json.dumps(self._state(unlogged)), encoding="utf-8")
+                (staged / STATE).write_text(json.dumps(self._state(unlogged_loss)), encoding="utf-8")
             self.accelerator.wait_for_everyone()
             if is_main_process():
                 staged.replace(self.out / CHECKPOINTS / name)
                 drop_old_checkpoints(self.out, self.recipe.train.save_total_limit)
             self.accelerator.wait_for_everyone()
 
-    def _state(self, unlogged: float) -> dict[str, Any]:
-        """What transformers does not save: the losses since the last record, the time, the tokens predicted."""
+    def _state(self, unlogged_loss: float) -> dict[str, Any]:
+        """Return the part of the state that transformers does not save."""
         return {
-            "unlogged_loss": unlogged,
+            "unlogged_loss": unlogged_loss,
             "logged_step": self._globalstep_last_logged,
             "seconds": self.clock.read(),
-            "window": self._window,
-            "predicted_tokens": int(self.predicted),
+            "window": self._last_record,
+            "predicted_tokens": int(self.predicted_tokens),
             "precision": "bf16" if self.model.dtype == torch.bfloat16 else "fp32",
         }
 
     def restore(self) -> None:
-        """Take up what `_state` saved, after transformers has set its sums to zero."""
-        if self._saved is not None:
-            self._tr_loss += self._saved["unlogged_loss"]
-            self._globalstep_last_logged = self._saved["logged_step"]
-            self.clock.seconds = self._saved["seconds"]
-            self._window = (self._saved["window"][0], self._saved["window"][1])
-            self.predicted.fill_(self._saved["predicted_tokens"])
+        """Load what `_state` saved in the checkpoint. transformers has set its own sums to zero before this."""
+        if self.checkpoint is None:
+            return
+        saved = json.loads((self.checkpoint / STATE).read_text(encoding="utf-8"))
+        self._tr_loss += saved["unlogged_loss"]
+        self._globalstep_last_logged = saved["logged_step"]
+        self.clock.seconds = saved["seconds"]
+        self._last_record = (saved["window"][0], saved["window"][1])
+        self.predicted_tokens.fill_(saved["predicted_tokens"])
 
 
-class _Pace(TrainerCallback):
-    """Takes up a resumed run's state, starts the clock, moves the bar, and has the last steps logged too."""
+class _StepCallback(TrainerCallback):
+    """Restores a resumed run, starts the clock, moves the progress bar, and logs the last steps."""
 
     def __init__(self, trainer: PackTrainer) -> None:
         self.trainer = trainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        # A checkpoint brings the intervals it was written with; the recipe's of today count.
+        # transformers restores these intervals from the checkpoint; those of the current recipe apply.
         state.logging_steps, state.eval_steps, state.save_steps = (
             args.logging_steps,
             args.eval_steps,
             args.save_steps,
         )
         self.trainer.restore()
-        self.trainer.clock.run()
+        self.trainer.clock.start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.trainer.journal.go_to(state.global_step)
+        self.trainer.training_log.advance_to(state.global_step)
         if state.global_step >= state.max_steps:
             control.should_log = True
 
 
 def _arguments(recipe: Recipe, batches: BatchLayout, out: Path, evaluates: bool, resumed: bool) -> SFTConfig:
-    """The recipe in transformers' terms. TRL's defaults of bf16 autocast and checkpointed activations are off.
+    """Return the recipe as trainer arguments, without TRL's defaults of bf16 autocast and activation checkpointing.
 
-    Weight decay falls, as transformers has it, on everything but biases and norms: on the embeddings too.
+    As usual in transformers, weight decay applies to everything but biases and norms, so to the embeddings too.
     """
     train = recipe.train
     return SFTConfig(
@@ -237,7 +269,7 @@ def _arguments(recipe: Recipe, batches: BatchLayout, out: Path, evaluates: bool,
         activation_checkpointing=train.gradient_checkpointing,
         ddp_find_unused_parameters=False,
         use_cpu=not torch.accelerator.is_available(),
-        bf16=False,  # the weights themselves are bf16 where the recipe says so
+        bf16=False,  # no autocast: in bf16 the weights themselves are bf16
         seed=recipe.seed,
         logging_steps=train.logging_steps,
         logging_nan_inf_filter=False,
@@ -246,8 +278,8 @@ def _arguments(recipe: Recipe, batches: BatchLayout, out: Path, evaluates: bool,
         eval_on_start=evaluates and not resumed,
         save_strategy="steps",
         save_steps=train.save_steps,
-        save_total_limit=None,  # `drop_old_checkpoints` does it, after the new one is complete
-        use_cache=True,  # of the saved configuration; the training forward never caches
+        save_total_limit=None,  # `drop_old_checkpoints` deletes them after the new one is complete
+        use_cache=True,  # for the saved configuration; the training forward never caches
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},

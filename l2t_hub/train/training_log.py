@@ -1,4 +1,4 @@
-"""What a run says while it goes: a JSON Lines log that survives interruption, and its progress on the terminal."""
+"""The log of a training run: JSON Lines on disk that survive an interruption, and progress on the terminal."""
 
 import json
 import math
@@ -14,46 +14,51 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from l2t_hub.artifacts import write_text
+
 Record = dict[str, Any]
 
 
 @dataclass
-class Clock:
-    """Seconds spent on optimiser steps, over all resumptions; evaluating and saving are not counted."""
+class StepClock:
+    """Seconds spent in optimiser steps, summed over all resumed runs. Evaluating and saving do not count."""
 
     seconds: float = 0.0
-    _since: float | None = field(default=None, repr=False)
+    _running_since: float | None = field(default=None, repr=False)
 
-    def run(self) -> None:
-        """Start, or go on."""
-        self._since = time.perf_counter()
+    def start(self) -> None:
+        """Start or restart the clock."""
+        self._running_since = time.perf_counter()
 
     def read(self) -> float:
-        """The seconds so far."""
-        return self.seconds + (time.perf_counter() - self._since if self._since is not None else 0.0)
+        """Return the seconds counted so far."""
+        if self._running_since is None:
+            return self.seconds
+        return self.seconds + time.perf_counter() - self._running_since
 
     @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Do something that does not count."""
-        running, self.seconds, self._since = self._since is not None, self.read(), None
+    def paused(self) -> Iterator[None]:
+        """Pause the clock during a block."""
+        was_running, self.seconds, self._running_since = self._running_since is not None, self.read(), None
         try:
             yield
         finally:
-            if running:
-                self.run()
+            if was_running:
+                self.start()
 
 
 class TrainingLog:
-    """Appends records to `path` (None: to nothing, as in every process but the first) and shows them.
+    """Appends records to the log file `path` and shows them on stderr.
 
-    On a terminal there is one bar with the rate and the time left; elsewhere a plain line per record, on stderr.
+    A terminal shows one progress bar with the rate and the remaining time. Anything else gets one plain line per
+    record. With `path` None, as in every process but the first, nothing is written or shown.
     """
 
     def __init__(self, path: Path | None, steps: int, name: str) -> None:
         self.path, self.steps, self.name = path, steps, name
         self._console = Console(stderr=True, highlight=False, quiet=path is None)
         self._bar: Progress | None = None
-        self._shown: Record = {}
+        self._latest: Record = {}
 
     def __enter__(self) -> "TrainingLog":
         if self._console.is_terminal and not self._console.quiet:
@@ -61,11 +66,11 @@ class TrainingLog:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[facts]}"),
+                TextColumn("{task.fields[metrics]}"),
                 TimeRemainingColumn(),
             )
             self._bar = Progress(*columns, console=self._console)
-            self._task = self._bar.add_task(f"train {self.name}", total=self.steps, facts="")
+            self._task = self._bar.add_task(f"train {self.name}", total=self.steps, metrics="")
             self._bar.start()
         return self
 
@@ -73,48 +78,46 @@ class TrainingLog:
         if self._bar is not None:
             self._bar.stop()
 
-    def say(self, line: str) -> None:
-        """Show a line that is no record."""
+    def show(self, line: str) -> None:
+        """Show a line without adding it to the log file."""
         self._console.print(line, markup=False, soft_wrap=True)
 
-    def go_to(self, step: int) -> None:
-        """Move the bar."""
+    def advance_to(self, step: int) -> None:
+        """Move the progress bar, if there is one, to a step."""
         if self._bar is not None:
             self._bar.update(self._task, completed=step)
 
-    def keep_until(self, step: int) -> None:
-        """Forget the records after `step`: a resumed run writes them again."""
+    def truncate_after(self, step: int) -> None:
+        """Remove the records of later steps, which a resumed run writes again."""
         if self.path is not None:
-            kept = [r for r in read_log(self.path) if r["step"] <= step] if self.path.exists() else []
-            temporary = self.path.with_suffix(".partial")
-            temporary.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
-            temporary.replace(self.path)
+            records = read_log(self.path) if self.path.exists() else []
+            lines = (json.dumps(record) + "\n" for record in records if record["step"] <= step)
+            write_text(self.path, "".join(lines))
 
-    def write(self, record: Record) -> None:
-        """Append a record, on disk when this returns, and show it."""
+    def append(self, record: Record) -> None:
+        """Append a record, flush it to the disk, and show it."""
         if self.path is None:
             return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self._shown |= record
+        self._latest |= record
         if self._bar is not None:
-            self._bar.update(self._task, completed=record["step"], facts=_facts(self._shown))
+            self._bar.update(self._task, completed=record["step"], metrics=_metrics(self._latest))
         else:
-            self.say(f"step {record['step']:,}/{self.steps:,}  {_facts(record)}{self._left(record)}")
+            self.show(f"step {record['step']:,}/{self.steps:,}  {_metrics(record)}{self._time_left(record)}")
 
-    def _left(self, record: Record) -> str:
-        """The time left, from this record's rate."""
+    def _time_left(self, record: Record) -> str:
         rate = record.get("tokens_per_second")
         if not rate or not record["step"]:
             return ""
-        per_step = record["tokens"] / record["step"]
-        return f"  {_duration((self.steps - record['step']) * per_step / rate)} left"
+        tokens_per_step = record["tokens"] / record["step"]
+        return f"  {_duration((self.steps - record['step']) * tokens_per_step / rate)} left"
 
 
 def read_log(path: Path) -> list[Record]:
-    """Read a log's records in order; a last line cut short by a crash is left out."""
+    """Return a log's records in order. A last line that a crash cut short is ignored."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -124,7 +127,7 @@ def read_log(path: Path) -> list[Record]:
     return records
 
 
-def _facts(record: Record) -> str:
+def _metrics(record: Record) -> str:
     parts = []
     if "loss" in record:
         parts.append(f"loss {record['loss']:.4f}")
@@ -142,7 +145,7 @@ def _duration(seconds: float) -> str:
 
 
 def quiet_libraries() -> None:
-    """Keep transformers, datasets and TRL to errors: what a run has to say is said here, once."""
+    """Silence everything below errors from transformers, datasets, TRL and accelerate: a run has its own messages."""
     import logging
     import warnings
 

@@ -1,4 +1,4 @@
-"""The tiny packed dataset of these tests."""
+"""The tiny packed dataset that the training tests share."""
 
 from pathlib import Path
 
@@ -8,5 +8,5 @@ from tiny_run import write_packed
 
 @pytest.fixture(scope="session")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny dataset, read by many tests and changed by none."""
+    """A dataset directory. Tests read it and must not change it."""
     return write_packed(tmp_path_factory.mktemp("packed"), {"train": 24, "validation": 5})

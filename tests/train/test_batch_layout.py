@@ -1,4 +1,4 @@
-"""The effective batch: how it is divided, and what is said when it does not come out even."""
+"""The effective batch: how it is divided over devices, and the error if it cannot be divided evenly."""
 
 import re
 from typing import Any
@@ -51,12 +51,12 @@ def test_nearest_values_that_work_are_named_and_do_work(
         assert fitted.sequences == batch_size
 
 
-def test_the_effective_batch_and_the_epochs_are_told() -> None:
-    said = BatchLayout(per_device=32, devices=4, accumulation=2, sequence_length=2048, steps=1000).describe(
+def test_the_description_has_the_effective_batch_and_the_epochs() -> None:
+    line = BatchLayout(per_device=32, devices=4, accumulation=2, sequence_length=2048, steps=1000).describe(
         100_000
     )
-    assert "256 sequences per step (32 per device x 4 devices x 2 accumulated) = 524,288 tokens" in said
-    assert "1,000 steps = 524,288,000 tokens, 256,000 sequences from 100,000: 2.56 epochs" in said
+    assert "256 sequences per step (32 per device x 4 devices x 2 accumulated) = 524,288 tokens" in line
+    assert "1,000 steps = 524,288,000 tokens, 256,000 sequences from 100,000: 2.56 epochs" in line
 
 
 def test_several_gpus_under_one_process_are_refused_with_the_launch_command(

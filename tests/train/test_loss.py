@@ -1,4 +1,4 @@
-"""The loss against transformers' own: the same number, the same gradients, and never all the logits at once."""
+"""The loss against that of transformers: same value, same gradients, without all logits in memory at once."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Qwen2ForCausalLM
 
 from l2t_hub.train import loss as loss_module
-from l2t_hub.train.loss import IGNORED, next_token_loss, set_objective
+from l2t_hub.train.loss import IGNORED, next_token_loss, use_sliced_loss
 from l2t_hub.train.model import Precision, model_config, new_model
 
 ROWS, LENGTH = 3, 40
 
 
 def models(precision: Precision = "fp32") -> tuple[Qwen2ForCausalLM, Qwen2ForCausalLM]:
-    """The same model twice, the second with our objective."""
+    """Return the same model twice, the second with our loss."""
     config = model_config(tiny_recipe(), 300)
     plain, ours = (new_model(config, 5, precision) for _ in range(2))
-    set_objective(ours)
+    use_sliced_loss(ours)
     return plain, ours
 
 
@@ -40,7 +40,9 @@ def positions_per_slice(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("positions_per_slice")
 @pytest.mark.parametrize("items", [None, 57])
-def test_loss_and_gradients_are_transformers_own(batch: dict[str, torch.Tensor], items: int | None) -> None:
+def test_loss_and_gradients_equal_those_of_transformers(
+    batch: dict[str, torch.Tensor], items: int | None
+) -> None:
     plain, ours = models()
     given = {} if items is None else {"num_items_in_batch": torch.tensor(items)}
     losses = [model(**batch, **given)["loss"] for model in (plain, ours)]
@@ -51,7 +53,7 @@ def test_loss_and_gradients_are_transformers_own(batch: dict[str, torch.Tensor],
         torch.testing.assert_close(b.grad, a.grad, rtol=1e-4, atol=1e-7, msg=name)
 
 
-def test_bf16_gradients_are_as_close_to_fp32_as_transformers_are(batch: dict[str, torch.Tensor]) -> None:
+def test_bf16_gradients_are_as_close_to_fp32_as_those_of_transformers(batch: dict[str, torch.Tensor]) -> None:
     exact, _ = models("fp32")
     plain, ours = models("bf16")
     errors = []
@@ -66,7 +68,7 @@ def test_bf16_gradients_are_as_close_to_fp32_as_transformers_are(batch: dict[str
     assert errors[1] < 1.1 * errors[0]
 
 
-def test_no_tensor_as_large_as_all_logits_is_ever_made() -> None:
+def test_no_tensor_is_as_large_as_all_logits() -> None:
     class Largest(TorchDispatchMode):
         seen = 0
 
@@ -87,7 +89,7 @@ def test_no_tensor_as_large_as_all_logits_is_ever_made() -> None:
     assert hidden.numel() < largest.seen < 4 * 512 * 20_000 / 10
 
 
-def test_nothing_to_predict_is_a_loss_of_zero_with_zero_gradients(batch: dict[str, torch.Tensor]) -> None:
+def test_without_anything_to_predict_loss_and_gradients_are_zero(batch: dict[str, torch.Tensor]) -> None:
     _, ours = models()
     loss = ours(input_ids=batch["input_ids"], labels=torch.full((ROWS, LENGTH), IGNORED))["loss"]
     loss.backward()
@@ -95,7 +97,7 @@ def test_nothing_to_predict_is_a_loss_of_zero_with_zero_gradients(batch: dict[st
     assert all(p.grad is None or not p.grad.any() for p in ours.parameters())
 
 
-def test_evaluation_makes_no_gradients_and_the_same_loss(batch: dict[str, torch.Tensor]) -> None:
+def test_without_gradients_the_loss_is_the_same(batch: dict[str, torch.Tensor]) -> None:
     plain, ours = models()
     with torch.no_grad():
         loss = ours(**batch)["loss"]
@@ -103,11 +105,14 @@ def test_evaluation_makes_no_gradients_and_the_same_loss(batch: dict[str, torch.
     assert not loss.requires_grad
 
 
-def test_without_labels_the_model_is_as_it_was(batch: dict[str, torch.Tensor]) -> None:
+def test_calls_without_labels_are_unchanged(batch: dict[str, torch.Tensor]) -> None:
     plain, ours = models()
     with torch.no_grad():
-        expected, got = plain(input_ids=batch["input_ids"]).logits, ours(input_ids=batch["input_ids"]).logits
-    assert torch.equal(expected, got)
+        expected, actual = (
+            plain(input_ids=batch["input_ids"]).logits,
+            ours(input_ids=batch["input_ids"]).logits,
+        )
+    assert torch.equal(expected, actual)
     prompt = batch["input_ids"][:1, :4]
     wanted = plain.generate(prompt, max_new_tokens=5, do_sample=False)
     assert torch.equal(wanted, ours.generate(prompt, max_new_tokens=5, do_sample=False))

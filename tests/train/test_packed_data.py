@@ -1,4 +1,4 @@
-"""Batches, their order, what a text in a pack may attend to, and what is said about data that do not fit."""
+"""Batches, their order, attention within a pack, and errors for data that do not fit the recipe."""
 
 import json
 import shutil
@@ -15,9 +15,9 @@ from transformers import Qwen2ForCausalLM
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.download import Download
 from l2t_hub.train.locate import locate
-from l2t_hub.train.loss import set_objective
+from l2t_hub.train.loss import use_sliced_loss
 from l2t_hub.train.model import model_config, new_model
-from l2t_hub.train.packed_data import Collator, PackOrder, check_packed, epoch_order
+from l2t_hub.train.packed_data import Collator, EpochSampler, check_packed, epoch_order
 
 ROW = {"input_ids": np.arange(10, 18), "lengths": np.array([3, 1, 2])}
 FULL = {"input_ids": np.arange(20, 28), "lengths": np.array([8])}
@@ -27,7 +27,7 @@ def collate(**keys: Any) -> dict[str, list[list[int]]]:
     return {name: tensor.tolist() for name, tensor in Collator(**keys)([ROW, FULL]).items()}
 
 
-def test_padding_is_not_learnt_unless_asked() -> None:
+def test_padding_has_no_loss_unless_the_recipe_says_so() -> None:
     batch = collate()
     assert set(batch) == {"input_ids", "labels"}
     assert batch["input_ids"] == [list(range(10, 18)), list(range(20, 28))]
@@ -35,7 +35,7 @@ def test_padding_is_not_learnt_unless_asked() -> None:
     assert collate(loss_on_padding=True)["labels"] == batch["input_ids"]
 
 
-def test_per_example_positions_restart_and_no_text_predicts_the_next_one() -> None:
+def test_per_example_positions_restart_and_no_text_predicts_the_next() -> None:
     batch = collate(attention="example")
     assert batch["position_ids"] == [[0, 1, 2, 0, 0, 1, 0, 1], list(range(8))]
     assert batch["labels"] == [[-100, 11, 12, -100, -100, 15, -100, -100], [-100, *range(21, 28)]]
@@ -53,24 +53,26 @@ def test_a_pack_gives_each_text_the_logits_it_has_alone(backend: str) -> None:
         inputs = Collator(attention)(packs)
         inputs.pop("labels")
         with torch.no_grad():
-            # With a cache, transformers takes positions that restart for a continuation and masks nothing.
+            # With a cache, transformers reads restarting positions as a continuation and masks nothing.
             logits = model(**inputs, use_cache=False).logits
-            found = []
+            differences = []
             for start, length in zip(np.cumsum([0, *lengths]), lengths, strict=False):
                 piece = inputs["input_ids"][:, start : start + length]
-                found.append((model(piece).logits - logits[:, start : start + length]).abs().max().item())
-        return found
+                differences.append(
+                    (model(piece).logits - logits[:, start : start + length]).abs().max().item()
+                )
+        return differences
 
     isolated, causal = largest_difference("example"), largest_difference("pack")
     assert max(isolated) < 1e-5
-    # The check can fail: over the whole pack, every text but the first sees what is before it.
+    # With attention over the whole pack, every text but the first has other logits: the check can fail.
     assert causal[0] < 1e-5
     assert min(causal[1:]) > 1e-3
 
 
-def test_the_training_loss_of_a_pack_is_that_of_its_texts_alone() -> None:
+def test_the_loss_of_a_pack_is_the_mean_of_its_texts_losses() -> None:
     model = new_model(model_config(tiny_recipe(), 300), 1)
-    set_objective(model)
+    use_sliced_loss(model)
     lengths = [9, 2, 20, 14]
     ids = np.random.default_rng(0).integers(0, 300, 50)
     loss = model(**Collator("example")([{"input_ids": ids, "lengths": np.array(lengths)}]))["loss"].item()
@@ -95,34 +97,34 @@ def test_padding_changes_nothing_before_it() -> None:
         assert torch.equal(*logits)
 
 
-def test_an_epochs_order_is_a_permutation_that_seed_and_epoch_decide() -> None:
+def test_an_epochs_order_depends_only_on_seed_and_epoch() -> None:
     orders = {(s, e): tuple(epoch_order(50, s, e)) for s in (1, 2) for e in (0, 1)}
     assert all(sorted(order) == list(range(50)) for order in orders.values())
     assert len(set(orders.values())) == 4
     assert orders[1, 0] == tuple(epoch_order(50, 1, 0))
-    # A run that was begun can be gone on with by a later version: the order is pinned.
+    # The order is pinned, so that a later version can continue a run.
     assert epoch_order(10, 42, 0).tolist() == [7, 4, 6, 2, 9, 8, 5, 0, 1, 3]
 
 
 def test_a_run_reads_epoch_after_epoch_without_a_gap() -> None:
-    order = list(PackOrder(10, 42, 25))
-    assert len(order) == len(PackOrder(10, 42, 25)) == 25
+    order = list(EpochSampler(10, 42, 25))
+    assert len(order) == len(EpochSampler(10, 42, 25)) == 25
     assert order[:10] == epoch_order(10, 42, 0).tolist()
     assert order[10:20] == epoch_order(10, 42, 1).tolist()
     assert order[20:] == epoch_order(10, 42, 2)[:5].tolist()
 
 
-def test_rows_come_as_they_were_written(packed: Path, tmp_path: Path) -> None:
-    found = check_packed(locate(packed), tiny_recipe())
-    assert found.rows == {"train": 24, "validation": 5}
-    rows = found.open("train", tmp_path)
+def test_rows_are_read_as_they_were_written(packed: Path, tmp_path: Path) -> None:
+    packed_data = check_packed(locate(packed), tiny_recipe())
+    assert packed_data.rows == {"train": 24, "validation": 5}
+    rows = packed_data.open("train", tmp_path)
     assert rows is not None
     written = pq.read_table(packed / "data" / "packed" / "train-00000-of-00001.parquet")
     for column in ("input_ids", "lengths"):
         assert [row.tolist() for row in rows[:][column]] == written[column].to_pylist()
 
 
-# ---- what does not fit
+# ---- data that do not fit
 
 
 def broken(packed: Path, tmp_path: Path) -> Path:
@@ -135,7 +137,7 @@ def problem(directory: Path | str, **keys: Any) -> str:
     return str(error.value)
 
 
-def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_directory(tmp_path: Path) -> None:
     assert "no such dataset directory" in problem(tmp_path / "nowhere")
 
 
@@ -144,12 +146,12 @@ def test_a_file(tmp_path: Path) -> None:
     assert "this is a file" in problem(tmp_path / "file")
 
 
-def test_a_directory_that_is_no_dataset(tmp_path: Path) -> None:
+def test_a_directory_without_a_manifest(tmp_path: Path) -> None:
     assert "no l2t_manifest.json" in problem(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])
-def test_a_manifest_that_is_none(packed: Path, tmp_path: Path, content: str) -> None:
+def test_an_invalid_manifest(packed: Path, tmp_path: Path, content: str) -> None:
     directory = broken(packed, tmp_path)
     (directory / "l2t_manifest.json").write_text(content)
     assert "cannot be read as a manifest" in problem(directory)
@@ -158,9 +160,9 @@ def test_a_manifest_that_is_none(packed: Path, tmp_path: Path, content: str) -> 
 def test_no_packed_view(packed: Path, tmp_path: Path) -> None:
     directory = broken(packed, tmp_path)
     shutil.rmtree(directory / "data")
-    said = problem(directory)
-    assert "no packed view" in said
-    assert "build.packed: true" in said
+    message = problem(directory)
+    assert "no packed view" in message
+    assert "build.packed: true" in message
 
 
 def test_no_tokenizer(packed: Path, tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_no_tokenizer(packed: Path, tmp_path: Path) -> None:
 def test_a_broken_tokenizer(packed: Path, tmp_path: Path) -> None:
     directory = broken(packed, tmp_path)
     (directory / "tokenizer" / "tokenizer.json").write_text("{}")
-    assert "cannot be loaded as a tokenizer" in problem(directory)
+    assert "the tokenizer cannot be loaded" in problem(directory)
 
 
 def test_an_empty_training_split(tmp_path: Path) -> None:
@@ -188,26 +190,26 @@ def test_sequences_of_another_length(tmp_path: Path) -> None:
     assert "--set packing.sequence_length=32" in str(error.value)
 
 
-def test_ids_the_tokenizer_does_not_know(packed: Path, tmp_path: Path) -> None:
+def test_ids_that_are_not_in_the_tokenizer(packed: Path, tmp_path: Path) -> None:
     directory = broken(packed, tmp_path)
     path = directory / "tokenizer" / "tokenizer.json"
     tokenizer = json.loads(path.read_text())
     tokenizer["model"]["vocab"] = {k: v for k, v in tokenizer["model"]["vocab"].items() if v < 280}
     tokenizer["model"]["merges"] = []
     path.write_text(json.dumps(tokenizer))
-    assert "has only 280 entries" in problem(directory)
+    assert "which has 280 entries" in problem(directory)
 
 
 def test_a_shard_cut_short(packed: Path, tmp_path: Path) -> None:
     directory = broken(packed, tmp_path)
     shard = directory / "data" / "packed" / "train-00000-of-00001.parquet"
     shard.write_bytes(shard.read_bytes()[:-50])
-    said = problem(directory)
-    assert shard.name in said
-    assert "l2t verify" in said
+    message = problem(directory)
+    assert shard.name in message
+    assert "l2t verify" in message
 
 
-def test_a_shard_of_something_else(packed: Path, tmp_path: Path) -> None:
+def test_a_shard_of_another_kind(packed: Path, tmp_path: Path) -> None:
     directory = broken(packed, tmp_path)
     shard = directory / "data" / "packed" / "train-00000-of-00001.parquet"
     pq.write_table(pq.read_table(shard).select(["lengths"]), shard)
@@ -220,35 +222,35 @@ def test_a_shard_broken_inside(packed: Path, tmp_path: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[20:400] = bytes(380)
     shard.write_bytes(content)
-    found = check_packed(locate(directory), tiny_recipe())
+    packed_data = check_packed(locate(directory), tiny_recipe())
     with pytest.raises(UserError, match="cannot be read into"):
-        found.open("train", tmp_path / "cache")
+        packed_data.open("train", tmp_path / "cache")
 
 
 def test_no_validation_split_is_allowed(tmp_path: Path) -> None:
-    found = check_packed(locate(write_packed(tmp_path / "d", {"train": 3})), tiny_recipe())
-    assert found.open("validation", tmp_path / "cache") is None
+    packed_data = check_packed(locate(write_packed(tmp_path / "d", {"train": 3})), tiny_recipe())
+    assert packed_data.open("validation", tmp_path / "cache") is None
 
 
 # ---- a dataset on the Hub
 
 
-def test_a_hub_dataset_is_fetched_and_named_by_its_commit(
+def test_a_hub_dataset_is_downloaded_and_identified_by_its_commit(
     packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: dict[str, Any] = {}
+    requested: dict[str, Any] = {}
 
     def fetch(repo: str, kind: str, revision: str | None, **_: Any) -> Download:
-        asked.update(repo=repo, kind=kind, revision=revision)
+        requested.update(repo=repo, kind=kind, revision=revision)
         return Download(packed, kind, repo, "a" * 40, 3)
 
     monkeypatch.setattr("l2t_hub.hub.download.download", fetch)
     dataset = locate("l2t-project/tiny@v2")
     assert (dataset.directory, dataset.repository, dataset.revision) == (packed, "l2t-project/tiny", "a" * 40)
-    assert asked == {"repo": "l2t-project/tiny", "kind": "dataset", "revision": "v2"}
+    assert requested == {"repo": "l2t-project/tiny", "kind": "dataset", "revision": "v2"}
     assert check_packed(dataset, tiny_recipe()).rows["train"] == 24
 
 
-def test_a_hub_dataset_that_cannot_be_had() -> None:
+def test_a_hub_dataset_that_cannot_be_downloaded() -> None:
     with pytest.raises(UserError, match="no-such-dataset-anywhere"):
         locate("l2t-project/no-such-dataset-anywhere")

@@ -1,4 +1,4 @@
-"""Interruption and what comes after: the same run to the last bit, or a refusal that says why."""
+"""Interrupted runs: resuming gives a bit-identical run, and anything else is refused with a reason."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ from l2t_hub.train import finished, train
 from l2t_hub.train.trainer import PackTrainer
 from l2t_hub.train.training_log import read_log
 
-# Logging every 3 steps and saving every 4: a checkpoint falls inside a window of losses.
+# Logging every 3 steps and saving every 4: some checkpoints have losses that are not logged yet.
 RECIPE = tiny_recipe()
 TIMES = {"seconds", "tokens_per_second"}
 
@@ -39,7 +39,7 @@ def assert_same_model(a: Path, b: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run that nothing interrupts."""
+    """A run without interruption."""
     out = tmp_path_factory.mktemp("whole") / "model"
     train(RECIPE, packed, out)
     return out
@@ -48,21 +48,21 @@ def whole(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def interrupt_at(
     step: int, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] = KeyboardInterrupt
 ) -> Any:
-    """Raise before a batch is computed in that step (counted from 0)."""
+    """Raise `error` before the loss of a batch in this step (counted from 0) is computed."""
     compute = PackTrainer.compute_loss
 
-    def strike(self: PackTrainer, *args: Any, **keys: Any) -> Any:
+    def raise_in_step(self: PackTrainer, *args: Any, **keys: Any) -> Any:
         if self.state.global_step == step:
             raise error
         return compute(self, *args, **keys)
 
-    return monkeypatch.setattr(PackTrainer, "compute_loss", strike)
+    return monkeypatch.setattr(PackTrainer, "compute_loss", raise_in_step)
 
 
 def interrupted(
     packed: Path, out: Path, step: int, recipe: Recipe = RECIPE, resume: bool = False
 ) -> UserError:
-    """Start a run and press Ctrl-C in the middle of a step."""
+    """Start a run and interrupt it in the middle of a step, as Ctrl-C does."""
     with pytest.MonkeyPatch.context() as patch:
         interrupt_at(step, patch)
         with pytest.raises(UserError, match="interrupted") as error:
@@ -100,7 +100,7 @@ def test_twice_interrupted_with_accumulation(packed: Path, tmp_path: Path) -> No
     assert_same_model(tmp_path / "m", tmp_path / "whole")
 
 
-def test_before_the_first_checkpoint_there_is_nothing_to_lose(
+def test_a_run_interrupted_before_the_first_checkpoint_starts_again(
     packed: Path, whole: Path, tmp_path: Path
 ) -> None:
     assert "no checkpoint yet" in interrupted(packed, tmp_path / "a", 2).message
@@ -154,7 +154,7 @@ def test_a_checkpoint_killed_while_it_is_written_is_never_used(
     assert_same_model(out, whole)
 
 
-def test_killed_after_the_last_step_it_only_finishes(
+def test_a_run_killed_after_the_last_step_only_writes_the_model(
     packed: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*_: Any) -> None:
@@ -180,9 +180,7 @@ def test_a_log_line_cut_short_is_written_again(packed: Path, whole: Path, tmp_pa
     assert_same_model(tmp_path / "m", whole)
 
 
-def test_checkpoints_beyond_the_limit_go_only_after_the_new_one_is_there(
-    packed: Path, tmp_path: Path
-) -> None:
+def test_old_checkpoints_are_deleted_after_the_new_one_is_complete(packed: Path, tmp_path: Path) -> None:
     for keep, left in ((1, [12]), (2, [8, 12]), (None, [4, 8, 12])):
         out = tmp_path / str(keep)
         train(tiny_recipe(save_total_limit=keep), packed, out)
@@ -207,35 +205,33 @@ def unfinished(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_an_unfinished_run_is_not_begun_again_unasked(packed: Path, unfinished: Path) -> None:
-    said = refusal(RECIPE, packed, unfinished)
-    assert "at step 4 of 12" in said
-    assert "--resume" in said
+def test_an_unfinished_run_is_not_restarted_without_resume(packed: Path, unfinished: Path) -> None:
+    message = refusal(RECIPE, packed, unfinished)
+    assert "at step 4 of 12" in message
+    assert "--resume" in message
 
 
-def test_another_recipe_does_not_go_on_from_it(packed: Path, unfinished: Path) -> None:
-    said = refusal(tiny_recipe(learning_rate=1e-3, attention="example"), packed, unfinished, resume=True)
-    assert "train.attention was 'pack', now 'example'" in said
-    assert "train.learning_rate was 0.003, now 0.001" in said
+def test_another_recipe_does_not_continue_it(packed: Path, unfinished: Path) -> None:
+    message = refusal(tiny_recipe(learning_rate=1e-3, attention="example"), packed, unfinished, resume=True)
+    assert "train.attention was 'pack', now 'example'" in message
+    assert "train.learning_rate was 0.003, now 0.001" in message
 
 
-def test_another_dataset_does_not_either(unfinished: Path, tmp_path: Path) -> None:
+def test_another_dataset_does_not_continue_it(unfinished: Path, tmp_path: Path) -> None:
     other = write_packed(tmp_path, {"train": 24, "validation": 5}, seed=7)
-    said = refusal(RECIPE, other, unfinished, resume=True)
-    assert "another dataset (fingerprint 000000000000, now 000000000000)" in said
+    message = refusal(RECIPE, other, unfinished, resume=True)
+    assert "another dataset (fingerprint 000000000000, now 000000000000)" in message
 
 
-def test_another_precision_does_not_either(
+def test_another_precision_does_not_continue_it(
     unfinished: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("l2t_hub.train.model.resolve_precision", lambda _: "bf16")
-    said = refusal(RECIPE, packed, unfinished, resume=True)
-    assert "was trained in fp32; here the recipe means bf16" in said
+    message = refusal(RECIPE, packed, unfinished, resume=True)
+    assert "was trained in fp32, but this run would use bf16" in message
 
 
-def test_how_often_it_is_saved_may_change(
-    packed: Path, whole: Path, unfinished: Path, tmp_path: Path
-) -> None:
+def test_the_saving_interval_may_change(packed: Path, whole: Path, unfinished: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(unfinished, tmp_path / "m"))
     train(tiny_recipe(save_steps=5, save_total_limit=None), packed, out, resume=True)
     assert {p.name for p in (out / "checkpoints").glob("checkpoint-*")} == {
@@ -244,22 +240,25 @@ def test_how_often_it_is_saved_may_change(
     assert_same_model(out, whole)
 
 
-def test_a_finished_model_of_something_else_is_never_overwritten(packed: Path, whole: Path) -> None:
+def test_a_finished_model_of_another_recipe_is_never_overwritten(packed: Path, whole: Path) -> None:
     for resume in (False, True):
-        said = refusal(tiny_recipe(weight_decay=0.0), packed, whole, resume=resume)
-        assert "holds a finished model of something else: train.weight_decay was 0.1, now 0.0" in said
+        message = refusal(tiny_recipe(weight_decay=0.0), packed, whole, resume=resume)
+        assert (
+            "holds a finished model that differs from this one: train.weight_decay was 0.1, now 0.0"
+            in message
+        )
 
 
-def test_a_finished_model_with_a_file_gone_is_not_passed_off_as_one(
+def test_a_finished_model_without_its_weights_does_not_count_as_finished(
     packed: Path, whole: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "m"))
     (out / "model.safetensors").unlink()
     assert not finished(out, RECIPE, packed)
-    assert "model.safetensors is gone" in refusal(RECIPE, packed, out)
+    assert "model.safetensors is missing" in refusal(RECIPE, packed, out)
 
 
-def test_somebody_elses_files_are_never_overwritten(packed: Path, tmp_path: Path) -> None:
+def test_other_files_are_never_overwritten(packed: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     assert "is not empty" in refusal(RECIPE, packed, tmp_path)
     (tmp_path / "file").write_text("x")
@@ -280,8 +279,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoints(
         return loss * float("nan") if self.state.global_step == 7 else loss
 
     monkeypatch.setattr(PackTrainer, "compute_loss", spoil)
-    # Step 8 saves before step 9 logs: the weights are looked at too.
-    for every, says in ((3, "at step 8 a weight is no longer finite"), (1, "at step 8 the loss is nan")):
+    # Step 8 saves before step 9 logs, so the weights are checked as well.
+    for every, says in ((3, "at step 8 a weight is not finite"), (1, "at step 8 the loss is nan")):
         out = tmp_path / str(every)
         with pytest.raises(UserError, match=says) as error:
             train(tiny_recipe(logging_steps=every), packed, out)
@@ -294,7 +293,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoints(
     "failure",
     [
         OSError(errno.ENOSPC, "No space left on device"),
-        Exception("No space left on device (os error 28)"),  # so say tokenizers and safetensors
+        Exception("No space left on device (os error 28)"),  # as tokenizers and safetensors report it
         RuntimeError(
             "[enforce fail at inline_container.cc:672] . PytorchStreamWriter failed writing file data/0"
         ),
@@ -324,7 +323,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_checkpoints(
     assert_same_model(out, whole)
 
 
-def test_a_directory_that_may_not_be_written(
+def test_a_directory_without_write_permission(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
@@ -335,7 +334,7 @@ def test_a_directory_that_may_not_be_written(
         train(RECIPE, packed, tmp_path / "m")
 
 
-def test_a_failure_of_the_program_itself_is_not_called_a_full_disk(
+def test_an_error_of_the_program_is_not_reported_as_a_full_disk(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_at(2, monkeypatch, RuntimeError)
@@ -343,10 +342,10 @@ def test_a_failure_of_the_program_itself_is_not_called_a_full_disk(
         train(RECIPE, packed, tmp_path / "m")
 
 
-def test_a_gpu_without_memory_says_what_makes_a_step_smaller(
+def test_an_out_of_memory_error_says_how_to_use_less(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_at(2, monkeypatch, torch.OutOfMemoryError)
-    with pytest.raises(UserError, match="does not hold 4 sequences") as error:
+    with pytest.raises(UserError, match="not have enough memory for 4 sequences") as error:
         train(RECIPE, packed, tmp_path / "m")
     assert "train.gradient_checkpointing: true" in str(error.value)

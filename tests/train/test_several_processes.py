@@ -1,4 +1,4 @@
-"""Two processes train as one does: the same rows, the same losses. (On CPUs, over gloo, as GPUs over NCCL would.)"""
+"""Two processes train as one does: same rows, same losses. They run on CPUs with gloo, as GPUs would with NCCL."""
 
 import json
 import os

@@ -1,9 +1,10 @@
-"""A whole run: what it reads, what it leaves, and that nobody pays for what is not asked for."""
+"""Whole training runs: the rows they read, the files they write, and the loss they compute."""
 
 import json
 import math
 import shutil
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,11 @@ Seen = dict[str, list[list[int]]]
 
 @pytest.fixture(scope="module")
 def run(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainResult, Seen]:
-    """A run of 12 steps with every row noted that a batch was made of, and the network cut."""
+    """A run of 12 steps without network access, with the rows of all its batches."""
     seen: Seen = {"train": [], "labels": [], "eval": []}
     collate = Collator.__call__
 
-    def note(self: Collator, rows: Any) -> Any:
+    def collate_and_record(self: Collator, rows: Any) -> Any:
         batch = collate(self, rows)
         split = "train" if torch.is_grad_enabled() else "eval"
         seen[split] += batch["input_ids"].tolist()
@@ -49,16 +50,16 @@ def run(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainRe
         return batch
 
     def no_network(*_: Any) -> None:
-        raise AssertionError("training reached for the network")
+        raise AssertionError("training tried to use the network")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Collator, "__call__", note)
+        patch.setattr(Collator, "__call__", collate_and_record)
         patch.setattr(socket.socket, "connect", no_network)
         patch.setattr(socket, "getaddrinfo", no_network)
         return train(tiny_recipe(), packed, tmp_path_factory.mktemp("run") / "model"), seen
 
 
-def test_it_reads_exactly_the_packed_rows_in_exactly_the_order(
+def test_it_reads_exactly_the_packed_rows_in_the_defined_order(
     packed: Path, run: tuple[TrainResult, Seen]
 ) -> None:
     shards = packed / "data" / "packed"
@@ -84,7 +85,7 @@ def test_the_model_learns_and_the_result_says_so(run: tuple[TrainResult, Seen]) 
     assert json.loads(json.dumps(result.as_dict()))["out"] == str(result.out)
 
 
-def test_the_directory_holds_the_model_and_nothing_half_done(run: tuple[TrainResult, Seen]) -> None:
+def test_the_directory_holds_the_model_and_nothing_incomplete(run: tuple[TrainResult, Seen]) -> None:
     out = run[0].out
     assert {path.name for path in out.iterdir()} == FILES | {"checkpoints"}
     assert {path.name for path in (out / "checkpoints").iterdir()} == {
@@ -95,7 +96,7 @@ def test_the_directory_holds_the_model_and_nothing_half_done(run: tuple[TrainRes
     assert not list(out.rglob("README.md"))
 
 
-def test_the_model_loads_and_generates_as_any_other(packed: Path, run: tuple[TrainResult, Seen]) -> None:
+def test_the_model_loads_and_generates(packed: Path, run: tuple[TrainResult, Seen]) -> None:
     out = run[0].out
     model, tokenizer = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
     prompt = tokenizer("the old ferry", return_tensors="pt").input_ids
@@ -106,7 +107,7 @@ def test_the_model_loads_and_generates_as_any_other(packed: Path, run: tuple[Tra
     assert config["architectures"] == ["Qwen2ForCausalLM"]
     assert config["use_cache"] is True
     assert (out / "tokenizer.json").read_bytes() == (packed / "tokenizer" / "tokenizer.json").read_bytes()
-    # The logged validation loss is that of the saved weights, by transformers' own account.
+    # The logged validation loss is what transformers computes from the saved weights.
     rows = pq.read_table(packed / "data" / "packed" / "validation-00000-of-00001.parquet").to_pylist()
     total, count = 0.0, 0
     for row in rows:
@@ -117,7 +118,7 @@ def test_the_model_loads_and_generates_as_any_other(packed: Path, run: tuple[Tra
     assert run[0].eval_loss == pytest.approx(total / count, rel=1e-5)
 
 
-def test_the_log_has_every_field_once_where_it_belongs(run: tuple[TrainResult, Seen]) -> None:
+def test_the_log_has_every_field_in_the_right_records(run: tuple[TrainResult, Seen]) -> None:
     log = read_log(run[0].out / "train_log.jsonl")
     losses, evaluations = [r for r in log if "loss" in r], [r for r in log if "eval_loss" in r]
     assert [r["step"] for r in losses] == [3, 6, 9, 12]
@@ -139,7 +140,7 @@ def test_the_plot_is_a_picture_with_both_curves(run: tuple[TrainResult, Seen]) -
         assert (np.abs(pixels[..., :3] - np.array(colour) / 255).max(axis=-1) < 0.02).sum() > 100
 
 
-def test_the_record_says_what_was_done(run: tuple[TrainResult, Seen]) -> None:
+def test_the_record_describes_the_run(run: tuple[TrainResult, Seen]) -> None:
     record = json.loads((run[0].out / "training.json").read_text())
     recipe = tiny_recipe()
     assert record["recipe"] == recipe.resolved()
@@ -167,11 +168,11 @@ def test_a_finished_model_is_reused_at_once(packed: Path, run: tuple[TrainResult
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     assert finished(out, tiny_recipe(), packed)
     assert not finished(out, tiny_recipe(learning_rate=1e-3), packed)
-    # How often it is logged does not make another model.
+    # The logging interval does not change the model.
     assert finished(out, tiny_recipe(logging_steps=1), packed)
 
 
-def test_plain_lines_say_the_effective_batch(
+def test_plain_output_shows_the_effective_batch(
     packed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     train(tiny_recipe(max_steps=3), packed, tmp_path / "m")
@@ -181,7 +182,7 @@ def test_plain_lines_say_the_effective_batch(
     assert lines[0].startswith("tiny: 31,008 parameters in fp32")
     assert "4 sequences per step" in lines[1]
     assert "0.50 epochs" in lines[1]
-    # Nothing else: no warnings, bars or dictionaries of the libraries.
+    # Nothing else: no warnings, progress bars or dictionaries of the libraries.
     assert all(line.startswith("step ") for line in lines[2:]), captured.err
     assert "tokens/s" in captured.err
 
@@ -190,14 +191,14 @@ def losses(out: Path) -> list[float]:
     return [r["loss"] for r in read_log(out / "train_log.jsonl") if "loss" in r]
 
 
-def test_accumulation_changes_nothing_but_rounding(packed: Path, tmp_path: Path) -> None:
+def test_accumulation_changes_only_rounding(packed: Path, tmp_path: Path) -> None:
     for name, per_device in (("whole", 4), ("parts", 1)):
         train(tiny_recipe(per_device_train_batch_size=per_device, logging_steps=1), packed, tmp_path / name)
     assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=1e-4)
 
 
-def test_the_loss_and_the_updates_are_the_plain_trainers(packed: Path, tmp_path: Path) -> None:
-    """Twelve steps by transformers' Trainer, on the same rows in the same order, give the same model."""
+def test_losses_and_updates_equal_those_of_the_plain_trainer(packed: Path, tmp_path: Path) -> None:
+    """Twelve steps of transformers' Trainer on the same rows in the same order give the same model."""
     from transformers import TrainingArguments
 
     from l2t_hub.train.locate import locate
@@ -206,10 +207,10 @@ def test_the_loss_and_the_updates_are_the_plain_trainers(packed: Path, tmp_path:
 
     recipe = tiny_recipe(logging_steps=1)
     train(recipe, packed, tmp_path / "ours")
-    found = check_packed(locate(packed), recipe)
-    rows = found.open("train", tmp_path / "cache")
+    packed_data = check_packed(locate(packed), recipe)
+    rows = packed_data.open("train", tmp_path / "cache")
     order = np.concatenate([epoch_order(24, 42, 0), epoch_order(24, 42, 1)])
-    model = new_model(model_config(recipe, found.vocab_size, 0, 1, 1), 42)
+    model = new_model(model_config(recipe, packed_data.vocab_size, 0, 1, 1), 42)
     arguments = TrainingArguments(
         output_dir=str(tmp_path / "plain"), max_steps=12, per_device_train_batch_size=4, learning_rate=3e-3,
         lr_scheduler_type="cosine", warmup_steps=2, weight_decay=0.1, adam_beta2=0.999, logging_steps=1,
@@ -240,7 +241,7 @@ def test_stopping_early_keeps_the_schedule(packed: Path, tmp_path: Path) -> None
     assert losses(tmp_path / "early") == losses(tmp_path / "whole")[:5]
 
 
-def test_a_last_window_that_is_short_is_logged(packed: Path, tmp_path: Path) -> None:
+def test_the_last_steps_are_logged_even_between_intervals(packed: Path, tmp_path: Path) -> None:
     train(tiny_recipe(max_steps=5), packed, tmp_path / "m")
     assert [r["step"] for r in read_log(tmp_path / "m" / "train_log.jsonl") if "loss" in r] == [3, 5]
 
@@ -256,7 +257,7 @@ def test_a_last_window_that_is_short_is_logged(packed: Path, tmp_path: Path) -> 
     ],
     ids=lambda keys: next(iter(keys)),
 )
-def test_each_choice_of_a_recipe_trains(packed: Path, tmp_path: Path, keys: dict[str, Any]) -> None:
+def test_each_training_option_trains(packed: Path, tmp_path: Path, keys: dict[str, Any]) -> None:
     result = train(tiny_recipe(max_steps=6, **keys), packed, tmp_path / "m")
     assert result.eval_loss is not None
     assert result.initial_eval_loss is not None
@@ -269,7 +270,7 @@ def test_each_choice_of_a_recipe_trains(packed: Path, tmp_path: Path, keys: dict
     assert (rates[-1] == 3e-3) == (keys.get("lr_scheduler_type") == "constant")
 
 
-def test_padding_counts_as_predicted_only_where_it_is_trained_on(packed: Path, tmp_path: Path) -> None:
+def test_padding_counts_as_predicted_only_if_it_has_a_loss(packed: Path, tmp_path: Path) -> None:
     counts = {}
     for padding in (False, True):
         train(tiny_recipe(max_steps=3, loss_on_padding=padding), packed, tmp_path / str(padding))
@@ -286,7 +287,7 @@ def test_weight_decay_spares_norms_and_biases_only(
     groups: dict[str, set[str]] = {}
     create = Trainer.create_optimizer
 
-    def note(self: Trainer, *args: Any) -> Any:
+    def create_and_record(self: Trainer, *args: Any) -> Any:
         optimizer = create(self, *args)
         names = {id(p): name for name, p in self.model.named_parameters()}
         for group in optimizer.param_groups:
@@ -294,7 +295,7 @@ def test_weight_decay_spares_norms_and_biases_only(
             assert group["betas"] == (0.9, 0.95)
         return optimizer
 
-    monkeypatch.setattr(Trainer, "create_optimizer", note)
+    monkeypatch.setattr(Trainer, "create_optimizer", create_and_record)
     train(tiny_recipe(max_steps=3, adam_beta2=0.95, weight_decay=0.25), packed, tmp_path / "m")
     assert groups["0.0"]
     assert all("norm" in name or name.endswith("bias") for name in groups["0.0"])
@@ -302,7 +303,7 @@ def test_weight_decay_spares_norms_and_biases_only(
     assert not any("norm" in name or name.endswith("bias") for name in groups["0.25"])
 
 
-def test_without_a_validation_split_it_trains_and_says_so(
+def test_without_a_validation_split_it_trains_with_a_message(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     result = train(tiny_recipe(max_steps=3), write_packed(tmp_path / "d", {"train": 8}), tmp_path / "m")
@@ -312,11 +313,24 @@ def test_without_a_validation_split_it_trains_and_says_so(
     assert {path.name for path in (tmp_path / "m").iterdir()} == FILES | {"checkpoints"}
 
 
-def test_a_dataset_read_from_the_hub_is_named_in_the_record(
+def test_without_matplotlib_it_trains_and_says_how_to_get_a_plot(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("l2t_hub.train.model_directory.installed", lambda extra: extra != "plots")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    recipe = tiny_recipe(max_steps=3)
+    train(recipe, packed, tmp_path / "m")
+    (message,) = [line for line in capfd.readouterr().err.splitlines() if "loss.png" in line]
+    assert "pip install 'l2t_hub[plots]'" in message
+    assert {path.name for path in (tmp_path / "m").iterdir()} == FILES - {"loss.png"} | {"checkpoints"}
+    assert finished(tmp_path / "m", recipe, packed)
+
+
+def test_the_record_names_a_dataset_from_the_hub(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = Download(packed, "dataset", "l2t-project/tiny", "b" * 40, 3)
-    monkeypatch.setattr("l2t_hub.hub.download.download", lambda *_, **__: found)
+    download = Download(packed, "dataset", "l2t-project/tiny", "b" * 40, 3)
+    monkeypatch.setattr("l2t_hub.hub.download.download", lambda *_, **__: download)
     train(tiny_recipe(max_steps=3), "l2t-project/tiny", tmp_path / "m")
     record = json.loads((tmp_path / "m" / "training.json").read_text())
     assert record["dataset"] == {
@@ -326,7 +340,7 @@ def test_a_dataset_read_from_the_hub_is_named_in_the_record(
     }
 
 
-def test_bad_data_leave_no_directory_behind(packed: Path, tmp_path: Path) -> None:
+def test_broken_data_leave_no_output_directory(packed: Path, tmp_path: Path) -> None:
     directory = shutil.copytree(packed, tmp_path / "broken")
     shutil.rmtree(Path(directory) / "data")
     with pytest.raises(UserError):

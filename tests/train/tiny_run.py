@@ -1,4 +1,4 @@
-"""A tiny packed dataset in the agreed layout, made by hand: 300-entry byte-level BPE, 24 + 5 sequences of 64 tokens."""
+"""A tiny packed dataset: a byte-level BPE of 300 entries and sequences of 64 tokens, written without `l2t build`."""
 
 import json
 from pathlib import Path
@@ -17,20 +17,20 @@ WORDS = TEXT.split()
 
 
 def write_packed(directory: Path, rows: dict[str, int], seed: int = 0, length: int = LENGTH) -> Path:
-    """Write a dataset directory with that many packed rows per split; two texts a row, then padding."""
+    """Write a dataset directory with `rows[split]` packed rows per split, each with two texts and padding."""
     rng = np.random.default_rng(seed)
     tokenizer = _tokenizer(directory)
     for split, count in rows.items():
         ids = np.full((count, length), tokenizer.eos_token_id, np.uint16)
         lengths = []
         for row in ids:
-            own = [int(n) for n in rng.integers(length // 4, length // 2 - 2, 2)]
+            text_lengths = [int(n) for n in rng.integers(length // 4, length // 2 - 2, 2)]
             start = 0
-            for n in own:
+            for n in text_lengths:
                 text = " ".join(rng.choice(WORDS, 80))
                 row[start : start + n] = [tokenizer.bos_token_id, *tokenizer.encode(text)][:n]
                 start += n
-            lengths.append(own)
+            lengths.append(text_lengths)
         table = pa.table(
             {
                 "input_ids": pa.FixedSizeListArray.from_arrays(pa.array(ids.reshape(-1)), length),
@@ -56,7 +56,7 @@ def _tokenizer(directory: Path) -> PreTrainedTokenizerFast:
 
 
 def tiny_recipe(**train: object) -> Recipe:
-    """A recipe for the tiny dataset: 2 layers of width 32, 12 steps of 4 sequences."""
+    """Return a recipe for the tiny dataset: 2 layers of width 32, 12 steps of 4 sequences."""
     steps = {"max_steps": 12, "warmup_steps": 2, "batch_size": 4, "per_device_train_batch_size": 4}
     every = {"logging_steps": 3, "eval_steps": 6, "save_steps": 4, "learning_rate": 3e-3}
     return recipe_from_tree(

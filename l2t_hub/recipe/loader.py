@@ -23,10 +23,12 @@ def bundled_recipes() -> dict[str, Path]:
 def load_recipe(reference: str | Path, overrides: Sequence[str] = (), variant: str | None = None) -> Recipe:
     """Read a recipe by file name or bundled name, and check it and all its variants.
 
-    `overrides` are of the form "a.b=c" with c in YAML; they take precedence over the file and its variants. Returns
-    the recipe, or the variant named. Raises UsageError that names file, line and key, says what is wrong and suggests
-    the nearest valid name.
+    `overrides` are of the form "a.b=c" with c in YAML; they take precedence over the file and its variants. If a
+    variant is named, they need to be valid for that one only. Returns the recipe, or the variant named. Raises
+    UsageError that names file, line and key, says what is wrong and suggests the nearest valid name.
     """
+    if variant is not None and overrides:
+        load_recipe(reference)  # the other variants as they are in the file
     tree, locations = _read_with_parents(_find(reference), [])
     changes = [_override(text) for text in overrides]
     variants = tree.get("variants")
@@ -36,13 +38,12 @@ def load_recipe(reference: str | Path, overrides: Sequence[str] = (), variant: s
         locations[key] = f"--set {key}"
     recipe = recipe_from_tree(tree, locations)
     names = list(variants) if isinstance(variants, dict) else []
-    resolved = {name: variant_of(recipe, name, [change for _, change in changes]) for name in names}
-    if variant is None:
-        return recipe
-    if variant not in resolved:
+    if variant is not None and variant not in names:
         hint = nearest(variant, names) if names else "The recipe has no variants."
         raise UsageError(f"{reference}: unknown variant '{variant}'. {hint}")
-    return resolved[variant]
+    chosen = names if variant is None or not overrides else [variant]
+    resolved = {name: variant_of(recipe, name, [change for _, change in changes]) for name in chosen}
+    return recipe if variant is None else resolved[variant]
 
 
 def load_releases(

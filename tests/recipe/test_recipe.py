@@ -117,6 +117,18 @@ def test_a_malformed_override_is_a_usage_error(text: str) -> None:
         load_recipe("nano", [text])
 
 
+def test_overrides_need_to_suit_the_chosen_variant_only(tmp_path: Path) -> None:
+    tasks = ["mixture.tasks=[typo]"]
+    assert load_recipe("nano", tasks, "nano-l2t").mixture.tasks == ("typo",)
+    with pytest.raises(UsageError, match="not to raw"):
+        load_recipe("nano", tasks, "nano-raw")
+    with pytest.raises(UsageError, match="not to raw"):
+        load_recipe("nano", tasks)
+    broken = write(tmp_path, MINIMAL + "variants:\n  one: {}\n  two:\n    train:\n      steps: 3\n")
+    with pytest.raises(UsageError, match="train.steps"):
+        load_recipe(broken, ["seed=1"], "one")
+
+
 def test_an_unknown_variant_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'nano-l2t'"):
         load_recipe("nano", variant="nano-lt2")

@@ -125,7 +125,7 @@ def test_overrides_need_to_suit_the_chosen_variant_only(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not to raw"):
         load_recipe("nano", tasks)
     broken = write(tmp_path, MINIMAL + "variants:\n  one: {}\n  two:\n    train:\n      steps: 3\n")
-    with pytest.raises(UsageError, match="train.steps"):
+    with pytest.raises(UsageError, match=r"train\.steps"):
         load_recipe(broken, ["seed=1"], "one")
 
 

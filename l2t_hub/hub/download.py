@@ -16,9 +16,10 @@ from typing import Any
 from l2t_hub.artifacts import MANIFEST, RELEASE_RECORD
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.failures import LOG_IN, hub_error
-from l2t_hub.hub.names import is_repo, path_problem
+from l2t_hub.hub.names import is_repo
 from l2t_hub.hub.retry import RetryPolicy, Say, retrying
 from l2t_hub.hub.unsafe_files import CODE_SUFFIXES, PICKLE_SUFFIXES, REMOTE_CODE_FILES, has_auto_map
+from l2t_hub.records.repo_path import path_problem
 
 _REMEDY = (
     "Delete it from the Hub cache (`hf cache rm`) and download it again. "

@@ -4,7 +4,15 @@ import re
 
 from l2t_hub.artifacts import NO_ROOM
 from l2t_hub.errors import UserError
-from l2t_hub.hub.retry import causes, describe_error, is_connection_error, server_message, status_of
+from l2t_hub.hub.retry import (
+    causes,
+    describe_error,
+    first_line,
+    is_connection_error,
+    server_message,
+    status_of,
+    without_secrets,
+)
 
 DISK_FULL = 507
 LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN."
@@ -13,7 +21,10 @@ _AGAIN = "Try again."
 _BY_STATUS: dict[int, tuple[str, str]] = {
     401: ("{hub} rejected the token: it is invalid or has expired", LOG_IN),
     403: ("{hub} denied access{detail}", "Use a token that has {access} access to this repo."),
-    404: ("{hub} could not find what was asked for{detail}", "Check the name; a private repo needs a token."),
+    404: (
+        "{hub} has no such repo, revision or file{detail}",
+        "Check the name. A private repo needs a token.",
+    ),
     409: ("{hub} reported a conflict with another change{detail}", _AGAIN),
     412: ("the repo on {hub} changed in the meantime", _AGAIN),
     413: ("{hub} rejected a request as too large{detail}", "Split files that exceed the Hub's size limit."),
@@ -43,10 +54,10 @@ def explain(error: BaseException, hub: str, access: str = "read") -> tuple[str, 
     if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in chain):
         return f"{hub} did not respond in time", "Check your network connection, or try again later."
     if any(is_connection_error(cause) for cause in chain):
-        return (
-            f"no connection to {hub} ({describe_error(error)})",
-            "Check the URL and your network connection.",
-        )
+        reason = without_secrets(first_line(error))
+        return f"the connection to {hub} failed ({reason})", "Check the URL and your network connection."
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}", "Check that the file is accessible."
     return describe_error(error), "Try again; if the error persists, report it as a bug."
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from l2t_hub.errors import UserError
+from l2t_hub.records.reading import read_bounded
 
 # PyYAML reads about 100 kB a second. Aliases can make a small file expand to billions of nodes.
 MAX_CARD_BYTES = 10_000_000
@@ -24,8 +25,6 @@ def load_front_matter(card: Path, name: str | None = None) -> dict[str, Any]:
     try:
         _check_size(card)
         metadata: dict[str, Any] | None = metadata_load(card)
-    except OSError as error:
-        raise UserError(f"{name}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{name}: not UTF-8") from None
     except yaml.YAMLError as error:
@@ -45,9 +44,7 @@ def _check_size(card: Path) -> None:
     """Raise ValueError if loading the front matter could take long: it is large, or its aliases expand to much."""
     from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
-    if card.stat().st_size > MAX_CARD_BYTES:
-        raise ValueError(f"the card is larger than {MAX_CARD_BYTES // 10**6} MB")
-    match = REGEX_YAML_BLOCK.search(card.read_text(encoding="utf-8-sig"))
+    match = REGEX_YAML_BLOCK.search(read_bounded(card, MAX_CARD_BYTES).decode("utf-8-sig"))
     text = match.group(2) if match else ""
     if len(text.encode()) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES // 1000} kB")

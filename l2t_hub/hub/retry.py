@@ -136,18 +136,19 @@ def describe_error(error: BaseException) -> str:
     if status is not None:
         return f"the Hub returned status {status}{server_message(error)}"
     if any(is_connection_error(cause) for cause in causes(error)):
-        return without_secrets(f"the connection failed ({_first_line(error)})")
-    return without_secrets(_first_line(error))
+        return without_secrets(f"the connection failed ({first_line(error)})")
+    return without_secrets(first_line(error))
 
 
 def server_message(error: BaseException) -> str:
     """Return the message in the server's response as ' (MESSAGE)', or ''."""
-    messages = (str(m).strip() for cause in causes(error) if (m := getattr(cause, "server_message", None)))
-    message = next(messages, "")
-    return without_secrets(f" ({message})") if message else ""
+    messages = (str(getattr(cause, "server_message", None) or "") for cause in causes(error))
+    message = " ".join(next((m for m in messages if m), "").split())
+    return without_secrets(f" ({message[:300]})") if message else ""
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return an error's type and the first line of its message."""
     lines = (line.strip() for line in str(error).splitlines())
     text = next((line for line in lines if line), "").partition(", domain: ")[0]
     return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

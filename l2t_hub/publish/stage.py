@@ -7,7 +7,6 @@ publish any file of this machine. One file is added: `l2t_release.json`, the rel
 import json
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,7 +16,7 @@ from pathlib import Path
 from l2t_hub.artifacts import CARD, CONFIG, MANIFEST, RELEASE_RECORD, TRAINING_RECORD, WEIGHTS
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.front_matter import load_front_matter
-from l2t_hub.hub.names import path_problem
+from l2t_hub.records.repo_path import path_problem, same_name
 
 FORMAT = 1
 # The Hub's own file: it lists what belongs in large-file storage. A release leaves it alone.
@@ -177,18 +176,14 @@ def _rule(name: str, top: bool) -> str | None:
 
 
 def _check_names(directory: Path, paths: list[str]) -> None:
-    seen: dict[str, str] = {}
     for path in paths:
-        problem = path_problem(path)
-        if problem:
+        if problem := path_problem(path):
             raise UserError(f"{directory}: {path!r} cannot be released: {problem}", "Rename it.")
-        # On file systems that ignore case, as on a Mac, a clone would merge these two files.
-        folded = unicodedata.normalize("NFC", path).casefold()
-        if folded in seen:
-            raise UserError(
-                f"{directory}: {path} and {seen[folded]} differ only in letter case", "Rename one."
-            )
-        seen[folded] = path
+    if pair := same_name(paths):
+        raise UserError(
+            f"{directory}: {pair[0]} and {pair[1]} are one file on systems that ignore letter case",
+            "Rename one.",
+        )
 
 
 def _hashed(directory: Path, path: str, token: str | None) -> StagedFile:

@@ -1,29 +1,9 @@
-"""Names the Hub accepts for repos, files and collections."""
+"""Names the Hub accepts for repos and collections."""
 
 import pytest
 
 from l2t_hub.errors import UsageError
-from l2t_hub.hub.names import check_repo, path_problem
-
-
-def test_paths_that_leave_the_repo_or_break_git() -> None:
-    for good in ("README.md", "data/a b/ü.parquet", "a/.eval_results/x"):
-        assert path_problem(good) is None
-    for bad in (
-        "../x",
-        "a/../../x",
-        "/etc/passwd",
-        "a//b",
-        "./a",
-        "a\\b",
-        "a\nb",
-        "x/.git/config",
-        ".GIT/x",
-        "a/" + "n" * 256,
-        "/".join(["abc"] * 300),
-        "\udcff",
-    ):
-        assert path_problem(bad), bad
+from l2t_hub.hub.names import check_collection, check_repo
 
 
 @pytest.mark.parametrize(
@@ -43,7 +23,18 @@ def test_paths_that_leave_the_repo_or_break_git() -> None:
         "/",
     ],
 )
-def test_repo_names_the_hub_cannot_take(name: str) -> None:
-    with pytest.raises(UsageError, match="not a valid repo name"):
+def test_repo_names_the_hub_rejects(name: str) -> None:
+    with pytest.raises(UsageError, match=r"--repo .*: not a valid repo name"):
         check_repo(name)
-    check_repo("org-1/a_b.c-2")
+
+
+def test_a_valid_repo_name_is_returned() -> None:
+    assert check_repo("org-1/a_b.c-2") == "org-1/a_b.c-2"
+
+
+def test_titles_and_notes_the_hub_rejects() -> None:
+    check_collection("t" * 60, "n" * 500)
+    check_collection(None, None)
+    for title, note in (("t" * 61, None), (" ", None), ("t", "n" * 501)):
+        with pytest.raises(UsageError, match=r"--collection|--note"):
+            check_collection(title, note)

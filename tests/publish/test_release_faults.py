@@ -297,6 +297,5 @@ def test_no_hub_at_all(hub: WatchedHub, toy: Toy) -> None:
     hub.stop()
     failed = run(hub, directory, "org/toy", "--attempts", "2")
     assert failed.returncode == 1
-    assert "no connection to rehearsal Hub" in failed.stderr
-    assert "the connection failed" in failed.stderr
+    assert "the connection to rehearsal Hub" in failed.stderr
     assert "Traceback" not in failed.stderr

@@ -78,7 +78,7 @@ def test_names_the_hub_cannot_take_are_refused(toy: Toy) -> None:
             stage(directory)
     directory = toy("space", name="cases")
     (directory / "App.py").write_text("x")
-    with pytest.raises(UserError, match="differ only in letter case"):
+    with pytest.raises(UserError, match="are one file on systems that ignore letter case"):
         stage(directory)
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.artifacts import RELEASE_RECORD
-from l2t_hub.local_hub import Limits, LocalHub
 from l2t_hub.local_hub.history import History
+from l2t_hub.local_hub.hub_request import Limits
 from l2t_hub.local_hub.repos import find_repo
+from l2t_hub.local_hub.server import LocalHub
 from l2t_hub.publish.stage import stage
 
 CLIENTS = Path(__file__).parent / "clients"

@@ -1,23 +1,9 @@
-"""The embedded Hub: what the Hugging Face clients need of huggingface.co, on this machine, to rehearse a release on.
+"""The local Hub: a server on this machine that speaks the part of the huggingface.co API a release uses.
 
-It proves file sets, cards that parse, configs that load, transfers, tags, pull requests and idempotent re-runs. It
-cannot prove permissions, quotas, rate limits, the Hub's own metadata rules, Space builds, the viewer or throughput.
+Users know it as the rehearsal Hub: every URL contains `/rehearsal`, so nobody mistakes it for huggingface.co. A
+release to it shows that the file set is complete, cards parse, configurations load, and uploads, tags and pull
+requests work, also when repeated. It cannot show permissions, quotas, rate limits, the Hub's full metadata rules,
+Space builds, the dataset viewer or throughput.
 
-`running` serves a folder from a thread, `LocalHub(...).serve` in the foreground; the class says what both give.
+`server.running` serves a directory from a thread of this process, `hub_process.serve_hub` in the foreground.
 """
-
-from l2t_hub.local_hub.faults import Answer, Cut, Delay, DiskFull, FaultTable
-from l2t_hub.local_hub.hub_request import Limits
-from l2t_hub.local_hub.server import DEFAULT_PORT, LocalHub, running
-
-__all__ = [
-    "DEFAULT_PORT",
-    "Answer",
-    "Cut",
-    "Delay",
-    "DiskFull",
-    "FaultTable",
-    "Limits",
-    "LocalHub",
-    "running",
-]

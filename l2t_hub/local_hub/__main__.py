@@ -1,4 +1,4 @@
-"""`python -m l2t_hub.local_hub DIR`: the child process behind `--hub local`, which ends with its parent."""
+"""`python -m l2t_hub.local_hub DIR`: the child process of `--hub local`, which ends together with its parent."""
 
 import os
 import signal
@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 
 from l2t_hub.errors import UserError
-from l2t_hub.local_hub.hub_process import last_port, serve_hub
+from l2t_hub.local_hub.hub_process import serve_as_child
 
 
 def main() -> None:
-    """Serve the folder given as the only argument until standard input closes: the parent process has ended."""
+    """Serve the directory in the only argument until standard input closes, which means that the parent ended."""
 
     def end_with_parent() -> None:
         sys.stdin.buffer.read()
@@ -19,8 +19,7 @@ def main() -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        directory = Path(sys.argv[1])
-        serve_hub(directory, last_port(directory, 0))
+        serve_as_child(Path(sys.argv[1]))
     except UserError as error:
         sys.exit(str(error))
 

@@ -1,13 +1,13 @@
-"""Who may do what: random tokens with a read or a write role, and signatures for the URLs that carry no token.
+"""Tokens with a read or a write role, and signatures for the URLs that clients call without a token.
 
-The tokens and the signing secret are made at the first start and kept in the Hub's folder, readable by its owner
-only, so that a client survives a restart of the server. Nothing here is ever logged.
+Tokens and signing secret are random. They are created at the first start and kept in the Hub's directory, readable by
+its owner only, so that clients keep working after a restart. Nothing here is ever logged.
 """
 
 import hashlib
 import hmac
 import json
-import os
+import re
 import secrets
 import time
 from base64 import b64decode
@@ -15,72 +15,81 @@ from binascii import Error as Base64Error
 from dataclasses import dataclass
 from pathlib import Path
 
+from l2t_hub.errors import UserError
 from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.hub_directory import read_small, write_private
 
 OWNER = "rehearsal"
 OUTSIDER = "outsider"
 SIGNATURE_SECONDS = 6 * 3600
 XET_TOKEN_SECONDS = 3600
+_TOKEN = re.compile(r"hf_rehearsal_[a-z]+_[0-9a-f]{32}")
+_SECRET = re.compile(r"[0-9a-f]{64}")
+# huggingface_hub compares this header with this text to tell a wrong token from a missing repo.
+_WRONG_TOKEN = "Invalid credentials in Authorization header"
 
 
 @dataclass(frozen=True)
 class TokenIdentity:
-    """Whose token it is and its role, 'read' or 'write'. Only the owner sees private repos and may write."""
+    """The user a token belongs to and its role, 'read' or 'write'."""
 
     user: str
     role: str
 
     @property
     def may_read_private(self) -> bool:
-        """The owner's tokens reach private repos, whatever their role."""
+        """Whether the token can read private repos: every token of the owner can."""
         return self.user == OWNER
 
     @property
     def may_write(self) -> bool:
-        """A write token of the owner."""
+        """Whether the token can write: only a write token of the owner can."""
         return self.user == OWNER and self.role == "write"
 
 
 @dataclass(frozen=True)
 class XetGrant:
-    """What a Xet access token allows: a role on one repo (its number in the database)."""
+    """What a Xet access token allows: a role on one repo, named by its row number in the database."""
 
     role: str
     repo: int
 
 
 class Keyring:
-    """The tokens of one embedded Hub: `write` and `read` belong to its owner, `outsider` to somebody else."""
+    """The tokens of one local Hub: `write` and `read` belong to its owner, `outsider` to a user without any rights.
+
+    Raises UserError if the file at `path` is not what a local Hub wrote.
+    """
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            fresh = {
+            tokens = {
                 name: f"hf_rehearsal_{name}_{secrets.token_hex(16)}" for name in ("write", "read", "outsider")
             }
-            _write_private(path, json.dumps({**fresh, "secret": secrets.token_hex(32)}))
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        self.write: str = kept["write"]
-        self.read: str = kept["read"]
-        self.outsider: str = kept["outsider"]
-        self._secret = bytes.fromhex(kept["secret"])
+            write_private(path, json.dumps({**tokens, "secret": secrets.token_hex(32)}))
+        stored = _load(path)
+        self.write = stored["write"]
+        self.read = stored["read"]
+        self.outsider = stored["outsider"]
+        self._secret = bytes.fromhex(stored["secret"])
         self._known: dict[str, tuple[TokenIdentity, float | None]] = {}
         self._remember(self.write, TokenIdentity(OWNER, "write"), None)
         self._remember(self.read, TokenIdentity(OWNER, "read"), None)
         self._remember(self.outsider, TokenIdentity(OUTSIDER, "write"), None)
 
     def mint(self, role: str = "write", user: str = OWNER, seconds: float | None = None) -> str:
-        """A further token for this process's life; `seconds` until it expires (negative: it has expired)."""
+        """Create a token that is valid until this process ends, or for `seconds`; a negative number has passed."""
         token = f"hf_rehearsal_minted_{secrets.token_hex(16)}"
         self._remember(token, TokenIdentity(user, role), None if seconds is None else time.time() + seconds)
         return token
 
-    def _remember(self, token: str, who: TokenIdentity, expires: float | None) -> None:
-        self._known[_digest(token)] = (who, expires)
+    def _remember(self, token: str, identity: TokenIdentity, expires: float | None) -> None:
+        self._known[_digest(token)] = (identity, expires)
 
     def identify(self, authorization: str | None, *, password: bool = False) -> TokenIdentity | None:
-        """The identity behind an Authorization header, None without one; 401 for a token that is wrong or expired.
+        """Return the identity behind an Authorization header, None without one. 401 for a wrong or expired token.
 
-        With `password`, a browser's user and password are accepted too, the password being the token.
+        With `password`, the user name and password of a browser are accepted too; the password is the token.
         """
         if not authorization:
             return None
@@ -88,48 +97,66 @@ class Keyring:
         token = value.strip() if scheme.lower() == "bearer" else None
         if scheme.lower() == "basic" and password:
             token = _basic_password(value)
-        who, expires = self._known.get(_digest(token or ""), (None, None))
-        if who is None or (expires is not None and expires < time.time()):
-            message = "Invalid credentials in Authorization header"
-            raise HubError(401, message, headers={"X-Error-Message": message})
-        return who
+        identity, expires = self._known.get(_digest(token or ""), (None, None))
+        if identity is None or (expires is not None and expires < time.time()):
+            raise HubError(401, _WRONG_TOKEN, headers={"X-Error-Message": _WRONG_TOKEN})
+        return identity
 
-    # -- signed URLs: what is signed is the whole path, so every part of it is covered --------------------------
+    # -- signed URLs: the signature covers the whole path, so no part of it can be changed ------------------------
 
     def signed(self, path: str) -> str:
-        """`path` with an expiry and a signature as its query."""
+        """Return `path` with an expiry time and a signature as its query."""
         expires = int(time.time()) + SIGNATURE_SECONDS
         return f"{path}?expires={expires}&signature={self._signature('url', path, expires)}"
 
     def check_signature(self, path: str, expires: str | None, signature: str | None) -> None:
-        """403 unless `path` was signed here and the time has not run out."""
-        if not (expires and signature and expires.isdecimal() and len(expires) < 12):
-            raise HubError(403, "This URL must be signed")
+        """Raise HubError 403 unless this Hub signed `path` and the signature has not expired."""
+        if not (expires and signature and re.fullmatch(r"[0-9]{1,11}", expires)):
+            raise HubError(403, "This URL needs a signature.")
         if not hmac.compare_digest(signature.encode(), self._signature("url", path, int(expires)).encode()):
-            raise HubError(403, "The signature does not fit this URL")
+            raise HubError(403, "The signature of this URL is wrong.")
         if int(expires) < time.time():
-            raise HubError(403, "The signature of this URL has expired: ask for a new one")
+            raise HubError(403, "The signature of this URL has expired. Request a new URL.")
 
     def xet_token(self, role: str, repo: int) -> tuple[str, int]:
-        """A token for the Xet store and the Unix time at which it expires."""
+        """Return a token for the Xet store and the Unix time at which it expires."""
         expires = int(time.time()) + XET_TOKEN_SECONDS
-        return (
-            f"xet_rehearsal.{role}.{repo}.{expires}.{self._signature('xet', f'{role}.{repo}', expires)}",
-            expires,
-        )
+        signature = self._signature("xet", f"{role}.{repo}", expires)
+        return f"xet_rehearsal.{role}.{repo}.{expires}.{signature}", expires
 
     def xet_grant(self, authorization: str | None) -> XetGrant:
-        """What a Xet token allows; 401 for one that is missing, wrong or expired."""
-        parts = (authorization or "").removeprefix("Bearer ").split(".")
-        if len(parts) == 5 and parts[2].isdecimal() and parts[3].isdecimal() and len(parts[3]) < 12:
-            role, repo, expires = parts[1], int(parts[2]), int(parts[3])
+        """Return what a Xet token allows. Raises HubError 401 if it is missing, wrong or expired."""
+        match = re.fullmatch(
+            r"Bearer xet_rehearsal\.(read|write)\.([0-9]{1,18})\.([0-9]{1,11})\.([0-9a-f]{64})",
+            authorization or "",
+        )
+        if match:
+            role, repo, expires = match[1], int(match[2]), int(match[3])
             genuine = self._signature("xet", f"{role}.{repo}", expires)
-            if hmac.compare_digest(parts[4].encode(), genuine.encode()) and expires >= time.time():
+            if hmac.compare_digest(match[4], genuine) and expires >= time.time():
                 return XetGrant(role, repo)
-        raise HubError(401, "A valid Xet access token is needed")
+        raise HubError(401, "The Xet store needs a valid Xet access token.")
 
-    def _signature(self, purpose: str, what: str, expires: int) -> str:
-        return hmac.new(self._secret, f"{purpose}\n{what}\n{expires}".encode(), hashlib.sha256).hexdigest()
+    def _signature(self, purpose: str, subject: str, expires: int) -> str:
+        text = f"{purpose}\n{subject}\n{expires}"
+        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _load(path: Path) -> dict[str, str]:
+    try:
+        stored = json.loads(read_small(path))
+        tokens = [stored[name] for name in ("write", "read", "outsider")]
+        valid = all(_TOKEN.fullmatch(token) for token in tokens) and len(set(tokens)) == 3
+        valid = valid and _SECRET.fullmatch(stored["secret"]) is not None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        valid = False
+    if not valid:
+        raise UserError(
+            f"{path}: this is not the token file of a local Hub.",
+            "Delete it: the local Hub creates new tokens when it starts.",
+        )
+    result: dict[str, str] = stored
+    return result
 
 
 def _digest(token: str) -> str:
@@ -139,15 +166,5 @@ def _digest(token: str) -> str:
 def _basic_password(value: str) -> str | None:
     try:
         return b64decode(value, validate=True).decode().partition(":")[2]
-    except (Base64Error, UnicodeDecodeError):
+    except (Base64Error, ValueError):
         return None
-
-
-def _write_private(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-    ) as file:
-        file.write(text)
-    temporary.replace(path)

@@ -1,21 +1,26 @@
-"""README front matter: reading it for the API and the pages, and checking it before an upload.
+"""The YAML front matter of a README: read for the API and the pages, checked before an upload.
 
-The rules are those the Hub documents for the fields we use, not the real Hub's full set: a rehearsal shows that a
-card parses and has the right shape, no more.
+The rules are those that huggingface.co documents for the fields L2T uses, not all of its rules: a card that passes
+here parses and has the right shape.
 """
 
+import re
 from functools import lru_cache
 from typing import Any
 
 import yaml
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub import identifiers
 from l2t_hub.local_hub.file_content import read_text
 from l2t_hub.local_hub.git_objects import TreeEntry
 from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.hub_request import Hub, HubRequest
 
+MAX_METADATA_CHARS = 256 * 1024
+MAX_NODES = 50_000
+MAX_DEPTH = 50
+MAX_NUMBER_BITS = 1024
 SPACE_COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 _LISTS_OF_TEXT = (
     "tags",
@@ -26,29 +31,33 @@ _LISTS_OF_TEXT = (
     "annotations_creators",
     "models",
 )
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_FastLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, ten times as fast, where PyYAML has it
 
 
-class CardError(ValueError):
-    """Front matter that is not what a card needs."""
+class CardError(Exception):
+    """Front matter that a card cannot have."""
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without anchors (a few bytes of them can unfold to gigabytes) and with dates left as text."""
+class NotUnicodeError(CardError):
+    r"""Front matter with a string that cannot be sent: `\ud800` is half of a surrogate pair."""
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("anchors and aliases are not used in cards")
-        return super().compose_node(parent, index)
+    def __init__(self) -> None:
+        super().__init__("The metadata is not Unicode: a string has half of a surrogate pair.")
 
 
-_PlainLoader.yaml_implicit_resolvers = {
+class _CardLoader(_FastLoader):  # type: ignore[misc, valid-type]
+    """Safe YAML that leaves dates as text."""
+
+
+_CardLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:timestamp"]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
 
 def split_card(text: str) -> tuple[str, str]:
-    """The YAML between the two `---` lines at a card's start ('' if it has none) and the Markdown after them."""
+    """Return the YAML between the two `---` lines at the start of a card ('' without any) and the Markdown."""
     lines = text.removeprefix("\ufeff").splitlines(keepends=True)
     if lines and lines[0].strip() == "---":
         for number, line in enumerate(lines[1:], start=1):
@@ -59,31 +68,71 @@ def split_card(text: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=256)
 def parse_metadata(front: str) -> dict[str, Any]:
-    """The front matter as a dictionary. Shared: read only. Raises `CardError`."""
+    """Return the front matter as JSON types. The result is shared: read only. Raises CardError."""
+    if len(front) > MAX_METADATA_CHARS:
+        raise CardError(f"The metadata is longer than {MAX_METADATA_CHARS} characters.")
     try:
-        value = yaml.load(front, Loader=_PlainLoader)  # a SafeLoader, narrowed further
+        _check_size(front)
+        value = yaml.load(front, Loader=_CardLoader)  # a SafeLoader
         card = _as_json({} if value is None else value)
     except yaml.YAMLError as error:
-        raise CardError(f"the metadata is not YAML: {str(error).splitlines()[0]}") from error
-    except (ValueError, RecursionError) as error:
-        raise CardError("the metadata cannot be read: a number or a nesting beyond all measure") from error
+        if _SURROGATE.search(front):
+            raise NotUnicodeError from error
+        raise CardError(f"The metadata is not YAML: {str(error).splitlines()[0]}.") from error
+    except UnicodeEncodeError as error:
+        raise NotUnicodeError from error
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise CardError("The metadata has a value that cannot be read.") from error
     if not isinstance(card, dict):
-        raise CardError("the front matter must be a mapping")
+        raise CardError("The metadata must be a mapping.")
     return card
+
+
+def _check_size(front: str) -> None:
+    """Refuse what takes long to load. An alias of a few bytes can stand for gigabytes."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(front, Loader=_FastLoader)):
+        if isinstance(event, yaml.AliasEvent):
+            raise CardError("The metadata must not use YAML aliases.")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if count > MAX_NODES or depth > MAX_DEPTH:
+            raise CardError(
+                f"The metadata has more than {MAX_NODES} values, or is nested more than {MAX_DEPTH} deep."
+            )
 
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _as_json(item) for key, item in value.items()}
+        return {_as_text(key): _as_json(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_as_json(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return str(value)
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    if isinstance(value, bool | None):
+        return value
+    if isinstance(value, int) and value.bit_length() <= MAX_NUMBER_BITS:
+        return value
+    if isinstance(value, float) and value == value and value not in (float("inf"), float("-inf")):
+        return value
+    return _as_text(value)
+
+
+def _as_text(value: Any) -> str:
+    text = str(value)
+    text.encode()  # raises UnicodeEncodeError
+    return text
+
+
+def check_unicode(readme: bytes) -> None:
+    """Raise HubError 400 if the front matter of a README has a string that is not Unicode."""
+    try:
+        parse_metadata(split_card(readme.decode(errors="replace"))[0])
+    except NotUnicodeError as error:
+        raise HubError(400, f"README.md: {error}") from None
+    except CardError:
+        return
 
 
 def read_card(hub: Hub, readme: TreeEntry | None) -> dict[str, Any]:
-    """The metadata of a repo's README; {} if it has none or it does not parse."""
+    """Return the metadata of a README, {} if it has none or it does not parse."""
     text = read_text(hub, readme, hub.limits.card_bytes)
     try:
         return parse_metadata(split_card(text)[0]) if text else {}
@@ -92,7 +141,7 @@ def read_card(hub: Hub, readme: TreeEntry | None) -> dict[str, Any]:
 
 
 def card_tags(card: dict[str, Any]) -> list[str]:
-    """The tags the Hub derives from a card, for its filters."""
+    """Return the tags that huggingface.co derives from a card for its filters."""
     tags = _listed(card.get("tags"))
     for key, prefix in (
         ("license", "license:"),
@@ -113,23 +162,25 @@ def _listed(value: object) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def validate(call: HubRequest) -> Response:
-    """POST /api/validate-yaml {content, repoType} -> {errors, warnings}; 400 if there are errors."""
-    body = call.json()
-    content, kind = body.get("content"), names.kind_of(body.get("repoType"))
+def validate(request: HubRequest) -> Response:
+    """POST /api/validate-yaml {content, repoType} -> {errors, warnings}. 400 if there are errors."""
+    body = request.json()
+    content, kind = body.get("content"), identifiers.repo_kind(body.get("repoType"))
     if not isinstance(content, str):
-        raise HubError(400, "content must be a string")
+        raise HubError(400, "content must be a string.")
+    if len(content) > request.hub.limits.card_bytes:
+        raise HubError(413, f"A card has at most {request.hub.limits.card_bytes} bytes.")
     errors, warnings = problems_of(content, kind)
-    found = {
+    answer = {
         "errors": [{"message": text} for text in errors],
         "warnings": [{"message": text} for text in warnings],
         "rehearsal": True,
     }
-    return JSONResponse(found, status_code=400 if errors else 200)
+    return JSONResponse(answer, status_code=400 if errors else 200)
 
 
 def problems_of(content: str, kind: str) -> tuple[list[str], list[str]]:
-    """What is wrong with a README of a repo of this kind, and what is merely missing."""
+    """Return the errors and the warnings about the README of a repo of this kind."""
     front, _ = split_card(content)
     if not front.strip():
         return [], ["empty or missing yaml metadata in repo card"]
@@ -162,29 +213,29 @@ def _texts(value: object) -> bool:
 def _config_problems(configs: object) -> list[str]:
     if not isinstance(configs, list) or not all(isinstance(c, dict) for c in configs):
         return ['"configs" must be a list of mappings']
-    found = []
-    named = [config.get("config_name") for config in configs]
-    if not all(isinstance(name, str) and name for name in named):
-        found.append('every one of "configs" needs a "config_name"')
-    elif len(set(named)) != len(named):
-        found.append('two of "configs" have the same "config_name"')
+    problems = []
+    names = [config.get("config_name") for config in configs]
+    if not all(isinstance(name, str) and name for name in names):
+        problems.append('each of "configs" needs a "config_name"')
+    elif len(set(names)) != len(names):
+        problems.append('two of "configs" have the same "config_name"')
     if sum(1 for config in configs if config.get("default") is True) > 1:
-        found.append('only one of "configs" may be the default')
+        problems.append('only one of "configs" can be the default')
     for config in configs:
         files = config.get("data_files")
         rows = files if isinstance(files, list) else []
         if any(isinstance(row, dict) and not {"split", "path"} <= row.keys() for row in rows):
-            found.append(f'"data_files" of config {config.get("config_name")} need "split" and "path"')
-    return found
+            problems.append(f'"data_files" of config {config.get("config_name")} need "split" and "path"')
+    return problems
 
 
 def _space_problems(card: dict[str, Any]) -> list[str]:
-    found = (
-        [] if isinstance(card.get("sdk"), str) else ['"sdk" is needed: gradio, streamlit, docker or static']
-    )
+    problems = []
+    if not isinstance(card.get("sdk"), str):
+        problems.append('"sdk" must be gradio, streamlit, docker or static')
     for key in ("colorFrom", "colorTo"):
         if key in card and card[key] not in SPACE_COLOURS:
-            found.append(f'"{key}" must be one of {", ".join(SPACE_COLOURS)}')
+            problems.append(f'"{key}" must be one of {", ".join(SPACE_COLOURS)}')
     if len(str(card.get("short_description", ""))) > 60:
-        found.append('"short_description" is longer than 60 characters')
-    return found
+        problems.append('"short_description" is longer than 60 characters')
+    return problems

@@ -1,13 +1,14 @@
-"""Faults on demand, for tests: a table of which request is to fail, and how.
+"""Faults for tests: a table that says which requests fail and how, and the layer in front of the Hub that applies it.
 
-    hub.faults.add("POST", r"/commit/", Answer(503, after=True))          the commit is made, the answer is lost
-    hub.faults.add("PUT", r"/lfs/", Cut("during"), nth=3)                 the third upload breaks off
+    hub.faults.add("POST", r"/commit/", Answer(503, after=True))          the commit succeeds, its answer is lost
+    hub.faults.add("PUT", r"/lfs/", Cut("during"), nth=3)                 the third upload is cut off
     hub.faults.add("*", r"/preupload/", Answer(429, retry_after=1), times=2)
-    hub.faults.add("POST", r"/xorbs/", DiskFull(), times=None)            until cleared
+    hub.faults.add("POST", r"/xorbs/", DiskFull(), times=None)            until the table is cleared
 
-Each row counts the requests that match it; it strikes from the `nth` on, `times` times.
+Each row counts the requests that match it and applies to `times` of them, beginning with the `nth`.
 """
 
+import asyncio
 import errno
 import os
 import re
@@ -16,10 +17,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 
 @dataclass(frozen=True)
 class Answer:
-    """Answer with `status` (and Retry-After, seconds) instead of serving; with `after`, once it has been served."""
+    """Answer with `status`, and Retry-After in seconds, instead of serving; with `after`, serve first."""
 
     status: int
     retry_after: int | None = None
@@ -28,14 +32,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Cut:
-    """Drop the connection: before the request is looked at, in the middle of its body, or once it has been served."""
+    """Drop the connection: before the request is read, in the middle of its body, or after it was served."""
 
     when: Literal["before", "during", "after"]
 
 
 @dataclass(frozen=True)
 class DiskFull:
-    """Every write of this request fails as on a full disk."""
+    """Let every write of the request fail as on a full disk."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ Action = Answer | Cut | DiskFull | Delay
 
 @dataclass
 class Fault:
-    """One row of the table; `seen` counts matching requests, `struck` those it made fail."""
+    """One row of the table. `seen` counts matching requests, `struck` those it applied to."""
 
     method: str
     path: re.Pattern[str]
@@ -63,25 +67,25 @@ class Fault:
 
 @dataclass
 class FaultTable:
-    """The faults in force. Threads may add, clear and read at any time."""
+    """The active faults. Threads may add, clear and read at any time."""
 
     rows: list[Fault] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, method: str, path: str, action: Action, *, nth: int = 1, times: int | None = 1) -> Fault:
-        """Let requests of `method` ('*' for any) whose raw path matches the regular expression `path` fail."""
+        """Apply `action` to requests of `method`, '*' for any, whose raw path matches the regular expression."""
         row = Fault(method, re.compile(path), action, nth, times)
         with self._lock:
             self.rows.append(row)
         return row
 
     def clear(self) -> None:
-        """No faults any more."""
+        """Remove all faults."""
         with self._lock:
             self.rows.clear()
 
     def strike(self, method: str, path: str) -> Action | None:
-        """What is to happen to this request; counts it."""
+        """Count a request and return the action that applies to it, if any."""
         with self._lock:
             chosen = None
             for row in self.rows:
@@ -98,12 +102,70 @@ class FaultTable:
 _disk_is_full: ContextVar[bool] = ContextVar("disk_is_full", default=False)
 
 
-def fill_the_disk() -> None:
-    """From here on this request's writes fail."""
-    _disk_is_full.set(True)
-
-
 def check_disk() -> None:
-    """Raise `OSError` (ENOSPC) if this request's disk is full: what the store calls before it writes."""
+    """Raise OSError (ENOSPC) if a fault fills the disk for this request. The store calls this before it writes."""
     if _disk_is_full.get():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class FaultInjector:
+    """Applies the faults of a table to requests; the others pass unchanged."""
+
+    def __init__(self, app: ASGIApp, table: FaultTable) -> None:
+        self._app = app
+        self._table = table
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or let it fail."""
+        action = None
+        if scope["type"] == "http" and self._table.rows:
+            action = self._table.strike(scope["method"], scope["raw_path"].decode("ascii", "replace"))
+        if isinstance(action, Answer):
+            await self._answer(action, scope, receive, send)
+        elif isinstance(action, Cut):
+            await self._cut(action.when, scope, receive, send)
+        else:
+            if isinstance(action, DiskFull):
+                _disk_is_full.set(True)
+            elif isinstance(action, Delay):
+                await asyncio.sleep(action.seconds)
+            await self._app(scope, receive, send)
+
+    async def _answer(self, action: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        if action.after:
+            await self._app(scope, receive, _discard)
+        else:
+            while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+                pass
+        headers = {} if action.retry_after is None else {"Retry-After": str(action.retry_after)}
+        await JSONResponse({"error": "an injected fault"}, action.status, headers)(scope, receive, send)
+
+    async def _cut(self, when: str, scope: Scope, receive: Receive, send: Send) -> None:
+        if when == "during":
+            await self._app(scope, _cut_body(receive), _discard)
+        elif when == "after":
+            await self._app(scope, receive, _discard)
+        # ASGI cannot drop a connection; uvicorn's `send` is a method of the object that holds it.
+        send.__self__.transport.abort()  # type: ignore[attr-defined]
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+async def _discard(message: Message) -> None:
+    """A `send` that loses the answer."""
+
+
+def _cut_body(receive: Receive) -> Receive:
+    """Return a `receive` whose body ends in the middle of its first piece."""
+    pieces = 0
+
+    async def cut() -> Message:
+        nonlocal pieces
+        pieces += 1
+        if pieces > 1:
+            return {"type": "http.disconnect"}
+        message = await receive()
+        body = message.get("body", b"")
+        return {**message, "body": body[: len(body) // 2], "more_body": True}
+
+    return cut

@@ -1,7 +1,7 @@
-"""Git's own hashes for what a repo holds: blobs, LFS pointers, trees and commits, as pure functions.
+"""Git's hashes of blobs, LFS pointers, trees and commits, as pure functions.
 
-Clients compare these (the `oid` of a regular file is the sha1 of its git blob, that of an LFS file the sha1 of its
-pointer), and using git's definitions means a commit id never stands for two different contents.
+Clients compare these hashes: the `oid` of a regular file is the SHA-1 of its git blob, that of an LFS file the SHA-1
+of its pointer. With git's definitions, a commit ID never stands for two different contents.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TreeEntry:
-    """One file of a tree: git `oid`, `size` in bytes, `sha256` of the content, the commit that last changed it."""
+    """One file of a tree: git `oid`, `size` in bytes, `sha256` of its content, ID of the last `commit` on it."""
 
     oid: str
     size: int
@@ -20,32 +20,32 @@ class TreeEntry:
     commit: str = ""
 
     def same_file(self, other: "TreeEntry | None") -> bool:
-        """Whether both say the same content, whoever committed it."""
+        """Whether both have the same content and storage; the commit may differ."""
         return other is not None and self.oid == other.oid and self.lfs == other.lfs
 
 
 def git_hash(kind: str, body: bytes) -> str:
-    """sha1 of a git object, as `git hash-object -t kind` gives it."""
+    """Return the SHA-1 of a git object, as `git hash-object -t kind` prints it."""
     return hashlib.sha1(f"{kind} {len(body)}\0".encode() + body).hexdigest()
 
 
 def pointer(sha256: str, size: int) -> bytes:
-    """The text git stores in place of an LFS file (git-lfs pointer specification, version 1)."""
+    """Return the text that git stores instead of an LFS file (git-lfs pointer specification, version 1)."""
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
 
 
 def lfs_entry(sha256: str, size: int) -> TreeEntry:
-    """The tree entry of a file kept in large-file storage."""
+    """Return the tree entry of a file in large-file storage."""
     return TreeEntry(git_hash("blob", pointer(sha256, size)), size, sha256, lfs=True)
 
 
 def regular_entry(content: bytes) -> TreeEntry:
-    """The tree entry of a file kept as it is."""
+    """Return the tree entry of a regular file."""
     return TreeEntry(git_hash("blob", content), len(content), hashlib.sha256(content).hexdigest(), lfs=False)
 
 
 def folder_oids(tree: Mapping[str, TreeEntry]) -> dict[str, str]:
-    """The git tree hash of every folder of `tree`, the root under ''."""
+    """Return the git tree hash of every folder of `tree` by path; the root is ''."""
     children: dict[str, list[tuple[str, str, str]]] = {"": []}
     for path, entry in tree.items():
         folder, _, name = path.rpartition("/")
@@ -71,13 +71,13 @@ def _tree_hash(rows: Iterable[tuple[str, str, str]]) -> str:
 
 
 def commit_hash(tree_oid: str, parents: Iterable[str], author: str, unix_time: int, message: str) -> str:
-    """The id of a commit object with these fields (author and committer the same, UTC)."""
-    who = f"{author} <{author}@rehearsal.invalid> {unix_time} +0000"
+    """Return the ID of a commit with these fields; the author is also the committer, the time zone is UTC."""
+    person = f"{author} <{author}@rehearsal.invalid> {unix_time} +0000"
     lines = [
         f"tree {tree_oid}",
         *(f"parent {p}" for p in parents),
-        f"author {who}",
-        f"committer {who}",
+        f"author {person}",
+        f"committer {person}",
         "",
         message,
     ]

@@ -1,7 +1,7 @@
-"""Branches, tags, pull-request refs, commits and trees of one repo: git's model, kept in the store's database.
+"""Branches, tags, pull request refs, commits and trees: git's model in the database of the store.
 
-A tree is kept whole with every commit, as a flat table from path to entry: reading any revision is one row, and a
-release of some thousand files stays a few hundred kilobytes. All functions that write do so in one transaction.
+Every commit has its whole tree, a flat table from path to entry, so reading a revision takes one row. The tree of
+some thousand files takes a few hundred kilobytes. Every function that writes uses one transaction.
 """
 
 import json
@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub import identifiers
 from l2t_hub.local_hub.git_objects import TreeEntry, commit_hash, folder_oids
-from l2t_hub.local_hub.http_errors import HubError, entry_missing, revision_missing
-from l2t_hub.local_hub.storage import Store
+from l2t_hub.local_hub.http_errors import HubError, entry_not_found, revision_not_found
+from l2t_hub.local_hub.storage import Store, damaged, from_json, unpacked
 
 Tree = Mapping[str, TreeEntry]
 MAIN = "refs/heads/main"
@@ -26,7 +26,7 @@ _CACHED_TREES = 32
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit as lists and pages show it; `date` is ISO 8601 in UTC with milliseconds."""
+    """One commit as lists and pages show it. `date` is ISO 8601 in UTC with milliseconds."""
 
     id: str
     parents: tuple[str, ...]
@@ -38,7 +38,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class Put:
-    """Write `entry` at `path`."""
+    """Write the file `entry` at `path`."""
 
     path: str
     entry: TreeEntry
@@ -46,7 +46,7 @@ class Put:
 
 @dataclass(frozen=True)
 class Remove:
-    """Delete the file at `path`, or with `folder` everything below it."""
+    """Delete the file at `path`, or with `folder` every file below it."""
 
     path: str
     folder: bool = False
@@ -56,12 +56,12 @@ Change = Put | Remove
 
 
 def now() -> str:
-    """The time as the Hub writes it: 2026-01-31T12:00:00.000Z."""
+    """Return the current time in the format of huggingface.co: 2026-01-31T12:00:00.000Z."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class History:
-    """The commits and refs of all repos of one store. `repo` is always the repo's number in the database."""
+    """The commits and refs of all repos of one store. `repo` is always the repo's row number in the database."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -71,7 +71,7 @@ class History:
     # -- reading -----------------------------------------------------------------------------------------------
 
     def refs(self, repo: int, prefix: str) -> dict[str, str]:
-        """The refs below `prefix` ('refs/heads/'), by their short name."""
+        """Return the commits of the refs below `prefix` ('refs/heads/'), by their name after the prefix."""
         rows = self.store.rows(
             "SELECT name, target FROM refs WHERE repo=? AND substr(name, 1, ?)=? ORDER BY name",
             repo,
@@ -81,7 +81,7 @@ class History:
         return {row["name"][len(prefix) :]: row["target"] for row in rows}
 
     def ref_of(self, repo: int, revision: str) -> str | None:
-        """The full name of the branch, tag or pull request that `revision` means; None for a commit or nothing."""
+        """Return the full name of the branch, tag or pull request that `revision` means, None for anything else."""
         full = (
             [revision]
             if revision.startswith("refs/")
@@ -93,13 +93,13 @@ class History:
         return None
 
     def resolve(self, repo: int, revision: str) -> str:
-        """The commit that `revision` (branch, tag, `refs/pr/N`, full or shortened commit id) points to; else 404."""
+        """Return the commit of a branch, tag, `refs/pr/N`, or full or shortened commit ID. Raises HubError 404."""
         ref = self.ref_of(repo, revision)
         if ref:
             row = self.store.row("SELECT target FROM refs WHERE repo=? AND name=?", repo, ref)
             if row:
                 return str(row["target"])
-        if names.looks_like_commit(revision):
+        if identifiers.looks_like_commit(revision):
             rows = self.store.rows(
                 "SELECT id FROM commits WHERE repo=? AND substr(id, 1, ?)=? LIMIT 2",
                 repo,
@@ -108,14 +108,14 @@ class History:
             )
             if len(rows) == 1:
                 return str(rows[0]["id"])
-        raise revision_missing(revision)
+        raise revision_not_found(revision)
 
     def tree(self, repo: int, commit: str) -> Tree:
-        """All files of a commit by path, in path order. Shared between threads: read only."""
+        """Return all files of a commit by path, in path order. Threads share the result: read only."""
         return self._loaded(repo, commit)[0]
 
     def folders(self, repo: int, commit: str) -> Mapping[str, str]:
-        """The git hash of every folder of a commit, the root under ''."""
+        """Return the git hash of every folder of a commit by path; the root is ''."""
         return self._loaded(repo, commit)[1]
 
     def _loaded(self, repo: int, commit: str) -> tuple[Tree, Mapping[str, str]]:
@@ -126,11 +126,13 @@ class History:
                 return self._trees[key]
         row = self.store.row("SELECT tree FROM commits WHERE repo=? AND id=?", repo, commit)
         if row is None:
-            raise revision_missing(commit)
-        tree = MappingProxyType(
-            {path: TreeEntry(*fields) for path, fields in json.loads(zlib.decompress(row["tree"])).items()}
-        )
-        loaded = (tree, MappingProxyType(folder_oids(tree)))
+            raise revision_not_found(commit)
+        rows = from_json(unpacked(row["tree"]))
+        try:
+            tree = MappingProxyType({path: TreeEntry(*fields) for path, fields in rows.items()})
+            loaded = (tree, MappingProxyType(folder_oids(tree)))
+        except (AttributeError, TypeError, ValueError):
+            raise damaged() from None
         with self._lock:
             self._trees[key] = loaded
             while len(self._trees) > _CACHED_TREES:
@@ -138,19 +140,19 @@ class History:
         return loaded
 
     def forget(self, repo: int) -> None:
-        """Drop what is cached of a repo that was deleted."""
+        """Remove a deleted repo from the cache."""
         with self._lock:
             for key in [key for key in self._trees if key[0] == repo]:
                 del self._trees[key]
 
     def commit(self, repo: int, commit: str) -> Commit:
-        """One commit by its full id; 404 if the repo has no such commit."""
+        """Return a commit by its full ID. Raises HubError 404."""
         row = self.store.row("SELECT * FROM commits WHERE repo=? AND id=?", repo, commit)
         if row is None:
-            raise revision_missing(commit)
+            raise revision_not_found(commit)
         return Commit(
             row["id"],
-            tuple(json.loads(row["parents"])),
+            tuple(from_json(row["parents"])),
             row["title"],
             row["message"],
             row["author"],
@@ -158,18 +160,18 @@ class History:
         )
 
     def log(self, repo: int, commit: str) -> Iterable[Commit]:
-        """The commit and its first parents, newest first."""
+        """Yield the commit and the chain of its first parents, newest first."""
         while True:
-            found = self.commit(repo, commit)
-            yield found
-            if not found.parents:
+            current = self.commit(repo, commit)
+            yield current
+            if not current.parents:
                 return
-            commit = found.parents[0]
+            commit = current.parents[0]
 
     def changes(self, repo: int, commit: str) -> dict[str, tuple[TreeEntry | None, TreeEntry | None]]:
-        """What a commit changed against its first parent: path -> (before, after)."""
-        found = self.commit(repo, commit)
-        before = self.tree(repo, found.parents[0]) if found.parents else {}
+        """Return what a commit changed against its first parent, as path -> (before, after)."""
+        parents = self.commit(repo, commit).parents
+        before = self.tree(repo, parents[0]) if parents else {}
         after = self.tree(repo, commit)
         return difference(before, after)
 
@@ -185,7 +187,7 @@ class History:
         message: str,
         author: str,
     ) -> str:
-        """Store a commit of `tree`; its id. Comparing with `before` dates the last change of each file."""
+        """Store a commit of `tree` and return its ID. Files that differ from `before` get it as their last commit."""
         body = f"{title}\n\n{message}" if message else title
         files = dict(sorted(tree.items()))
         commit = commit_hash(folder_oids(files)[""], parents, author, int(time.time()), body)
@@ -218,12 +220,12 @@ class History:
         return commit
 
     def set_ref(self, repo: int, name: str, target: str, message: str | None = None) -> None:
-        """Point a ref at a commit, making it if it is new."""
+        """Create a ref or move it to another commit."""
         with self.store.transaction() as db:
             db.execute("INSERT OR REPLACE INTO refs VALUES(?, ?, ?, ?)", (repo, name, target, message))
 
     def delete_ref(self, repo: int, name: str) -> None:
-        """Remove a ref; its commits stay."""
+        """Delete a ref. Its commits stay."""
         with self.store.transaction() as db:
             db.execute("DELETE FROM refs WHERE repo=? AND name=?", (repo, name))
 
@@ -237,29 +239,29 @@ class History:
         author: str,
         parent: str | None,
     ) -> str:
-        """Commit `changes` on top of the branch or pull request `ref`, and move it; the new commit's id.
+        """Commit `changes` to the branch or pull request `ref` and return the ID of the new commit.
 
-        412 if `parent` is given and the ref has moved on; 404 for a deletion of what is not there; 400 where a file
-        and a folder would have the same path.
+        Raises HubError 412 if `parent` is not the head of the ref, 404 if a file to delete does not exist, 400 if a
+        file and a folder would have the same path.
         """
         with self.store.transaction():
             head = self.resolve(repo, ref)
             if parent is not None and not (len(parent) >= 7 and head.startswith(parent)):
-                raise HubError(412, f"The branch has moved on: it is at {head}, not at {parent[:40]}")
+                raise HubError(412, f"The branch has changed: its head is {head}, not {parent[:40]}.")
             before = self.tree(repo, head)
             after = applied(before, changes, head)
             commit = self.add_commit(repo, after, before, (head,), title, message, author)
             self.set_ref(repo, ref, commit)
         return commit
 
-    def merge_base(self, repo: int, one: str, other: str) -> str | None:
-        """The newest commit that both histories (all parents) hold."""
-        mine = self._ancestors(repo, one)
+    def merge_base(self, repo: int, first: str, second: str) -> str | None:
+        """Return the newest commit that is an ancestor of both, over all parents; None if there is none."""
+        ancestors = self._ancestors(repo, first)
         seen: set[str] = set()
-        queue = [other]
+        queue = [second]
         while queue:
             commit = queue.pop(0)
-            if commit in mine:
+            if commit in ancestors:
                 return commit
             if commit not in seen:
                 seen.add(commit)
@@ -267,26 +269,26 @@ class History:
         return None
 
     def _ancestors(self, repo: int, commit: str) -> set[str]:
-        found: set[str] = set()
+        ancestors: set[str] = set()
         queue = [commit]
         while queue:
             commit = queue.pop()
-            if commit not in found:
-                found.add(commit)
+            if commit not in ancestors:
+                ancestors.add(commit)
                 queue.extend(self.commit(repo, commit).parents)
-        return found
+        return ancestors
 
     def merged_tree(self, repo: int, target: str, head: str) -> tuple[dict[str, TreeEntry], list[str]]:
-        """The three-way merge of `head` into `target`, and the paths both changed to different contents."""
+        """Return the three-way merge of `head` into `target`, and the paths that both changed differently."""
         base_commit = self.merge_base(repo, target, head)
         base = self.tree(repo, base_commit) if base_commit else {}
         ours, theirs = self.tree(repo, target), self.tree(repo, head)
         merged, conflicts = dict(ours), []
         for path, (before, after) in difference(base, theirs).items():
-            mine = ours.get(path)
-            unchanged_here = before.same_file(mine) if before else mine is None
-            same_there = after.same_file(mine) if after else mine is None
-            if not unchanged_here and not same_there:
+            current = ours.get(path)
+            unchanged = before.same_file(current) if before else current is None
+            same_change = after.same_file(current) if after else current is None
+            if not unchanged and not same_change:
                 conflicts.append(path)
             elif after is None:
                 merged.pop(path, None)
@@ -296,14 +298,14 @@ class History:
 
 
 def difference(before: Tree, after: Tree) -> dict[str, tuple[TreeEntry | None, TreeEntry | None]]:
-    """The paths whose content differs between two trees, with the entry on either side."""
+    """Return the paths whose content differs between two trees, as path -> (before, after)."""
     paths = sorted(before.keys() | after.keys())
     pairs = {path: (before.get(path), after.get(path)) for path in paths}
     return {path: (a, b) for path, (a, b) in pairs.items() if not (a.same_file(b) if a else b is None)}
 
 
 def applied(before: Tree, changes: Iterable[Change], commit: str) -> dict[str, TreeEntry]:
-    """`before` with the changes made, in their order."""
+    """Return `before` with the changes applied in order."""
     after = dict(before)
     written = set()
     for change in changes:
@@ -313,27 +315,27 @@ def applied(before: Tree, changes: Iterable[Change], commit: str) -> dict[str, T
         elif change.folder:
             below = [path for path in after if path.startswith(change.path + "/")]
             if not below:
-                raise entry_missing(change.path, commit)
+                raise entry_not_found(change.path, commit)
             for path in below:
                 del after[path]
         elif after.pop(change.path, None) is None:
-            raise entry_missing(change.path, commit)
+            raise entry_not_found(change.path, commit)
     folders = folders_of(after)
     for path in written & after.keys():
         if path in folders:
-            raise HubError(400, f"{path} is a folder: a file cannot have the same path")
+            raise HubError(400, f"{path} is a folder; a file cannot have the same path.")
     clash = folders & after.keys()
     if clash:
-        raise HubError(400, f"{min(clash)} is a file: nothing can be written below it")
+        raise HubError(400, f"{min(clash)} is a file; it cannot be a folder as well.")
     return after
 
 
 def folders_of(paths: Iterable[str]) -> set[str]:
-    """Every folder that some path lies in."""
-    found: set[str] = set()
+    """Return every folder that contains one of the paths, at any depth."""
+    folders: set[str] = set()
     for path in paths:
         folder = path.rpartition("/")[0]
-        while folder and folder not in found:
-            found.add(folder)
+        while folder and folder not in folders:
+            folders.add(folder)
             folder = folder.rpartition("/")[0]
-    return found
+    return folders

@@ -1,17 +1,17 @@
-"""The one exception every part of the embedded Hub raises for a bad request, and the codes clients look for.
+"""HubError, raised for a request that the local Hub refuses, and the errors that clients recognise by a code.
 
-The Hugging Face clients tell a missing repo from a missing file by the `X-Error-Code` header alone when the server
-is on loopback, so the code travels with the exception from wherever the fault was found to the response.
+On loopback, the Hugging Face clients tell a missing repo, revision and file apart by the `X-Error-Code` header alone,
+so the code is part of the exception.
 """
 
 from collections.abc import Mapping
 
 
 class HubError(Exception):
-    """A request that cannot be served: HTTP `status`, a sentence for the user, and what the client reads.
+    """A refused request: an HTTP status and a sentence for the user.
 
-    `code` becomes the `X-Error-Code` header, `fields` join the JSON body (`url` of a repo that exists already, `slug`
-    of a collection), `headers` join the response's.
+    `code` becomes the `X-Error-Code` header. `fields` join the JSON body (the `url` of a repo that exists already,
+    the `slug` of a collection). `headers` join the headers of the response; nothing in them comes from `message`.
     """
 
     def __init__(
@@ -30,20 +30,20 @@ class HubError(Exception):
         self.fields = dict(fields or {})
 
 
-def repo_missing(name: str) -> HubError:
-    """404 for a repo that is not there, or is private to the one who asks: the two must look the same."""
+def repo_not_found(name: str) -> HubError:
+    """Return a 404 for a repo that does not exist, or that the caller may not read: the two must look the same."""
     return HubError(
-        404, f"Repository {name} not found (or it is private and the token does not reach it)", "RepoNotFound"
+        404, f"Repository {name} not found, or it is private and the token cannot read it.", "RepoNotFound"
     )
 
 
-def revision_missing(revision: str) -> HubError:
-    """404 for a branch, tag, pull request or commit that is not in the repo."""
+def revision_not_found(revision: str) -> HubError:
+    """Return a 404 for a branch, tag, pull request or commit that the repo does not have."""
     return HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
 
 
-def entry_missing(path: str, commit: str) -> HubError:
-    """404 for a file or folder that is not in `commit`; clients need the commit to cache the absence."""
+def entry_not_found(path: str, commit: str) -> HubError:
+    """Return a 404 for a file or folder that `commit` does not have. Clients cache the absence under the commit."""
     return HubError(
         404, f"{path} does not exist on this revision", "EntryNotFound", {"X-Repo-Commit": commit}
     )

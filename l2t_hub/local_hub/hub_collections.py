@@ -1,4 +1,4 @@
-"""Collections: a titled list of repos with a note on each."""
+"""Collections: titled lists of repos with a note on each."""
 
 import json
 import re
@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub import identifiers
 from l2t_hub.local_hub.auth import TokenIdentity
 from l2t_hub.local_hub.history import now
 from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.hub_request import HubRequest, text_field
 from l2t_hub.local_hub.repos import visible_repo
-from l2t_hub.local_hub.storage import Store
+from l2t_hub.local_hub.storage import Store, from_json
 
 MAX_TITLE = 60
 MAX_DESCRIPTION = 150
@@ -25,84 +25,91 @@ _SLUG = re.compile(r"[a-z0-9-]{1,80}-[0-9a-f]{24}")
 Items = list[dict[str, object]]
 
 
-def visible_collection(store: Store, slug: str, who: TokenIdentity | None) -> sqlite3.Row:
-    """The collection with this slug if `who` may see it, else 404."""
+def visible_collection(store: Store, slug: str, identity: TokenIdentity | None) -> sqlite3.Row:
+    """Return the collection with this slug if `identity` may see it. Raises HubError 404."""
     row = store.row("SELECT * FROM collections WHERE slug=?", slug)
-    if row is None or (row["private"] and not (who and who.may_read_private)):
-        raise HubError(404, f"Collection {slug[:120]} not found")
+    if row is None or (row["private"] and not (identity and identity.may_read_private)):
+        raise HubError(404, f"Collection {slug[:120]} not found.")
     return row
 
 
-def _mine(call: HubRequest) -> sqlite3.Row:
-    slug = f"{call.params['ns']}/{call.params['slug']}"
-    if not _SLUG.fullmatch(call.params["slug"]):
-        raise HubError(404, f"Collection {slug[:120]} not found")
-    return visible_collection(call.hub.store, slug, call.who)
+def _collection(request: HubRequest) -> sqlite3.Row:
+    slug = f"{request.params['ns']}/{request.params['slug']}"
+    if not _SLUG.fullmatch(request.params["slug"]):
+        raise HubError(404, f"Collection {slug[:120]} not found.")
+    return visible_collection(request.hub.store, slug, request.identity)
 
 
-def visible_items(store: Store, row: sqlite3.Row, who: TokenIdentity | None) -> Items:
-    """The items of a collection that `who` may see, in their order."""
+def visible_items(store: Store, row: sqlite3.Row, identity: TokenIdentity | None) -> Items:
+    """Return the items of a collection that `identity` may see, in order. A moved repo has its new name."""
     shown: Items = []
-    for item in json.loads(row["items"]):
+    for item in from_json(row["items"]):
         namespace, _, name = str(item["id"]).partition("/")
         try:
-            repo = visible_repo(store, str(item["type"]), namespace, name, who)
+            repo = visible_repo(store, str(item["type"]), namespace, name, identity, moved=True)
         except HubError:
             continue
-        shown.append({**item, "position": len(shown), "author": repo.namespace, "private": repo.private})
+        facts = {"id": repo.full_name, "author": repo.namespace, "private": repo.private}
+        shown.append({**item, **facts, "position": len(shown)})
     return shown
 
 
-def _told(call: HubRequest, row: sqlite3.Row, most: int | None = None) -> dict[str, object]:
+def _summary(request: HubRequest, row: sqlite3.Row, maximum: int | None = None) -> dict[str, object]:
     return {
         "slug": row["slug"],
         "title": row["title"],
         "description": row["description"],
         "owner": {"name": row["owner"], "type": "org"},
-        "items": visible_items(call.hub.store, row, call.who)[:most],
+        "items": visible_items(request.hub.store, row, request.identity)[:maximum],
         "lastUpdated": row["updated"],
         "private": bool(row["private"]),
         "theme": row["theme"],
         "upvotes": 0,
         "gating": False,
         "rehearsal": True,
-        "url": f"{call.base}/collections/{row['slug']}",
+        "url": f"{request.base}/collections/{row['slug']}",
     }
 
 
-def _details(call: HubRequest, slug: str) -> dict[str, object]:
-    return {**_told(call, visible_collection(call.hub.store, slug, call.who)), "position": 0}
+def _details(request: HubRequest, slug: str) -> dict[str, object]:
+    return {**_summary(request, visible_collection(request.hub.store, slug, request.identity)), "position": 0}
 
 
-def listing(call: HubRequest) -> Response:
-    """GET /api/collections ?owner, item: with at most four items each, as on the real Hub."""
-    owners, items = call.request.query_params.getlist("owner"), call.request.query_params.getlist("item")
-    rows = call.hub.store.rows("SELECT * FROM collections ORDER BY updated DESC")
-    told = []
+def listing(request: HubRequest) -> Response:
+    """GET /api/collections ?owner, item: with at most four items each, as on huggingface.co."""
+    owners, items = (
+        request.http.query_params.getlist("owner"),
+        request.http.query_params.getlist("item"),
+    )
+    rows = request.hub.store.rows("SELECT * FROM collections ORDER BY updated DESC")
+    listed = []
     for row in rows:
         if (owners and row["owner"] not in owners) or (
-            row["private"] and not (call.who and call.who.may_read_private)
+            row["private"] and not (request.identity and request.identity.may_read_private)
         ):
             continue
-        held = {f"{item['type']}s/{item['id']}" for item in visible_items(call.hub.store, row, call.who)}
+        held = {
+            f"{item['type']}s/{item['id']}"
+            for item in visible_items(request.hub.store, row, request.identity)
+        }
         if not items or held & set(items):
-            told.append(_told(call, row, _IN_LISTS))
-    start, size = call.number("cursor", 0, 10**9), max(1, call.number("limit", 100, 100))
-    more = start + size < len(told)
-    return call.page(list(told[start : start + size]), {"cursor": str(start + size)} if more else None)
+            listed.append(_summary(request, row, _IN_LISTS))
+    start, size = request.number("cursor", 0, 10**9), request.number("limit", 100, 100, minimum=1)
+    more = start + size < len(listed)
+    return request.page(list(listed[start : start + size]), {"cursor": str(start + size)} if more else None)
 
 
-def create(call: HubRequest) -> Response:
-    """POST /api/collections {title, namespace, description, private}; 409 with the slug if the title is taken."""
-    body = call.json()
-    title = names.line_of_text(body.get("title"), "A title", MAX_TITLE)
-    owner = names.repo_word(body.get("namespace") or call.user, "namespace")
+def create(request: HubRequest) -> Response:
+    """POST /api/collections {title, namespace, description, private}. 409 with the slug if the title is taken."""
+    body = request.json()
+    title = identifiers.required_text(body.get("title"), "The title", MAX_TITLE)
+    owner = identifiers.namespace(body.get("namespace") or request.user)
     words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "collection"
     slug = f"{owner}/{words}-{secrets.token_hex(12)}"
-    with call.hub.store.transaction() as db:
-        there = call.hub.store.row("SELECT slug FROM collections WHERE owner=? AND title=?", owner, title)
-        if there:
-            raise HubError(409, f"The collection '{title}' exists already", fields={"slug": there["slug"]})
+    with request.hub.store.transaction() as db:
+        same = request.hub.store.row("SELECT slug FROM collections WHERE owner=? AND title=?", owner, title)
+        if same:
+            raise HubError(409, f"The collection '{title}' exists already.", fields={"slug": same["slug"]})
         values = (
             slug,
             owner,
@@ -114,114 +121,117 @@ def create(call: HubRequest) -> Response:
             "[]",
         )
         db.execute("INSERT INTO collections VALUES(?, ?, ?, ?, ?, ?, ?, ?)", values)
-    return JSONResponse(_details(call, slug))
+    return JSONResponse(_details(request, slug))
 
 
 def _description(body: dict[str, object]) -> str | None:
     text = text_field(body, "description")
     if len(text) > MAX_DESCRIPTION:
-        raise HubError(400, f"A description is at most {MAX_DESCRIPTION} characters")
+        raise HubError(400, f"The description is longer than {MAX_DESCRIPTION} characters.")
     return text or None
 
 
-def get(call: HubRequest) -> Response:
+def get(request: HubRequest) -> Response:
     """GET /api/collections/{ns}/{slug}."""
-    return JSONResponse(_details(call, _mine(call)["slug"]))
+    return JSONResponse(_details(request, _collection(request)["slug"]))
 
 
-def update(call: HubRequest) -> Response:
+def update(request: HubRequest) -> Response:
     """PATCH /api/collections/{ns}/{slug} {title, description, private, theme, position}."""
-    body = call.json()
-    with call.hub.store.transaction() as db:
-        row = _mine(call)
-        title = names.line_of_text(body.get("title", row["title"]), "A title", MAX_TITLE)
+    body = request.json()
+    with request.hub.store.transaction() as db:
+        row = _collection(request)
+        title = identifiers.required_text(body.get("title", row["title"]), "The title", MAX_TITLE)
         description = _description(body) if "description" in body else row["description"]
         private = body.get("private", bool(row["private"])) is True
         theme = text_field(body, "theme") or row["theme"]
-        db.execute(
-            "UPDATE collections SET title=?, description=?, private=?, theme=?, updated=? WHERE slug=?",
-            (title, description, int(private), theme[:20], now(), row["slug"]),
-        )
-    return JSONResponse({"success": True, "data": _details(call, row["slug"])})
+        try:
+            db.execute(
+                "UPDATE collections SET title=?, description=?, private=?, theme=?, updated=? WHERE slug=?",
+                (title, description, int(private), theme[:20], now(), row["slug"]),
+            )
+        except sqlite3.IntegrityError:
+            raise HubError(409, f"The collection '{title}' exists already.") from None
+    return JSONResponse({"success": True, "data": _details(request, row["slug"])})
 
 
-def delete(call: HubRequest) -> Response:
+def delete(request: HubRequest) -> Response:
     """DELETE /api/collections/{ns}/{slug}."""
-    with call.hub.store.transaction() as db:
-        db.execute("DELETE FROM collections WHERE slug=?", (_mine(call)["slug"],))
+    with request.hub.store.transaction() as db:
+        db.execute("DELETE FROM collections WHERE slug=?", (_collection(request)["slug"],))
     return JSONResponse({})
 
 
 def _note(body: dict[str, object]) -> dict[str, str]:
     text = text_field(body, "note")
     if len(text) > MAX_NOTE:
-        raise HubError(400, f"A note is at most {MAX_NOTE} characters")
+        raise HubError(400, f"The note is longer than {MAX_NOTE} characters.")
     return {"text": text, "html": ""}
 
 
-def add_item(call: HubRequest) -> Response:
-    """POST .../items {item: {id, type}, note}; 404 if there is no such repo, 409 if it is in the collection."""
-    body = call.json()
+def add_item(request: HubRequest) -> Response:
+    """POST .../items {item: {id, type}, note}. 404 if there is no such repo, 409 if it is in the collection."""
+    body = request.json()
     item = body.get("item")
     if not isinstance(item, dict):
-        raise HubError(400, "item must be an object with id and type")
-    kind, full_name = names.kind_of(item.get("type")), str(item.get("id"))
-    namespace, _, name = full_name.partition("/")
-    visible_repo(call.hub.store, kind, namespace, name, call.who)
-    row = _mine(call)
-    fresh: dict[str, object] = {"_id": secrets.token_hex(12), "id": full_name, "type": kind}
+        raise HubError(400, "item must be an object with an id and a type.")
+    kind = identifiers.repo_kind(item.get("type"))
+    namespace, _, name = text_field(item, "id").partition("/")
+    full_name = visible_repo(request.hub.store, kind, namespace, name, request.identity, moved=True).full_name
+    row = _collection(request)
+    new_item: dict[str, object] = {"_id": secrets.token_hex(12), "id": full_name, "type": kind}
     if body.get("note"):
-        fresh["note"] = _note(body)
+        new_item["note"] = _note(body)
 
     def add(items: Items) -> None:
         if any(old["id"] == full_name and old["type"] == kind for old in items):
-            raise HubError(409, f"{full_name} is in the collection already", fields={"slug": row["slug"]})
-        items.append(fresh)
+            raise HubError(409, f"{full_name} is in the collection already.", fields={"slug": row["slug"]})
+        items.append(new_item)
 
-    _change(call, add)
-    return JSONResponse(_details(call, row["slug"]))
+    _change(request, add)
+    return JSONResponse(_details(request, row["slug"]))
 
 
-def _change(call: HubRequest, change: Callable[[Items], None]) -> None:
-    with call.hub.store.transaction() as db:
-        row = _mine(call)
-        items: Items = json.loads(row["items"])
+def _change(request: HubRequest, change: Callable[[Items], None]) -> None:
+    with request.hub.store.transaction() as db:
+        row = _collection(request)
+        items: Items = from_json(row["items"])
         change(items)
-        kept = json.dumps([{k: v for k, v in item.items() if k != "position"} for item in items])
-        db.execute("UPDATE collections SET items=?, updated=? WHERE slug=?", (kept, now(), row["slug"]))
+        changed = json.dumps(items)
+        db.execute("UPDATE collections SET items=?, updated=? WHERE slug=?", (changed, now(), row["slug"]))
 
 
-def _place(items: Items, wanted: str) -> int:
-    for place, item in enumerate(items):
-        if item["_id"] == wanted:
-            return place
-    raise HubError(404, "No such item")
+def _index(items: Items, item_id: str) -> int:
+    for index, item in enumerate(items):
+        if item["_id"] == item_id:
+            return index
+    raise HubError(404, "The collection has no such item.")
 
 
-def update_item(call: HubRequest) -> Response:
+def update_item(request: HubRequest) -> Response:
     """PATCH .../items/{id} {note, position}."""
-    body, wanted = call.json(), names.object_id(call.params["id"])
+    body, item_id = request.json(), identifiers.object_id(request.params["id"])
     position = body.get("position")
 
     def change(items: Items) -> None:
-        item = items.pop(_place(items, wanted))
-        if "note" in body:
+        index = _index(items, item_id)
+        item = items.pop(index)
+        if "note" in body or position is None:
             item["note"] = _note(body)
-        items.insert(position if isinstance(position, int) and position >= 0 else len(items), item)
+        if position is not None:
+            index = position if isinstance(position, int) and position >= 0 else len(items)
+        items.insert(min(index, len(items)), item)
 
-    def change_in_place(items: Items) -> None:
-        items[_place(items, wanted)]["note"] = _note(body)
-
-    _change(call, change if position is not None else change_in_place)
+    _change(request, change)
     return JSONResponse({"success": True})
 
 
-def delete_item(call: HubRequest) -> Response:
+def delete_item(request: HubRequest) -> Response:
     """DELETE .../items/{id}."""
-    wanted = names.object_id(call.params["id"])
+    item_id = identifiers.object_id(request.params["id"])
 
     def remove(items: Items) -> None:
-        del items[_place(items, wanted)]
+        del items[_index(items, item_id)]
 
-    _change(call, remove)
+    _change(request, remove)
     return JSONResponse({"success": True})

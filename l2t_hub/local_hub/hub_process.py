@@ -1,4 +1,4 @@
-"""Serving the local Hub as a program of its own: `l2t hub serve`, and the child process that `--hub local` starts."""
+"""The local Hub as a process: `l2t hub serve` in the foreground, and the child process of `--hub local`."""
 
 import json
 import logging
@@ -10,52 +10,72 @@ from contextlib import suppress
 from pathlib import Path
 
 from l2t_hub.hub.endpoint import SERVING
+from l2t_hub.local_hub.hub_directory import LOG, PORT, TOKENS, read_small, write_private
 from l2t_hub.local_hub.server import DEFAULT_PORT, LocalHub
-
-PORT = "port"
 
 
 def serve_hub(directory: Path, port: int | None = None) -> None:
-    """Serve the embedded Hub over `directory` until SIGINT or SIGTERM (`l2t hub serve`).
+    """Serve the local Hub over `directory` until SIGINT or SIGTERM (`l2t hub serve`).
 
-    Port None is the folder's own of last time, so that links in published cards go on leading here, or the usual one.
+    Port None means the port of last time, so that links in published cards stay valid, or else the default port. When
+    the Hub accepts requests, its address is printed and written to `serving.json`, where `--hub local:DIR` finds it.
 
-    Prints where it is and writes `serving.json` beside its data, so that `--hub local:DIR` finds it.
+    Raises UserError as `LocalHub` does.
     """
     hub = LocalHub(directory, last_port(directory, DEFAULT_PORT) if port is None else port)
+    _serve(hub)
+
+
+def serve_as_child(directory: Path) -> None:
+    """Serve the local Hub with its output in `hub.log` of `directory`, on the port of last time or any free one."""
+    hub = LocalHub(directory, last_port(directory, 0))
+    log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(log, stream.fileno())
+    os.close(log)
+    _serve(hub)
+
+
+def _serve(hub: LocalHub) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("l2t_hub.local_hub")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    (directory / PORT).write_text(str(hub.port), encoding="utf-8")
-    note = directory / SERVING
-    partial = note.with_suffix(".partial")
-    partial.write_text(json.dumps({"url": hub.url, "pid": os.getpid()}), encoding="utf-8")
-    partial.replace(note)
-    print(
-        f"A rehearsal Hub, not huggingface.co: {hub.url}/\n"
-        f"Its folder: {directory}; its tokens: {directory / 'tokens.json'}\n"
-        f"Use it: l2t release DIR --repo ORG/NAME --hub local:{directory}\n"
-        f"Any other client: HF_ENDPOINT={hub.url} HF_HOME=<an empty folder> HF_TOKEN=<'write' of tokens.json>",
-        flush=True,
-    )
-    # uvicorn ends well on SIGTERM and then raises it again: as an interrupt, so that what follows is still done.
+    serving = hub.directory / SERVING
+    address = json.dumps({"url": hub.url, "pid": os.getpid()})
+
+    def announce() -> None:
+        write_private(hub.directory / PORT, str(hub.port))
+        write_private(serving, address)
+        print(
+            f"This is a rehearsal Hub, not huggingface.co: {hub.url}/\n"
+            f"Its directory: {hub.directory}; its tokens: {hub.directory / TOKENS}\n"
+            f"Use it: l2t release DIR --repo ORG/NAME --hub local:{hub.directory}\n"
+            f"Any other client: HF_ENDPOINT={hub.url} HF_HOME=<an empty directory> "
+            f"HF_TOKEN=<'write' in tokens.json>",
+            flush=True,
+        )
+
+    # uvicorn stops on SIGTERM and then raises the signal again: as an interrupt, so that the cleanup still runs.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with suppress(KeyboardInterrupt):
-            hub.serve()
+            hub.serve(announce)
     finally:
-        note.unlink(missing_ok=True)
+        with suppress(OSError):
+            if read_small(serving) == address:  # not that of a Hub that has started since
+                serving.unlink()
 
 
-def last_port(directory: Path, otherwise: int) -> int:
-    """The port that the folder was last served on, if it is free."""
+def last_port(directory: Path, default: int) -> int:
+    """Return the port that the directory was last served on if it is free, else `default`."""
     try:
-        port = int((directory / PORT).read_text(encoding="utf-8"))
+        port = int(read_small(directory / PORT)[:8])
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
     except (OSError, ValueError, OverflowError):
-        return otherwise
+        return default
     return port

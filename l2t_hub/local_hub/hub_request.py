@@ -1,9 +1,9 @@
-"""What a handler gets and gives: one request with everything already checked, and the ways to answer it."""
+"""HubRequest: what a handler receives after route, token and repo have been checked, and the common responses."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.concurrency import iterate_in_threadpool
@@ -16,13 +16,13 @@ from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.identifiers import URL_PREFIX
 from l2t_hub.local_hub.storage import Store
 
-# The first segment of every URL, so that none can be taken for one of the real Hub.
+# The first segment of every URL, so that nobody mistakes one for a URL of huggingface.co.
 ROOT = "/rehearsal"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest things the Hub takes, in bytes. Above `part_bytes` an LFS upload goes in parts of that size."""
+    """The largest sizes the Hub accepts, in bytes. LFS uploads above `part_bytes` are sent in parts of that size."""
 
     json_bytes: int = 8 << 20
     commit_line_bytes: int = 16 << 20
@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Repo:
-    """One repo as the database has it; `id` is its number there, never shown to a client."""
+    """One repo as the database has it. `id` is its row number there; clients never see it."""
 
     id: int
     kind: str
@@ -55,13 +55,13 @@ class Repo:
 
     @property
     def path(self) -> str:
-        """Where its pages and files are: `datasets/namespace/name`, no prefix for a model."""
+        """The path of its pages and files: `datasets/namespace/name`, without a prefix for a model."""
         return URL_PREFIX[self.kind] + self.full_name
 
 
 @dataclass(frozen=True)
 class Hub:
-    """The parts every handler works with."""
+    """The parts of one local Hub that every handler uses."""
 
     store: Store
     history: History
@@ -71,96 +71,118 @@ class Hub:
 
 @dataclass(frozen=True)
 class HubRequest:
-    """One request whose route, token and repo have been checked. `body` is empty for routes that stream theirs."""
+    """One request after its route, token and repo were checked. `body` is empty on routes that stream theirs."""
 
     hub: Hub
-    request: Request
+    http: Request
     path: str
     params: Mapping[str, str]
-    who: TokenIdentity | None
-    found: Repo | None
+    identity: TokenIdentity | None
+    found_repo: Repo | None
     body: bytes = b""
 
     @property
     def repo(self) -> Repo:
-        """The repo of a route that names one."""
-        if self.found is None:
-            raise HubError(400, "This needs a repo")
-        return self.found
+        """The repo named in the route."""
+        if self.found_repo is None:
+            raise HubError(400, "This request needs a repo.")
+        return self.found_repo
 
     @property
     def user(self) -> str:
-        """The name of the one who asks."""
-        return self.who.user if self.who else "anonymous"
+        """The user name of the caller."""
+        return self.identity.user if self.identity else "anonymous"
 
     @property
     def base(self) -> str:
-        """`http://127.0.0.1:PORT/rehearsal`: what the client has as its endpoint."""
-        return f"http://{self.request.headers['host']}{ROOT}"
+        """`http://127.0.0.1:PORT/rehearsal`: the endpoint that the client uses."""
+        return f"http://{self.http.headers['host']}{ROOT}"
+
+    def commit_id(self) -> str:
+        """Return the commit that the route's revision means. Raises HubError 404 RevisionNotFound."""
+        return self.hub.history.resolve(self.repo.id, self.params.get("rev", "main"))
 
     def query(self, name: str) -> str | None:
-        """The last value of a query parameter."""
-        return self.request.query_params.get(name)
+        """Return the last value of a query parameter."""
+        return self.http.query_params.get(name)
 
     def flag(self, name: str) -> bool:
-        """Whether a query parameter says yes."""
+        """Whether a query parameter is `1` or `true`."""
         return (self.query(name) or "").lower() in ("1", "true")
 
-    def number(self, name: str, default: int, most: int) -> int:
-        """A query parameter that is a number between 0 and `most`."""
+    def number(self, name: str, default: int, maximum: int, minimum: int = 0) -> int:
+        """Return a query parameter as a number, cut to the range from `minimum` to `maximum`."""
         text = self.query(name)
         if text is None:
             return default
         if not text.isdecimal() or len(text) > 9:
-            raise HubError(400, f"{name} must be a number")
-        return min(int(text), most)
+            raise HubError(400, f"{name} must be a number.")
+        return max(minimum, min(int(text), maximum))
 
     def json(self) -> dict[str, object]:
-        """The body as a JSON object; 400 if it is none."""
-        try:
-            value = json.loads(self.body or b"{}")
-        except (ValueError, RecursionError):
-            raise HubError(400, "The body is not JSON") from None
+        """Return the body as a JSON object. Raises HubError 400 if it is something else."""
+        value = parse_json(self.body or b"{}")
         if not isinstance(value, dict):
-            raise HubError(400, "The body must be a JSON object")
+            raise HubError(400, "The body must be a JSON object.")
         return value
 
     def form(self) -> dict[str, list[str]]:
-        """The fields of a form-encoded body."""
+        """Return the fields of a form-encoded body."""
         try:
             return parse_qs(self.body.decode(), keep_blank_values=True, max_num_fields=10_000)
         except ValueError:
-            raise HubError(400, "The body is not a form") from None
+            raise HubError(400, "The body is not a form.") from None
 
     def page(self, items: list[object], next_query: Mapping[str, str] | None) -> Response:
-        """One page of a list, with a link to the next if there is one."""
+        """Return one page of a list. `next_query` holds the query parameters of the next page, None on the last."""
         headers = {}
         if next_query is not None:
-            kept = [(k, v) for k, v in self.request.query_params.multi_items() if k not in next_query]
-            path = f"http://{self.request.headers['host']}{self.path}"
-            headers["Link"] = f'<{path}?{urlencode([*kept, *next_query.items()])}>; rel="next"'
+            kept = [(k, v) for k, v in self.http.query_params.multi_items() if k not in next_query]
+            url = f"http://{self.http.headers['host']}{quote(self.path, safe='/%')}"
+            headers["Link"] = f'<{url}?{urlencode([*kept, *next_query.items()])}>; rel="next"'
         return JSONResponse(items, headers=headers)
 
 
+def parse_json(data: bytes) -> Any:
+    r"""Decode JSON strictly: UTF-8, no NaN or Infinity, and no `\ud800` outside a pair, which is not Unicode.
+
+    Text with half of a surrogate pair can be stored but never sent again. Raises HubError 400.
+    """
+    try:
+        value = json.loads(data.decode(), parse_constant=_refuse_constant)
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise HubError(400, "A string in the body is not Unicode: it has half of a surrogate pair.") from None
+    except (ValueError, RecursionError):
+        raise HubError(400, "The body is not JSON.") from None
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
 def text_field(body: Mapping[str, object], name: str) -> str:
-    """A field of a JSON body that must be a string; '' where it is missing."""
+    """Return a text field of a JSON body, '' if it is missing. Raises HubError 400 if it is not a string."""
     value = body.get(name)
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise HubError(400, f"{name} must be a string")
+        raise HubError(400, f"{name} must be a string.")
     return value
 
 
 def quoted(text: str) -> str:
-    """A path for use in a URL, slashes kept."""
+    """Percent-encode a path for a URL; slashes stay."""
     return quote(text, safe="/")
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """The half-open range a Range header asks for, None for all; 416 where it lies outside `size`.
+    """Return the half-open byte range that a Range header asks for, None for the whole content of `size` bytes.
 
-    A header with several ranges, or one that is not about bytes, is ignored, as RFC 9110 (section 14.2) allows.
+    Several ranges at once and units other than bytes are ignored, as RFC 9110 (section 14.2) allows. Raises HubError
+    416 for a range outside the content.
     """
     if not header or not header.startswith("bytes=") or "," in header:
         return None
@@ -173,26 +195,27 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     else:
         start, end = int(first), min(int(last) + 1, size) if last else size
     if start >= size or start >= end:
-        raise HubError(416, "The range lies outside the file", headers={"Content-Range": f"bytes */{size}"})
+        raise HubError(416, "The range is outside the file.", headers={"Content-Range": f"bytes */{size}"})
     return start, end
 
 
-def content_response(call: HubRequest, size: int, read: "Reader", headers: dict[str, str]) -> Response:
-    """The content, or the range of it that was asked for; for HEAD the headers alone."""
-    wanted = byte_range(call.request.headers.get("range"), size)
-    start, end = wanted or (0, size)
+def content_response(
+    request: HubRequest, size: int, content: "Reader", headers: dict[str, str], part: tuple[int, int] | None
+) -> Response:
+    """Return the bytes of `part`, or all `size` bytes if it is None. A HEAD request gets the headers alone."""
+    start, end = part or (0, size)
     headers = {**headers, "Accept-Ranges": "bytes", "Content-Length": str(end - start)}
-    if wanted:
+    if part:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    status = 206 if wanted else 200
-    if call.request.method == "HEAD" or start == end:
+    status = 206 if part else 200
+    if request.http.method == "HEAD" or start == end:
         return Response(status_code=status, headers=headers)
-    return StreamingResponse(iterate_in_threadpool(read.chunks(start, end)), status, headers)
+    return StreamingResponse(iterate_in_threadpool(content.chunks(start, end)), status, headers)
 
 
 class Reader(Protocol):
     """Content that can be read from any byte to any other, in pieces that fit in memory."""
 
     def chunks(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from `start` to before `end`."""
+        """Yield the bytes from `start` to before `end`."""
         ...

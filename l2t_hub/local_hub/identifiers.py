@@ -1,7 +1,7 @@
-"""Every name that comes in over the wire is checked here, once: repos, paths, refs, hashes.
+"""Checks of every name a client sends: repos, paths, branches, tags, hashes.
 
-What passes can be used as a key, shown on a page (escaped) and joined to a URL; nothing that comes from a client is
-ever part of a path on this machine's disk except a hash that matched the patterns below.
+A name that passes is safe as a database key, in a URL and, escaped, on a page. Only a hash that matches one of the
+patterns below ever becomes part of a path on this machine's disk.
 """
 
 import re
@@ -10,7 +10,7 @@ from l2t_hub.local_hub.http_errors import HubError
 
 KINDS = ("model", "dataset", "space")
 URL_PREFIX = {"model": "", "dataset": "datasets/", "space": "spaces/"}
-# First path segments that mean something else: no namespace may take them.
+# First path segments with a meaning of their own: no namespace may have these names.
 RESERVED = frozenset(
     {
         "api",
@@ -35,70 +35,80 @@ _REPO_WORD = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+/-]*")
-_PULL = re.compile(r"refs/pr/([1-9][0-9]{0,8})")
+_PULL_REQUEST = re.compile(r"refs/pr/([1-9][0-9]{0,8})")
 _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 
 
-def repo_word(text: object, what: str) -> str:
-    """A namespace or a repo name, by the real Hub's rules: at most 96 letters, digits, `-`, `_` and `.`."""
+def namespace(text: object) -> str:
+    """Check a user or organisation name by the rules of huggingface.co and return it."""
+    name = _repo_word(text, "namespace")
+    if name.lower() in RESERVED:
+        raise HubError(400, f"Invalid namespace: '{name}' is reserved.")
+    return name
+
+
+def repo_name(text: object) -> str:
+    """Check a repo name without its namespace by the rules of huggingface.co and return it."""
+    return _repo_word(text, "repo name")
+
+
+def _repo_word(text: object, what: str) -> str:
     if not isinstance(text, str) or not _REPO_WORD.fullmatch(text) or "--" in text or ".." in text:
         raise HubError(
-            400, f"Invalid {what}: use letters, digits, '-', '_' and '.', at most 96, no '--' or '..'"
+            400, f"Invalid {what}: use at most 96 letters, digits, '-', '_' and '.', without '--' and '..'."
         )
     if text.endswith((".git", ".ipynb")):
-        raise HubError(400, f"Invalid {what}: it cannot end in .git or .ipynb")
-    if what == "namespace" and text.lower() in RESERVED:
-        raise HubError(400, f"Invalid namespace: '{text}' is reserved")
+        raise HubError(400, f"Invalid {what}: it must not end in .git or .ipynb.")
     return text
 
 
-def kind_of(text: object) -> str:
-    """'model', 'dataset' or 'space'; None means a model, as the clients mean it."""
+def repo_kind(text: object) -> str:
+    """Return 'model', 'dataset' or 'space'. Clients leave the type of a model out."""
     if text is None:
         return "model"
-    if text not in KINDS:
-        raise HubError(400, f"Invalid repo type: one of {', '.join(KINDS)}")
-    return str(text)
+    if not isinstance(text, str) or text not in KINDS:
+        raise HubError(400, f"Invalid repo type: use one of {', '.join(KINDS)}.")
+    return text
 
 
-def repo_path(text: object) -> str:
-    """A file's or folder's path in a repo, as git would take it; 400 for anything that could leave the repo."""
+def file_path(text: object) -> str:
+    """Check the path of a file or folder in a repo by git's rules and return it. 400 if it could leave the repo."""
     if not isinstance(text, str) or not text:
-        raise HubError(400, "Invalid path: it is empty")
+        raise HubError(400, "Invalid path: it is empty.")
     try:
-        raw = text.encode()
+        size = len(text.encode())
     except UnicodeEncodeError:
-        raise HubError(400, "Invalid path: it is not Unicode text") from None
-    if len(raw) > MAX_PATH_BYTES:
-        raise HubError(400, f"Invalid path: longer than {MAX_PATH_BYTES} bytes")
+        raise HubError(400, "Invalid path: it is not Unicode text.") from None
+    if size > MAX_PATH_BYTES:
+        raise HubError(400, f"Invalid path: it is longer than {MAX_PATH_BYTES} bytes.")
     if any(ord(c) < 32 or ord(c) == 127 for c in text) or "\\" in text:
-        raise HubError(400, "Invalid path: control characters and backslashes are not allowed")
+        raise HubError(400, "Invalid path: control characters and backslashes are not allowed.")
     for segment in text.split("/"):
         if segment in ("", ".", ".."):
-            raise HubError(400, "Invalid path: it must be relative, without empty, '.' or '..' parts")
+            raise HubError(400, "Invalid path: use a relative path without empty, '.' or '..' segments.")
         if segment.lower() == ".git":
-            raise HubError(400, "Invalid path: nothing may be written below .git")
+            raise HubError(400, "Invalid path: it must not contain .git.")
         if len(segment.encode()) > MAX_SEGMENT_BYTES:
-            raise HubError(400, f"Invalid path: a name longer than {MAX_SEGMENT_BYTES} bytes")
+            raise HubError(400, f"Invalid path: a segment is longer than {MAX_SEGMENT_BYTES} bytes.")
     return text
 
 
 def folder_path(text: str) -> str:
-    """A folder's path, '' for the root; one slash at its end is forgiven."""
-    return repo_path(text.removesuffix("/")) if text not in ("", "/") else ""
+    """Check the path of a folder and return it without a trailing slash; '' is the root."""
+    return file_path(text.removesuffix("/")) if text not in ("", "/") else ""
 
 
 def sha256_hex(text: object) -> str:
-    """A sha256 in lower-case hex; this is the only thing from a client that names a file on disk."""
+    """Check a SHA-256 in lower-case hex and return it."""
     if not isinstance(text, str) or not _SHA256.fullmatch(text):
-        raise HubError(400, "Invalid oid: 64 lower-case hexadecimal digits are needed")
+        raise HubError(400, "Invalid oid: it must have 64 lower-case hexadecimal digits.")
     return text
 
 
-def ref_word(text: object, what: str) -> str:
-    """A branch or tag name that git would accept and that cannot be mistaken for a commit or a `refs/` path."""
+def ref_name(text: object, what: str) -> str:
+    """Check the name of a branch or tag and return it. It cannot be mistaken for a commit or a `refs/` path."""
     if not isinstance(text, str) or len(text) > MAX_REF_CHARS or not _REF.fullmatch(text):
-        raise HubError(400, f"Invalid {what} name")
+        raise HubError(400, f"Invalid {what} name.")
     bad_part = any(
         p in ("", ".", "..") or p.startswith(".") or p.endswith((".", ".lock")) for p in text.split("/")
     )
@@ -108,27 +118,27 @@ def ref_word(text: object, what: str) -> str:
 
 
 def looks_like_commit(text: str) -> bool:
-    """Whether `text` may be a commit id or its first seven or more digits."""
+    """Whether `text` has the form of a commit ID, or of at least its first seven digits."""
     return bool(_COMMIT.fullmatch(text))
 
 
-def pull_number(revision: str) -> int | None:
-    """N of `refs/pr/N`, None for any other revision."""
-    match = _PULL.fullmatch(revision)
+def pull_request_number(revision: str) -> int | None:
+    """Return N of `refs/pr/N`, None for any other revision."""
+    match = _PULL_REQUEST.fullmatch(revision)
     return int(match[1]) if match else None
 
 
 def object_id(text: str) -> str:
-    """The id of a collection item: 24 hexadecimal digits."""
+    """Check the ID of a collection item, 24 hexadecimal digits, and return it."""
     if not _OBJECT_ID.fullmatch(text):
-        raise HubError(404, "No such item")
+        raise HubError(404, "The collection has no such item.")
     return text
 
 
-def line_of_text(text: object, what: str, limit: int) -> str:
-    """A title or summary: one non-empty string of at most `limit` characters."""
+def required_text(text: object, what: str, limit: int) -> str:
+    """Check a title, summary or comment of 1 to `limit` characters and return it without surrounding space."""
     if not isinstance(text, str) or not text.strip():
-        raise HubError(400, f"{what} is needed")
+        raise HubError(400, f"{what} is missing.")
     if len(text) > limit:
-        raise HubError(400, f"{what} is longer than {limit} characters")
+        raise HubError(400, f"{what} is longer than {limit} characters.")
     return text.strip()

@@ -1,4 +1,4 @@
-"""Cards as HTML that is safe to show: Markdown only, tags in it escaped, links and pictures kept to harmless ones."""
+"""Card Markdown as HTML that is safe to show: HTML tags are escaped, links and images limited to harmless ones."""
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -12,7 +12,10 @@ _markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "striketh
 
 
 def render_markdown(text: str, blob: str, raw: str) -> str:
-    """`text` as HTML. Relative links lead below `blob`, pictures below `raw`; pictures elsewhere are only named."""
+    """Return `text` as HTML. `blob` and `raw` are the base URLs of relative links and images.
+
+    An image on another host is replaced by its address.
+    """
     tokens = _markdown.parse(text)
     for token in tokens:
         alignment = token.attrs.pop("style", None)  # the page's policy allows no inline style
@@ -20,9 +23,9 @@ def render_markdown(text: str, blob: str, raw: str) -> str:
             token.attrSet("class", "number")
     for token in _inline(tokens):
         if token.type == "image":
-            _aim(token, "src", raw)
+            _resolve(token, "src", raw)
         elif token.type == "link_open":
-            _aim(token, "href", blob)
+            _resolve(token, "href", blob)
             token.attrSet("rel", "nofollow noopener noreferrer")
     rendered: str = _markdown.renderer.render(tokens, _markdown.options, {})
     return rendered
@@ -33,24 +36,25 @@ def _inline(tokens: Iterable[Token]) -> Iterable[Token]:
         yield from token.children or ()
 
 
-def _aim(token: Token, attribute: str, below: str) -> None:
+def _resolve(token: Token, attribute: str, base: str) -> None:
     target = str(token.attrGet(attribute) or "")
-    parts = urlsplit(target)
-    elsewhere = bool(parts.scheme or parts.netloc)
-    if attribute == "src" and elsewhere:
-        # The page may load nothing from other hosts: say what would be here.
-        token.type, token.tag, token.content, token.children = "text", "", f"[picture at {target}]", None
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # http://[
+        parts = urlsplit("invalid:")
+    external = bool(parts.scheme or parts.netloc)
+    if attribute == "src" and external:
+        # The page may load nothing from other hosts: show the address instead.
+        token.type, token.tag, token.content, token.children = "text", "", f"[image at {target}]", None
     elif attribute == "href" and parts.scheme not in ("", "http", "https", "mailto"):
         token.attrSet(attribute, "#")
-    elif not elsewhere and parts.path and not target.startswith("/"):
-        inside = "/".join(part for part in parts.path.split("/") if part not in ("", ".", ".."))
-        token.attrSet(
-            attribute, f"{below}/{inside}" + (f"#{quoted(parts.fragment)}" if parts.fragment else "")
-        )
+    elif not external and parts.path and not target.startswith("/"):
+        path = "/".join(part for part in parts.path.split("/") if part not in ("", ".", ".."))
+        token.attrSet(attribute, f"{base}/{path}" + (f"#{quoted(parts.fragment)}" if parts.fragment else ""))
 
 
 def size_text(size: int) -> str:
-    """Bytes as people read them: 1.2 MB."""
+    """Return a number of bytes for people to read: 1.2 MB."""
     amount = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:

@@ -1,4 +1,4 @@
-"""Listing a revision's files and folders, and downloading them."""
+"""List the files and folders of a revision, and download files."""
 
 import mimetypes
 from collections.abc import Iterable, Mapping
@@ -6,38 +6,38 @@ from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub import identifiers
 from l2t_hub.local_hub.file_content import reader_of
 from l2t_hub.local_hub.git_objects import TreeEntry, pointer
 from l2t_hub.local_hub.history import Commit, Tree
-from l2t_hub.local_hub.http_errors import HubError, entry_missing
-from l2t_hub.local_hub.hub_request import HubRequest, content_response
+from l2t_hub.local_hub.http_errors import HubError, entry_not_found
+from l2t_hub.local_hub.hub_request import HubRequest, byte_range, content_response
 from l2t_hub.local_hub.xet_files import xet_file_of
 
 PAGE = 1000
 EXPANDED_PAGE = 50
 MAX_PATHS = 1000
-_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
-# What a repo holds is somebody's upload: a browser must never run it as a page of this origin.
+_IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
+# Files are uploads: a browser must not run them as pages of this origin.
 HARMLESS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
 }
 
 
-class Lister:
-    """Makes the nodes that tree and paths-info answer with, for one commit."""
+class TreeLister:
+    """Builds the nodes of one commit that tree and paths-info return."""
 
-    def __init__(self, call: HubRequest, commit: str, *, expand: bool) -> None:
-        self._call = call
-        self._repo = call.repo.id
+    def __init__(self, request: HubRequest, commit: str, *, expand: bool) -> None:
+        self._request = request
+        self._repo = request.repo.id
         self._expand = expand
-        self.tree: Tree = call.hub.history.tree(self._repo, commit)
-        self._folders: Mapping[str, str] = call.hub.history.folders(self._repo, commit)
+        self.tree: Tree = request.hub.history.tree(self._repo, commit)
+        self._folders: Mapping[str, str] = request.hub.history.folders(self._repo, commit)
         self._commits: dict[str, Commit] = {}
 
     def node(self, path: str) -> dict[str, object] | None:
-        """The file or folder at `path`, None if there is none."""
+        """Return the file or folder at `path`, None if there is none."""
         entry = self.tree.get(path)
         if entry is not None:
             return self._file(path, entry)
@@ -50,7 +50,7 @@ class Lister:
             }
             if self._expand:
                 below = {e.commit for p, e in self.tree.items() if p.startswith(path + "/")}
-                node["lastCommit"] = self._told(
+                node["lastCommit"] = self._last_commit(
                     max((self._commit(c) for c in below), key=lambda c: (c.date, c.id))
                 )
             return node
@@ -61,78 +61,78 @@ class Lister:
         if entry.lfs:
             size = len(pointer(entry.sha256, entry.size))
             node["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": size}
-            xet = xet_file_of(self._call.hub.store, entry.sha256)
+            xet = xet_file_of(self._request.hub.store, entry.sha256)
             if xet:
                 node["xetHash"] = xet.digest
         if self._expand:
-            node["lastCommit"] = self._told(self._commit(entry.commit))
+            node["lastCommit"] = self._last_commit(self._commit(entry.commit))
             node["securityFileStatus"] = None
         return node
 
     def _commit(self, commit: str) -> Commit:
         if commit not in self._commits:
-            self._commits[commit] = self._call.hub.history.commit(self._repo, commit)
+            self._commits[commit] = self._request.hub.history.commit(self._repo, commit)
         return self._commits[commit]
 
     @staticmethod
-    def _told(commit: Commit) -> dict[str, str]:
+    def _last_commit(commit: Commit) -> dict[str, str]:
         return {"id": commit.id, "title": commit.title, "date": commit.date}
 
     def below(self, folder: str, *, recursive: bool) -> list[str]:
-        """The paths in a folder, sub-folders included, in order; with `recursive` at any depth."""
-        start = folder + "/" if folder else ""
-        every: Iterable[str] = (p for p in (*self.tree, *self._folders) if p and p.startswith(start))
+        """Return the sorted paths of the files and folders in a folder; with `recursive` at any depth."""
+        prefix = folder + "/" if folder else ""
+        paths: Iterable[str] = (p for p in (*self.tree, *self._folders) if p and p.startswith(prefix))
         if not recursive:
-            every = (p for p in every if "/" not in p[len(start) :])
-        return sorted(every)
+            paths = (p for p in paths if "/" not in p[len(prefix) :])
+        return sorted(paths)
 
 
-def tree(call: HubRequest) -> Response:
-    """GET /api/T/R/tree/{rev}[/path] ?recursive, expand, limit, cursor: a page of nodes; 404 for no such folder."""
-    commit = call.hub.history.resolve(call.repo.id, call.params["rev"])
-    folder = names.folder_path(call.params["path"])
-    lister = Lister(call, commit, expand=call.flag("expand"))
-    paths = lister.below(folder, recursive=call.flag("recursive"))
+def tree(request: HubRequest) -> Response:
+    """GET /api/T/R/tree/{rev}[/path] ?recursive, expand, limit, cursor: a page of nodes. 404 for a missing folder."""
+    commit = request.commit_id()
+    folder = identifiers.folder_path(request.params["path"])
+    lister = TreeLister(request, commit, expand=request.flag("expand"))
+    paths = lister.below(folder, recursive=request.flag("recursive"))
     if folder and not paths:
-        raise entry_missing(folder, commit)
-    most = EXPANDED_PAGE if call.flag("expand") else PAGE
-    limit = max(1, call.number("limit", most, most))
-    after = call.query("cursor")
+        raise entry_not_found(folder, commit)
+    maximum = EXPANDED_PAGE if request.flag("expand") else PAGE
+    limit = request.number("limit", maximum, maximum, minimum=1)
+    after = request.query("cursor")
     if after is not None:
         paths = [path for path in paths if path > after]
     nodes = [node for path in paths[:limit] if (node := lister.node(path))]
-    return call.page(list(nodes), {"cursor": paths[limit - 1]} if len(paths) > limit else None)
+    return request.page(list(nodes), {"cursor": paths[limit - 1]} if len(paths) > limit else None)
 
 
-def paths_info(call: HubRequest) -> Response:
-    """POST /api/T/R/paths-info/{rev} with form fields (or JSON) `paths` and `expand`; missing paths are left out."""
-    commit = call.hub.history.resolve(call.repo.id, call.params["rev"])
-    paths, expand = _asked_paths(call)
+def paths_info(request: HubRequest) -> Response:
+    """POST /api/T/R/paths-info/{rev}, `paths` and `expand` as form or JSON. Missing paths are left out."""
+    commit = request.commit_id()
+    paths, expand = _requested_paths(request)
     if len(paths) > MAX_PATHS:
-        raise HubError(413, f"At most {MAX_PATHS} paths at a time")
-    lister = Lister(call, commit, expand=expand)
-    nodes = (lister.node(names.folder_path(path)) for path in dict.fromkeys(paths))
+        raise HubError(413, f"At most {MAX_PATHS} paths are allowed in one request.")
+    lister = TreeLister(request, commit, expand=expand)
+    nodes = (lister.node(identifiers.folder_path(path)) for path in dict.fromkeys(paths))
     return JSONResponse([node for node in nodes if node])
 
 
-def _asked_paths(call: HubRequest) -> tuple[list[str], bool]:
-    if call.request.headers.get("content-type", "").startswith("application/json"):
-        body = call.json()
+def _requested_paths(request: HubRequest) -> tuple[list[str], bool]:
+    if request.http.headers.get("content-type", "").startswith("application/json"):
+        body = request.json()
         paths = body.get("paths", [])
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-            raise HubError(400, "paths must be a list of strings")
+            raise HubError(400, "paths must be a list of strings.")
         return paths, body.get("expand") is True
-    fields = call.form()
+    fields = request.form()
     return fields.get("paths", []), fields.get("expand", [""])[-1].lower() in ("1", "true")
 
 
-def resolve(call: HubRequest) -> Response:
-    """GET and HEAD /P R/resolve/{rev}/{path}: the content, with everything a client needs to cache it by."""
-    commit = call.hub.history.resolve(call.repo.id, call.params["rev"])
-    path = names.repo_path(call.params["path"])
-    entry = call.hub.history.tree(call.repo.id, commit).get(path)
+def resolve(request: HubRequest) -> Response:
+    """GET and HEAD /P R/resolve/{rev}/{path}: the content, with the headers that clients cache it by."""
+    commit = request.commit_id()
+    path = identifiers.file_path(request.params["path"])
+    entry = request.hub.history.tree(request.repo.id, commit).get(path)
     if entry is None:
-        raise entry_missing(path, commit)
+        raise entry_not_found(path, commit)
     headers = {
         **HARMLESS,
         "X-Repo-Commit": commit,
@@ -143,17 +143,19 @@ def resolve(call: HubRequest) -> Response:
     }
     if entry.lfs:
         headers |= {"X-Linked-Etag": f'"{entry.sha256}"', "X-Linked-Size": str(entry.size)}
-        xet = xet_file_of(call.hub.store, entry.sha256)
+        xet = xet_file_of(request.hub.store, entry.sha256)
         if xet:
-            route = f"{call.base}/api/{call.repo.kind}s/{call.repo.full_name}/xet-read-token/{commit}"
-            headers |= {"X-Xet-Hash": xet.digest, "Link": f'<{route}>; rel="xet-auth"'}
-    return content_response(call, entry.size, reader_of(call.hub.store, entry), headers)
+            repo = f"{request.repo.kind}s/{request.repo.full_name}"
+            token_url = f"{request.base}/api/{repo}/xet-read-token/{commit}"
+            headers |= {"X-Xet-Hash": xet.digest, "Link": f'<{token_url}>; rel="xet-auth"'}
+    part = byte_range(request.http.headers.get("range"), entry.size)
+    return content_response(request, entry.size, reader_of(request.hub.store, entry), headers, part)
 
 
 def content_type(path: str) -> str:
-    """Pictures as what they are (a card shows them), text as plain text, all else as bytes: never HTML."""
+    """Return the media type of a file: that of an image, plain text, or bytes, but never HTML."""
     guess, encoding = mimetypes.guess_type(path, strict=False)
-    if encoding is None and guess in _PICTURES:
+    if encoding is None and guess in _IMAGES:
         return guess
     if (
         encoding is None

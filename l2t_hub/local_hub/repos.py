@@ -1,22 +1,22 @@
-"""Repos: making, finding, moving, deleting and describing them."""
+"""Repos: create, find, move, delete, describe and list them."""
 
 import sqlite3
 from collections.abc import Iterable
 
 from starlette.responses import JSONResponse, Response
 
-from l2t_hub.local_hub import identifiers as names
+from l2t_hub.local_hub import identifiers
 from l2t_hub.local_hub.auth import OWNER, TokenIdentity
 from l2t_hub.local_hub.card_metadata import card_tags, read_card
 from l2t_hub.local_hub.file_content import attributes_file
 from l2t_hub.local_hub.git_objects import pointer, regular_entry
 from l2t_hub.local_hub.history import MAIN, now
-from l2t_hub.local_hub.http_errors import HubError, repo_missing
+from l2t_hub.local_hub.http_errors import HubError, repo_not_found
 from l2t_hub.local_hub.hub_request import Hub, HubRequest, Repo, text_field
 from l2t_hub.local_hub.storage import Store
 
 SDKS = ("gradio", "streamlit", "docker", "static")
-# A rehearsal keeps a Space's files but builds and runs nothing.
+# The local Hub stores the files of a Space; it does not build or run it.
 SPACE_RUNTIME = {
     "stage": "STOPPED",
     "hardware": {"current": None, "requested": "cpu-basic"},
@@ -38,39 +38,61 @@ def _repo(row: sqlite3.Row) -> Repo:
 
 
 def find_repo(store: Store, kind: str, namespace: str, name: str) -> Repo | None:
-    """The repo of that name, whoever asks."""
+    """Return the repo of that name, whoever asks; None if there is none."""
     row = store.row("SELECT * FROM repos WHERE kind=? AND namespace=? AND name=?", kind, namespace, name)
     return _repo(row) if row else None
 
 
-def visible_repo(store: Store, kind: str, namespace: str, name: str, who: TokenIdentity | None) -> Repo:
-    """The repo of that name if `who` may read it; otherwise the same 404 as for one that does not exist."""
+def _moved_repo(store: Store, kind: str, namespace: str, name: str) -> Repo | None:
+    row = store.row(
+        "SELECT repos.* FROM repos JOIN former_names AS old ON repos.id=old.repo"
+        " WHERE old.kind=? AND old.namespace=? AND old.name=?",
+        kind,
+        namespace,
+        name,
+    )
+    return _repo(row) if row else None
+
+
+def visible_repo(
+    store: Store, kind: str, namespace: str, name: str, identity: TokenIdentity | None, *, moved: bool = False
+) -> Repo:
+    """Return the repo of that name if `identity` may read it. With `moved`, a former name counts too.
+
+    Raises the same HubError 404 for a repo that does not exist and for one that may not be read.
+    """
     repo = find_repo(store, kind, namespace, name)
-    if repo is None or (repo.private and not (who and who.may_read_private)):
-        raise repo_missing(f"{namespace}/{name}")
+    if repo is None and moved:
+        repo = _moved_repo(store, kind, namespace, name)
+    if repo is None or (repo.private and not (identity and identity.may_read_private)):
+        raise repo_not_found(f"{namespace}/{name}")
     return repo
 
 
-def visible_repos(store: Store, kind: str, who: TokenIdentity | None) -> Iterable[Repo]:
-    """All repos of a kind that `who` may read, newest first."""
-    private = 1 if who and who.may_read_private else 0
+def visible_repos(store: Store, kind: str, identity: TokenIdentity | None) -> Iterable[Repo]:
+    """Return all repos of a kind that `identity` may read, newest first."""
+    private = 1 if identity and identity.may_read_private else 0
     rows = store.rows("SELECT * FROM repos WHERE kind=? AND private<=? ORDER BY id DESC", kind, private)
     return [_repo(row) for row in rows]
 
 
-def whoami(call: HubRequest) -> Response:
+def whoami(request: HubRequest) -> Response:
     """GET /api/whoami-v2."""
-    if call.who is None:
-        raise HubError(401, "A token is needed")
-    rows = call.hub.store.rows("SELECT DISTINCT namespace FROM repos ORDER BY namespace")
-    orgs = [row["namespace"] for row in rows if row["namespace"] != OWNER] if call.user == OWNER else []
-    token = {"displayName": "rehearsal", "role": call.who.role, "createdAt": "2026-01-01T00:00:00.000Z"}
+    if request.identity is None:
+        raise HubError(401, "This request needs a token.")
+    rows = request.hub.store.rows("SELECT DISTINCT namespace FROM repos ORDER BY namespace")
+    orgs = [row["namespace"] for row in rows if row["namespace"] != OWNER] if request.user == OWNER else []
+    token = {
+        "displayName": "rehearsal",
+        "role": request.identity.role,
+        "createdAt": "2026-01-01T00:00:00.000Z",
+    }
     return JSONResponse(
         {
             "type": "user",
             "id": "rehearsal",
-            "name": call.user,
-            "fullname": f"{call.user} (rehearsal)",
+            "name": request.user,
+            "fullname": f"{request.user} (rehearsal)",
             "isPro": False,
             "orgs": [{"type": "org", "name": org, "fullname": org, "roleInOrg": "admin"} for org in orgs],
             "auth": {"type": "access_token", "accessToken": token},
@@ -79,124 +101,136 @@ def whoami(call: HubRequest) -> Response:
     )
 
 
-def create(call: HubRequest) -> Response:
-    """POST /api/repos/create: {name, organization, type, visibility, sdk}; 409 with its URL if it exists."""
-    body = call.json()
-    kind = names.kind_of(body.get("type"))
-    namespace = names.repo_word(body.get("organization") or call.user, "namespace")
-    name = names.repo_word(body.get("name"), "repo name")
+def create(request: HubRequest) -> Response:
+    """POST /api/repos/create {name, organization, type, visibility, sdk}. 409 with its URL if it exists."""
+    body = request.json()
+    kind, namespace, name = _named_repo(request, body)
     private = _privacy(body, default=False)
     sdk = text_field(body, "sdk") or None
     if kind == "space" and sdk not in SDKS:
-        raise HubError(400, f"A Space needs an sdk: one of {', '.join(SDKS)}")
-    path = f"{names.URL_PREFIX[kind]}{namespace}/{name}"
+        raise HubError(400, f"A Space needs an sdk: one of {', '.join(SDKS)}.")
+    path = f"{identifiers.URL_PREFIX[kind]}{namespace}/{name}"
     answer: dict[str, object] = {
-        "url": f"{call.base}/{path}",
+        "url": f"{request.base}/{path}",
         "name": f"{namespace}/{name}",
         "rehearsal": True,
     }
-    history = call.hub.history
-    with call.hub.store.transaction() as db:
-        if find_repo(call.hub.store, kind, namespace, name):
+    history = request.hub.history
+    with request.hub.store.transaction() as db:
+        if find_repo(request.hub.store, kind, namespace, name):
             raise HubError(409, f"You already created this {kind} repo: {namespace}/{name}", fields=answer)
         repo = db.execute(
             "INSERT INTO repos(kind, namespace, name, private, sdk, created) VALUES(?, ?, ?, ?, ?, ?)",
             (kind, namespace, name, int(private), sdk if kind == "space" else None, now()),
         ).lastrowid
         if repo is None:
-            raise RuntimeError("SQLite gave the new repo no number")
-        first = attributes_file()
-        call.hub.store.write_blob(first)
-        tree = {".gitattributes": regular_entry(first)}
-        history.set_ref(repo, MAIN, history.add_commit(repo, tree, {}, (), "initial commit", "", call.user))
+            raise RuntimeError("SQLite returned no row number for the new repo")
+        _forget_former_name(db, kind, namespace, name)
+        first_file = attributes_file()
+        request.hub.store.write_blob(first_file)
+        tree = {".gitattributes": regular_entry(first_file)}
+        commit = history.add_commit(repo, tree, {}, (), "initial commit", "", request.user)
+        history.set_ref(repo, MAIN, commit)
     return JSONResponse({**answer, "id": path})
+
+
+def _named_repo(request: HubRequest, body: dict[str, object]) -> tuple[str, str, str]:
+    """The kind, namespace and name in the body of a request."""
+    return (
+        identifiers.repo_kind(body.get("type")),
+        identifiers.namespace(body.get("organization") or request.user),
+        identifiers.repo_name(body.get("name")),
+    )
+
+
+def _forget_former_name(db: sqlite3.Connection, kind: str, namespace: str, name: str) -> None:
+    """Stop redirecting a name that a repo has again."""
+    db.execute("DELETE FROM former_names WHERE kind=? AND namespace=? AND name=?", (kind, namespace, name))
 
 
 def _privacy(body: dict[str, object], default: bool) -> bool:
     visibility = body.get("visibility")
     if visibility is None:
-        value = body.get("private", default)
-        return bool(value)
+        return bool(body.get("private", default))
     if visibility not in ("public", "private", "protected"):
-        raise HubError(400, "visibility must be public, private or protected")
+        raise HubError(400, "visibility must be public, private or protected.")
     return visibility != "public"
 
 
-def delete(call: HubRequest) -> Response:
-    """DELETE /api/repos/delete: {name, organization, type}. Content stays on disk: other repos may hold it too."""
-    body = call.json()
-    kind = names.kind_of(body.get("type"))
-    namespace = names.repo_word(body.get("organization") or call.user, "namespace")
-    repo = visible_repo(
-        call.hub.store, kind, namespace, names.repo_word(body.get("name"), "repo name"), call.who
-    )
-    with call.hub.store.transaction() as db:
-        for table in ("refs", "commits", "objects", "discussions"):
+def delete(request: HubRequest) -> Response:
+    """DELETE /api/repos/delete {name, organization, type}. Content stays on disk, as other repos may use it."""
+    kind, namespace, name = _named_repo(request, request.json())
+    repo = visible_repo(request.hub.store, kind, namespace, name, request.identity)
+    with request.hub.store.transaction() as db:
+        for table in ("refs", "commits", "objects", "discussions", "former_names"):
             db.execute(f"DELETE FROM {table} WHERE repo=?", (repo.id,))
         db.execute("DELETE FROM repos WHERE id=?", (repo.id,))
-    call.hub.history.forget(repo.id)
+    request.hub.history.forget(repo.id)
     return JSONResponse({})
 
 
-def move(call: HubRequest) -> Response:
-    """POST /api/repos/move: {fromRepo, toRepo, type}."""
-    body = call.json()
-    kind = names.kind_of(body.get("type"))
+def move(request: HubRequest) -> Response:
+    """POST /api/repos/move {fromRepo, toRepo, type}. Requests for the old name are redirected from then on."""
+    body = request.json()
+    kind = identifiers.repo_kind(body.get("type"))
     old, new = text_field(body, "fromRepo").split("/"), text_field(body, "toRepo").split("/")
     if len(old) != 2 or len(new) != 2:
-        raise HubError(400, "fromRepo and toRepo must both be namespace/name")
-    namespace, name = names.repo_word(new[0], "namespace"), names.repo_word(new[1], "repo name")
-    with call.hub.store.transaction() as db:
-        repo = visible_repo(call.hub.store, kind, old[0], old[1], call.who)
-        if find_repo(call.hub.store, kind, namespace, name):
-            raise HubError(409, f"{namespace}/{name} exists already")
+        raise HubError(400, "fromRepo and toRepo must both have the form namespace/name.")
+    namespace, name = identifiers.namespace(new[0]), identifiers.repo_name(new[1])
+    with request.hub.store.transaction() as db:
+        repo = visible_repo(request.hub.store, kind, old[0], old[1], request.identity)
+        if find_repo(request.hub.store, kind, namespace, name):
+            raise HubError(409, f"{namespace}/{name} exists already.")
         db.execute("UPDATE repos SET namespace=?, name=? WHERE id=?", (namespace, name, repo.id))
+        _forget_former_name(db, kind, namespace, name)
+        former = (kind, repo.namespace, repo.name, repo.id)
+        db.execute("INSERT OR REPLACE INTO former_names VALUES(?, ?, ?, ?)", former)
     return JSONResponse({})
 
 
-def settings(call: HubRequest) -> Response:
-    """PUT /api/T/R/settings: {visibility, private, gated}."""
-    body = call.json()
-    gated = body.get("gated", call.repo.gated)
+def settings(request: HubRequest) -> Response:
+    """PUT /api/T/R/settings {visibility, private, gated}."""
+    body = request.json()
+    gated = body.get("gated", request.repo.gated)
     if gated not in ("auto", "manual", False, None):
-        raise HubError(400, "gated must be 'auto', 'manual' or false")
-    private = _privacy(body, default=call.repo.private)
-    with call.hub.store.transaction() as db:
+        raise HubError(400, "gated must be 'auto', 'manual' or false.")
+    private = _privacy(body, default=request.repo.private)
+    with request.hub.store.transaction() as db:
         db.execute(
-            "UPDATE repos SET private=?, gated=? WHERE id=?", (int(private), gated or None, call.repo.id)
+            "UPDATE repos SET private=?, gated=? WHERE id=?", (int(private), gated or None, request.repo.id)
         )
     return JSONResponse({"private": private, "gated": gated or False})
 
 
-def agent_harnesses(call: HubRequest) -> Response:
-    """GET /api/agent-harnesses: a table of coding agents that `hf` asks for at every start; this Hub knows none."""
+def agent_harnesses(request: HubRequest) -> Response:
+    """GET /api/agent-harnesses, which `hf` requests at every start: a table of coding agents, empty here."""
     return JSONResponse({"standardEnvVars": [], "harnesses": {}})
 
 
-def auth_check(call: HubRequest) -> Response:
-    """GET /api/T/R/auth-check and auth-check/write: an empty answer says yes; the route has checked already."""
+def auth_check(request: HubRequest) -> Response:
+    """GET /api/T/R/auth-check and auth-check/write: an empty answer means yes. The route has checked already."""
     return JSONResponse({})
 
 
-def runtime(call: HubRequest) -> Response:
+def runtime(request: HubRequest) -> Response:
     """GET /api/spaces/R/runtime."""
-    if call.repo.kind != "space":
-        raise HubError(404, "Only a Space has a runtime")
+    if request.repo.kind != "space":
+        raise HubError(404, "Only a Space has a runtime.")
     return JSONResponse(SPACE_RUNTIME)
 
 
-def info(call: HubRequest) -> Response:
+def info(request: HubRequest) -> Response:
     """GET /api/T/R[/revision/{rev}] ?blobs, ?expand."""
-    commit = call.hub.history.resolve(call.repo.id, call.params.get("rev", "main"))
-    facts = describe(call.hub, call.repo, commit, blobs=call.flag("blobs"))
-    wanted = call.request.query_params.getlist("expand") + call.request.query_params.getlist("expand[]")
-    if wanted:
-        facts = {key: facts[key] for key in ("_id", "id", *wanted) if key in facts}
+    facts = describe(request.hub, request.repo, request.commit_id(), blobs=request.flag("blobs"))
+    query = request.http.query_params
+    expanded = query.getlist("expand") + query.getlist("expand[]")
+    if expanded:
+        facts = {key: facts[key] for key in ("_id", "id", *expanded) if key in facts}
     return JSONResponse(facts)
 
 
 def describe(hub: Hub, repo: Repo, commit: str, *, blobs: bool = False) -> dict[str, object]:
-    """What the Hub tells about a repo at a commit: the fields the clients' ModelInfo, DatasetInfo, SpaceInfo read."""
+    """Return the fields of a repo at a commit that ModelInfo, DatasetInfo and SpaceInfo of the clients read."""
     tree = hub.history.tree(repo.id, commit)
     card = read_card(hub, tree.get("README.md"))
     siblings: list[dict[str, object]] = []
@@ -234,28 +268,24 @@ def describe(hub: Hub, repo: Repo, commit: str, *, blobs: bool = False) -> dict[
     return facts
 
 
-def listing(call: HubRequest) -> Response:
+def listing(request: HubRequest) -> Response:
     """GET /api/models, /api/datasets, /api/spaces ?author, search, filter, limit, cursor."""
-    kind = call.params["kind"].removesuffix("s")
-    author, search = call.query("author"), (call.query("search") or "").lower()
+    kind = request.params["kind"].removesuffix("s")
+    author, search = request.query("author"), (request.query("search") or "").lower()
     repos = [
         repo
-        for repo in visible_repos(call.hub.store, kind, call.who)
+        for repo in visible_repos(request.hub.store, kind, request.identity)
         if (author is None or repo.namespace == author) and search in repo.full_name.lower()
     ]
-    start, size = call.number("cursor", 0, 10**9), call.number("limit", 100, 100)
-    wanted_tags = set(call.request.query_params.getlist("filter"))
-    facts = []
+    start, size = request.number("cursor", 0, 10**9), request.number("limit", 100, 100, minimum=1)
+    wanted_tags = set(request.http.query_params.getlist("filter"))
+    left_out = set() if request.flag("cardData") else {"cardData"}
+    left_out |= set() if request.flag("full") else {"siblings", "usedStorage", "sha"}
+    rows: list[object] = []
     for repo in repos[start : start + size]:
-        told = describe(call.hub, repo, call.hub.history.resolve(repo.id, "main"))
-        if not call.flag("cardData"):
-            told.pop("cardData")
-        if not call.flag("full"):
-            told = {
-                key: value for key, value in told.items() if key not in ("siblings", "usedStorage", "sha")
-            }
-        tags = told["tags"]
+        facts = describe(request.hub, repo, request.hub.history.resolve(repo.id, "main"))
+        tags = facts["tags"]
         if isinstance(tags, list) and wanted_tags <= set(tags):
-            facts.append(told)
+            rows.append({key: value for key, value in facts.items() if key not in left_out})
     more = start + size < len(repos)
-    return call.page(list(facts), {"cursor": str(start + size)} if more else None)
+    return request.page(rows, {"cursor": str(start + size)} if more else None)

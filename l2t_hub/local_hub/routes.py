@@ -1,7 +1,7 @@
-"""Every endpoint of the embedded Hub in one table: method, path, who may call it, what answers.
+"""Every endpoint of the local Hub in one table: method, path, who may call it, which handler serves it.
 
-Paths are matched as they were sent, still percent-encoded, because a slash inside a name (`refs%2Fpr%2F1`) must not
-split it; each part is decoded afterwards. The access column is checked before any handler runs.
+Paths are matched percent-encoded, as they were sent, because the slash in `refs%2Fpr%2F1` must not split it. Each
+part is decoded afterwards. The access column is checked before any handler runs.
 """
 
 import re
@@ -12,22 +12,35 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 
-from l2t_hub.local_hub import branches, commits, discussions, hub_collections, lfs, pages, repos, xet
-from l2t_hub.local_hub import card_metadata as cards
-from l2t_hub.local_hub import repo_files as files
+from l2t_hub.local_hub import (
+    branches,
+    card_metadata,
+    commits,
+    discussions,
+    git_protocol,
+    hub_collections,
+    lfs,
+    pages,
+    repo_files,
+    repos,
+    xet,
+)
 from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.hub_request import HubRequest
 from l2t_hub.local_hub.identifiers import RESERVED
 
-# open: anyone (the handler shows each what they may see); user: any token; write: a token that writes;
-# repo-read, repo-write: the same for the repo in the path; signed: a URL this Hub signed; xet-*: a Xet store token.
-Access = Literal["open", "user", "write", "repo-read", "repo-write", "signed", "xet-read", "xet-write"]
+# anyone: the token is not looked at; open: no token is needed, and the handler shows what the caller may read;
+# user: any token; write: a token that can write; repo-read, repo-write: the same for the repo in the path;
+# signed: a URL that this Hub signed; xet-*: a token of the Xet store.
+Access = Literal[
+    "anyone", "open", "user", "write", "repo-read", "repo-write", "signed", "xet-read", "xet-write"
+]
 Handler = Callable[[HubRequest], Response] | Callable[[HubRequest], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
 class Route:
-    """One row: `streams` handlers are coroutines that read the body themselves, `page` ones answer a browser."""
+    """One row. A handler that `streams` is a coroutine and reads the body itself; a `page` is for browsers."""
 
     method: str
     pattern: re.Pattern[str]
@@ -38,24 +51,29 @@ class Route:
     page: bool = False
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """The decoded parts of `path` if this route serves it."""
+        """Return the decoded parts of `path` if this route serves it, else None."""
         if method != self.method and not (method == "HEAD" and self.method == "GET"):
             return None
-        found = self.pattern.fullmatch(path)
-        return {key: _decoded(value or "") for key, value in found.groupdict().items()} if found else None
+        match = self.pattern.fullmatch(path)
+        return {key: _decoded(value or "") for key, value in match.groupdict().items()} if match else None
+
+    def moved(self, path: str, repo: str) -> str:
+        """Return `path`, which this route serves, with another repo `namespace/name` in it."""
+        match = self.pattern.fullmatch(path)
+        return path[: match.start("ns")] + repo + path[match.end("name") :] if match else path
 
 
 def _decoded(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise HubError(400, "The path is not UTF-8") from None
+        raise HubError(400, "The path is not UTF-8.") from None
 
 
-_OURS = "|".join(sorted(RESERVED))
+_RESERVED = "|".join(sorted(RESERVED))
 _PARTS = {
     "{kinds}": "(?P<kind>models|datasets|spaces)",
-    "{home}": f"(?:(?P<kind>datasets|spaces)/)?(?!(?:{_OURS})/)(?P<ns>[^/]+)/(?P<name>[^/]+)",
+    "{home}": f"(?:(?P<kind>datasets|spaces)/)?(?!(?:{_RESERVED})/)(?P<ns>[^/]+)/(?P<name>[^/]+)",
     "{repo}": "(?P<kind>models|datasets|spaces)/(?P<ns>[^/]+)/(?P<name>[^/]+)",
 }
 
@@ -72,17 +90,25 @@ def _compiled(template: str) -> re.Pattern[str]:
 def route(
     method: str, template: str, access: Access, handler: Handler, *, streams: bool = False, page: bool = False
 ) -> Route:
-    """One row of the table; `{x}` is one part of the path, `{x*}` the rest of it, `{x:n}` a number."""
+    """Return a row. In `template`, `{x}` is one part of the path, `{x*}` the rest of it, `{x:n}` a number."""
     return Route(method, _compiled(template), template, access, handler, streams, page)
 
 
+GIT_ENDPOINTS = (
+    ("GET", ".git/info/refs"),
+    ("GET", "/info/refs"),
+    ("POST", ".git/git-upload-pack"),
+    ("POST", "/git-upload-pack"),
+    ("POST", ".git/git-receive-pack"),
+    ("POST", "/git-receive-pack"),
+)
 API: tuple[Route, ...] = (
     route("GET", "/api/whoami-v2", "user", repos.whoami),
     route("GET", "/api/agent-harnesses", "open", repos.agent_harnesses),
     route("POST", "/api/repos/create", "write", repos.create),
     route("DELETE", "/api/repos/delete", "write", repos.delete),
     route("POST", "/api/repos/move", "write", repos.move),
-    route("POST", "/api/validate-yaml", "open", cards.validate),
+    route("POST", "/api/validate-yaml", "user", card_metadata.validate),
     route("GET", "/api/{kinds}", "open", repos.listing),
     route("GET", "/api/{repo}", "repo-read", repos.info),
     route("GET", "/api/{repo}/revision/{rev}", "repo-read", repos.info),
@@ -90,8 +116,8 @@ API: tuple[Route, ...] = (
     route("GET", "/api/{repo}/auth-check", "repo-read", repos.auth_check),
     route("GET", "/api/{repo}/auth-check/write", "repo-write", repos.auth_check),
     route("GET", "/api/{repo}/runtime", "repo-read", repos.runtime),
-    route("GET", "/api/{repo}/tree/{rev}{path*}", "repo-read", files.tree),
-    route("POST", "/api/{repo}/paths-info/{rev}", "repo-read", files.paths_info),
+    route("GET", "/api/{repo}/tree/{rev}{path*}", "repo-read", repo_files.tree),
+    route("POST", "/api/{repo}/paths-info/{rev}", "repo-read", repo_files.paths_info),
     route("GET", "/api/{repo}/commits/{rev}", "repo-read", commits.log),
     route("GET", "/api/{repo}/refs", "repo-read", branches.refs),
     route("POST", "/api/{repo}/branch/{rev}", "repo-write", branches.create_branch),
@@ -118,6 +144,7 @@ API: tuple[Route, ...] = (
     route("DELETE", "/api/collections/{ns}/{slug}/items/{id}", "write", hub_collections.delete_item),
     route("POST", "/{home}.git/info/lfs/objects/batch", "repo-write", lfs.batch),
     route("POST", "/{home}.git/info/lfs/objects/verify", "repo-write", lfs.verify),
+    *(route(method, "/{home}" + path, "anyone", git_protocol.refuse) for method, path in GIT_ENDPOINTS),
     route("PUT", "/lfs/object/{oid}/{size:n}", "signed", lfs.put_object, streams=True),
     route("PUT", "/lfs/part/{oid}/{size:n}/{number:n}", "signed", lfs.put_part, streams=True),
     route("POST", "/lfs/complete/{oid}/{size:n}", "signed", lfs.complete),
@@ -127,12 +154,12 @@ API: tuple[Route, ...] = (
     route("POST", "/xet/v1/shards", "xet-write", xet.post_shard, streams=True),
     route("POST", "/xet/shards", "xet-write", xet.post_shard, streams=True),
     route("GET", "/xet/v1/reconstructions/{hash}", "xet-read", xet.reconstruction),
-    route("GET", "/xet/xorb/{hash}", "signed", xet.get_xorb),
+    route("GET", "/xet/xorb/{hash}/{start:n}/{end:n}", "signed", xet.get_xorb),
     route("GET", "/xet/v1/chunks{rest*}", "xet-read", xet.absent),
     route("POST", "/xet/v1/xorb-grants{rest*}", "xet-write", xet.absent),
     route("GET", "/xet/v2{rest*}", "xet-read", xet.absent),
     route("POST", "/xet/v2{rest*}", "xet-write", xet.absent),
-    route("GET", "/{home}/resolve/{rev}{path*}", "repo-read", files.resolve),
+    route("GET", "/{home}/resolve/{rev}{path*}", "repo-read", repo_files.resolve),
 )
 
 PAGES: tuple[Route, ...] = (

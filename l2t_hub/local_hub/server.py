@@ -1,4 +1,4 @@
-"""Starting and stopping the embedded Hub: as a thread of this process (tests, `l2t run`) or in the foreground.
+"""Start and stop a local Hub, in a thread of this process (tests) or in the foreground.
 
     with running(directory) as hub:
         subprocess.run([...], env=hub.environment(home))       # any Hugging Face client, unmodified
@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from l2t_hub.local_hub.application import application
 from l2t_hub.local_hub.auth import Keyring
 from l2t_hub.local_hub.faults import FaultTable
 from l2t_hub.local_hub.history import History
+from l2t_hub.local_hub.hub_directory import TOKENS
 from l2t_hub.local_hub.hub_request import ROOT, Hub, Limits
 from l2t_hub.local_hub.storage import Store
 
@@ -33,12 +34,12 @@ _START_SECONDS = 20.0
 
 
 class LocalHub:
-    """One embedded Hub over a folder, listening on loopback.
+    """A local Hub over a directory, listening on loopback.
 
-    `url` is a client's HF_ENDPOINT; `keys.write`, `keys.read` and `keys.outsider` are tokens and `keys.mint` makes
-    more; `faults` is the table of faults. `stop` ends it; the folder can then be served again, by the same tokens.
+    `url` is the HF_ENDPOINT of clients. `keys.write`, `keys.read` and `keys.outsider` are tokens, `keys.mint` creates
+    more. `faults` is the table of faults. After `stop` the directory can be served again with the same tokens.
 
-    Raises `UserError` if the port is taken, or another Hub serves the folder.
+    Raises UserError if the port is taken, or as `Store` and `Keyring` do.
     """
 
     def __init__(self, directory: Path, port: int = 0, limits: Limits | None = None) -> None:
@@ -47,14 +48,18 @@ class LocalHub:
         self._socket = _listen(port)
         try:
             self._store = Store(directory)
-        except UserError:
+        except BaseException:
             self._socket.close()
             raise
-        self.keys = Keyring(directory / "tokens.json")
+        try:
+            self.keys = Keyring(directory / TOKENS)
+        except BaseException:
+            self._close()
+            raise
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}{ROOT}"
         hub = Hub(self._store, History(self._store), self.keys, limits or Limits())
-        self._server = uvicorn.Server(
+        self._server = _Server(
             uvicorn.Config(
                 application(hub, self.faults),
                 loop="asyncio",
@@ -70,51 +75,54 @@ class LocalHub:
         self._thread: threading.Thread | None = None
 
     def start(self) -> "LocalHub":
-        """Serve from a thread of this process; returns once requests are answered."""
-        self._thread = threading.Thread(target=self._run, name="rehearsal-hub", daemon=True)
+        """Serve from a thread of this process. Returns when the Hub accepts requests."""
+        self._thread = threading.Thread(target=self._run, name="local-hub", daemon=True)
         self._thread.start()
         deadline = time.monotonic() + _START_SECONDS
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise UserError(f"the embedded Hub did not start on port {self.port}")
+                raise UserError(f"The local Hub did not start on port {self.port}.")
             time.sleep(0.01)
         return self
 
     def _run(self) -> None:
         self._server.run(sockets=[self._socket])
 
-    def stop(self) -> None:
-        """End it: requests in flight get three seconds."""
-        self._server.should_exit = True
-        if self._thread:
-            self._thread.join()
+    def _close(self) -> None:
         self._socket.close()
         self._store.close()
 
-    def serve(self) -> None:
-        """Serve in the foreground, until SIGINT or SIGTERM."""
+    def stop(self) -> None:
+        """Stop serving. Requests in progress get three seconds."""
+        self._server.should_exit = True
+        if self._thread:
+            self._thread.join()
+        self._close()
+
+    def serve(self, on_start: Callable[[], None] = lambda: None) -> None:
+        """Serve in the foreground until SIGINT or SIGTERM. `on_start` is called when the Hub accepts requests."""
+        self._server.on_start = on_start
         try:
             self._run()
         finally:
-            self._socket.close()
-            self._store.close()
+            self._close()
 
     def environment(self, home: Path, *, token: str | None = None, xet: bool = True) -> dict[str, str]:
-        """The whole environment of a child process whose Hugging Face clients talk to this Hub and to nothing else.
+        """Return the environment of a child process whose Hugging Face clients reach this Hub and no other.
 
-        `home` becomes its HF_HOME: one per Hub, never the user's own (a Xet cache that remembers another Hub breaks
-        uploads). Without `token` it is the write token; `''` stands for none. Without `xet` uploads are plain LFS.
+        `home` becomes its HF_HOME. Use one for each Hub, never that of the user: a Xet cache that remembers another
+        Hub breaks uploads. The default token is the write token; '' means none. Without `xet`, uploads use plain LFS.
 
-        `datasets.config.USE_PARQUET_EXPORT = False` has no variable: a child that loads datasets sets it itself.
+        `datasets.config.USE_PARQUET_EXPORT = False` has no variable: a child that loads datasets must set it.
         """
         base = {name: value for name, value in os.environ.items() if name != "HF_HUB_DISABLE_XET"}
-        place = Endpoint(self.url, home=home, token=self.keys.write if token is None else token)
-        return place.environment(base) | ({} if xet else {"HF_HUB_DISABLE_XET": "1"})
+        endpoint = Endpoint(self.url, home=home, token=self.keys.write if token is None else token)
+        return endpoint.environment(base) | ({} if xet else {"HF_HUB_DISABLE_XET": "1"})
 
 
 @contextmanager
 def running(directory: Path, port: int = 0, limits: Limits | None = None) -> Iterator[LocalHub]:
-    """An embedded Hub for the length of a block, in a thread of this process; port 0 is any free one."""
+    """Serve a local Hub in a thread of this process for the length of a block. Port 0 means any free port."""
     hub = LocalHub(directory, port, limits).start()
     try:
         yield hub
@@ -122,8 +130,16 @@ def running(directory: Path, port: int = 0, limits: Limits | None = None) -> Ite
         hub.stop()
 
 
+class _Server(uvicorn.Server):
+    on_start: Callable[[], None] = staticmethod(lambda: None)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.on_start()
+
+
 class _Protocol(H11Protocol):
-    """Uvicorn's HTTP/1.1 in Python, whose connections `faults` can cut; without its log of URLs and their queries."""
+    """Uvicorn's HTTP/1.1 in pure Python, whose connections `faults` can cut. It logs no URLs with their queries."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -131,14 +147,15 @@ class _Protocol(H11Protocol):
 
 
 def _listen(port: int) -> socket.socket:
-    # The protocol must be named: asyncio turns off Nagle's delay (40 ms an answer) only where it is.
+    # asyncio turns off Nagle's delay (40 ms for each answer) only if the protocol is named.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen()  # takes the port: two sockets may be bound to one
     except (OSError, OverflowError) as error:
         listener.close()
         raise UserError(
-            f"port {port} cannot be used: {error}", "choose another with --port, or 0 for any"
+            f"Port {port} cannot be used: {error}.", "Choose another with --port, or 0 for any free one."
         ) from error
     return listener

@@ -1,32 +1,36 @@
-"""What the embedded Hub keeps on disk: content by its hash as plain files, everything else in one SQLite database.
+"""What the local Hub keeps on disk: content in plain files named by hash, everything else in one SQLite database.
 
-SQLite, not JSON files, because a release is several changes that must happen together (the tree, the branch, the
-pull request's state) and a transaction gives that for nothing, also when the process is killed half-way. Content is
-written to a temporary name, hashed on its way, and renamed only if it is what the client said it would be. A process
-may be killed at any time; nothing is forced to the disk's platter, so a power cut may lose the last seconds.
+A release changes several things together: the tree, the branch, the state of the pull request. A transaction does
+that, even if the process is killed half-way. Content goes to a temporary file, is hashed on the way, and gets its
+name only if it is what the client announced. Nothing is flushed to the disk explicitly, so a power failure may lose
+the last seconds.
 """
 
-import fcntl
 import hashlib
+import json
 import os
 import shutil
 import sqlite3
 import tempfile
 import threading
-import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from l2t_hub.errors import UserError
 from l2t_hub.local_hub.auth import SIGNATURE_SECONDS
 from l2t_hub.local_hub.http_errors import HubError
+from l2t_hub.local_hub.hub_directory import DATABASE, claim, clear_leftovers
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS repos(
   id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
   private INTEGER NOT NULL, gated TEXT, sdk TEXT, created TEXT NOT NULL, UNIQUE(kind, namespace, name));
+CREATE TABLE IF NOT EXISTS former_names(
+  kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, repo INTEGER NOT NULL,
+  PRIMARY KEY(kind, namespace, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS commits(
   seq INTEGER PRIMARY KEY AUTOINCREMENT, repo INTEGER NOT NULL, id TEXT NOT NULL, parents TEXT NOT NULL,
   title TEXT NOT NULL, message TEXT NOT NULL, author TEXT NOT NULL, date TEXT NOT NULL, tree BLOB NOT NULL,
@@ -47,67 +51,53 @@ CREATE TABLE IF NOT EXISTS xet_files(
   hash TEXT PRIMARY KEY, sha256 TEXT NOT NULL, size INTEGER NOT NULL, terms TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS xet_files_by_sha256 ON xet_files(sha256);
 """
+_COLUMNS = """SELECT m.type, m.name, c.name, c.type FROM sqlite_master AS m LEFT JOIN pragma_table_info(m.name) AS c
+  WHERE m.name NOT LIKE 'sqlite_%' ORDER BY m.name, c.cid"""
+_MAX_TREE_BYTES = 1 << 28
 
 
 class Store:
-    """The folder of one embedded Hub. One process at a time may have it open; its threads share this object.
+    """The directory of one local Hub. One process at a time may open it; its threads share the object.
 
-    `before_write` is called before anything is written and may raise `OSError`: that is how a test fills the disk.
+    `before_write` is called before anything is written and may raise OSError: tests fill the disk that way.
 
-    Raises `UserError` if another process serves the same folder, or if it cannot be written.
+    Raises UserError if `hub_directory.claim` refuses the directory or its database is damaged.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.before_write: Callable[[], None] = lambda: None
-        try:
-            for name in ("blobs", "xorbs", "parts", "tmp"):
-                (directory / name).mkdir(parents=True, exist_ok=True)
-            self._claim = (directory / "lock").open("w")
-        except OSError as error:
-            raise UserError(f"{directory}: cannot keep the embedded Hub here: {error.strerror}") from error
-        try:
-            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._claim.close()
-            raise UserError(
-                f"{directory}: another embedded Hub serves this folder",
-                "stop it first, or choose another --dir",
-            ) from None
-        for leftover in (directory / "tmp").iterdir():  # of a server that was killed
-            leftover.unlink()
-        for upload in (directory / "parts").iterdir():
-            if upload.stat().st_mtime < time.time() - SIGNATURE_SECONDS:  # nobody can complete it any more
-                shutil.rmtree(upload)
+        self._process_lock = claim(directory)
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(directory / "hub.sqlite", check_same_thread=False, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(SCHEMA)
+        try:
+            clear_leftovers(directory, SIGNATURE_SECONDS)
+            self._db = _open_database(directory / DATABASE)
+        except BaseException:
+            self._process_lock.release()
+            raise
 
     def close(self) -> None:
-        """Give the folder back."""
+        """Close the database and let other processes open the directory."""
         with self._lock:
             self._db.close()
-        self._claim.close()
+        self._process_lock.release()
 
     # -- the database ------------------------------------------------------------------------------------------
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        """The rows of one SELECT."""
+        """Return the rows of a SELECT."""
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: object) -> sqlite3.Row | None:
-        """The first row of one SELECT, or None."""
+        """Return the first row of a SELECT, None if there is none."""
         with self._lock:
-            found: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
-            return found
+            row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+            return row
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All statements of the block happen, or none: also if the process dies in between. Nests."""
+        """Run all statements of the block or none, even if the process dies in between. Blocks may nest."""
         with self._lock:
             if self._db.in_transaction:
                 yield self._db
@@ -124,33 +114,33 @@ class Store:
     # -- content -----------------------------------------------------------------------------------------------
 
     def blob_path(self, sha256: str) -> Path:
-        """Where a blob with this hash is, or would be."""
+        """The path of the blob with this hash, whether it exists or not."""
         return self.directory / "blobs" / sha256[:2] / sha256
 
     def xorb_path(self, digest: str) -> Path:
-        """Where a xorb (a Xet block of chunks) with this hash is, or would be."""
+        """The path of the xorb (a Xet block of chunks) with this hash, whether it exists or not."""
         return self.directory / "xorbs" / digest[:2] / digest
 
     def part_path(self, sha256: str, number: int) -> Path:
-        """Where one part of a multipart upload waits for the others."""
+        """The path of one part of a multipart upload, whether it exists or not."""
         return self.directory / "parts" / sha256 / f"{number:05d}"
 
     def write_blob(self, content: bytes) -> str:
-        """Store `content`; its sha256."""
+        """Store `content` and return its SHA-256."""
         with self.incoming() as file:
             file.write(content)
             return file.keep_as_blob()
 
     def drop_parts(self, sha256: str) -> None:
-        """Forget the parts of a multipart upload that has been put together."""
+        """Delete the parts of a multipart upload that has been joined."""
         shutil.rmtree(self.directory / "parts" / sha256, ignore_errors=True)
 
     @contextmanager
-    def incoming(self) -> Iterator["Incoming"]:
-        """A temporary file to write to; gone at the end of the block unless one of its `keep` methods was called."""
+    def incoming(self) -> Iterator["IncomingFile"]:
+        """Open a temporary file. It is deleted after the block unless one of its `keep` methods was called."""
         self.before_write()
         handle, name = tempfile.mkstemp(dir=self.directory / "tmp")
-        file = Incoming(self, Path(name), os.fdopen(handle, "w+b"))
+        file = IncomingFile(self, Path(name), os.fdopen(handle, "w+b"))
         try:
             yield file
         finally:
@@ -159,8 +149,59 @@ class Store:
                 file.path.unlink()
 
 
-class Incoming:
-    """Content on its way in: counted and hashed as it is written, not visible to anyone until kept."""
+def _open_database(path: Path) -> sqlite3.Connection:
+    """Open the database and check its integrity and its tables; the file may come from somewhere else."""
+    expected = sqlite3.connect(":memory:")
+    expected.executescript(SCHEMA)
+    database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    try:
+        database.execute("PRAGMA trusted_schema=OFF")
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")
+        database.executescript(SCHEMA)
+        problem = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+        if database.execute(_COLUMNS).fetchall() != expected.execute(_COLUMNS).fetchall():
+            problem = "its tables are not those of a local Hub"
+    except (sqlite3.DatabaseError, ValueError) as error:
+        problem = str(error)
+    if problem != "ok":
+        database.close()
+        first_line = problem.splitlines()[0] if problem else "no reason given"
+        raise UserError(
+            f"{path}: the local Hub cannot use this database: {first_line}.",
+            "Choose another directory with --dir, or move the file away to start with an empty Hub.",
+        )
+    database.row_factory = sqlite3.Row
+    return database
+
+
+def from_json(text: object) -> Any:
+    """Decode a JSON column. Raises HubError 500 if the database was changed by hand."""
+    try:
+        return json.loads(text)  # type: ignore[arg-type]
+    except (ValueError, TypeError, RecursionError):
+        raise damaged() from None
+
+
+def unpacked(data: object) -> bytes:
+    """Decompress a BLOB column of at most 256 MiB. Raises HubError 500 if the database was changed by hand."""
+    try:
+        decompressor = zlib.decompressobj()
+        content = decompressor.decompress(data, _MAX_TREE_BYTES)  # type: ignore[arg-type]
+    except (zlib.error, TypeError):
+        raise damaged() from None
+    if not decompressor.eof:
+        raise damaged()
+    return content
+
+
+def damaged() -> HubError:
+    """Return the error for rows that this Hub cannot have written."""
+    return HubError(500, f"The database of this Hub ({DATABASE}) is damaged. Serve another directory.")
+
+
+class IncomingFile:
+    """Content on its way in. It is counted and hashed while it is written, and has no name before a `keep` method."""
 
     def __init__(self, store: Store, path: Path, stream: IO[bytes]) -> None:
         self.store = store
@@ -171,7 +212,7 @@ class Incoming:
         self._md5 = hashlib.md5(usedforsecurity=False)
 
     def write(self, data: bytes) -> None:
-        """Append `data`; raises `OSError` when the disk is full."""
+        """Append `data`. Raises OSError if the disk is full."""
         self.store.before_write()
         self.stream.write(data)
         self._sha256.update(data)
@@ -180,15 +221,16 @@ class Incoming:
 
     @property
     def md5(self) -> str:
-        """md5 in hex: the ETag storage services give a part."""
+        """MD5 in hex, which storage services return as the ETag of a part."""
         return self._md5.hexdigest()
 
     def keep_as_blob(self, sha256: str | None = None, size: int | None = None) -> str:
-        """Make it a blob; its sha256. 400 if it is not the content that `sha256` and `size` announced."""
+        """Make it a blob and return its SHA-256. Raises HubError 400 if hash or size are not the announced ones."""
         actual = self._sha256.hexdigest()
         if (size is not None and size != self.size) or (sha256 is not None and sha256 != actual):
             raise HubError(
-                400, f"The content is not what was announced: {self.size} bytes with sha256 {actual} arrived"
+                400,
+                f"The content differs from what was announced: received {self.size} bytes with SHA-256 {actual}.",
             )
         self.keep_at(self.store.blob_path(actual))
         return actual
@@ -196,5 +238,5 @@ class Incoming:
     def keep_at(self, path: Path) -> None:
         """Give the file its final name in one step."""
         self.stream.flush()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.path, path)  # noqa: PTH105 - atomic, and the name the reader knows it by
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        self.path.replace(path)

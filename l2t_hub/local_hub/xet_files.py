@@ -1,17 +1,17 @@
-"""Xet files in the store: which xorbs they are made of, and reading them back by byte range."""
+"""Xet files in the store: which xorbs they consist of, and how to read them back by byte range."""
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from l2t_hub.local_hub.http_errors import HubError
-from l2t_hub.local_hub.storage import Store
+from l2t_hub.local_hub.storage import Store, damaged, from_json
 from l2t_hub.local_hub.xet_format import Chunk, Term, hash_bytes, hash_text, read_chunk, unpack_chunks
 
 
 @dataclass(frozen=True)
 class XetFile:
-    """A file of the Xet store: `digest` is its Xet hash as text, `terms` the runs of chunks it is made of."""
+    """A file of the Xet store. `digest` is its Xet hash as text, `terms` the runs of chunks it consists of."""
 
     digest: str
     sha256: str
@@ -20,12 +20,12 @@ class XetFile:
 
 
 def xet_file_of(store: Store, sha256: str) -> XetFile | None:
-    """The Xet file with this sha256, None if the content did not come through Xet."""
+    """Return the Xet file with this SHA-256, None if the content was not uploaded through Xet."""
     return _file(store, "sha256", sha256)
 
 
 def xet_file(store: Store, digest: str) -> XetFile | None:
-    """The file with this Xet hash."""
+    """Return the file with this Xet hash, None if there is none."""
     return _file(store, "hash", digest)
 
 
@@ -33,12 +33,15 @@ def _file(store: Store, column: str, value: str) -> XetFile | None:
     row = store.row(f"SELECT * FROM xet_files WHERE {column}=? LIMIT 1", value)
     if row is None:
         return None
-    terms = tuple(Term(hash_bytes(xorb), *numbers) for xorb, *numbers in json.loads(row["terms"]))
+    try:
+        terms = tuple(Term(hash_bytes(xorb), *numbers) for xorb, *numbers in from_json(row["terms"]))
+    except (TypeError, ValueError):
+        raise damaged() from None
     return XetFile(row["hash"], row["sha256"], row["size"], terms)
 
 
 def keep_file(store: Store, file: XetFile) -> None:
-    """Remember what a file is made of."""
+    """Record which chunks a file consists of."""
     terms = json.dumps([[hash_text(t.xorb), t.length, t.first, t.last] for t in file.terms])
     with store.transaction() as db:
         db.execute(
@@ -47,14 +50,14 @@ def keep_file(store: Store, file: XetFile) -> None:
 
 
 def xorb_chunks(store: Store, xorb: bytes) -> Sequence[Chunk] | None:
-    """The chunks of a stored xorb, None if it is not stored."""
+    """Return the chunks of a stored xorb, None if it is not stored."""
     row = store.row("SELECT chunks FROM xorbs WHERE hash=?", hash_text(xorb))
     return unpack_chunks(row["chunks"]) if row else None
 
 
 @dataclass(frozen=True)
 class Span:
-    """The chunks of one term that a byte range needs: a shorter term, its stored bytes, where its content starts."""
+    """The chunks of one term that a byte range needs: a shorter term, its stored bytes, the start of its content."""
 
     term: Term
     stored_start: int
@@ -63,48 +66,49 @@ class Span:
 
 
 def spans(store: Store, terms: Sequence[Term], start: int, end: int) -> Iterator[Span]:
-    """For the bytes `start` to before `end` of a file: the runs of whole chunks that hold them, in order."""
-    at = 0
+    """Yield the runs of whole chunks that hold the bytes `start` to before `end` of a file, in order."""
+    position = 0
     for term in terms:
-        if at < end and at + term.length > start:
+        if position < end and position + term.length > start:
             chunks = xorb_chunks(store, term.xorb)
             if chunks is None:
-                raise HubError(500, f"The xorb {hash_text(term.xorb)} is lost from this Hub's folder")
-            yield _cut(term, chunks, at, start, end)
-        at += term.length
+                xorb = hash_text(term.xorb)
+                raise HubError(500, f"The xorb {xorb} is missing from the directory of this Hub.")
+            yield _cut(term, chunks, position, start, end)
+        position += term.length
 
 
-def _cut(term: Term, chunks: Sequence[Chunk], at: int, start: int, end: int) -> Span:
-    first, last = term.first, term.last
-    while at + chunks[first].length <= start:
-        at += chunks[first].length
+def _cut(term: Term, chunks: Sequence[Chunk], position: int, start: int, end: int) -> Span:
+    first = term.first
+    while position + chunks[first].length <= start:
+        position += chunks[first].length
         first += 1
     length, last = 0, first
-    while last < term.last and at + length < end:
+    while last < term.last and position + length < end:
         length += chunks[last].length
         last += 1
     stored_start = chunks[first - 1].end if first else 0
-    return Span(Term(term.xorb, length, first, last), stored_start, chunks[last - 1].end, at)
+    return Span(Term(term.xorb, length, first, last), stored_start, chunks[last - 1].end, position)
 
 
 class XetReader:
-    """The content of a Xet file, put together from its xorbs chunk by chunk."""
+    """The content of a Xet file, read from its xorbs chunk by chunk."""
 
     def __init__(self, store: Store, file: XetFile) -> None:
         self._store = store
         self._file = file
 
     def chunks(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from `start` to before `end`, one chunk (at most 128 KiB) at a time."""
+        """Yield the bytes from `start` to before `end`, one chunk (at most 128 KiB) at a time."""
         for span in spans(self._store, self._file.terms, start, end):
-            at = span.content_start
+            position = span.content_start
             with self._store.xorb_path(hash_text(span.term.xorb)).open("rb") as stream:
                 stream.seek(span.stored_start)
                 for _ in range(span.term.first, span.term.last):
-                    found = read_chunk(stream)
-                    if found is None:
-                        raise OSError("a xorb is shorter than it was")
-                    content = found[0]
-                    piece = content[max(0, start - at) : end - at]
-                    at += len(content)
+                    chunk = read_chunk(stream)
+                    if chunk is None:
+                        raise OSError("a xorb has become shorter")
+                    content = chunk[0]
+                    piece = content[max(0, start - position) : end - position]
+                    position += len(content)
                     yield piece

@@ -1,8 +1,8 @@
-"""The Xet formats, read and checked in Python: chunks, xorbs (blocks of chunks), shards (what files are made of).
+"""The Xet formats, read and checked: chunks, xorbs (blocks of chunks), shards (which chunks files consist of).
 
-Formats and hash definitions: the public sources of huggingface/xet-core (`xorb_object`, `metadata_shard`,
-`merklehash`), for the client hf_xet 1.8.0. All numbers are little-endian; all hashes are BLAKE3 with a fixed key per
-purpose. A hash is shown as four 64-bit numbers in hexadecimal, so its text is not the hex of its bytes in order.
+Source of the formats and hashes: the public code of huggingface/xet-core (`xorb_object`, `metadata_shard`,
+`merklehash`), as hf_xet 1.8.0 uses them. Numbers are little-endian; hashes are BLAKE3 with one fixed key per purpose.
+A hash is written as four 64-bit numbers in hexadecimal, so its text is not the hex of its bytes in order.
 """
 
 import struct
@@ -33,12 +33,12 @@ _lz4 = pyarrow.Codec("lz4")
 
 
 class FormatError(ValueError):
-    """Bytes that are not what the format asks for, or not what their hash says."""
+    """Bytes that do not have the format, or not the hash they should have."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One chunk of a xorb: hash of its content, where its stored bytes end in the xorb, length of its content."""
+    """One chunk of a xorb: hash of its content, end of its stored bytes in the xorb, bytes of its content."""
 
     digest: bytes
     end: int
@@ -47,7 +47,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Term:
-    """A run of chunks of one xorb, `first` to before `last`, and the bytes of a file it stands for."""
+    """Chunks `first` to before `last` of one xorb, whose content is `length` bytes of a file."""
 
     xorb: bytes
     length: int
@@ -57,7 +57,7 @@ class Term:
 
 @dataclass(frozen=True)
 class ShardFile:
-    """One file of a shard: its Xet hash, the runs of chunks it is made of, their range hashes, its sha256 in hex."""
+    """One file of a shard: its Xet hash, the runs of chunks in it, their range hashes, its SHA-256 in hex."""
 
     digest: bytes
     terms: tuple[Term, ...]
@@ -69,27 +69,27 @@ class ShardFile:
 
 
 def hash_text(digest: bytes) -> str:
-    """A hash as the protocol writes it."""
+    """Return a hash as the protocol writes it."""
     return "".join(f"{number:016x}" for number in struct.unpack("<4Q", digest))
 
 
 def hash_bytes(text: str) -> bytes:
-    """The bytes of a hash written by the protocol."""
+    """Return the bytes of a hash that the protocol wrote."""
     return struct.pack("<4Q", *(int(text[i : i + 16], 16) for i in range(0, 64, 16)))
 
 
 def chunk_hash(content: bytes) -> bytes:
-    """The hash of one chunk's content."""
+    """Return the hash of the content of one chunk."""
     return blake3(content, key=CHUNK_KEY).digest()
 
 
 def range_hash(chunks: Sequence[Chunk]) -> bytes:
-    """The hash that proves a client had the chunks of a term, not only their xorb's name."""
+    """Return the hash that proves a client had the chunks of a term, not only the name of their xorb."""
     return blake3(b"".join(chunk.digest for chunk in chunks), key=RANGE_KEY).digest()
 
 
 def tree_hash(chunks: Sequence[Chunk]) -> bytes:
-    """The root of the Merkle tree over chunks: a xorb's hash."""
+    """Return the root of the Merkle tree over chunks, which is the hash of a xorb."""
     nodes = [(chunk.digest, chunk.length) for chunk in chunks]
     while len(nodes) > 1:
         merged = []
@@ -105,7 +105,7 @@ def tree_hash(chunks: Sequence[Chunk]) -> bytes:
 
 
 def _next_cut(nodes: Sequence[tuple[bytes, int]], start: int) -> int:
-    """Where the group that begins at `start` ends: at a hash divisible by 4, with 3 to 9 members (2 at the end)."""
+    """Return the end of the group that begins at `start`: a hash divisible by 4, after 3 to 9 nodes or at the last."""
     if len(nodes) - start <= 2:
         return len(nodes)
     limit = min(start + 2 * _BRANCHES + 1, len(nodes))
@@ -116,7 +116,7 @@ def _next_cut(nodes: Sequence[tuple[bytes, int]], start: int) -> int:
 
 
 def file_hash(chunks: Sequence[Chunk]) -> bytes:
-    """A file's Xet hash: the root over all its chunks, keyed once more."""
+    """Return the Xet hash of a file: the root over all its chunks, hashed once more."""
     return blake3(tree_hash(chunks), key=FILE_SALT).digest() if chunks else bytes(32)
 
 
@@ -124,7 +124,7 @@ def file_hash(chunks: Sequence[Chunk]) -> bytes:
 
 
 def read_chunk(stream: IO[bytes]) -> tuple[bytes, int] | None:
-    """The content of the chunk at the stream's position and its stored length; None at the end or at a footer."""
+    """Return the content and the stored length of the next chunk of a stream, None at the end or at a footer."""
     header = stream.read(8)
     if not header or header[:7] == XORB_FOOTER_MAGIC:
         return None
@@ -151,46 +151,46 @@ def _decompressed(body: bytes, scheme: int, length: int) -> bytes:
         if scheme == 2:
             content = _ungrouped(content)
     else:
-        raise FormatError(f"unknown compression {scheme}")
+        raise FormatError(f"the compression {scheme} is unknown")
     if len(content) != length:
         raise FormatError("a chunk is not as long as its header says")
     return content
 
 
 def _ungrouped(grouped: bytes) -> bytes:
-    """Undo byte grouping: all first bytes of each four came first, then all second bytes, and so on."""
+    """Undo byte grouping, which stores the first byte of every four, then every second byte, and so on."""
     content = bytearray(len(grouped))
     start = 0
-    for place in range(4):
-        count = (len(grouped) - place + 3) // 4
-        content[place::4] = grouped[start : start + count]
+    for offset in range(4):
+        count = (len(grouped) - offset + 3) // 4
+        content[offset::4] = grouped[start : start + count]
         start += count
     return bytes(content)
 
 
 def read_xorb(stream: IO[bytes]) -> list[Chunk]:
-    """All chunks of a serialised xorb, each decompressed and hashed."""
+    """Return all chunks of a serialised xorb. Decompresses and hashes each."""
     chunks: list[Chunk] = []
     end = 0
-    while (found := read_chunk(stream)) is not None:
-        content, stored = found
+    while (chunk := read_chunk(stream)) is not None:
+        content, stored = chunk
         end += stored
         chunks.append(Chunk(chunk_hash(content), end, len(content)))
         if len(chunks) > MAX_XORB_CHUNKS:
-            raise FormatError(f"more than {MAX_XORB_CHUNKS} chunks")
+            raise FormatError(f"it has more than {MAX_XORB_CHUNKS} chunks")
     if not chunks:
-        raise FormatError("a xorb without chunks")
+        raise FormatError("it has no chunks")
     return chunks
 
 
 def pack_chunks(chunks: Sequence[Chunk]) -> bytes:
-    """A xorb's table of chunks as the store keeps it, 40 bytes each."""
+    """Return the chunks of a xorb as the database stores them, 40 bytes each."""
     return b"".join(chunk.digest + struct.pack("<II", chunk.end, chunk.length) for chunk in chunks)
 
 
 @lru_cache(maxsize=32)
 def unpack_chunks(packed: bytes) -> tuple[Chunk, ...]:
-    """What `pack_chunks` packed. Remembered, because the files of one xorb are asked for one after the other."""
+    """Reverse `pack_chunks`. Cached, because clients request the files of one xorb one after the other."""
     rows = (packed[i : i + 40] for i in range(0, len(packed), 40))
     return tuple(Chunk(row[:32], *struct.unpack("<II", row[32:])) for row in rows)
 
@@ -199,34 +199,34 @@ def unpack_chunks(packed: bytes) -> tuple[Chunk, ...]:
 
 
 def read_shard(data: bytes) -> Iterator[ShardFile]:
-    """The files a shard describes. What it says of xorbs is not read: the store has read the xorbs themselves."""
+    """Yield the files of a shard. Its part about xorbs is skipped: the store has read the xorbs themselves."""
     if data[:32] != SHARD_MAGIC:
-        raise FormatError("not a shard")
-    if struct.unpack_from("<Q", data, 32)[0] != 2:
-        raise FormatError("a shard of an unknown version")
-    at = 48
+        raise FormatError("the magic number is missing")
+    if _record(data, 0, "<32sQ8x")[1] != 2:
+        raise FormatError("its version is unknown")
+    position = 48
     while True:
-        digest, flags, count, _ = _record(data, at, "<32sIIQ")
-        at += 48
+        digest, flags, count, _ = _record(data, position, "<32sIIQ")
+        position += 48
         if digest == _LAST:
             return
         if count > len(data) // 48:
-            raise FormatError("a shard is cut off")
-        terms = [_record(data, at + 48 * i, "<32sIIII") for i in range(count)]
-        at += 48 * count
+            raise FormatError("it is cut off")
+        terms = [_record(data, position + 48 * i, "<32sIIII") for i in range(count)]
+        position += 48 * count
         hashes: list[bytes] = []
         if flags & _HAS_RANGE_HASHES:
-            hashes = [_record(data, at + 48 * i, "<32s16s")[0] for i in range(count)]
-            at += 48 * count
+            hashes = [_record(data, position + 48 * i, "<32s16s")[0] for i in range(count)]
+            position += 48 * count
         sha256 = None
         if flags & _HAS_SHA256:
-            sha256 = hash_text(_record(data, at, "<32s16s")[0])
-            at += 48
+            sha256 = hash_text(_record(data, position, "<32s16s")[0])
+            position += 48
         runs = tuple(Term(xorb, length, first, last) for xorb, _, length, first, last in terms)
         yield ShardFile(digest, runs, tuple(hashes), sha256)
 
 
-def _record(data: bytes, at: int, layout: str) -> tuple[Any, ...]:
-    if at + 48 > len(data):
-        raise FormatError("a shard is cut off")
-    return struct.unpack_from(layout, data, at)
+def _record(data: bytes, position: int, layout: str) -> tuple[Any, ...]:
+    if position + 48 > len(data):
+        raise FormatError("it is cut off")
+    return struct.unpack_from(layout, data, position)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hub_clients import SMALL_PARTS
 
-from l2t_hub.local_hub import LocalHub, running
+from l2t_hub.local_hub.server import LocalHub, running
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from l2t_hub.local_hub import Limits, LocalHub
+from l2t_hub.local_hub.hub_request import Limits
+from l2t_hub.local_hub.server import LocalHub
 
 CLIENTS = Path(__file__).parent / "clients"
 # Small parts, so that files of a few megabytes go up in several.

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hub_clients import SMALL_PARTS, names_of_rows, rows_of, run_client
 
-from l2t_hub.local_hub import running
 from l2t_hub.local_hub.routes import API
+from l2t_hub.local_hub.server import running
 
 SCRIPTS = ("hub_api.py", "hub_data.py", "hub_models.py")
 ROWS = [(script, name) for script in SCRIPTS for name in names_of_rows(script)]
@@ -68,7 +68,15 @@ def served(lines: list[str]) -> set[str]:
 
 # What only Xet uses, what answers 404 by design, and pages, which browsers ask for.
 ONLY_XET = ("/xet/", "xet-read-token", "xet-write-token")
-NOT_BY_CLIENTS = ("/xet/v1/chunks", "/xet/v1/xorb-grants", "/xet/v2", "/xet/shards", "auth-check/write")
+NOT_BY_CLIENTS = (
+    "/xet/v1/chunks",
+    "/xet/v1/xorb-grants",
+    "/xet/v2",
+    "/xet/shards",
+    "auth-check/write",
+    "git-",
+    "info/refs",
+)
 
 
 def test_every_route_is_used_by_a_real_client(results: dict[str, list[str]]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hub_clients import SMALL_PARTS, ask, commit, make_repo, put_lfs, run_client
 
-from l2t_hub.local_hub import Answer, Cut, Delay, DiskFull, FaultTable, LocalHub, running
+from l2t_hub.local_hub.faults import Answer, Cut, Delay, DiskFull, FaultTable
+from l2t_hub.local_hub.server import LocalHub, running
 
 # case -> method, path, fault, nth; outcome over LFS; commits on main afterwards
 CASES: dict[str, tuple[str, str, object, int, str, int]] = {

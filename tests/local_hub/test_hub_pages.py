@@ -6,9 +6,9 @@ import shutil
 import pytest
 from hub_clients import ask, commit, make_repo, put_lfs
 
-from l2t_hub.local_hub import LocalHub
 from l2t_hub.local_hub.card_metadata import problems_of, split_card
 from l2t_hub.local_hub.markdown_html import render_markdown, size_text
+from l2t_hub.local_hub.server import LocalHub
 
 CARD = """---
 license: cc0-1.0
@@ -114,7 +114,7 @@ def test_the_card_page_shows_the_card_and_its_facts(released: LocalHub) -> None:
     assert "<strong>bold</strong>" in html
     assert f'src="/rehearsal/datasets/org/data/resolve/{head}/images/loss.png"' in html
     assert 'href="/rehearsal/datasets/org/data/blob/main/l2t_manifest.json#a"' in html
-    assert "[picture at https://example.org/track.png]" in html
+    assert "[image at https://example.org/track.png]" in html
     assert "tokens.json" in html
     assert "/../" not in html
     assert '<td class="number">1</td>' in html

@@ -58,10 +58,45 @@ def _():
     api().create_repo("org/passing")
     api().move_repo("org/passing", "org/moved")
     assert api().repo_exists("org/moved")
-    assert not api().repo_exists("org/passing")
+    assert api().model_info("org/passing").id == "org/moved"
     api().delete_repo("org/moved")
+    assert not api().repo_exists("org/passing")
     raises(RepositoryNotFoundError, lambda: api().delete_repo("org/moved"))
     api().delete_repo("org/moved", missing_ok=True)
+
+
+@row("a moved repo is read and written under its old name, until that name is taken again")
+def _():
+    from huggingface_hub import HfFileSystem, hf_hub_download
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    api().create_repo("org/before", repo_type="dataset", private=True)
+    api().move_repo("org/before", "org/between", repo_type="dataset")
+    api().move_repo("org/between", "org/after", repo_type="dataset")
+    for old in ("org/before", "org/between"):
+        folder = Path("old-name")
+        folder.mkdir(exist_ok=True)
+        (folder / "large.bin").write_bytes(old.encode() + BIG)
+        (folder / "small.txt").write_text(old)
+        api().upload_folder(folder_path=folder, repo_id=old, repo_type="dataset")
+        assert Path(hf_hub_download(old, "small.txt", repo_type="dataset")).read_text() == old
+        copy = Path(api().snapshot_download(old, repo_type="dataset"))
+        assert (copy / "large.bin").read_bytes() == old.encode() + BIG
+        assert {e.path for e in api().list_repo_tree(old, repo_type="dataset")} > {"large.bin", "small.txt"}
+        api().create_tag(old, tag=old.rpartition("/")[2], repo_type="dataset")
+        assert HfFileSystem().read_text(f"datasets/{old}/small.txt") == old
+        raises(
+            RepositoryNotFoundError,
+            lambda old=old: api().dataset_info(old, token=TOKENS["outsider"]),
+        )
+    refs = api().list_repo_refs("org/after", repo_type="dataset")
+    assert {tag.name for tag in refs.tags} == {"before", "between"}
+    api().create_repo("org/before", repo_type="dataset")
+    assert api().dataset_info("org/before").id == "org/before"
+    assert api().dataset_info("org/between").id == "org/after"
+    api().delete_repo("org/after", repo_type="dataset")
+    assert not api().repo_exists("org/between", repo_type="dataset")
+    api().delete_repo("org/before", repo_type="dataset")
 
 
 @row("a private repo looks like none to a stranger, and settings open it")

@@ -8,10 +8,12 @@ import http.client
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from l2t_hub.errors import UserError
@@ -32,40 +34,38 @@ def running_local_hub(directory: Path) -> Iterator[tuple[str, str]]:
     if running:
         yield running
         return
-    child = _start(directory)
-    try:
-        yield _wait_until_ready(directory, child)
-    finally:
-        if child.stdin:
-            child.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=10)
-        child.kill()
-        child.wait()
+    with tempfile.TemporaryFile() as output:
+        child = _start(directory, output)
+        try:
+            yield _wait_until_ready(directory, child, output)
+        finally:
+            _end(child)
 
 
-def _start(directory: Path) -> "subprocess.Popen[bytes]":
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    if child.stdin:
+        child.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=10)
+    child.kill()
+    child.wait()
+
+
+def _start(directory: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Start the child. It writes to `output` until it has claimed the directory, then to its log there."""
     require("local-hub", "the local Hub")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        log = (directory / LOG).open("ab")
-    except OSError as error:
-        raise UserError(
-            f"{directory}: the local Hub cannot store its data here: {error.strerror}",
-            "Choose a writable folder: --hub local:DIR.",
-        ) from error
-    command = [sys.executable, "-m", "l2t_hub.local_hub", str(directory)]
-    with log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C stops the command, which still needs the Hub to finish cleanly
-        )
+    return subprocess.Popen(
+        [sys.executable, "-m", "l2t_hub.local_hub", str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # Ctrl-C stops the command, which still needs the Hub to finish cleanly
+    )
 
 
-def _wait_until_ready(directory: Path, child: "subprocess.Popen[bytes]") -> tuple[str, str]:
+def _wait_until_ready(
+    directory: Path, child: "subprocess.Popen[bytes]", output: IO[bytes]
+) -> tuple[str, str]:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if child.poll() is not None:
@@ -75,9 +75,14 @@ def _wait_until_ready(directory: Path, child: "subprocess.Popen[bytes]") -> tupl
             return running
         time.sleep(0.02)
     child.kill()
-    log = directory / LOG
-    last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-    raise UserError(f"the local Hub in {directory} did not start: {''.join(last)}", f"See its log: {log}")
+    output.seek(0)
+    lines = output.read().decode(errors="replace").strip().splitlines()
+    if len(lines) == 2 and not lines[0].startswith("Traceback"):
+        raise UserError(*lines)
+    raise UserError(
+        f"the local Hub in {directory} did not start: {''.join(lines[-1:]) or 'no reason given'}",
+        f"See its log: {directory / LOG}",
+    )
 
 
 def _find_running(directory: Path, pid: int | None = None) -> tuple[str, str] | None:
@@ -89,19 +94,22 @@ def _find_running(directory: Path, pid: int | None = None) -> tuple[str, str] | 
         serving = json.loads((directory / SERVING).read_text(encoding="utf-8"))
         token = json.loads((directory / "tokens.json").read_text(encoding="utf-8"))["write"]
         url, owner = str(serving["url"]), serving["pid"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     if pid is not None and owner != pid:
         return None
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=5)
+    except ValueError:
+        return None
     if parts.hostname != "127.0.0.1":
         return None
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=5)
     try:
         connection.request("GET", f"{parts.path}/api/whoami-v2", headers={"Authorization": f"Bearer {token}"})
         response = connection.getresponse()
         is_ours = response.status == 200 and response.getheader("X-Rehearsal") is not None
-    except (OSError, http.client.HTTPException):
+    except (OSError, ValueError, http.client.HTTPException):
         return None
     finally:
         connection.close()

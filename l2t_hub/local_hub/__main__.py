@@ -14,7 +14,8 @@ def main() -> None:
     """Serve the directory in the only argument until standard input closes, which means that the parent ended."""
 
     def end_with_parent() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):  # not through sys.stdin, whose lock would abort an exit
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end_with_parent, daemon=True).start()

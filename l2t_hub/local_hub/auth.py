@@ -152,7 +152,7 @@ def _load(path: Path) -> dict[str, str]:
         valid = False
     if not valid:
         raise UserError(
-            f"{path}: this is not the token file of a local Hub.",
+            f"{path}: this is not the token file of a local Hub",
             "Delete it: the local Hub creates new tokens when it starts.",
         )
     result: dict[str, str] = stored

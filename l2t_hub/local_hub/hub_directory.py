@@ -46,12 +46,12 @@ def claim(directory: Path) -> BaseFileLock:
         _make_private(directory, entries)
     except Timeout:
         raise UserError(
-            f"{directory}: another local Hub serves this directory.",
+            f"{directory}: another local Hub serves this directory",
             "Stop it first, or choose another directory with --dir.",
         ) from None
     except OSError as error:
         raise UserError(
-            f"{directory}: the local Hub cannot use this directory: {error.strerror or error}.",
+            f"{directory}: the local Hub cannot use this directory: {error.strerror or error}",
             "Choose a directory that you may write to.",
         ) from None
     return lock
@@ -63,7 +63,7 @@ def _mark(directory: Path) -> None:
     unmarked = not names or {TOKENS, DATABASE} <= names <= _UNMARKED
     if not (_signed(directory / MARKER) if MARKER in names else unmarked):
         raise UserError(
-            f"{directory}: this directory has files that do not belong to a local Hub.",
+            f"{directory}: this directory has files that do not belong to a local Hub",
             "Choose an empty directory, or one that a local Hub has used before.",
         )
     if MARKER not in names:
@@ -92,7 +92,7 @@ def _plain(path: Path, *, folder: bool) -> tuple[Path, int]:
     mode = path.lstat().st_mode
     if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
         raise UserError(
-            f"{path}: the local Hub does not follow links or open special files in its directory.",
+            f"{path}: the local Hub does not follow links or open special files in its directory",
             "Choose an empty directory.",
         )
     return path, 0o700 if folder else 0o600

@@ -81,7 +81,7 @@ class LocalHub:
         deadline = time.monotonic() + _START_SECONDS
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise UserError(f"The local Hub did not start on port {self.port}.")
+                raise UserError(f"the local Hub did not start on port {self.port}")
             time.sleep(0.01)
         return self
 
@@ -156,6 +156,6 @@ def _listen(port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         raise UserError(
-            f"Port {port} cannot be used: {error}.", "Choose another with --port, or 0 for any free one."
+            f"port {port} cannot be used: {error}", "Choose another with --port, or 0 for any free one."
         ) from error
     return listener

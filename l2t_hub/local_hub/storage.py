@@ -168,7 +168,7 @@ def _open_database(path: Path) -> sqlite3.Connection:
         database.close()
         first_line = problem.splitlines()[0] if problem else "no reason given"
         raise UserError(
-            f"{path}: the local Hub cannot use this database: {first_line}.",
+            f"{path}: the local Hub cannot use this database: {first_line}",
             "Choose another directory with --dir, or move the file away to start with an empty Hub.",
         )
     database.row_factory = sqlite3.Row

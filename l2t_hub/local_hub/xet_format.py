@@ -105,7 +105,7 @@ def tree_hash(chunks: Sequence[Chunk]) -> bytes:
 
 
 def _next_cut(nodes: Sequence[tuple[bytes, int]], start: int) -> int:
-    """Return the end of the group that begins at `start`: a hash divisible by 4, after 3 to 9 nodes or at the last."""
+    """Return the end of the group that begins at `start`: a hash divisible by 4, or after 9 nodes."""
     if len(nodes) - start <= 2:
         return len(nodes)
     limit = min(start + 2 * _BRANCHES + 1, len(nodes))

@@ -71,7 +71,7 @@ def test_it_ends_when_its_command_is_killed_and_is_shared_until_then(
 def test_a_folder_it_cannot_write_to(plain: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = python(CONNECT.format("file") + "pass", plain, tmp_path)
-    assert "file: the local Hub cannot store its data here" in done.stderr
+    assert "file: the local Hub cannot use this directory" in done.stderr
 
 
 def test_missing_server_packages_are_named_before_anything_is_started(plain: Path, tmp_path: Path) -> None:

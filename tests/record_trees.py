@@ -133,3 +133,72 @@ def toy_manifest() -> Tree:
 def as_bytes(tree: Any) -> bytes:
     """JSON as a stranger might write it: NaN and lone surrogates too."""
     return json.dumps(tree).encode("utf-8", "surrogatepass")
+
+
+def release_tree() -> Tree:
+    """The record of a release of two files."""
+    files = {"README.md": [3, digest("card")], "data/packed/train-00000-of-00001.parquet": [9, digest("p")]}
+    return {"files": files, "fingerprint": digest("release"), "format": 1, "kind": "dataset"}
+
+
+def run_tree() -> Tree:
+    """The record of an unfinished run."""
+    return {
+        "fingerprint": digest("run"),
+        "dataset_fingerprint": digest("dataset"),
+        "recipe": recipe_tree(),
+        "format": 1,
+    }
+
+
+def training_tree(name: str = "toy") -> Tree:
+    """The record of a finished run of 6 steps."""
+    return {
+        "name": name,
+        "fingerprint": digest(name),
+        "dataset_fingerprint": digest("dataset"),
+        "recipe": recipe_tree(name),
+        "dataset": {"name": "org/toy", "repository": "org/toy", "revision": "0" * 40},
+        "parameters": 53_408,
+        "vocab_size": 512,
+        "precision": "fp32",
+        "optimizer": "adamw_torch_fused",
+        "steps": 6,
+        "batch": {
+            "per_device": 4,
+            "devices": 1,
+            "accumulation": 1,
+            "sequence_length": 256,
+            "steps": 6,
+            "sequences": 4,
+            "tokens_per_step": 1024,
+        },
+        "tokens": 6144,
+        "predicted_tokens": 6120,
+        "sequences": {"train": 89, "validation": 10, "seen": 24, "epochs": 0.2697},
+        "seconds": 0.17,
+        "tokens_per_second": 37104.8,
+        "resumed_from_step": None,
+        "loss": 6.1359,
+        "initial_eval_loss": 6.2475,
+        "eval_loss": 6.1143,
+        "best_eval_loss": None,
+        "finished": "2026-11-21T15:32:48+00:00",
+        "hardware": {"machine": "x86_64", "processor": "A CPU", "cores": 2, "threads": 1, "gpus": ["A GPU"]},
+        "versions": {"l2t_hub": "0.1.0", "torch": "2.13.0"},
+        "auto_tokenizer": True,
+        "format": 1,
+    }
+
+
+def checkpoint_tree() -> Tree:
+    """What a checkpoint keeps beside transformers' own state."""
+    return {
+        "unlogged_loss": 5.76,
+        "logged_step": 3,
+        "seconds": 5.99,
+        "window": [4.45, 768],
+        "predicted_tokens": 688,
+        "precision": "fp32",
+        "format": 1,
+    }

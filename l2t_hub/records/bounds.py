@@ -4,10 +4,11 @@ The limits are far above what the toolkit's users do, and low enough that a loop
 or is refused for another reason first.
 """
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import FailFast, Field, WrapValidator
+from pydantic import AfterValidator, FailFast, Field, WrapValidator
 
 T = TypeVar("T")
 
@@ -25,6 +26,23 @@ MAX_WIDTH = 1 << 17
 MAX_HEADS = 1 << 12
 MAX_SEED = 2**64 - 1
 
+_REPO_WORD = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
+
+
+def is_repo(text: str) -> bool:
+    """Whether `text` is ORG/NAME by the Hub's rules."""
+    words = text.split("/")
+    good = all(_REPO_WORD.fullmatch(word) and "--" not in word and ".." not in word for word in words)
+    return len(words) == 2 and good and not text.endswith((".git", ".ipynb"))
+
+
+def _repo_name(text: str) -> str:
+    if not is_repo(text):
+        raise ValueError("not the name of a repository, ORG/NAME")
+    return text
+
+
+FirstFormat = Annotated[int, Field(ge=1, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=10**15)]
 """How many bytes, rows, documents, examples or tokens."""
@@ -37,6 +55,10 @@ Vocabulary = Annotated[int, Field(ge=1, le=MAX_VOCABULARY)]
 TokenId = Annotated[int, Field(ge=0, lt=MAX_VOCABULARY)]
 Steps = Annotated[int, Field(ge=0, le=MAX_STEPS)]
 Batch = Annotated[int, Field(ge=1, le=MAX_BATCH)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+"""A commit of a repository."""
+RepoName = Annotated[str, AfterValidator(_repo_name)]
+"""A repository as ORG/NAME."""
 ReleaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 """What a recipe, its dataset and its model are called."""
 Name = Annotated[str, Field(pattern=r"^[^\p{C}\p{Zl}\p{Zp}]{0,200}$")]

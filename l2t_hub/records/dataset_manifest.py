@@ -1,6 +1,5 @@
 """The manifest of a dataset, `l2t_manifest.json`: what it was made from, what came out, and the files' hashes."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
-from l2t_hub.artifacts import MANIFEST, write_text
+from l2t_hub.artifacts import MANIFEST
 from l2t_hub.errors import UserError
 from l2t_hub.records.bounds import (
     MAX_PARTITIONS,
@@ -18,6 +17,7 @@ from l2t_hub.records.bounds import (
     MAX_SHARDS,
     Count,
     Digests,
+    FirstFormat,
     Name,
     Names,
     OneByOne,
@@ -30,7 +30,7 @@ from l2t_hub.records.bounds import (
     Vocabulary,
 )
 from l2t_hub.records.file_list import ExpectedFile
-from l2t_hub.records.reading import MAX_BYTES, FileRecord, Record
+from l2t_hub.records.reading import FileRecord, Record
 from l2t_hub.records.recipe_tree import RecipeTree
 from l2t_hub.records.repo_path import AsidePath, ShardPath, same_name
 
@@ -194,6 +194,7 @@ class Manifest(FileRecord):
     FILE = MANIFEST
     WHAT = "a manifest"
     REMEDY = "Build or download the dataset again."
+    INDENT = 1
 
     name: ReleaseName
     fingerprint: Sha256
@@ -208,7 +209,7 @@ class Manifest(FileRecord):
     totals: Annotated[dict[Name, SplitTotals], OneByOne]
     mixture: MixtureFacts
     files: Annotated[dict[AsidePath, Sha256], OneByOne]
-    format: Literal[1]
+    format: FirstFormat
 
     @model_validator(mode="after")
     def _partitions_add_up(self) -> Self:
@@ -249,16 +250,6 @@ class Manifest(FileRecord):
     def with_files(self, files: Mapping[str, str]) -> Self:
         """Return a checked copy with other `files`."""
         return self.model_validate({**self.as_dict(), "files": dict(files)})
-
-    def write(self, directory: Path) -> None:
-        """Write the manifest of a directory. Raises UserError if it is too large to be read, or if writing fails."""
-        text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n"
-        if len(text.encode()) > MAX_BYTES:
-            raise UserError(
-                f"{directory / MANIFEST}: would be larger than {MAX_BYTES // 1_000_000} MB",
-                "Use fewer partitions: `build.partitions`.",
-            )
-        write_text(directory / MANIFEST, text)
 
 
 def read_manifest(directory: Path) -> Manifest:

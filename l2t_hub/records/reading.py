@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NoReturn, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import from_json
 
+from l2t_hub.artifacts import write_bytes
 from l2t_hub.errors import UserError, nearest
 from l2t_hub.records.repo_path import inside
 
@@ -48,13 +49,14 @@ class Record(BaseModel):
 class FileRecord(Record):
     """A record that is a file of its own, of one `format`.
 
-    `FILE` is its name, `WHAT` what a sentence calls it, `REMEDY` what to do about a broken one.
+    `FILE` is its name, `WHAT` what a sentence calls it, `REMEDY` what to do about a broken one, `INDENT` its layout.
     """
 
     FILE: ClassVar[str]
     WHAT: ClassVar[str]
     REMEDY: ClassVar[str]
     FORMAT: ClassVar[int] = 1
+    INDENT: ClassVar[int | None] = None
 
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:
@@ -85,7 +87,21 @@ class FileRecord(Record):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON tree of the record, in the order of its file."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def content(self) -> bytes:
+        """Return the bytes of the file."""
+        return (json.dumps(self.as_dict(), indent=self.INDENT, ensure_ascii=False) + "\n").encode()
+
+    def write(self, directory: Path) -> None:
+        """Write the record of a directory. Raises UserError if it is too large to be read, or if writing fails."""
+        content = self.content()
+        if len(content) > MAX_BYTES:
+            raise UserError(
+                f"{directory / self.FILE}: it would be larger than {MAX_BYTES // 1_000_000} MB",
+                "Use fewer partitions: `build.partitions`.",
+            )
+        write_bytes(directory / self.FILE, content)
 
 
 def read_json(path: Path) -> Any:
@@ -181,9 +197,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     if kind == "missing":
         return f"{place} is missing"
     if kind == "extra_forbidden":
-        known = [field.alias or name for name, field in model.model_fields.items()]
-        guess = f"; {nearest(str(problem['loc'][0]), known)}" if len(problem["loc"]) == 1 else ""
-        return f"unknown key {place}{guess}"
+        guess = nearest(str(problem["loc"][-1]), model.model_fields) if len(problem["loc"]) == 1 else ""
+        return f"unknown key {place}{f'. {guess}' if guess.startswith('Did') else ''}"
     if kind == "value_error":
         return f"{place}: {problem['ctx']['error']}"
     said = problem["msg"].removeprefix("Input ").replace("valid dictionary", "JSON object")

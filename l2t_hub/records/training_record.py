@@ -1,0 +1,140 @@
+"""The records of a training run: what a finished model is, and what an unfinished run needs to continue."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from l2t_hub.artifacts import TRAINING_RECORD
+from l2t_hub.records.bounds import (
+    Batch,
+    Commit,
+    Count,
+    FirstFormat,
+    Loss,
+    Name,
+    Names,
+    ReleaseName,
+    RepoName,
+    Rows,
+    Seconds,
+    SequenceLength,
+    Sha256,
+    Steps,
+    Text,
+    Vocabulary,
+)
+from l2t_hub.records.reading import FileRecord, Record
+from l2t_hub.records.recipe_tree import RecipeTree
+
+Precision = Literal["fp32", "bf16"]
+
+
+class RunRecord(FileRecord):
+    """What decides a model, as `checkpoints/run.json` keeps it while the run is not finished."""
+
+    FILE = "run.json"
+    WHAT = "the record of a run"
+    REMEDY = "Choose another --out."
+    INDENT = 2
+
+    fingerprint: Sha256
+    dataset_fingerprint: Sha256
+    recipe: RecipeTree
+    format: FirstFormat = 1
+
+
+class DatasetUsed(Record):
+    """The dataset of a run: what the user called it, and its repository and commit if it came from the Hub."""
+
+    name: Text
+    repository: RepoName | None
+    revision: Commit | None
+
+
+class BatchUsed(Record):
+    """How an optimiser step was divided. `sequences` and `tokens_per_step` are what one step reads."""
+
+    per_device: Batch
+    devices: Batch
+    accumulation: Batch
+    sequence_length: SequenceLength
+    steps: Steps
+    sequences: Batch
+    tokens_per_step: Count
+
+
+class SequencesUsed(Record):
+    """Packed sequences in each split, how many the run read, and how many epochs that is."""
+
+    train: Count
+    validation: Count
+    seen: Count
+    epochs: Annotated[float, Field(ge=0, le=1e9)]
+
+
+class Hardware(Record):
+    """What the run ran on. `threads` are torch's."""
+
+    machine: Name
+    processor: Name
+    cores: Annotated[int, Field(ge=1, le=1 << 16)] | None
+    threads: Annotated[int, Field(ge=1, le=1 << 12)]
+    gpus: Annotated[Rows[Name], Field(max_length=1 << 12)]
+
+
+class TrainingRecord(FileRecord):
+    """What a finished model is, `training.json`: enough to write its card, and to train its first steps again.
+
+    Losses are in nats per token, None where none was measured; `tokens` counts positions, padding included.
+    """
+
+    FILE = TRAINING_RECORD
+    WHAT = "a training record"
+    REMEDY = "Train the model again."
+    INDENT = 2
+
+    name: ReleaseName
+    fingerprint: Sha256
+    dataset_fingerprint: Sha256
+    recipe: RecipeTree
+    dataset: DatasetUsed
+    parameters: Annotated[int, Field(ge=1, le=10**13)]
+    vocab_size: Vocabulary
+    precision: Precision
+    optimizer: Name
+    steps: Steps
+    batch: BatchUsed
+    tokens: Count
+    predicted_tokens: Count
+    sequences: SequencesUsed
+    seconds: Seconds
+    tokens_per_second: Annotated[float, Field(ge=0, le=1e15)]
+    resumed_from_step: Steps | None
+    loss: Loss | None
+    initial_eval_loss: Loss | None
+    eval_loss: Loss | None
+    best_eval_loss: Loss | None
+    finished: Name
+    hardware: Hardware
+    versions: Names
+    auto_tokenizer: bool
+    format: FirstFormat = 1
+
+
+class CheckpointState(FileRecord):
+    """What transformers does not save in a checkpoint, `l2t_state.json`: losses since the last log entry, and counts.
+
+    `window` is the time in seconds and the tokens at the last entry of the log.
+    """
+
+    FILE = "l2t_state.json"
+    WHAT = "the state of a checkpoint"
+    REMEDY = "Delete this checkpoint and resume from the one before."
+
+    unlogged_loss: Annotated[float, Field(ge=-1e15, le=1e15)]
+    logged_step: Steps
+    seconds: Seconds
+    window: Annotated[tuple[Seconds, Count], Field(strict=False)]
+    predicted_tokens: Count
+    precision: Precision
+    format: FirstFormat = 1

@@ -1,1 +1,1 @@
-"""Where text comes from and how it becomes blocks: sources, sentence splitting, the bundled sample."""
+"""The source text: local files and Hub datasets, sentence splitting, blocks, MinHash, and the bundled sample."""

@@ -1,4 +1,4 @@
-"""From a document's sentences to blocks of about equally many sentences (method.md section 1). Pure."""
+"""Cut a document's sentences into blocks of about equally many sentences (`docs/method.md`). Pure."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -6,17 +6,18 @@ from math import ceil
 from l2t_hub.tasks.base import Block
 
 SHORT = "under min_words"
+"""Drop reason of a block with too few words."""
 
 
 def block_count(token_count: int, tokens_per_block: int, blocks_per_unit: int = 1) -> int:
-    """Into how many blocks a document of `token_count` tokens (BOS not counted) is cut, at most."""
+    """Return the largest number of blocks for a document of `token_count` tokens, not counting BOS."""
     return blocks_per_unit * (token_count // tokens_per_block) + 1
 
 
 def cut(sentences: Sequence[str], count: int) -> list[Block]:
-    """Deal the sentences out in order, ceil(n / count) to a block; the last block may be short.
+    """Cut sentences into at most `count` blocks of ceil(n / count) consecutive sentences; the last may be shorter.
 
-    Fewer than `count` blocks come out where the sentences do not reach that far, none where there are none.
+    A document of few sentences gives fewer blocks, and an empty one gives none.
     """
     size = ceil(len(sentences) / count)
     return [Block(tuple(sentences[i : i + size])) for i in range(0, len(sentences), size)] if size else []
@@ -29,10 +30,10 @@ def blocks(
     min_words: int,
     blocks_per_unit: int = 1,
 ) -> tuple[list[tuple[int, Block]], int]:
-    """Cut a document into blocks and leave out those of fewer than `min_words` whitespace words.
+    """Cut a document into blocks and drop those with fewer than `min_words` whitespace-separated words.
 
-    Returns the blocks kept, each with its number in the document, and how many were left out.
+    Returns (number in the document, block) for each remaining block, and the number of blocks dropped.
     """
-    every = cut(sentences, block_count(token_count, tokens_per_block, blocks_per_unit))
-    kept = [(number, block) for number, block in enumerate(every) if len(block.words) >= min_words]
-    return kept, len(every) - len(kept)
+    candidates = cut(sentences, block_count(token_count, tokens_per_block, blocks_per_unit))
+    kept = [(number, block) for number, block in enumerate(candidates) if len(block.words) >= min_words]
+    return kept, len(candidates) - len(kept)

@@ -1,4 +1,4 @@
-"""Which columns of a record hold what, and how a (dotted) column is found in Parquet and in JSON."""
+"""The columns of a source, and how to find a column by its (dotted) name in Parquet and in JSON."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,10 @@ from l2t_hub.errors import UsageError, nearest
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns hold what (dotted for nested ones), and what a record that cannot be read does.
+    """Names of the columns to read; a dotted name refers to a nested column.
 
-    `where` maps each of the recipe keys text_column, id_column and token_count_column to its place in the recipe.
+    `stop` says whether a record that cannot be read stops the build. `where` maps the recipe keys text_column,
+    id_column and token_count_column to their location in the recipe, for error messages.
     """
 
     text: str
@@ -22,8 +23,8 @@ class Columns:
     where: dict[str, str]
 
 
-def named(columns: Columns) -> list[tuple[str, str]]:
-    """The columns a recipe names, as (recipe key, column)."""
+def named_columns(columns: Columns) -> list[tuple[str, str]]:
+    """Return (recipe key, column) for every column that the recipe names."""
     pairs = [
         ("text_column", columns.text),
         ("id_column", columns.id),
@@ -32,39 +33,35 @@ def named(columns: Columns) -> list[tuple[str, str]]:
     return [(key, name) for key, name in pairs if name is not None]
 
 
-def no_id(key: str) -> str | None:
-    """What to do about a missing id column."""
-    return (
+def missing_column(where: str, key: str, name: str, known: list[str] | set[str]) -> UsageError:
+    """Return the error for a column that is not in the source; `where` names the recipe's line and the file."""
+    hint = (
         "Set source.id_column: null to number the documents by file and row." if key == "id_column" else None
     )
+    return UsageError(f"{where} has no column '{name}'. {nearest(name, known)}", hint)
 
 
-def field_of(schema: pa.Schema, name: str, where: str) -> pa.Field:
-    """Find a column by its name, or a nested one by its dotted name."""
+def field_of(schema: pa.Schema, name: str) -> pa.Field | None:
+    """Return the column with a name, or the nested column with a dotted name; None if there is none."""
     if name in schema.names:
         return schema.field(name)
     head, *rest = name.split(".")
-    field = schema.field(head) if head in schema.names else None
-    for part in rest if field is not None else ():
-        inner = field.type if field is not None else None
-        known = inner is not None and pa.types.is_struct(inner) and inner.get_field_index(part) >= 0
-        field = inner.field(part) if known and inner is not None else None
-    if field is None or (not rest and head not in schema.names):
-        key = where.rpartition("id_column")[1]
-        raise UsageError(
-            f"{where} has no column '{name}'. {nearest(name, _schema_paths(schema))}", no_id(key)
-        )
+    field = schema.field(head) if rest and head in schema.names else None
+    for part in rest:
+        if field is None or not pa.types.is_struct(field.type) or field.type.get_field_index(part) < 0:
+            return None
+        field = field.type.field(part)
     return field
 
 
-def _schema_paths(fields: Any, prefix: str = "") -> list[str]:
+def field_names(fields: Any, prefix: str = "") -> list[str]:
+    """Return the names of all columns of a schema, nested ones dotted."""
     names: list[str] = []
     for field in fields:
         names.append(prefix + field.name)
         if pa.types.is_struct(field.type):
-            names += _schema_paths(
-                [field.type.field(i) for i in range(field.type.num_fields)], f"{names[-1]}."
-            )
+            nested = [field.type.field(i) for i in range(field.type.num_fields)]
+            names += field_names(nested, f"{names[-1]}.")
     return names
 
 
@@ -74,8 +71,8 @@ def is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (*tests, pa.types.is_large_binary))
 
 
-def values(batch: Any, name: str) -> pa.Array:
-    """A column of a batch by its (dotted) name; a null struct has null fields."""
+def array_of(batch: Any, name: str) -> pa.Array:
+    """Return a (dotted) column of a record batch; the fields of a null struct are null."""
     if name in batch.schema.names:
         return batch.column(name)
     head, *rest = name.split(".")
@@ -86,8 +83,8 @@ def values(batch: Any, name: str) -> pa.Array:
     return array
 
 
-def get(record: dict[str, Any], name: str) -> Any:
-    """A value of a JSON record by its (dotted) name; None where it is missing."""
+def value_of(record: dict[str, Any], name: str) -> Any:
+    """Return a (dotted) value of a JSON record, or None if it is missing."""
     if name in record:
         return record[name]
     value: Any = record
@@ -96,10 +93,10 @@ def get(record: dict[str, Any], name: str) -> Any:
     return value
 
 
-def paths(record: Any, prefix: str = "") -> set[str]:
-    """The dotted names of everything in a JSON record."""
+def key_names(record: Any, prefix: str = "") -> set[str]:
+    """Return the dotted names of all keys of a JSON record."""
     names: set[str] = set()
     for key, value in record.items() if isinstance(record, dict) else ():
         names.add(prefix + key)
-        names |= paths(value, f"{prefix}{key}.")
+        names |= key_names(value, f"{prefix}{key}.")
     return names

@@ -1,7 +1,8 @@
-"""The nouns of the corpus room: a document, a record that could not become one, and the names of the reasons."""
+"""What a record of the source becomes: a document, or a drop with its reason."""
 
 from dataclasses import dataclass
 
+# Reasons of drops. They are part of the published manifest.
 NULL_TEXT = "null text"
 EMPTY_TEXT = "empty text"
 NOT_UTF8 = "not UTF-8"
@@ -14,7 +15,7 @@ DAMAGED_REST = "rest of a damaged file: {}"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text of the source. `token_count` is set where a column of the source already holds it."""
+    """A text of the source. `token_count` is None unless a column of the source holds it."""
 
     id: str
     text: str
@@ -23,7 +24,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A record of the source that gives no document, and why."""
+    """A record of the source that gives no document, and the reason."""
 
     reason: str
 

@@ -1,19 +1,26 @@
-"""The local files of a source: which they are, in which order, how large, and what their bytes hash to.
+"""The local files of a source: their order, kinds, sizes and digests, and how to open them.
 
-Everything a build divides or compares is decided here, before any text is read, from the files alone.
+A build divides and compares a source by these facts, before it reads any text.
 """
 
 import glob
 import hashlib
+import io
+import lzma
 import os
 import re
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.compression import register_compression
+from fsspec.core import OpenFile
+from fsspec.implementations.local import LocalFileSystem
 
 from l2t_hub.errors import UsageError, UserError, nearest
 
@@ -29,17 +36,28 @@ SUFFIXES: dict[str, Kind] = {
     ".txt": "text",
     ".text": "text",
 }
-COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+# Suffix -> name of the codec in fsspec.
+CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 CHUNK = 1 << 20
+# What the codecs raise for a damaged file.
+DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowInvalid)
+
+
+def _zstd(file: IO[bytes], **_: Any) -> io.BufferedReader:
+    """Decompress zstd with Arrow; fsspec needs another library for it."""
+    return io.BufferedReader(pa.CompressedInputStream(file, "zstd"), CHUNK)
+
+
+register_compression("zstd", _zstd, "zst", force=True)
 
 
 @dataclass(frozen=True)
 class SourceFile:
     """One file of a source.
 
-    `name` is relative to the source's root, with forward slashes; `extent` counts the positions it may be cut at
-    (rows in Parquet, bytes in plain JSON Lines, 1 where it can only be read whole) and `size` its bytes.
-    `records` is the number of records to read where it is known (counting them is cheap, or a limit was set).
+    `name` is relative to the source's root, with forward slashes. `extent` is the number of positions at which the
+    file can be cut: rows in Parquet, bytes in uncompressed JSON Lines, 1 if it can only be read whole. `size` is in
+    bytes. `records` is the number of records to read, or None if it is not known.
     """
 
     name: str
@@ -52,37 +70,36 @@ class SourceFile:
     sha256: str
 
 
-def find(path: str, where: str) -> tuple[Path, list[Path]]:
-    """Give the root and the files of a source path: `bundled:sample`, a file, a folder or a glob.
+def find_files(path: str, where: str) -> tuple[Path, list[Path]]:
+    """Return the root and the files of a source path: `bundled:sample`, a file, a directory or a glob.
 
-    Files come sorted by their name relative to the root, character by character, so that the order is the same
-    on every file system. Raises UsageError if nothing is there or nothing has a known suffix.
+    Files are sorted by their name relative to the root, character by character, so that the order is the same on
+    every file system. Raises UsageError if there is no file, or none with a known suffix.
     """
     if path == SAMPLE:
         root = Path(__file__).with_name("sample")
         return root, _sorted(root.rglob("*.txt"), root)
     if path.startswith("bundled:"):
         raise UsageError(f"{where}: unknown bundled corpus '{path}'. {nearest(path, [SAMPLE])}")
-    place = Path(path).expanduser()
-    if place.is_file():
-        if kind_of(place) is None:
-            raise UsageError(f"{where}: {path}: not a kind of file that is known", _known())
-        return place.parent, [place]
-    if place.is_dir():
-        return place, _of_known_kind(
-            _sorted((p for p in place.rglob("*") if p.is_file()), place), path, where
-        )
+    source = Path(path).expanduser()
+    if source.is_file():
+        if kind_of(source) is None:
+            raise UsageError(f"{where}: {path}: unknown kind of file", _known_suffixes())
+        return source.parent, [source]
+    if source.is_dir():
+        files = _sorted((p for p in source.rglob("*") if p.is_file()), source)
+        return source, _of_one_kind(files, path, where)
     if glob.has_magic(path):
         root = Path(os.path.expanduser(re.split(r"[*?\[]", path, maxsplit=1)[0] + "x")).parent  # noqa: PTH111
-        matches = (Path(p) for p in glob.glob(str(place), recursive=True))  # noqa: PTH207 (absolute patterns)
-        return root, _of_known_kind(_sorted((p for p in matches if p.is_file()), root), path, where)
-    raise UsageError(f"{where}: {path}: no such file or folder", _neighbour(place))
+        matches = (Path(p) for p in glob.glob(str(source), recursive=True))  # noqa: PTH207 (absolute patterns)
+        return root, _of_one_kind(_sorted((p for p in matches if p.is_file()), root), path, where)
+    raise UsageError(f"{where}: {path}: no such file or directory", _similar_file(source))
 
 
 def kind_of(path: Path) -> tuple[Kind, str | None] | None:
-    """Tell a file's kind and compression by its suffixes; None if they are not known."""
+    """Return a file's kind and the suffix of its compression, judged by its name; None if they are unknown."""
     suffix, compression = path.suffix.lower(), None
-    if suffix in COMPRESSED:
+    if suffix in CODECS:
         compression, suffix = suffix, Path(path.stem).suffix.lower()
     kind = SUFFIXES.get(suffix)
     if kind is None or (kind == "parquet" and compression):
@@ -90,12 +107,15 @@ def kind_of(path: Path) -> tuple[Kind, str | None] | None:
     return kind, compression
 
 
-def look_at(path: Path, root: Path) -> SourceFile:
-    """Read a file once for its hash and, where that is cheap, its number of records."""
-    known = kind_of(path)
-    if known is None:
-        raise UsageError(f"{path}: not a kind of file that is known", _known())
-    kind, compression = known
+def inspect_file(path: Path, root: Path) -> SourceFile:
+    """Read a file once for its digest and, if this needs no parsing, its number of records.
+
+    Raises UserError if the file cannot be read or is not what its suffix says.
+    """
+    kind_and_compression = kind_of(path)
+    if kind_and_compression is None:
+        raise UsageError(f"{path}: unknown kind of file", _known_suffixes())
+    kind, compression = kind_and_compression
     try:
         sha256, lines = _digest(path)
     except OSError as error:
@@ -104,34 +124,50 @@ def look_at(path: Path, root: Path) -> SourceFile:
     records: int | None = 1 if kind == "text" else None
     extent = 1
     if kind == "parquet":
-        records = extent = parquet(path).metadata.num_rows
+        records = extent = open_parquet(path).metadata.num_rows
     elif kind == "jsonl" and compression is None:
         records, extent = lines, size
     name = path.relative_to(root).as_posix()
     return SourceFile(name, path, kind, compression, size, extent, records, sha256)
 
 
-def damaged(path: Path, root: Path) -> SourceFile:
-    """A file that cannot be opened as what its suffix says, as one record that can only be dropped."""
+def damaged_file(path: Path, root: Path) -> SourceFile:
+    """Return a file that is not what its suffix says as a file with one record, which is dropped."""
     sha256, _ = _digest(path)
     name = path.relative_to(root).as_posix()
     return SourceFile(name, path, "damaged", None, path.stat().st_size, 1, 1, sha256)
 
 
-def parquet(path: Path) -> pq.ParquetFile:
-    """Open a Parquet file; UserError if it is none."""
+@contextmanager
+def opened(file: SourceFile) -> Iterator[IO[bytes]]:
+    """Open a file for reading bytes, decompressed. Raises UserError where reading finds it damaged."""
+    codec = CODECS[file.compression] if file.compression else None
+    try:
+        with (
+            OpenFile(LocalFileSystem(), str(file.path), compression=codec)
+            if codec
+            else file.path.open("rb") as stream
+        ):
+            yield stream
+    except DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{file.path}: damaged or cut short: {reason}", "Get the file again.") from None
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file. Raises UserError if it is not one."""
     try:
         return pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
             f"{path}: not a Parquet file: {reason}",
-            "It may be cut short or have the wrong suffix; fetch it again, or rename it.",
+            "It may be cut short or have the wrong suffix. Get it again, or rename it.",
         ) from None
 
 
 def _digest(path: Path) -> tuple[str, int]:
-    """SHA-256 and number of lines that are not blank at the end (a last line may lack its newline)."""
+    """Return the SHA-256 and the number of lines, counting a last line without a newline."""
     digest, lines, last = hashlib.sha256(), 0, b"\n"
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -142,35 +178,39 @@ def _digest(path: Path) -> tuple[str, int]:
 
 
 def _sorted(paths: Iterator[Path], root: Path) -> list[Path]:
-    """Sort by relative name, hidden files and folders (`.cache`, `.git`) left out."""
+    """Sort files by relative name and leave out hidden files and directories (`.cache`, `.git`)."""
     kept = [p for p in paths if not any(part.startswith(".") for part in p.relative_to(root).parts)]
     return sorted(kept, key=lambda p: p.relative_to(root).as_posix())
 
 
-def _of_known_kind(paths: list[Path], said: str, where: str) -> list[Path]:
+def _of_one_kind(paths: list[Path], source: str, where: str) -> list[Path]:
+    """Return the files of a known kind. Raises UsageError if there are none or they differ in kind."""
     known = [p for p in paths if kind_of(p)]
     if not known:
-        found = f"{len(paths)} files, none of a known kind" if paths else "no files"
-        raise UsageError(f"{where}: {said}: {found}", _known())
+        problem = f"{len(paths)} files, none of a known kind" if paths else "no files"
+        raise UsageError(f"{where}: {source}: {problem}", _known_suffixes())
     by_kind: dict[str, Path] = {}
     for path in known:
         by_kind.setdefault(kind_of(path)[0], path)  # type: ignore[index]  # only known kinds are left
     if len(by_kind) > 1:
-        found = ", ".join(f"{kind} ({path.name})" for kind, path in by_kind.items())
+        kinds = ", ".join(f"{kind} ({path.name})" for kind, path in by_kind.items())
         raise UsageError(
-            f"{where}: {said} holds several kinds of file: {found}", "Give a glob such as '*.parquet'."
+            f"{where}: {source}: several kinds of file: {kinds}",
+            "Choose one with a glob such as '*.parquet'.",
         )
     return known
 
 
-def _known() -> str:
-    return f"Known suffixes: {', '.join(SUFFIXES)}; JSON Lines and text also with {', '.join(COMPRESSED)}."
+def _known_suffixes() -> str:
+    return (
+        f"Known suffixes: {', '.join(SUFFIXES)}. JSON Lines and text may be compressed: {', '.join(CODECS)}."
+    )
 
 
-def _neighbour(place: Path) -> str | None:
-    """Name the most similar file beside a missing one."""
-    if not place.parent.is_dir():
-        return f"There is no folder {place.parent} either."
-    names = [p.name for p in place.parent.iterdir()][:500]
-    suggestion = nearest(place.name, names)
+def _similar_file(path: Path) -> str | None:
+    """Suggest a file of the same directory with a similar name."""
+    if not path.parent.is_dir():
+        return f"There is no directory {path.parent} either."
+    names = [p.name for p in path.parent.iterdir()][:500]
+    suggestion = nearest(path.name, names)
     return suggestion if suggestion.startswith("Did you mean") else None

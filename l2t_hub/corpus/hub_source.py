@@ -1,6 +1,6 @@
-"""A Hub dataset (or a local dataset directory) as a source, read by streaming through `datasets`.
+"""A Hub dataset, or a local dataset directory, as a source that the `datasets` library streams.
 
-A partition is a range of rows where their number is known, else some of the dataset's own files.
+A partition is a range of rows if the number of rows is known, else some of the dataset's files.
 """
 
 import hashlib
@@ -14,20 +14,18 @@ import datasets
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
-from l2t_hub.corpus.columns import Columns, named, no_id
+from l2t_hub.corpus.columns import Columns, missing_column, named_columns
 from l2t_hub.corpus.document import Record
 from l2t_hub.corpus.readers import from_mapping
-from l2t_hub.errors import UsageError, UserError, nearest
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 
-OFFLINE = (
-    "Give source.path for local files, or go online (HF_HUB_OFFLINE is read by the Hugging Face libraries)."
-)
+OFFLINE = "Check the name, the network and HF_HUB_OFFLINE, or set source.path to read local files."
 
 
 @dataclass(frozen=True)
 class HubSource:
-    """A split of a dataset at one revision. `rows` is None where the dataset does not say how many it has."""
+    """A split of a dataset at one revision. `rows` is None if the dataset does not state its number of rows."""
 
     name: str
     config: str | None
@@ -40,16 +38,16 @@ class HubSource:
 
     @property
     def contents(self) -> dict[str, str]:
-        """The dataset's address and its revision."""
+        """Name, configuration and split of the dataset, and its revision."""
         return {f"{self.name}/{self.config or 'default'}/{self.split}": self.revision}
 
     @property
     def records(self) -> int | None:
-        """Rows up to the limit, as far as the dataset says."""
+        """Number of rows up to the limit, if known."""
         return self.rows
 
     def inputs(self, partition: int) -> list[dict[str, Any]]:
-        """Revision and rows (or files) of a partition."""
+        """Return the revision and the rows or files of a partition."""
         base = {"dataset": next(iter(self.contents)), "revision": self.revision}
         if self.rows is None:
             return [{**base, "files": f"{partition + 1} of {self.count}"}]
@@ -57,8 +55,8 @@ class HubSource:
         return [{**base, "start": start, "stop": stop}]
 
     def read(self, partition: int) -> Iterator[Record]:
-        """Stream a partition's rows; without an id column a row's id is its split and number."""
-        stream = _stream(self.name, self.config, self.split, _pinned(self.name, self.revision))
+        """Yield a partition's records. Without an id column, the id of a row is its split and number."""
+        stream = _stream(self.name, self.config, self.split, _hub_revision(self.name, self.revision))
         start = 0
         if self.rows is not None:
             start, stop = self._rows(partition)
@@ -77,36 +75,33 @@ class HubSource:
 def open_dataset(recipe: Recipe, columns: Columns) -> HubSource:
     """Resolve a dataset's revision, size and columns.
 
-    Raises UsageError for a name, configuration, split or column that is not there, UserError where the Hub is not to
-    be reached.
+    Raises UsageError for an unknown name, configuration, split or column, UserError if the Hub cannot be reached.
     """
-    said = recipe.source
-    name = str(said.dataset)
+    section = recipe.source
+    name = str(section.dataset)
     where = recipe.where("source.dataset")
-    revision = _revision(name, said.revision, where)
-    stream = _open(name, said.config, said.split, _pinned(name, revision), where)
+    revision = _revision(name, section.revision, where)
+    stream = _open(name, section.config, section.split, _hub_revision(name, revision), where)
     known = list(stream.column_names or next(iter(stream.take(1)), {}))
-    for key, column in named(columns):
+    for key, column in named_columns(columns):
         if column not in known and column.split(".")[0] not in known:
-            raise UsageError(
-                f"{columns.where[key]}: {name} has no column '{column}'. {nearest(column, known)}", no_id(key)
-            )
-    split = (stream.info.splits or {}).get(said.split)
+            raise missing_column(f"{columns.where[key]}: {name}", key, column, known)
+    split = (stream.info.splits or {}).get(section.split)
     rows = split.num_examples if split is not None and split.num_examples else None
-    if said.limit is not None:
-        rows = min(said.limit, rows or said.limit)
+    if section.limit is not None:
+        rows = min(section.limit, rows or section.limit)
     count = recipe.build.partitions
     if rows is None and count > 1 and (count > stream.num_shards or columns.id is None):
         raise UsageError(
-            f"{recipe.where('build.partitions')}: {name} does not say how many rows it has, so it is cut by its "
-            f"{stream.num_shards} files, and rows cannot be numbered across them",
-            f"Use at most {stream.num_shards} partitions with an id column, or set source.limit.",
+            f"{recipe.where('build.partitions')}: {name} does not state its number of rows; it can only be divided "
+            f"by its {stream.num_shards} files, and only with an id column",
+            f"Set at most {stream.num_shards} partitions and source.id_column, or set source.limit.",
         )
-    return HubSource(name, said.config, said.split, revision, rows, stream.num_shards, count, columns)
+    return HubSource(name, section.config, section.split, revision, rows, stream.num_shards, count, columns)
 
 
 def _revision(name: str, revision: str | None, where: str) -> str:
-    """The commit a Hub dataset stands at, or for a local directory the digest of its files."""
+    """Return the commit of a Hub dataset, or the digest of the files of a local directory."""
     if Path(name).is_dir():
         digest = hashlib.sha256()
         for path in sorted(p for p in Path(name).rglob("*") if p.is_file()):
@@ -117,23 +112,23 @@ def _revision(name: str, revision: str | None, where: str) -> str:
     try:
         sha = HfApi().dataset_info(name, revision=revision).sha
     except HFValidationError:
-        raise UsageError(f"{where}: '{name}' is no dataset name", "Write it as namespace/name.") from None
+        raise UsageError(f"{where}: '{name}' is not a dataset name", "Write it as namespace/name.") from None
     except (OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{where}: {name} at revision {revision or 'main'}: {reason}", OFFLINE) from None
     if sha is None:
-        raise UserError(f"{where}: {name}: the Hub names no revision", "Pin source.revision.")
+        raise UserError(f"{where}: {name}: the Hub returns no revision", "Set source.revision.")
     return sha
 
 
 def _open(name: str, config: str | None, split: str, revision: str | None, where: str) -> Any:
-    """Open the stream; what `datasets` says of a wrong configuration or split becomes a UsageError."""
+    """Open the stream. Raises UsageError with the reason of `datasets`, such as an unknown configuration or split."""
     try:
         return _stream(name, config, split, revision)
     except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(
-            f"{where}: {name}: {reason}", "See source.config, source.split and source.revision."
+            f"{where}: {name}: {reason}", "Check source.config, source.split and source.revision."
         ) from None
 
 
@@ -141,6 +136,6 @@ def _stream(name: str, config: str | None, split: str, revision: str | None) -> 
     return datasets.load_dataset(name, config, split=split, revision=revision, streaming=True)
 
 
-def _pinned(name: str, revision: str) -> str | None:
-    """What to ask the Hub for: the resolved commit; a local directory has none."""
+def _hub_revision(name: str, revision: str) -> str | None:
+    """Return the revision to request from the Hub; None for a local directory, which has only a digest."""
     return None if Path(name).is_dir() else revision

@@ -1,22 +1,28 @@
-"""One reader per kind of local file: from a stretch of a file to documents and named drops, in order.
+"""One reader for each kind of local file: from a segment of a file to documents and drops, in order.
 
-A reader holds no more than a few hundred records at a time, and every complaint says which file and row or line.
+A reader holds at most a few hundred records in memory. Every error names the file and the row or line.
 """
 
-import bz2
-import gzip
 import json
-import lzma
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 
-from l2t_hub.corpus.columns import Columns, field_of, get, is_text, named, no_id, paths, values
+from l2t_hub.corpus.columns import (
+    Columns,
+    array_of,
+    field_names,
+    field_of,
+    is_text,
+    key_names,
+    missing_column,
+    named_columns,
+    value_of,
+)
 from l2t_hub.corpus.document import (
     DAMAGED_FILE,
     DAMAGED_REST,
@@ -29,26 +35,25 @@ from l2t_hub.corpus.document import (
     Dropped,
     Record,
 )
-from l2t_hub.corpus.files import SourceFile, parquet
-from l2t_hub.errors import UsageError, UserError, nearest
+from l2t_hub.corpus.files import SourceFile, open_parquet, opened
+from l2t_hub.errors import UsageError, UserError
 
 BATCH = 512
-DAMAGED = (EOFError, OSError, lzma.LZMAError, pa.ArrowInvalid)
-ARRAY = " (one JSON array? write one object a line: jq -c '.[]' FILE)"
-HINT = "Mend or remove it, or set build.on_error: drop to leave such records out (they are counted)."
+ARRAY = ". A JSON array must be written as one object per line: jq -c '.[]' FILE"
+HINT = "Repair or remove the record, or set build.on_error: drop to drop and count such records."
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a file: rows in Parquet, bytes in JSON Lines (a line belongs where it starts), else 0 to 1."""
+    """A part of a file: rows of Parquet, bytes of JSON Lines (a line belongs where it starts), else 0 to 1."""
 
     file: SourceFile
     start: int
     stop: int
 
 
-def read(segment: Segment, columns: Columns) -> Iterator[Record]:
-    """Read a stretch of a file in order. Raises UserError, with the place, for what the recipe does not drop."""
+def read_segment(segment: Segment, columns: Columns) -> Iterator[Record]:
+    """Yield the records of a segment in order. Raises UserError for an unreadable one unless the recipe drops it."""
     if segment.file.kind == "damaged":
         yield Dropped(DAMAGED_FILE.format(segment.file.name))
         return
@@ -66,102 +71,57 @@ def read(segment: Segment, columns: Columns) -> Iterator[Record]:
 
 
 def check_columns(file: SourceFile, columns: Columns) -> None:
-    """Raise UsageError, with the nearest name, if a column the recipe names is not in the file."""
+    """Raise UsageError if a column that the recipe names is not in the file. JSON Lines are checked by 20 records."""
     if file.kind == "parquet":
-        schema = parquet(file.path).schema_arrow
-        for key, name in named(columns):
-            field_of(schema, name, f"{columns.where[key]}: {file.path}")
-        kind = field_of(schema, columns.text, "").type
+        schema = open_parquet(file.path).schema_arrow
+        fields = {key: field_of(schema, name) for key, name in named_columns(columns)}
+        for key, name in named_columns(columns):
+            if fields[key] is None:
+                raise missing_column(f"{columns.where[key]}: {file.path}", key, name, field_names(schema))
+        kind = fields["text_column"].type  # type: ignore[union-attr]
         if not (is_text(kind) or (pa.types.is_dictionary(kind) and is_text(kind.value_type))):
             raise UsageError(
                 f"{columns.where['text_column']}: {file.path}: column '{columns.text}' is {kind}, not text"
             )
     elif file.kind == "jsonl":
-        seen: set[str] = set()
+        names: set[str] = set()
         with opened(file) as lines:
             for _, line in zip(range(20), lines, strict=False):
                 try:
                     record = json.loads(line)
-                except ValueError:  # reported with its place when it is read
+                except ValueError:  # reported with its line number when it is read
                     continue
-                seen.update(paths(record))
-        for key, name in named(columns) if seen else ():
-            if name not in seen:
-                raise UsageError(
-                    f"{columns.where[key]}: {file.path} has no column '{name}'. {nearest(name, seen)}",
-                    no_id(key),
-                )
+                names.update(key_names(record))
+        for key, name in named_columns(columns) if names else ():
+            if name not in names:
+                raise missing_column(f"{columns.where[key]}: {file.path}", key, name, names)
 
 
-def take(file: SourceFile, count: int, columns: Columns) -> tuple[int, int]:
-    """Give the extent of the first `count` records of a file and how many there are (fewer where it ends).
+def first_records(file: SourceFile, count: int, columns: Columns) -> tuple[int, int]:
+    """Return the extent of the first `count` records of a file and their number, which is lower in a short file.
 
-    Where a damaged rest is dropped, it counts as one record.
+    The damaged rest of a file, if it is dropped, counts as one record.
     """
     if file.kind != "jsonl":
         extent = min(file.extent, count)
         return extent, extent
-    end = taken = 0
+    end = records = 0
     try:
         with opened(file) as lines:
             for line in lines:
-                if taken == count:
+                if records == count:
                     break
                 end += len(line)
-                taken += not line.isspace()
+                records += not line.isspace()
     except UserError:
         if columns.stop:
             raise
-        taken += 1
-    return (end if file.compression is None else 1), taken
-
-
-@contextmanager
-def opened(file: SourceFile) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes, decompressed; a damaged one is a UserError wherever reading meets it."""
-    try:
-        if file.compression == ".zst":
-            with pa.input_stream(str(file.path), compression="zstd") as stream:
-                yield _Lines(stream)  # type: ignore[misc]
-        else:
-            with _open_plain(file) as plain:
-                yield plain
-    except DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{file.path}: damaged or cut short: {reason}", "Fetch it again.") from None
-
-
-def _open_plain(file: SourceFile) -> Any:
-    """Open what the standard library can decompress."""
-    if file.compression == ".gz":
-        return gzip.open(file.path, "rb")
-    if file.compression == ".bz2":
-        return bz2.open(file.path, "rb")
-    if file.compression == ".xz":
-        return lzma.open(file.path, "rb")
-    return file.path.open("rb")
-
-
-class _Lines:
-    """Lines of an Arrow stream, which offers bytes only."""
-
-    def __init__(self, stream: pa.NativeFile) -> None:
-        self._stream = stream
-
-    def read(self) -> bytes:
-        return bytes(self._stream.read())
-
-    def __iter__(self) -> Iterator[bytes]:
-        rest = b""
-        while chunk := self._stream.read(1 << 20):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from (line + b"\n" for line in lines)
-        if rest:
-            yield rest
+        records += 1
+    return (end if file.compression is None else 1), records
 
 
 def _read_text(file: SourceFile, columns: Columns) -> Iterator[Record]:
-    """One document: the whole file; its id is the file's name without suffixes."""
+    """Yield the whole file as one document. Its id is the file's name without suffixes."""
     with opened(file) as stream:
         data = stream.read()
     name = file.name.removesuffix(file.compression or "")
@@ -171,25 +131,25 @@ def _read_text(file: SourceFile, columns: Columns) -> Iterator[Record]:
 
 
 def _read_lines(segment: Segment, columns: Columns) -> Iterator[Record]:
-    """One document a line; without an id column its id is the file's name and the byte it starts at."""
+    """Yield one record per line. Without an id column, its id is the file's name and the byte at which it starts."""
     file = segment.file
     with opened(file) as stream:
         offset = segment.start
         if offset:
             stream.seek(offset - 1)
             offset += len(stream.readline()) - 1
-        whole, read = file.compression is not None, 0
+        whole, records = file.compression is not None, 0
         for line in stream:
-            if read == file.records if whole else offset >= segment.stop:
+            if records == file.records if whole else offset >= segment.stop:
                 return
             if not line.isspace():
-                yield _line(line, offset, file, columns)
-                read += 1
+                yield _record_of_line(line, offset, file, columns)
+                records += 1
             offset += len(line)
 
 
-def _line(line: bytes, offset: int, file: SourceFile, columns: Columns) -> Record:
-    """Parse one line of JSON."""
+def _record_of_line(line: bytes, offset: int, file: SourceFile, columns: Columns) -> Record:
+    """Parse one line of JSON, which starts at byte `offset` of the file."""
 
     def where() -> str:
         return f"{file.path}, line {_line_number(file, offset)}"
@@ -197,32 +157,34 @@ def _line(line: bytes, offset: int, file: SourceFile, columns: Columns) -> Recor
     try:
         text = line.decode("utf-8-sig" if offset == 0 else "utf-8")
     except UnicodeDecodeError as error:
-        place = f"byte {offset + error.start:,} is not UTF-8 ({error.reason})"
-        return _refuse(NOT_UTF8, where, place, columns)
+        problem = f"byte {offset + error.start:,} is not UTF-8 ({error.reason})"
+        return _refuse(NOT_UTF8, where, problem, columns)
     try:
         record = json.loads(text)
     except ValueError as error:
-        hint = ARRAY if text.lstrip().startswith("[") else ""
-        return _refuse(UNREADABLE, where, f"no JSON: {error}{hint}", columns)
+        remedy = ARRAY if text.lstrip().startswith("[") else ""
+        return _refuse(UNREADABLE, where, f"not JSON: {error}{remedy}", columns)
     if not isinstance(record, dict):
-        hint = ARRAY if isinstance(record, list) else ""
-        return _refuse(UNREADABLE, where, f"no JSON object{hint}", columns)
+        remedy = ARRAY if isinstance(record, list) else ""
+        return _refuse(UNREADABLE, where, f"not a JSON object{remedy}", columns)
     return from_mapping(record, f"{file.name}@{offset}", where, columns)
 
 
-def from_mapping(record: dict[str, Any], fallback: str, where: Callable[[], str], columns: Columns) -> Record:
-    """Make a document of a record of named values; `fallback` is its id where the recipe names no id column."""
-    body = get(record, columns.text)
-    if body is not None and not isinstance(body, str):
-        kind = type(body).__name__
+def from_mapping(
+    record: dict[str, Any], default_id: str, where: Callable[[], str], columns: Columns
+) -> Record:
+    """Make a document from a mapping. `default_id` is its id if the recipe names no id column."""
+    text = value_of(record, columns.text)
+    if text is not None and not isinstance(text, str):
+        kind = type(text).__name__
         return _refuse(UNREADABLE, where, f"column '{columns.text}' is {kind}, not text", columns)
-    identity = fallback if columns.id is None else get(record, columns.id)
-    count = None if columns.token_count is None else get(record, columns.token_count)
-    return _document(body, identity, count, where, columns)
+    document_id = default_id if columns.id is None else value_of(record, columns.id)
+    count = None if columns.token_count is None else value_of(record, columns.token_count)
+    return _document(text, document_id, count, where, columns)
 
 
 def _line_number(file: SourceFile, offset: int) -> int:
-    """The number, from 1, of the line that starts at a byte: counted only when there is something to say of it."""
+    """Return the number, from 1, of the line that starts at byte `offset`. This reads the file up to that line."""
     with opened(file) as stream:
         position, number = 0, 1
         for line in stream:
@@ -233,8 +195,8 @@ def _line_number(file: SourceFile, offset: int) -> int:
 
 
 def _read_parquet(segment: Segment, columns: Columns) -> Iterator[Record]:
-    """One document a row; without an id column its id is the file's name and the row, from 0."""
-    file = parquet(segment.file.path)
+    """Yield one record per row. Without an id column, its id is the file's name and the row number from 0."""
+    file = open_parquet(segment.file.path)
     first = 0
     for group in range(file.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
@@ -247,8 +209,8 @@ def _read_parquet(segment: Segment, columns: Columns) -> Iterator[Record]:
 def _read_group(
     file: Any, source: SourceFile, group: int, first: int, start: int, stop: int, columns: Columns
 ) -> Iterator[Record]:
-    """Rows `start` to `stop` of a row group whose first row is row `first` of the file."""
-    names = [name for _, name in named(columns)]
+    """Yield rows `start` to `stop` of a row group that begins at row `first` of the file."""
+    names = [name for _, name in named_columns(columns)]
     row = 0
     try:
         for batch in file.iter_batches(BATCH, row_groups=[group], columns=names, use_threads=False):
@@ -260,74 +222,69 @@ def _read_group(
                 return
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
-        left = range(first + max(start, row), first + stop)
-        where = f"{source.path}, row group {group} (rows {left.start:,} to {left.stop - 1:,})"
-        yield from (_refuse(UNREADABLE, lambda: where, f"cannot be read: {reason}", columns) for _ in left)
+        unread = range(first + max(start, row), first + stop)
+        where = f"{source.path}, row group {group} (rows {unread.start:,} to {unread.stop - 1:,})"
+        yield from (_refuse(UNREADABLE, lambda: where, f"cannot be read: {reason}", columns) for _ in unread)
 
 
 def _read_batch(batch: Any, source: SourceFile, first: int, columns: Columns) -> Iterator[Record]:
-    """The rows of one record batch, the first of which is row `first` of the file."""
+    """Yield the records of a batch that begins at row `first` of the file."""
     rows = range(first, first + batch.num_rows)
-    texts = values(batch, columns.text)
-    if pa.types.is_dictionary(texts.type):
-        texts = texts.dictionary_decode()
+    column = array_of(batch, columns.text)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     try:
-        bodies: list[Any] = texts.to_pylist()
+        texts: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
-        # Parquet promises UTF-8 but nobody checks: find the rows that break the promise.
-        bodies = texts.cast(pa.large_binary()).to_pylist()
-    ids = (
-        [f"{source.name}:{n}" for n in rows] if columns.id is None else values(batch, columns.id).to_pylist()
-    )
-    counts = (
-        [None] * len(rows) if columns.token_count is None else values(batch, columns.token_count).to_pylist()
-    )
-    for n, body, identity, count in zip(rows, bodies, ids, counts, strict=True):
-        yield _document(body, identity, count, partial(_row, source, n), columns)
-
-
-def _row(source: SourceFile, number: int) -> str:
-    """Say where a row of Parquet is."""
-    return f"{source.path}, row {number:,}"
+        # A string column should be UTF-8, but no writer is forced to check. Decode row by row to find the bad ones.
+        texts = column.cast(pa.large_binary()).to_pylist()
+    numbered = [f"{source.name}:{n}" for n in rows]
+    ids = numbered if columns.id is None else array_of(batch, columns.id).to_pylist()
+    key = columns.token_count
+    counts = [None] * len(rows) if key is None else array_of(batch, key).to_pylist()
+    for n, text, document_id, count in zip(rows, texts, ids, counts, strict=True):
+        where = partial("{}, row {:,}".format, source.path, n)
+        yield _document(text, document_id, count, where, columns)
 
 
 def _document(
-    body: str | bytes | None, identity: Any, count: Any, where: Callable[[], str], columns: Columns
+    text: str | bytes | None, document_id: Any, count: Any, where: Callable[[], str], columns: Columns
 ) -> Record:
-    """Make a document of a record's values, or name why not; `where` is asked only then."""
-    if isinstance(body, bytes):
+    """Make a document from the values of a record, or drop it. `where` returns the record's location for errors."""
+    if isinstance(text, bytes):
         try:
-            body = body.decode("utf-8-sig")
+            text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             return _refuse(NOT_UTF8, where, f"byte {error.start:,} is not UTF-8 ({error.reason})", columns)
-    if body is None:
+    if text is None:
         return Dropped(NULL_TEXT)
-    if not body or body.isspace():
+    if not text or text.isspace():
         return Dropped(EMPTY_TEXT)
-    if not body.isascii():
+    if not text.isascii():
         try:
-            body.encode()
-        except UnicodeEncodeError as error:  # JSON can spell half a surrogate pair, which is no character
-            what = f"character {error.start:,} is half a surrogate pair, which UTF-8 cannot hold"
-            return _refuse(NOT_UTF8, where, what, columns)
-    if identity is None:
+            text.encode()
+        except UnicodeEncodeError as error:  # JSON can escape half a surrogate pair, which is not a character
+            problem = f"character {error.start:,} is half a surrogate pair, which UTF-8 cannot encode"
+            return _refuse(NOT_UTF8, where, problem, columns)
+    if document_id is None:
         return _refuse(NULL_ID, where, "the id is null", columns)
-    if not isinstance(identity, str | int):
+    if not isinstance(document_id, str | int):
         raise UsageError(
-            f"{columns.where['id_column']}: {where()}: an id is text or a whole number, not {identity!r}"
+            f"{columns.where['id_column']}: {where()}: an id must be text or an integer, not {document_id!r}"
         )
     if count is not None and (not isinstance(count, int) or count < 0):
         raise UsageError(
-            f"{columns.where['token_count_column']}: {where()}: a token count is a whole number, not {count!r}"
+            f"{columns.where['token_count_column']}: {where()}: a token count must be an integer of at least 0, "
+            f"not {count!r}"
         )
-    return Document(str(identity), body, count)
+    return Document(str(document_id), text, count)
 
 
-def _refuse(reason: str, where: Callable[[], str], what: str, columns: Columns) -> Dropped:
-    """Stop at a record that cannot be read, or drop it by name, as the recipe says.
+def _refuse(reason: str, where: Callable[[], str], problem: str, columns: Columns) -> Dropped:
+    """Stop at a record that cannot be read, or drop it, as the recipe says.
 
-    `where` is asked only to stop: finding a line's number costs a pass over the file.
+    `where` is called only to stop, because finding a line number takes a pass over the file.
     """
     if columns.stop:
-        raise UserError(f"{where()}: {what}", HINT)
+        raise UserError(f"{where()}: {problem}", HINT)
     return Dropped(reason)

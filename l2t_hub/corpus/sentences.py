@@ -1,4 +1,4 @@
-"""Splitting a text into sentences, by the library a recipe names: sentencex (default) or BlingFire (the paper's)."""
+"""Split text into sentences with the library that the recipe names: sentencex (default) or BlingFire (the paper)."""
 
 from collections.abc import Callable
 
@@ -11,29 +11,29 @@ LIBRARIES = ("sentencex", "blingfire")
 
 
 def splitter(name: str) -> Splitter:
-    """Give a function from text to its sentences, in order, without surrounding whitespace and blank ones.
+    """Return a function that splits a text into its sentences, stripped, in order and without blank ones.
 
-    Raises UserError if the library is not installed, UsageError for a name that is none of LIBRARIES.
+    Raises UserError if the library is not installed, UsageError for a name that is not in LIBRARIES.
     """
     if name == "sentencex":
         return _sentencex
     if name != "blingfire":
-        raise UsageError(f"no sentence splitter '{name}'. {nearest(name, LIBRARIES)}")
+        raise UsageError(f"unknown sentence splitter '{name}'. {nearest(name, LIBRARIES)}")
     require("blingfire", "blocks.sentences: blingfire")
     return _blingfire
 
 
 def _sentencex(text: str) -> list[str]:
-    """English rules; a paragraph break always ends a sentence."""
+    """Split by English rules. A paragraph break always ends a sentence."""
     import sentencex
 
     return [sentence for part in sentencex.segment("en", text) if (sentence := part.strip())]
 
 
 def _blingfire(text: str) -> list[str]:
-    """BlingFire's default model. It turns line breaks inside a sentence, and control characters, into spaces.
+    """Split with BlingFire's default model, which replaces control characters and line breaks in sentences by spaces.
 
-    It answers nothing for some texts (control characters only); such a text is one sentence.
+    It returns nothing for a text of control characters only; such a text is one sentence.
     """
     import blingfire
 

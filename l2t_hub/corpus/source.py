@@ -1,7 +1,7 @@
-"""The source of a recipe: its content digest, its partitions and the records in them.
+"""The source of a recipe: the digest of its content, its partitions and their records.
 
-The division belongs to the recipe (`build.partitions`): contiguous stretches of the source in its order, of about
-equal size, cut between files, Parquet rows or lines. How many workers read them changes nothing.
+Partitions are contiguous parts of the source, of about equal size, cut between files, Parquet rows or lines. Their
+number is part of the recipe (`build.partitions`); the number of workers that read them changes nothing.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from l2t_hub.corpus import readers
 from l2t_hub.corpus.columns import Columns
 from l2t_hub.corpus.document import Document, Dropped, Record
-from l2t_hub.corpus.files import SourceFile, damaged, find, look_at
+from l2t_hub.corpus.files import SourceFile, damaged_file, find_files, inspect_file
 from l2t_hub.corpus.readers import Segment
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
@@ -25,26 +25,26 @@ __all__ = ["Document", "Dropped", "LocalSource", "Record", "Source", "digest", "
 
 
 class Source(Protocol):
-    """What the build asks of any source. A partition is a number from 0 to `build.partitions` - 1."""
+    """The interface of a source. Partitions are numbered from 0 to `build.partitions` - 1."""
 
     @property
     def contents(self) -> dict[str, str]:
-        """What the source is made of: name of each file (or of the dataset) and digest of its bytes (or revision)."""
+        """Name of each file and digest of its bytes, or name and revision of the dataset."""
 
     @property
     def records(self) -> int | None:
-        """How many records there are, dropped ones included; None where only reading would tell."""
+        """Number of records, including dropped ones; None if it is not known before reading."""
 
     def inputs(self, partition: int) -> list[dict[str, Any]]:
-        """Describe exactly what a partition reads: everything in it that decides the partition's bytes."""
+        """Return what a partition reads: everything about the source that decides the partition's bytes."""
 
     def read(self, partition: int) -> Iterator[Record]:
-        """Read a partition in source order."""
+        """Yield the records of a partition in source order."""
 
 
 @dataclass(frozen=True)
 class LocalSource:
-    """Files of this machine, in order, cut to the recipe's limit."""
+    """Local files in order, up to the recipe's limit."""
 
     files: tuple[SourceFile, ...]
     partitions: tuple[tuple[Segment, ...], ...]
@@ -52,33 +52,32 @@ class LocalSource:
 
     @property
     def contents(self) -> dict[str, str]:
-        """File name -> SHA-256 of its bytes."""
+        """Name and SHA-256 of each file."""
         return {file.name: file.sha256 for file in self.files}
 
     @property
     def records(self) -> int | None:
-        """Records up to the limit; None if a file cannot be counted cheaply."""
+        """Number of records up to the limit; None if a file cannot be counted without parsing it."""
         counts = [file.records for file in self.files]
         return None if None in counts else sum(n for n in counts if n is not None)
 
     def inputs(self, partition: int) -> list[dict[str, Any]]:
-        """The stretches of files, with the files' digests."""
+        """Return the segments of the partition, with the digests of their files."""
         return [
-            {"file": s.file.name, "sha256": s.file.sha256, "start": s.start, "stop": s.stop}
-            for s in self.partitions[partition]
+            {"file": part.file.name, "sha256": part.file.sha256, "start": part.start, "stop": part.stop}
+            for part in self.partitions[partition]
         ]
 
     def read(self, partition: int) -> Iterator[Record]:
-        """Read the stretches one after the other."""
+        """Yield the records of the partition's segments, one segment after another."""
         for segment in self.partitions[partition]:
-            yield from readers.read(segment, self.columns)
+            yield from readers.read_segment(segment, self.columns)
 
 
 def open_source(recipe: Recipe) -> Source:
-    """Find a recipe's source and divide it.
+    """Find the source of a recipe and divide it into partitions. Local files are read once, for their digests.
 
-    Local files are read once for their digests. Raises UsageError for what the recipe says wrongly (no such file, no
-    such column), UserError for files that are not what they seem.
+    Raises UsageError for a wrong recipe key (no such file, no such column), UserError for a damaged file.
     """
     columns = Columns(
         text=recipe.source.text_column,
@@ -93,37 +92,38 @@ def open_source(recipe: Recipe) -> Source:
         from l2t_hub.corpus.hub_source import open_dataset
 
         return open_dataset(recipe, columns)
-    root, paths = find(recipe.source.path, recipe.where("source.path"))
+    root, paths = find_files(recipe.source.path, recipe.where("source.path"))
     files: list[SourceFile] = []
-    left = recipe.source.limit
+    remaining = recipe.source.limit
     for path in paths:
-        file = _look_at(path, root, columns)
-        if left is not None:
-            extent, taken = readers.take(file, left, columns)
-            file = replace(file, extent=extent, records=taken, size=file.size * extent // max(file.extent, 1))
-            left -= taken
+        file = _inspect(path, root, columns)
+        if remaining is not None:
+            extent, records = readers.first_records(file, remaining, columns)
+            size = file.size * extent // max(file.extent, 1)
+            file = replace(file, extent=extent, records=records, size=size)
+            remaining -= records
         files.append(file)
-        if left == 0:
+        if remaining == 0:
             break
     return LocalSource(tuple(files), divide(files, recipe.build.partitions), columns)
 
 
-def _look_at(path: Path, root: Path, columns: Columns) -> SourceFile:
-    """Look at a file and check its columns; one that cannot be read stops the build, or counts as one record."""
+def _inspect(path: Path, root: Path, columns: Columns) -> SourceFile:
+    """Inspect a file and check its columns. A file that cannot be read stops the build or counts as one record."""
     try:
-        file = look_at(path, root)
+        file = inspect_file(path, root)
         readers.check_columns(file, columns)
     except UserError as error:
         if columns.stop or isinstance(error, UsageError) or not os.access(path, os.R_OK):
             raise
-        return damaged(path, root)
+        return damaged_file(path, root)
     return file
 
 
 def divide(files: list[SourceFile], count: int) -> tuple[tuple[Segment, ...], ...]:
-    """Cut files into `count` contiguous partitions of about equal bytes; some are empty if there is too little.
+    """Cut files into `count` contiguous partitions of about equal size in bytes; some may be empty.
 
-    A file that can be cut anywhere is cut in proportion; one that cannot goes where its first byte falls.
+    A file that cannot be cut goes to the partition in which its first byte falls.
     """
     sizes = [max(file.size, 1) for file in files]
     total = sum(sizes)
@@ -144,5 +144,5 @@ def divide(files: list[SourceFile], count: int) -> tuple[tuple[Segment, ...], ..
 
 
 def digest(value: Any) -> str:
-    """SHA-256 (64 hex digits) of any JSON value, independent of the order of its keys."""
+    """Return the SHA-256 (64 hex digits) of a JSON value, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

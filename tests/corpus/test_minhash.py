@@ -1,4 +1,4 @@
-"""Signatures of texts: near-identical ones share a band, others do not, and the batch makes no difference."""
+"""Signatures: near duplicates share a band, other texts do not, and the batch makes no difference."""
 
 from pathlib import Path
 from random import Random
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2t_hub.corpus import minhash as similar
+from l2t_hub.corpus import minhash
 from l2t_hub.corpus.minhash import BANDS, signatures
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdglmnrst"]
@@ -20,16 +20,16 @@ def prose(seed: int, words: int) -> list[str]:
 
 
 def shared(first: str, second: str) -> int:
-    """In how many bands two texts have the same value."""
-    (signed,) = signatures([first, second])
-    return int((signed[0] == signed[1]).sum())
+    """The number of bands in which two texts have the same value."""
+    (batch,) = signatures([first, second])
+    return int((batch[0] == batch[1]).sum())
 
 
 @given(st.lists(st.text(max_size=400), max_size=6), st.integers(1, 300))
-def test_a_signature_belongs_to_its_text_alone(texts: list[str], size: int) -> None:
+def test_a_signature_depends_on_its_text_alone(texts: list[str], size: int) -> None:
     alone = [next(signatures([text]))[0] for text in texts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similar, "BATCH_BYTES", size)
+        patch.setattr(minhash, "BATCH_BYTES", size)
         together = [row for batch in signatures(texts) for row in batch]
     assert np.array_equal(np.array(alone), np.array(together))
     assert all(row.shape == (BANDS,) for row in alone)
@@ -46,7 +46,7 @@ def test_case_punctuation_and_white_space_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_changed_word_or_a_new_ending_is_near_identical(seed: int) -> None:
+def test_a_text_with_a_changed_word_or_a_new_ending_is_a_near_duplicate(seed: int) -> None:
     words = prose(seed, 300)
     changed = [*words]
     changed[Random(seed).randrange(300)] = "zebra"
@@ -55,7 +55,7 @@ def test_a_changed_word_or_a_new_ending_is_near_identical(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_texts_that_share_a_third_or_their_vocabulary_are_not(seed: int) -> None:
+def test_texts_that_share_a_third_or_their_vocabulary_are_not_near_duplicates(seed: int) -> None:
     common = prose(seed, 150)
     assert (
         shared(" ".join([*common, *prose(seed + 100, 150)]), " ".join([*common, *prose(seed + 200, 150)]))
@@ -66,30 +66,30 @@ def test_texts_that_share_a_third_or_their_vocabulary_are_not(seed: int) -> None
 
 
 def test_resemblance_is_estimated_without_bias() -> None:
-    """Bins agree as often as shingles are shared, also where a text is too short to fill them all."""
+    """Bins agree as often as shingles are shared, even if a text is too short to fill all of them."""
     for length, replaced in ((1000, 200), (60, 12)):
-        agree = []
+        errors = []
         for seed in range(200):
             common, rest = prose(seed, length - replaced), prose(seed + 1000, replaced)
             texts = [" ".join(common), " ".join([*common, *rest])]
-            words, counts = similar._words([text.encode() for text in texts])
-            hashes, owner = similar._shingles(words, counts)
+            words, counts = minhash._words([text.encode() for text in texts])
+            hashes, owner = minhash._shingles(words, counts)
             sets = [set(hashes[owner == n].tolist()) for n in (0, 1)]
             truth = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
-            minima = np.full(2 * similar.BINS, similar._EMPTY)
-            mixed = similar._mixed(hashes)
-            np.minimum.at(minima, owner * similar.BINS + (mixed % similar.BINS).astype(int), mixed)
-            bins = similar._filled(minima.reshape(2, similar.BINS))
-            agree.append((bins[0] == bins[1]).mean() - truth)
-        assert abs(np.mean(agree)) < 0.02
+            minima = np.full(2 * minhash.BINS, minhash._EMPTY)
+            mixed = minhash._mixed(hashes)
+            np.minimum.at(minima, owner * minhash.BINS + (mixed % minhash.BINS).astype(int), mixed)
+            bins = minhash._filled(minima.reshape(2, minhash.BINS))
+            errors.append((bins[0] == bins[1]).mean() - truth)
+        assert abs(np.mean(errors)) < 0.02
 
 
 @pytest.mark.shared_data
-def test_neighbouring_pieces_of_the_same_books_are_told_apart(shared_data: Path) -> None:
-    """953 pieces of real books, many by the same author: none is taken for another."""
+def test_different_pieces_of_the_same_books_are_not_near_duplicates(shared_data: Path) -> None:
+    """953 pieces of real books, many by the same author."""
     table = pq.read_table(shared_data / "gutenberg" / "sample-1m.parquet", columns=["text"])
     texts = table.column("text").to_pylist()
-    signed = np.concatenate(list(signatures(texts)))
-    assert all(len(np.unique(signed[:, band])) == len(texts) for band in range(BANDS))
+    whole = np.concatenate(list(signatures(texts)))
+    assert all(len(np.unique(whole[:, band])) == len(texts) for band in range(BANDS))
     halves = np.concatenate(list(signatures([text[: len(text) // 2] for text in texts])))
-    assert (halves == signed).any(axis=1).mean() < 0.1, "half a text is not the text"
+    assert (halves == whole).any(axis=1).mean() < 0.1, "half of a text is not a near duplicate of it"

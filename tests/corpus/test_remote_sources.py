@@ -1,4 +1,4 @@
-"""Dataset repositories as sources, streamed through `datasets`: here a local directory, as the Hub would serve it."""
+"""Dataset repositories as sources, streamed by `datasets`: here from a local directory laid out as on the Hub."""
 
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ def source_of(folder: Path | str, build: dict[str, Any] | None = None, **keys: A
 
 
 def documents(source: Source, partitions: int) -> list[Document]:
-    found = [record for n in range(partitions) for record in source.read(n)]
-    assert all(isinstance(record, Document) for record in found)
-    return [record for record in found if isinstance(record, Document)]
+    records = [record for n in range(partitions) for record in source.read(n)]
+    assert all(isinstance(record, Document) for record in records)
+    return [record for record in records if isinstance(record, Document)]
 
 
 @pytest.mark.parametrize(("partitions", "limit"), [(1, None), (3, None), (2, 17), (1, 5)])
@@ -50,8 +50,8 @@ def test_rows_stream_in_order_with_config_split_and_nested_column(
     source = source_of(
         repository_folder, {"partitions": partitions}, limit=limit, token_count_column="metadata.token_count"
     )
-    wanted = [Document(f"d{n}", f"Text {n}.", n) for n in range(limit or 30)]
-    assert documents(source, partitions) == wanted
+    expected = [Document(f"d{n}", f"Text {n}.", n) for n in range(limit or 30)]
+    assert documents(source, partitions) == expected
     assert documents(source_of(repository_folder, split="test"), 1) == [
         Document("d0", "Text 0."),
         Document("d1", "Text 1."),
@@ -63,7 +63,7 @@ def test_rows_without_ids_are_numbered(repository_folder: Path) -> None:
     assert [d.id for d in documents(source, 2)] == [f"train:{n}" for n in range(5)]
 
 
-def test_the_revision_follows_the_content(repository_folder: Path) -> None:
+def test_the_revision_changes_with_the_content(repository_folder: Path) -> None:
     before = source_of(repository_folder).contents
     assert source_of(repository_folder).contents == before
     (repository_folder / "small" / "0.parquet").write_bytes((repository_folder / "test.parquet").read_bytes())
@@ -71,7 +71,7 @@ def test_the_revision_follows_the_content(repository_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "expected"),
     [
         ({"config": "smal"}, "small"),
         ({"split": "trian"}, "trian"),
@@ -79,8 +79,10 @@ def test_the_revision_follows_the_content(repository_folder: Path) -> None:
         ({"id_column": "idd"}, "source.id_column: null"),
     ],
 )
-def test_what_is_not_there_is_named(repository_folder: Path, keys: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_wrong_keys_are_errors_that_name_them(
+    repository_folder: Path, keys: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(UsageError, match=expected):
         source_of(repository_folder, **keys)
 
 
@@ -89,6 +91,6 @@ def test_more_partitions_than_files_need_a_limit(repository_folder: Path) -> Non
         source_of(repository_folder, {"partitions": 4})
 
 
-def test_offline_a_hub_name_says_so() -> None:
+def test_an_unreachable_hub_is_an_error_with_name_and_revision() -> None:
     with pytest.raises(UserError, match=r"source\.dataset: nobody/nothing at revision main"):
         source_of("nobody/nothing")

@@ -1,4 +1,4 @@
-"""Sentence splitters and blocks: order kept, nothing lost, the paper's block counts."""
+"""Sentence splitters and blocks keep the order and lose nothing; block counts are the paper's."""
 
 import pytest
 from hypothesis import given
@@ -24,16 +24,16 @@ def test_sentences_are_never_blank_and_lose_no_visible_character(name: str, text
     if name == "sentencex":
         assert "".join("".join(sentences).split()) == "".join(text.split())
     elif text.strip():
-        assert sentences, "a text with something in it has at least one sentence"
+        assert sentences, "a text that is not blank has at least one sentence"
 
 
-def test_an_unknown_splitter_is_named_with_the_nearest() -> None:
+def test_an_unknown_splitter_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'blingfire'"):
         splitter("blingfyre")
 
 
 @given(n=st.integers(0, 200), count=st.integers(1, 50))
-def test_cutting_deals_out_every_sentence_in_order(n: int, count: int) -> None:
+def test_cutting_keeps_every_sentence_in_order(n: int, count: int) -> None:
     sentences = [f"s{i}" for i in range(n)]
     cuts = cut(sentences, count)
     assert [s for block in cuts for s in block.sentences] == sentences
@@ -47,7 +47,7 @@ def test_cutting_deals_out_every_sentence_in_order(n: int, count: int) -> None:
     ("tokens", "unit", "count"),
     [(0, 1, 1), (511, 1, 1), (512, 1, 2), (1300, 1, 3), (511, 2, 1), (1300, 2, 5)],
 )
-def test_the_number_of_blocks_is_the_papers(tokens: int, unit: int, count: int) -> None:
+def test_the_number_of_blocks_is_that_of_the_paper(tokens: int, unit: int, count: int) -> None:
     assert block_count(tokens, 512, unit) == count
 
 

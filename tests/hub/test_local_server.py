@@ -82,12 +82,25 @@ def test_missing_server_packages_are_named_before_anything_is_started(plain: Pat
     assert not (tmp_path / "hub").exists()
 
 
-def test_a_hub_that_does_not_start_shows_the_end_of_its_log(plain: Path, tmp_path: Path) -> None:
-    (tmp_path / "hub").mkdir()
+def test_a_hub_that_does_not_start_says_why(plain: Path, tmp_path: Path) -> None:
+    assert python(CONNECT.format("hub") + "pass", plain, tmp_path).returncode == 0
     (tmp_path / "hub" / "hub.sqlite").write_bytes(b"not a database " * 100)
     done = python(CONNECT.format("hub") + "pass", plain, tmp_path)
-    assert "the local Hub in hub did not start: " in done.stderr
-    assert "See its log: hub/hub.log" in done.stderr
+    assert "hub/hub.sqlite: the local Hub cannot use this database: file is not a database" in done.stderr
+    assert "Choose another directory with --dir, or move the file away" in done.stderr
+
+
+def test_a_directory_of_something_else_is_left_alone(plain: Path, tmp_path: Path) -> None:
+    for name in ("tmp/precious", "parts/old/precious", "lock", "notes.txt"):
+        (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "home" / name).write_text("precious")
+    before = {path: path.lstat() for path in (tmp_path / "home").rglob("*")}
+    done = python(CONNECT.format("home") + "pass", plain, tmp_path)
+    assert "home: this directory has files that do not belong to a local Hub" in done.stderr
+    after = {path: path.lstat() for path in (tmp_path / "home").rglob("*")}
+    assert {path: (s.st_mode, s.st_size, s.st_mtime_ns) for path, s in after.items()} == {
+        path: (s.st_mode, s.st_size, s.st_mtime_ns) for path, s in before.items()
+    }
 
 
 def test_no_token_in_anything_a_failing_run_writes(plain: Path, toy: Toy, tmp_path: Path) -> None:

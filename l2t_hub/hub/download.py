@@ -15,7 +15,7 @@ from typing import Any
 
 from l2t_hub.artifacts import MANIFEST, RELEASE_RECORD
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.hub.failures import LOG_IN, hub_error
+from l2t_hub.hub.failures import LOG_IN, PRIVATE_REPO, hub_error
 from l2t_hub.hub.names import is_repo
 from l2t_hub.hub.retry import RetryPolicy, Say, retrying
 from l2t_hub.hub.unsafe_files import CODE_SUFFIXES, PICKLE_SUFFIXES, REMOTE_CODE_FILES, has_auto_map
@@ -144,7 +144,7 @@ def _list_files(
     except RepositoryNotFoundError:
         raise UserError(
             f"{_hub_url()} has no {kind} {repo}, or it is private and this token has no access",
-            f"Check the name. If the repo is private: {LOG_IN}",
+            f"Check the name. {PRIVATE_REPO}",
         ) from None
     except Exception as error:
         raise hub_error(error, f"{repo}: lookup failed", _hub_url()) from error

@@ -16,27 +16,29 @@ from l2t_hub.hub.retry import (
 
 DISK_FULL = 507
 LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN."
-_AGAIN = "Try again."
+PRIVATE_REPO = "For a private repo, log in with `hf auth login` or set HF_TOKEN."
+_WAIT = "Wait a few minutes."
+_OTHERS = "Make sure that no other process writes to the repo."
 # Status -> what happened ({hub} and the server's own words are filled in), and the remedy.
 _BY_STATUS: dict[int, tuple[str, str]] = {
     401: ("{hub} rejected the token: it is invalid or has expired", LOG_IN),
     403: ("{hub} denied access{detail}", "Use a token that has {access} access to this repo."),
     404: (
         "{hub} has no such repo, revision or file{detail}",
-        "Check the name. A private repo needs a token.",
+        f"Check the name. {PRIVATE_REPO}",
     ),
-    409: ("{hub} reported a conflict with another change{detail}", _AGAIN),
-    412: ("the repo on {hub} changed in the meantime", _AGAIN),
+    409: ("{hub} reported a conflict with another change{detail}", _OTHERS),
+    412: ("the repo on {hub} changed in the meantime", _OTHERS),
     413: ("{hub} rejected a request as too large{detail}", "Split files that exceed the Hub's size limit."),
-    429: ("{hub} is rate-limiting requests{detail}", "Try again in a few minutes."),
+    429: ("{hub} is rate-limiting requests{detail}", _WAIT),
     DISK_FULL: ("{hub} has no storage space left{detail}", "Free some space there or raise the quota."),
 }
-_SERVER_ERROR = ("{hub} failed with status {status}{detail}", "Try again later.")
+_SERVER_ERROR = ("{hub} failed with status {status}{detail}", _WAIT)
 _OTHER_STATUS = ("{hub} refused the request with status {status}{detail}", "Check the arguments.")
 
 
 def explain(error: BaseException, hub: str, access: str = "read") -> tuple[str, str]:
-    """Return what went wrong at `hub` as one sentence, and the remedy as another.
+    """Return what went wrong at `hub` as one sentence, and the remedy as another, '' if none is known.
 
     `access` is the kind of token access the command needs, 'read' or 'write'.
     """
@@ -52,13 +54,13 @@ def explain(error: BaseException, hub: str, access: str = "read") -> tuple[str, 
     if any("Offline" in type(cause).__name__ for cause in chain):
         return "HF_HUB_OFFLINE is set, so the Hub cannot be reached", "Unset HF_HUB_OFFLINE."
     if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in chain):
-        return f"{hub} did not respond in time", "Check your network connection, or try again later."
+        return f"{hub} did not respond in time", "Check your network connection."
     if any(is_connection_error(cause) for cause in chain):
         reason = without_secrets(first_line(error))
         return f"the connection to {hub} failed ({reason})", "Check the URL and your network connection."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}", "Check that the file is accessible."
-    return describe_error(error), "Try again; if the error persists, report it as a bug."
+    return describe_error(error), ""
 
 
 def _no_room(error: BaseException) -> str | None:
@@ -72,4 +74,5 @@ def _no_room(error: BaseException) -> str | None:
 def hub_error(error: Exception, what: str, hub: str) -> UserError:
     """Return a failure to read from `hub` as a UserError; `what` says which repo and step failed."""
     message, remedy = explain(error, hub)
-    return UserError(f"{what}: {message}", remedy)
+    hint = f"{remedy} Then rerun the command." if remedy else "Rerun it. If it fails again, report a bug."
+    return UserError(f"{what}: {message}", hint)

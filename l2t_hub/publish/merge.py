@@ -37,7 +37,7 @@ def merge(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> str:
         raise UserError(
             f"{remote.url}: `main` differs from the release in {', '.join(paths[:3])}: "
             "another commit to `main` was made during the merge",
-            "Check that commit; another release replaces it.",
+            "Check that commit.",
         )
     return commit
 
@@ -51,7 +51,7 @@ def _merge_once(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) ->
     if state == "closed":
         raise UserError(
             f"{remote.url}: pull request {pull.number} was closed while the release was being uploaded",
-            "Another run opens a new one.",
+            "Check why it was closed.",
         )
     if state == "draft":
         remote.api.change_discussion_status(remote.repo_id, pull.number, "open", repo_type=remote.kind)
@@ -75,5 +75,5 @@ def after_conflict(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease)
     raise LostRaceError(
         f"{remote.url}: another release reached `main` first (now at {remote.head(MAIN)[:12]}); "
         f"`main` shows that release, and this one is in pull request {pull.number}",
-        "Another run replaces that release with this one.",
+        "Decide whether this one should replace it.",
     )

@@ -253,6 +253,6 @@ def _failure(error: BaseException, endpoint: Endpoint, command: str) -> UserErro
     else:
         message, remedy = explain(error, endpoint.name, "write")
         message += "; all attempts failed" if is_transient(error) else ""
-        remedy = f"What was uploaded is kept. {remedy}"
-    hint = f"{remedy} To continue, run:\n{command}".lstrip()
+        remedy = f"Uploaded files are kept. {remedy}".strip()
+    hint = f"{remedy} Then rerun:\n{command}" if remedy else f"Rerun:\n{command}"
     return kind(without_secrets(message, endpoint.token), without_secrets(hint, endpoint.token))

@@ -220,9 +220,10 @@ def read_back(remote: RemoteRepo, staged: StagedRelease, revision: str) -> None:
     for file in regular:
         if remote.read(file.path, revision) != file.read():
             raise UserError(f"{remote.url}: {file.path} at {revision} differs from what was sent")
-    size = format_bytes(sum(file.size for file in regular))
+    total, small = format_bytes(staged.size), format_bytes(sum(file.size for file in regular))
     remote.say(
-        f"verified {describe_files(staged.files)} by size and hash; read {len(regular)} back in full ({size})"
+        f"verified {len(staged.files):,} files ({total}) by size and hash, "
+        f"{len(regular):,} of them ({small}) byte by byte"
     )
 
 

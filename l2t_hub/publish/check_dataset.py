@@ -1,4 +1,4 @@
-"""A dataset's own checks: configs that find their files, one schema per config, a manifest that tells the truth."""
+"""The checks of a dataset before its release: a correct manifest, configs that match files, one schema per config."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from l2t_hub.publish.stage import StagedFile, StagedRelease
 
 
 def dataset_problems(staged: StagedRelease, card: Mapping[str, Any]) -> list[str]:
-    """All that is wrong with a staged dataset."""
+    """Return what is wrong with a staged dataset whose card has the front matter `card`."""
     return _manifest_problems(staged) + _config_problems(staged, card)
 
 
@@ -29,23 +29,23 @@ def _manifest_problems(staged: StagedRelease) -> list[str]:
         others = {str(path): str(digest) for path, digest in tree.get("files", {}).items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [f"{MANIFEST}: cannot be read as a manifest: {type(error).__name__}: {error}"]
-    problems = [] if tree.get("fingerprint") else [f"{MANIFEST}: it has no fingerprint"]
+    problems = [] if tree.get("fingerprint") else [f"{MANIFEST}: no fingerprint"]
     files = {file.path: file for file in staged.files}
     for path, (size, digest) in shards.items():
         problems += _differs(files.get(path), path, digest, size)
     for path, digest in others.items():
         problems += _differs(files.get(path), path, digest, None)
     strays = [p for p in files if p.endswith(".parquet") and p not in shards and p not in others]
-    return problems + [f"{path}: not in {MANIFEST}: nobody knows what made it" for path in strays]
+    return problems + [f"{path}: not listed in {MANIFEST}, so its origin is unknown" for path in strays]
 
 
 def _differs(file: StagedFile | None, path: str, digest: str, size: int | None) -> list[str]:
     if file is None:
-        return [f"{path}: {MANIFEST} lists it, and it is not there"]
+        return [f"{path}: missing, but listed in {MANIFEST}"]
     if size is not None and file.size != size:
-        return [f"{path}: {file.size} bytes, and {MANIFEST} says {size}"]
+        return [f"{path}: {file.size} bytes, but {size} in {MANIFEST}"]
     if file.sha256 != digest:
-        return [f"{path}: its sha256 is {file.sha256[:12]}..., and {MANIFEST} says {digest[:12]}..."]
+        return [f"{path}: its SHA-256 is {file.sha256[:12]}..., but {digest[:12]}... in {MANIFEST}"]
     return []
 
 
@@ -61,7 +61,8 @@ def _config_problems(staged: StagedRelease, card: Mapping[str, Any]) -> list[str
     problems = []
     names = [str(config.get("config_name", "")) for config in configs]
     problems += [
-        f"{CARD}: two configs are called {name}" for name in sorted({n for n in names if names.count(n) > 1})
+        f"{CARD}: two configs have the name {name}"
+        for name in sorted({n for n in names if names.count(n) > 1})
     ]
     if "" in names:
         problems.append(f"{CARD}: a config has no `config_name`")
@@ -83,30 +84,32 @@ def _one_config(staged: StagedRelease, name: str, data_files: object, info: Mapp
     where = f"{CARD}: config {name}"
     patterns, problems = _patterns(data_files)
     if problems or not patterns:
-        return [f"{where}: {problem}" for problem in problems or ["it has no `data_files`"]]
-    counted: dict[str, int] = {}
-    found: list[StagedFile] = []
+        return [f"{where}: {problem}" for problem in problems or ["no `data_files`"]]
+    examples: dict[str, int] = {}
+    shards: list[StagedFile] = []
     for split, pattern in patterns:
         files = matching_files(staged.files, pattern)
         if not files:
             folder = pattern.split("*")[0].rpartition("/")[0]
-            beside = {f.path for f in staged.files if f.path.startswith(folder)} or set(staged.paths())
-            problems.append(f"{where}: no file matches {pattern}. {nearest(pattern, sorted(beside)[:40])}")
+            nearby = {f.path for f in staged.files if f.path.startswith(folder)} or set(staged.paths())
+            problems.append(f"{where}: no file matches {pattern}. {nearest(pattern, sorted(nearby)[:40])}")
         tables = [file for file in files if file.path.endswith(".parquet")]
         problems += [
-            f"{where}: {pattern} also takes in {f.path}, no parquet file" for f in files if f not in tables
+            f"{where}: {pattern} also matches {f.path}, which is not a Parquet file"
+            for f in files
+            if f not in tables
         ]
-        found += tables
+        shards += tables
         rows, broken = _rows(tables)
         problems += broken
-        counted[split] = counted.get(split, 0) + rows
+        examples[split] = examples.get(split, 0) + rows
     if not problems:
-        problems += _schema_problems(where, found) + _count_problems(where, counted, info)
+        problems += _schema_problems(where, shards) + _count_problems(where, examples, info)
     return problems
 
 
 def _patterns(data_files: object) -> tuple[list[tuple[str, str]], list[str]]:
-    """(split, pattern) pairs of a config's `data_files`, in any of the three ways the Hub allows."""
+    """Return the (split, pattern) pairs of `data_files`, in any of the Hub's three forms, and what is wrong."""
     if isinstance(data_files, str):
         return [("train", data_files)], []
     if not isinstance(data_files, list):
@@ -119,13 +122,13 @@ def _patterns(data_files: object) -> tuple[list[tuple[str, str]], list[str]]:
         paths = row.get("path") if isinstance(row, dict) else None
         paths = [paths] if isinstance(paths, str) else paths
         if not isinstance(row, dict) or not isinstance(paths, list) or "split" not in row:
-            return [], ["each of `data_files` needs `split` and `path`"]
+            return [], ["each entry of `data_files` needs `split` and `path`"]
         pairs += [(str(row["split"]), str(path)) for path in paths]
     return pairs, []
 
 
 def matching_files(files: Iterable[StagedFile], pattern: str) -> list[StagedFile]:
-    """The files a glob of the Hub takes: `*` stays inside a folder, `**` does not."""
+    """Return the files that match a glob of the Hub: `*` matches within one folder, `**` across folders."""
     return [file for file in files if _matches(tuple(file.path.split("/")), tuple(pattern.split("/")))]
 
 
@@ -146,7 +149,7 @@ def _rows(files: Iterable[StagedFile]) -> tuple[int, list[str]]:
         try:
             rows += pq.read_metadata(file.source).num_rows
         except (OSError, ValueError) as error:
-            problems.append(f"{file.path}: not a readable parquet file: {str(error).splitlines()[0]}")
+            problems.append(f"{file.path}: not a readable Parquet file: {str(error).splitlines()[0]}")
     return rows, problems
 
 
@@ -166,18 +169,18 @@ def _schema_problems(where: str, files: list[StagedFile]) -> list[str]:
         what = (
             f"column {odd} is {ours.get(odd, 'missing')}, not {theirs.get(odd, 'missing')}"
             if odd
-            else "another order of columns"
+            else "the order of columns differs"
         )
-        return [f"{where}: {file.path} has another schema than {files[0].path}: {what}"]
+        return [f"{where}: the schema of {file.path} differs from that of {files[0].path}: {what}"]
     return []
 
 
-def _count_problems(where: str, counted: Mapping[str, int], info: Mapping[str, Any]) -> list[str]:
+def _count_problems(where: str, examples: Mapping[str, int], info: Mapping[str, Any]) -> list[str]:
     splits = info.get("splits")
     rows = splits if isinstance(splits, list) else []
-    told = {str(row.get("name")): row.get("num_examples") for row in rows if isinstance(row, dict)}
+    stated = {str(row.get("name")): row.get("num_examples") for row in rows if isinstance(row, dict)}
     return [
-        f"{where}: dataset_info says {told[split]} examples in {split}, and the files have {count}"
-        for split, count in counted.items()
-        if isinstance(told.get(split), int) and told[split] != count
+        f"{where}: `dataset_info` gives {stated[split]} examples in {split}, but the files have {count}"
+        for split, count in examples.items()
+        if isinstance(stated.get(split), int) and stated[split] != count
     ]

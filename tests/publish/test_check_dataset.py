@@ -18,12 +18,15 @@ Toy = Callable[..., Path]
 def test_configs_must_find_their_files(toy: Toy) -> None:
     changes = {
         ("train-*.parquet", "training-*.parquet"): "no file matches data/packed/training-",
-        ("config_name: typo", "config_name: packed"): "two configs are called packed",
+        ("config_name: typo", "config_name: packed"): "two configs have the name packed",
         (
             "- config_name: typo",
             "- config_name: typo\n  default: true",
         ): "more than one config is the default",
-        ("path: 'data/packed/train-*.parquet'", "path: '**'"): "l2t_manifest.json, no parquet file",
+        (
+            "path: 'data/packed/train-*.parquet'",
+            "path: '**'",
+        ): "matches l2t_manifest.json, which is not a Parquet file",
         ("split: validation, ", ""): "needs `split` and `path`",
     }
     for number, ((old, new), said) in enumerate(changes.items()):
@@ -51,7 +54,7 @@ def test_shards_of_a_config_must_have_one_schema(toy: Toy) -> None:
     table = pq.read_table(directory / path)
     _rewrite(directory, path, table.set_column(1, "lengths", table["lengths"].cast(pa.list_(pa.int64()))))
     said = refused(directory)
-    assert f"config packed: {path} has another schema" in said
+    assert f"config packed: the schema of {path} differs" in said
     assert "column lengths is" in said
     # What the shard's own writer noted about itself is no part of the schema.
     _rewrite(directory, path, table.replace_schema_metadata({"writer": "another"}))
@@ -64,7 +67,7 @@ def test_dataset_info_must_count_right(toy: Toy) -> None:
     info = "dataset_info:\n- config_name: typo\n  splits: [{name: train, num_examples: %d, num_bytes: 1}]\n---\n# "
     text = card.read_text()
     card.write_text(text.replace("---\n# ", info % 21))
-    assert "dataset_info says 21 examples in train, and the files have 20" in refused(directory)
+    assert "`dataset_info` gives 21 examples in train, but the files have 20" in refused(directory)
     card.write_text(text.replace("---\n# ", info % 20))
     validate(stage(directory))
 
@@ -74,18 +77,16 @@ def test_the_manifest_must_tell_the_truth(toy: Toy) -> None:
     directory = toy(name="changed")
     content = (directory / shard).read_bytes()
     (directory / shard).write_bytes(content[:-1] + b"?")
-    assert f"{shard}: its sha256 is" in refused(directory)
+    assert f"{shard}: its SHA-256 is" in refused(directory)
     (directory / shard).write_bytes(content + b"?")
-    assert f"{shard}: {len(content) + 1} bytes, and l2t_manifest.json says {len(content)}" in refused(
-        directory
-    )
+    assert f"{shard}: {len(content) + 1} bytes, but {len(content)} in l2t_manifest.json" in refused(directory)
     (directory / shard).unlink()
-    assert f"{shard}: l2t_manifest.json lists it, and it is not there" in refused(directory)
+    assert f"{shard}: missing, but listed in l2t_manifest.json" in refused(directory)
     directory = toy(name="more")
     (directory / "data" / "packed" / "train-stray.parquet").write_bytes((directory / shard).read_bytes())
-    assert "train-stray.parquet: not in l2t_manifest.json" in refused(directory)
+    assert "train-stray.parquet: not listed in l2t_manifest.json" in refused(directory)
     (directory / "l2t_manifest.json").write_text('{"shards": [{}]}')
     assert "l2t_manifest.json: cannot be read as a manifest" in refused(directory)
     directory = toy(name="cut")
     (directory / "tokenizer" / "tokenizer.json").write_text("{}")
-    assert "tokenizer/tokenizer.json: its sha256" in refused(directory)
+    assert "tokenizer/tokenizer.json: its SHA-256" in refused(directory)

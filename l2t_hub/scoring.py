@@ -1,7 +1,7 @@
-"""How probable a causal language model finds a sentence: per token and summed, batched. The project's one scorer.
+"""The surprisal of sentences under a causal language model, per token and in total, computed in batches.
 
-Surprisal is -log2 p(token | what stands before it), in bits. The first token has the prefix token as its context: the
-tokenizer's BOS, or its EOS where it has no BOS, as in lm-evaluation-harness, whose log-likelihoods these equal.
+Surprisal is -log2 p(token | preceding tokens), in bits. The context of the first token is the prefix token: the
+tokenizer's BOS, or its EOS if it has no BOS. lm-evaluation-harness does the same, so its log-likelihoods are equal.
 """
 
 import math
@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from l2t_hub.artifacts import CONFIG
 from l2t_hub.errors import UserError, nearest
 from l2t_hub.tokens.load import load_exact_tokenizer
 
 BATCH_TOKENS = 2048
-"""Tokens in one batch, padding included: 256 MiB of float32 logits with a vocabulary of 32,768."""
+"""Tokens in a batch, padding included. With a vocabulary of 32,768 they need 256 MiB of float32 logits."""
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
 class Token:
-    """One token of a sentence: `text` is `sentence[start:end]`, the characters it stands for.
+    """One token of a sentence. Its text is `sentence[start:end]`.
 
-    Tokens that share one character (the bytes of an emoji) all have that character as their text.
+    Tokens that are bytes of the same character, as in an emoji, all have that character as their text.
     """
 
     id: int
@@ -37,27 +38,28 @@ class Token:
 
 @dataclass(frozen=True)
 class Score:
-    """A sentence as one model sees it."""
+    """A sentence with its tokens and their surprisal under one model."""
 
     sentence: str
     tokens: tuple[Token, ...]
 
     @property
     def bits(self) -> float:
-        """Surprisal of the whole sentence in bits: -log2 of its probability given the prefix token."""
+        """Surprisal of the sentence in bits: -log2 of its probability after the prefix token."""
         return math.fsum(token.bits for token in self.tokens)
 
     @property
     def log_probability(self) -> float:
-        """Natural logarithm of the sentence's probability, the unit of lm-evaluation-harness."""
+        """Natural logarithm of the sentence's probability, as in lm-evaluation-harness."""
         return -self.bits * math.log(2)
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model comes from: a directory, or a Hub name with an optional revision (`namespace/name@revision`).
+    """A model's origin: a directory, or a Hub name with an optional revision (`namespace/name@revision`).
 
-    `location` is what is loaded: the directory, the Hub name, or the directory a Hub model was brought to.
+    `name` is as the user gave it. `location` is what gets loaded: the directory, the Hub name, or the directory that
+    a Hub model was downloaded to.
     """
 
     name: str
@@ -68,7 +70,7 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model in evaluation mode, its tokenizer, and the token that stands in front of every sentence."""
+    """A model in evaluation mode, its tokenizer, and the id of the token that precedes every sentence."""
 
     model: Any
     tokenizer: Any
@@ -82,67 +84,66 @@ class Scorer:
 
     @property
     def max_tokens(self) -> int | None:
-        """The longest sentence the model can score, in tokens; None where its configuration names no limit."""
+        """The longest sentence that the model can score, in tokens; None if its configuration sets no limit."""
         limit = getattr(self.model.config, "max_position_embeddings", None)
         return int(limit) if limit else None
 
 
 def find_model(name: str) -> ModelSource:
-    """Say where a model lies; looks at the disk, never at the network.
+    """Return a model's origin. A name that is not a path is taken for a Hub name, without using the network.
 
-    Raises UserError for a path that is no model directory.
+    Raises UserError for a path without a model.
     """
     path = Path(name)
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            inside = [str(child.parent) for child in sorted(path.glob("*/config.json"))]
-            hint = f"Models in it: {', '.join(inside)}" if inside else "A trained model's directory has one."
-            raise UserError(f"{name}: no model directory, it has no config.json", hint)
+        if not (path / CONFIG).is_file():
+            inside = ", ".join(str(child.parent) for child in sorted(path.glob(f"*/{CONFIG}")))
+            hint = f"Models in it: {inside}" if inside else "Give a directory that `l2t train` wrote."
+            raise UserError(f"{name}: not a model directory: it has no {CONFIG}", hint)
         return ModelSource(name, str(path), None, is_local=True)
     location, _, revision = name.partition("@")
     if path.exists() or not _HUB_NAME.fullmatch(location):
         siblings = [str(p) for p in path.parent.glob("*") if p.is_dir()] if path.parent.is_dir() else []
         hint = (
-            nearest(name, siblings) if siblings else "Give a model directory or a Hub name, namespace/name."
+            nearest(name, siblings) if siblings else "Give a model directory or a Hub name (namespace/name)."
         )
         raise UserError(f"{name}: no such model directory", hint)
     return ModelSource(name, location, revision or None, is_local=False)
 
 
 def load_scorer(
-    model: "str | ModelSource", *, device: str | None = None, prefix_id: int | None = None
+    model: str | ModelSource, *, device: str | None = None, prefix_id: int | None = None
 ) -> Scorer:
     """Load a model and its tokenizer from a directory or the Hub, in the precision it was saved in.
 
-    Only safetensors are read, and no code that comes with a model is ever run.
-    `device` is a torch device; by default the first GPU, or else the CPU. `prefix_id` replaces the prefix token.
-    Raises UserError if there is no such model, if it cannot be loaded, or if there is no token to use as prefix.
+    Only safetensors weights are read, and no code from the model's repository is run. `device` is a torch device; the
+    default is the first GPU, or the CPU if there is none. `prefix_id` replaces the prefix token.
+
+    Raises UserError if the model does not exist, cannot be loaded, or has no token to use as prefix.
     """
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     source = model if isinstance(model, ModelSource) else find_model(model)
-    name = source.name
-    where: dict[str, Any] = {"trust_remote_code": False}
-    if source.revision:
-        where["revision"] = source.revision
     try:
         tokenizer = load_exact_tokenizer(source.location, source.revision)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source.location, dtype="auto", use_safetensors=True, **where
+            source.location,
+            revision=source.revision or "main",
+            dtype="auto",
+            use_safetensors=True,
+            trust_remote_code=False,
         )
         loaded.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0]
-        hint = (
-            ""
-            if source.is_local
-            else "It is no directory here; the Hub has it only if this machine is online."
-        )
-        raise UserError(f"{name}: cannot load this model: {reason}", hint or None) from error
+        hint = "It is not a local directory. To load it from the Hub, check the name and the network."
+        raise UserError(
+            f"{source.name}: cannot load this model: {reason}", None if source.is_local else hint
+        ) from error
     loaded.eval()
-    return Scorer(loaded, tokenizer, _prefix(name, tokenizer, prefix_id), source)
+    return Scorer(loaded, tokenizer, _prefix(source.name, tokenizer, prefix_id), source)
 
 
 def _prefix(name: str, tokenizer: Any, prefix_id: int | None) -> int:
@@ -150,32 +151,38 @@ def _prefix(name: str, tokenizer: Any, prefix_id: int | None) -> int:
         if candidate is not None:
             return int(candidate)
     raise UserError(
-        f"{name}: its tokenizer has neither a BOS nor an EOS token, so a first word has no context",
-        "Set `bos_token` in its tokenizer_config.json.",
+        f"{name}: the tokenizer has neither a BOS nor an EOS token, so a first word has no context",
+        "Set `bos_token` in the model's tokenizer_config.json.",
     )
 
 
 def score(scorer: Scorer, sentences: Sequence[str], *, batch_tokens: int = BATCH_TOKENS) -> list[Score]:
-    """Score sentences; the results come in the order of `sentences` and do not depend on how they are batched.
+    """Return one score per sentence, in the same order. Batching does not change the scores.
 
-    A batch is padded on the right and holds at most `batch_tokens` tokens, or one longer sentence.
-    An empty sentence has no tokens and 0 bits. Raises UserError for a sentence longer than the model can read.
+    A batch is padded on the right and has at most `batch_tokens` tokens, or one longer sentence. An empty sentence
+    has no tokens and 0 bits.
+
+    Raises UserError if the tokenizer is not a fast one or returns no tokens, or if a sentence is too long for the
+    model.
     """
     if not sentences:
         return []
     if not scorer.tokenizer.is_fast:
-        raise UserError(f"{scorer.source.name}: its tokenizer is no fast one, which knows where tokens start")
+        raise UserError(
+            f"{scorer.source.name}: the tokenizer is slow: it does not report the positions of tokens",
+            "Use a model with a tokenizer.json.",
+        )
     encoded = scorer.tokenizer(list(sentences), add_special_tokens=False, return_offsets_mapping=True)
     ids: list[list[int]] = encoded["input_ids"]
     for sentence, sequence in zip(sentences, ids, strict=True):
         if sentence.strip() and not sequence:
             raise UserError(
-                f"{scorer.source.name}: its tokenizer makes no tokens of {sentence[:40]!r}",
-                "Are its tokenizer files there? A tokenizer without tokenizer.json is empty.",
+                f"{scorer.source.name}: the tokenizer returns no tokens for {sentence[:40]!r}",
+                "Check the model's tokenizer files. Without a tokenizer.json the tokenizer is empty.",
             )
         if scorer.max_tokens is not None and len(sequence) > scorer.max_tokens:
             raise UserError(
-                f"{sentence[:40]!r}...: {len(sequence)} tokens are more than the {scorer.max_tokens} of the model",
+                f"{sentence[:40]!r}...: {len(sequence)} tokens, but the model reads at most {scorer.max_tokens}",
                 "Shorten the sentence.",
             )
     bits: list[list[float]] = [[] for _ in ids]
@@ -190,7 +197,10 @@ def score(scorer: Scorer, sentences: Sequence[str], *, batch_tokens: int = BATCH
 
 
 def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Group the positions of non-zero lengths, longest first, so that no padded group exceeds `batch_tokens`."""
+    """Group the indices of non-zero lengths, longest first, so that no padded batch exceeds `batch_tokens`.
+
+    A length above `batch_tokens` forms a batch by itself.
+    """
     batch: list[int] = []
     for i in sorted((i for i, n in enumerate(lengths) if n), key=lambda i: -lengths[i]):
         if batch and lengths[batch[0]] * (len(batch) + 1) > batch_tokens:
@@ -202,7 +212,10 @@ def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
 
 
 def _surprisals(scorer: Scorer, ids: list[list[int]]) -> list[list[float]]:
-    """Bits per token of each row; one forward pass over [prefix, row without its last token], padded on the right."""
+    """Return the bits per token of each row of ids, longest first, from one forward pass.
+
+    The input is the prefix and the row without its last token, padded on the right.
+    """
     import torch
 
     width = len(ids[0])
@@ -214,7 +227,7 @@ def _surprisals(scorer: Scorer, ids: list[list[int]]) -> list[list[float]]:
     inputs = torch.cat([prefix, targets[:, :-1]], dim=1)
     with torch.inference_mode():
         logits = scorer.model(input_ids=inputs, attention_mask=mask.long(), use_cache=False).logits
-        # In float32 whatever the model's precision: a bfloat16 softmax cannot tell near sentences apart.
+        # Always in float32: a bfloat16 softmax is too coarse to compare similar sentences.
         logits = logits.float()
         nats = logits.logsumexp(-1) - logits.gather(2, targets[..., None]).squeeze(-1)
     rows: list[list[float]] = (nats.double() / math.log(2)).tolist()

@@ -1,13 +1,18 @@
-"""Make the bundled probe suite (`l2t_hub/evaluate/probes/`) from the hand-written frames beside this script.
+"""Generate the bundled probe suite (`l2t_hub/evaluate/probes/`) from the hand-written frames in `scripts/probes/`.
 
-A frame is a sentence with slots and brackets. `{person}` deals a word of that lexicon class, `{person:pl}` one of its
-forms, `{person.2}` another word of the class; the same slot twice is the same word. `[is|are]` holds what makes the
-sentence good, then what makes it bad; a contrast of word order gives `good` and `bad` in full. `rows` fill named
-slots with words that belong together, one pair per row; otherwise `n` pairs are dealt. Each class is a deck shuffled
-by (suite version, phenomenon, paradigm, class) and dealt in turn, so the same files always give the same pairs.
+A frame is a sentence with slots and a contrast.
+
+- `{person}` is a word of that lexicon class, `{person:pl}` one of its forms, `{person.2}` another word of the class.
+  The same slot twice is the same word.
+- `[is|are]` holds what makes the sentence good and what makes it bad. A contrast in word order is written as two
+  whole sentences, `good` and `bad`.
+- `rows` fill named slots with words that belong together, one pair per row. Without rows, `n` pairs are generated.
+
+Each lexicon class is a deck that is shuffled by (suite version, phenomenon, paradigm, class) and dealt in turn, so
+the same files always give the same pairs.
 
     python scripts/make_probes.py            write the data and the task files
-    python scripts/make_probes.py --check    say what differs from the committed files, and exit 1 if anything does
+    python scripts/make_probes.py --check    list the committed files that differ; exit 1 if any does
 """
 
 import argparse
@@ -28,7 +33,7 @@ VERSION = "1.0"
 FORMS = {"nouns": ("", "pl"), "verbs": ("", "s", "past", "part"), "words": ("",)}
 SLOT = re.compile(r"\{(\w+)(?:\.(\d))?(?::(\w+))?\}")
 CONTRAST = re.compile(r"\[([^\[\]|]*)\|([^\[\]|]*)\]")
-# A word that begins with a vowel letter takes "an"; the lexicon has no exception to that rule ("hour", "use").
+# A word that begins with a vowel letter takes "an". The lexicon has no exceptions such as "hour" or "use".
 ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou])")
 
 Lexicon = dict[str, list[dict[str, str]]]
@@ -36,7 +41,7 @@ Lexicon = dict[str, list[dict[str, str]]]
 
 @dataclass(frozen=True)
 class Pair:
-    """One minimal pair, as a line of the data: the first sentence is grammatical, the second is not."""
+    """One minimal pair, a line of the data: the good sentence is grammatical, the bad one is not."""
 
     id: str
     phenomenon: str
@@ -46,12 +51,12 @@ class Pair:
 
 
 def read_yaml(path: Path) -> Any:
-    """Read every scalar as the string it is: YAML would take "no" and "true" for truth values."""
+    """Read every scalar as a string: YAML would read "no" and "true" as Booleans."""
     return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
 
 
 def read_lexicon(path: Path) -> Lexicon:
-    """Class name -> entries, each a mapping from the name of a form ("" is the plain one) to the word."""
+    """Return {class: entries}. An entry maps the name of a form to the word; "" is the base form."""
     lexicon: Lexicon = {}
     for kind, classes in read_yaml(path).items():
         for name, entries in classes.items():
@@ -61,14 +66,14 @@ def read_lexicon(path: Path) -> Lexicon:
 
 
 class Decks:
-    """One shuffled deck per lexicon class for one paradigm; a dealt word goes to the bottom."""
+    """The shuffled decks of one paradigm, one per lexicon class. A dealt word goes to the bottom of its deck."""
 
     def __init__(self, lexicon: Lexicon, address: str) -> None:
         self._lexicon, self._address = lexicon, address
         self._decks: dict[str, list[dict[str, str]]] = {}
 
     def deal(self, name: str, taken: set[str]) -> dict[str, str]:
-        """Give the first entry of class `name` none of whose forms is in `taken`."""
+        """Return the next entry of class `name` that has no form in `taken`."""
         if name not in self._decks:
             deck = list(self._lexicon[name])
             random.Random(f"l2t_probes/{VERSION}/{self._address}/{name}").shuffle(deck)
@@ -80,7 +85,7 @@ class Decks:
 
 
 def templates(frame: dict[str, Any]) -> tuple[str, str]:
-    """Split a frame into its good and its bad sentence, slots still open."""
+    """Split a frame into its good and its bad sentence, with their slots unfilled."""
     if "good" in frame:
         return frame["good"], frame["bad"]
     text = frame["frame"]
@@ -90,7 +95,7 @@ def templates(frame: dict[str, Any]) -> tuple[str, str]:
 
 
 def fill(sentences: tuple[str, str], row: dict[str, str], decks: Decks) -> tuple[str, str]:
-    """Fill the slots of both sentences alike: first from the row, then from the decks."""
+    """Fill the slots of both sentences with the same words, first from the row, then from the decks."""
     good, bad = (SLOT.sub(lambda m: row.get(m[1], m[0]), s) for s in sentences)
     taken = set(re.findall(r"[A-Za-z]+", SLOT.sub(" ", f"{good} {bad}").lower()))
     dealt: dict[tuple[str, str], dict[str, str]] = {}
@@ -103,13 +108,13 @@ def fill(sentences: tuple[str, str], row: dict[str, str], decks: Decks) -> tuple
 
 
 def finish(sentence: str) -> str:
-    """Give the sentence its capital and its articles their n."""
+    """Capitalise the first letter, and write "an" before a vowel."""
     sentence = ARTICLE.sub(r"\1n ", sentence)
     return sentence[0].upper() + sentence[1:]
 
 
 def pairs(frames: dict[str, Any], lexicon: Lexicon) -> Iterator[Pair]:
-    """Yield the pairs of one phenomenon, paradigm by paradigm, in the order of its file."""
+    """Yield the pairs of one phenomenon in the order of its file."""
     phenomenon = frames["phenomenon"]
     for paradigm, spec in frames["paradigms"].items():
         decks = Decks(lexicon, f"{phenomenon}/{paradigm}")
@@ -122,9 +127,9 @@ def pairs(frames: dict[str, Any], lexicon: Lexicon) -> Iterator[Pair]:
 
 
 def task_file(phenomenon: str) -> str:
-    """Write the lm-eval task of one phenomenon; everything it shares with the others is in `_template_yaml`."""
+    """Return the lm-eval task file of one phenomenon. The settings shared by all are in `_template_yaml`."""
     return (
-        "# Written by scripts/make_probes.py\n"
+        "# Generated by scripts/make_probes.py\n"
         "include: _template_yaml\n"
         f"task: l2t_probes_{phenomenon}\n"
         "dataset_kwargs:\n"
@@ -133,10 +138,10 @@ def task_file(phenomenon: str) -> str:
 
 
 def group_file(phenomena: list[str]) -> str:
-    """Write the lm-eval group: the accuracy over all pairs."""
+    """Return the file of the lm-eval group, whose accuracy is over all pairs."""
     tasks = "".join(f"  - l2t_probes_{phenomenon}\n" for phenomenon in phenomena)
     return (
-        "# Written by scripts/make_probes.py\n"
+        "# Generated by scripts/make_probes.py\n"
         f"group: l2t_probes\ntask:\n{tasks}"
         "aggregate_metric_list:\n  - metric: acc\n    aggregation: mean\n    weight_by_size: true\n"
         f"metadata:\n  version: {VERSION}\n"
@@ -144,7 +149,7 @@ def group_file(phenomena: list[str]) -> str:
 
 
 def phenomenon_section(frames: dict[str, Any], rows: list[Pair]) -> str:
-    """Describe one phenomenon for readers: a line per paradigm, with its first pair."""
+    """Return the section of PHENOMENA.md on one phenomenon: a row per paradigm, with its first pair."""
     first = {pair.paradigm: pair for pair in reversed(rows)}
     lines = [
         f"| `{name}` | {spec['about']} | {first[name].good} | {first[name].bad} |\n"
@@ -155,10 +160,10 @@ def phenomenon_section(frames: dict[str, Any], rows: list[Pair]) -> str:
 
 
 def suite_files() -> dict[str, str]:
-    """Every generated file of the suite: path below `SUITE` -> contents."""
+    """Return all generated files of the suite as {path below `SUITE`: content}."""
     lexicon = read_lexicon(FRAMES / "lexicon.yaml")
     files, phenomena = {}, []
-    guide = "# The phenomena and their paradigms\n\nWritten by scripts/make_probes.py.\n"
+    guide = "# The phenomena and their paradigms\n\nGenerated by scripts/make_probes.py.\n"
     for path in sorted(FRAMES.glob("*.yaml")):
         if path.name == "lexicon.yaml":
             continue
@@ -176,7 +181,7 @@ def suite_files() -> dict[str, str]:
 
 
 def main() -> int:
-    """Write the files, or compare them with those on disk."""
+    """Write the files, or compare them with those on disk; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file differs")
     check = parser.parse_args().check

@@ -1,4 +1,4 @@
-"""The scorer against a sentence-by-sentence computation, against lm-evaluation-harness, and on hostile input."""
+"""The scorer against a token-by-token computation, against lm-evaluation-harness, and on unusual input."""
 
 import math
 from pathlib import Path
@@ -35,7 +35,7 @@ def scorer(tiny_model: Path) -> Scorer:
 
 
 def naive_bits(scorer: Scorer, sentence: str) -> list[float]:
-    """One sentence, one token at a time, with a whole forward pass for each: no batch, no padding, no shift."""
+    """Compute each token's surprisal with a forward pass of its own: no batch, no padding, no shifted targets."""
     ids = scorer.tokenizer.encode(sentence, add_special_tokens=False)
     bits = []
     for i, token in enumerate(ids):
@@ -56,7 +56,7 @@ def test_score_equals_the_naive_computation_for_any_batch(scorer: Scorer, batch_
         assert result.bits == pytest.approx(sum(expected), abs=1e-3)
 
 
-def test_tokens_say_which_characters_they_stand_for(scorer: Scorer) -> None:
+def test_tokens_have_the_positions_of_their_characters(scorer: Scorer) -> None:
     for result in score(scorer, SENTENCES):
         covered: set[int] = set()
         for token in result.tokens:
@@ -67,7 +67,7 @@ def test_tokens_say_which_characters_they_stand_for(scorer: Scorer) -> None:
         assert all(result.sentence[i].isspace() for i in missing)
 
 
-def test_score_equals_the_likelihood_of_lm_eval(scorer: Scorer) -> None:
+def test_scores_equal_the_log_likelihoods_of_lm_eval(scorer: Scorer) -> None:
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
@@ -80,12 +80,12 @@ def test_score_equals_the_likelihood_of_lm_eval(scorer: Scorer) -> None:
     assert lm.prefix_token_id == scorer.prefix_id
 
 
-def test_bits_and_nats_are_one_quantity(scorer: Scorer) -> None:
+def test_bits_and_log_probability_agree(scorer: Scorer) -> None:
     (result,) = score(scorer, ["The cat sat."])
     assert result.log_probability == pytest.approx(math.log(2**-result.bits))
 
 
-def test_the_prefix_is_bos_and_eos_where_there_is_no_bos(scorer: Scorer, tiny_model: Path) -> None:
+def test_the_prefix_is_bos_or_the_given_token(scorer: Scorer, tiny_model: Path) -> None:
     assert scorer.prefix == "<s>"
     assert scorer.prefix_id == scorer.tokenizer.bos_token_id
     replaced = load_scorer(str(tiny_model), device="cpu", prefix_id=5)
@@ -94,7 +94,7 @@ def test_the_prefix_is_bos_and_eos_where_there_is_no_bos(scorer: Scorer, tiny_mo
     assert a.tokens[0].bits != b.tokens[0].bits
 
 
-def test_a_tokenizer_without_bos_uses_eos_and_without_both_is_an_error(
+def test_without_bos_the_prefix_is_eos_and_without_both_it_is_an_error(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -113,19 +113,19 @@ def test_nothing_to_score(scorer: Scorer) -> None:
     assert score(scorer, [""])[0].bits == 0
 
 
-def test_a_sentence_longer_than_the_model_reads_is_an_error(scorer: Scorer) -> None:
+def test_a_sentence_too_long_for_the_model_is_an_error(scorer: Scorer) -> None:
     longest = "a " * 200
-    with pytest.raises(UserError, match="more than the 128 of the model"):
+    with pytest.raises(UserError, match="the model reads at most 128"):
         score(scorer, ["short", longest])
     fits = next(longest[:n] for n in range(400, 0, -1) if len(scorer.tokenizer.encode(longest[:n])) <= 128)
     assert math.isfinite(score(scorer, [fits])[0].bits)
 
 
 @given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 200))
-def test_batches_hold_every_sentence_once_and_keep_to_the_budget(lengths: list[int], budget: int) -> None:
-    found = list(batches(lengths, budget))
-    assert sorted(i for batch in found for i in batch) == [i for i, n in enumerate(lengths) if n]
-    for batch in found:
+def test_batches_have_every_sentence_once_and_stay_within_the_budget(lengths: list[int], budget: int) -> None:
+    groups = list(batches(lengths, budget))
+    assert sorted(i for batch in groups for i in batch) == [i for i, n in enumerate(lengths) if n]
+    for batch in groups:
         assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= budget
         assert lengths[batch[0]] == max(lengths[i] for i in batch)
 
@@ -147,7 +147,7 @@ def test_a_missing_model_is_an_error_that_names_it(tmp_path: Path) -> None:
         load_scorer(str(tmp_path / "nano-raw"))
 
 
-def test_a_directory_of_models_says_which_it_holds(tmp_path: Path) -> None:
+def test_the_error_for_a_directory_of_models_lists_them(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "config.json").write_text("{}")
     with pytest.raises(UserError) as caught:
@@ -168,8 +168,8 @@ def test_a_hub_name_offline_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
         load_scorer("l2t-project/no-such-model@v1")
 
 
-def test_the_tokenizer_is_the_one_that_the_file_defines(tiny_model: Path) -> None:
-    """transformers 5 gives a qwen2 model's AutoTokenizer Qwen's pre-tokenizer, whatever tokenizer.json says."""
+def test_the_tokenizer_is_the_one_in_tokenizer_json(tiny_model: Path) -> None:
+    """For a qwen2 model, AutoTokenizer of transformers 5 ignores the pre-tokenizer in tokenizer.json."""
     defined = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
     loaded = load_scorer(str(tiny_model), device="cpu").tokenizer
     for sentence in SENTENCES:

@@ -1,4 +1,4 @@
-"""Makes model directories small enough to be made by every test session: random Qwen2 weights, a real tokenizer."""
+"""Creates tiny model directories for tests: random Qwen2 weights and a trained tokenizer."""
 
 from pathlib import Path
 

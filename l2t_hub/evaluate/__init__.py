@@ -1,4 +1,4 @@
-"""Scores models: lm-evaluation-harness runs, the bundled probe suite, comparisons with confidence intervals."""
+"""Evaluation: scores models on a suite with lm-evaluation-harness and compares them, with confidence intervals."""
 
 from l2t_hub.evaluate.evaluation import evaluate
 from l2t_hub.evaluate.results import Evaluation, read_evaluation

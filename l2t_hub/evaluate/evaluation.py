@@ -1,6 +1,5 @@
-"""Evaluates models on a suite: from names to a report. Whatever can be checked is checked before a model loads."""
+"""Evaluates models on a suite. Arguments, models and data are checked before the first model is scored."""
 
-import hashlib
 import os
 import platform
 import time
@@ -8,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path, PurePath
 
 from l2t_hub import __version__
+from l2t_hub.artifacts import sha256_of
 from l2t_hub.errors import UsageError
 from l2t_hub.evaluate import harness, statistics
 from l2t_hub.evaluate.results import (
@@ -40,64 +41,68 @@ def evaluate(
     limit: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Evaluate models (directories or Hub names) on a suite and compare each with the first.
+    """Score models (directories or Hub names) on a suite and compare each with the first.
 
-    With `out`, the report is written there as JSON and every example beside it (`NAME.samples.jsonl`). `labels` are
-    the models' names in the report, by default the shortest endings of their paths that tell them apart. `limit`
-    keeps only the first examples of each task. `progress` is told, in a line, when a model is done.
-    Raises UsageError for an unknown suite or a wrong argument, UserError for a model or dataset that cannot be had.
+    With `out`, the results are written to that JSON file and all samples to `NAME.samples.jsonl` beside it. `labels`
+    name the models in the results; the default is the shortest endings of their paths that differ. `limit` uses only
+    the first examples of each task. `progress` is called with a line of text for each model.
+
+    Raises UsageError for an unknown suite or an invalid argument, UserError if a model or the data cannot be loaded.
     """
     chosen = get_suite(suite)
-    _check(models, labels, batch_size, limit, out)
-    sources = [_brought(find_model(name), progress) for name in models]
-    names = list(labels) if labels else short_names([source.name for source in sources])
+    _check_arguments(models, labels, batch_size, limit, out)
+    sources = [_download(find_model(name), progress) for name in models]
+    labels = labels or short_names([source.name for source in sources])
     date = datetime.now(UTC).isoformat(timespec="seconds")
     loaded = harness.load_tasks(chosen)
     scores: list[ModelScores] = []
     samples: list[list[Sample]] = []
     tasks: tuple[TaskProtocol, ...] = ()
-    for name, source in zip(names, sources, strict=True):
+    for label, source in zip(labels, sources, strict=True):
         with harness.quiet():
             scorer = load_scorer(source, device=device)
         start = time.perf_counter()
-        rows, tasks = harness.run(harness.as_lm(scorer, batch_size), name, chosen, loaded, limit)
+        model_samples, tasks = harness.run(harness.as_lm(scorer, batch_size), label, chosen, loaded, limit)
         seconds = time.perf_counter() - start
-        samples.append(rows)
-        scores.append(_model_scores(name, scorer, rows, seconds))
+        samples.append(model_samples)
+        scores.append(_model_scores(label, scorer, model_samples, seconds))
         if progress:
-            progress(f"{name}: {len(rows)} examples in {seconds:.1f} s")
+            progress(f"{label}: {len(model_samples)} examples in {seconds:.1f} s")
     comparisons = tuple(
-        statistics.compare(name, rows, names[0], samples[0])
-        for name, rows in zip(names[1:], samples[1:], strict=True)
+        statistics.compare(label, model_samples, labels[0], samples[0])
+        for label, model_samples in zip(labels[1:], samples[1:], strict=True)
     )
     protocol = _protocol(chosen, tasks, batch_size, limit, date)
-    report = Evaluation(SCHEMA, protocol, tuple(scores), comparisons, None, None)
+    evaluation = Evaluation(SCHEMA, protocol, tuple(scores), comparisons, None, None)
     if out is None:
-        return report
-    return write_evaluation(report, [row for rows in samples for row in rows], out)
+        return evaluation
+    return write_evaluation(evaluation, list(chain.from_iterable(samples)), out)
 
 
-def _check(
+def _check_arguments(
     models: Sequence[str], labels: Sequence[str] | None, batch_size: int, limit: int | None, out: Path | None
 ) -> None:
     if not models:
-        raise UsageError("no model to evaluate", "Give one or more model directories or Hub names.")
+        raise UsageError("No model to evaluate", "Give one or more model directories or Hub names.")
     keys = [os.path.realpath(name) if Path(name).exists() else name for name in models]
     if len(set(keys)) < len(keys):
-        twice = next(name for name, key in zip(models, keys, strict=True) if keys.count(key) > 1)
-        raise UsageError(f"{twice}: this model is given twice", "Give each model once.")
+        repeated = next(name for name, key in zip(models, keys, strict=True) if keys.count(key) > 1)
+        raise UsageError(f"{repeated}: this model is given twice", "Give each model once.")
     if labels is not None and (len(labels) != len(models) or len(set(labels)) < len(labels)):
-        raise UsageError(f"{len(models)} models need as many different labels, not {', '.join(labels)}")
+        raise UsageError(
+            f"{len(models)} models need {len(models)} different labels, not {', '.join(labels)}",
+            "Give one label per model, or none.",
+        )
     if batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size}, it must be at least 1")
+        raise UsageError(f"batch_size is {batch_size}", "It must be at least 1.")
     if limit is not None and limit < 1:
-        raise UsageError(f"limit is {limit}, it must be at least 1")
+        raise UsageError(f"limit is {limit}", "It must be at least 1.")
     if out is not None and out.is_dir():
-        raise UsageError(f"{out}: this is a directory", "Give the name of a file, such as scores.json.")
+        raise UsageError(f"{out}: this is a directory", "Give the path of a file, such as scores.json.")
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """Give the shortest endings that tell different paths apart: `raw`, `l2t`, or `raw/model`, `l2t/model`."""
+    """Return the shortest endings of paths that all differ, such as `raw` and `l2t`, or `raw/m` and `l2t/m`."""
     parts = [PurePath(os.path.normpath(path)).parts for path in paths]
     for length in range(1, max(map(len, parts))):
         names = ["/".join(part[-length:]) for part in parts]
@@ -128,33 +133,30 @@ def _model_scores(label: str, scorer: Scorer, samples: Sequence[Sample], seconds
 
 
 def _commit(scorer: Scorer) -> str | None:
-    """The Hub commit of the model: the one it was brought at, or the one transformers read its configuration from."""
-    known = None if scorer.source.is_local else getattr(scorer.model.config, "_commit_hash", None)
-    return known or scorer.source.revision
+    """Return the Hub commit of a model: as transformers recorded it, or the one that was downloaded."""
+    recorded = None if scorer.source.is_local else getattr(scorer.model.config, "_commit_hash", None)
+    return recorded or scorer.source.revision
 
 
-def _brought(source: ModelSource, progress: Callable[[str], None] | None) -> ModelSource:
-    """A Hub model as a checked directory at a commit; a local one, or any without a connection, as it is."""
+def _download(source: ModelSource, progress: Callable[[str], None] | None) -> ModelSource:
+    """Download a Hub model and check its files. Local models, and all models in offline mode, are returned as is."""
     from huggingface_hub.constants import is_offline_mode
 
     if source.is_local or is_offline_mode():
         return source
     from l2t_hub.hub.download import download
 
-    found = download(source.location, "model", source.revision, say=progress or (lambda line: None))
-    return replace(source, location=str(found.directory), revision=found.revision)
+    downloaded = download(source.location, "model", source.revision, say=progress or (lambda line: None))
+    return replace(source, location=str(downloaded.directory), revision=downloaded.revision)
 
 
 def weights_digest(source: ModelSource) -> str | None:
-    """SHA-256 over a model's weight files in the order of their names; None for one that is only a name here."""
-    if not Path(source.location).is_dir():
-        return None
-    digest = hashlib.sha256()
-    for path in sorted(Path(source.location).glob("*.safetensors")):
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    return digest.hexdigest()
+    """Return the SHA-256 of a model's weight files, read one after the other in the order of their names.
+
+    None for a model that is not in a local directory.
+    """
+    directory = Path(source.location)
+    return sha256_of(*sorted(directory.glob("*.safetensors"))) if directory.is_dir() else None
 
 
 def _protocol(
@@ -178,6 +180,6 @@ def _protocol(
 
 
 def library_versions() -> dict[str, str]:
-    """The versions that a model's scores may depend on, this package's and Python's included."""
+    """Return the versions of this package, Python and the libraries that can influence a model's scores."""
     libraries = {name: version(name) for name in ("torch", "transformers", "tokenizers", "datasets")}
     return {"l2t_hub": __version__, "python": platform.python_version(), **libraries}

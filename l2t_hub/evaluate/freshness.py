@@ -1,4 +1,4 @@
-"""Whether scores on disk still hold: the same suite, weights and versions as an evaluation now would have."""
+"""Whether scores on disk are current: a new evaluation would use the same suite, weights and versions."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -12,26 +12,26 @@ from l2t_hub.scoring import find_model
 
 
 def is_current(out: Path, suite: str, models: Sequence[tuple[str, Path]]) -> bool:
-    """Whether the report in `out` is of exactly this suite, these versions and these models.
+    """Whether the evaluation in `out` used exactly this suite, these library versions and these models, in order.
 
-    A model is what it is called there (a directory, or `namespace/name` at whatever revision) and a local directory
-    with the same weights: a revision that only changes a card does not make its scores stale.
+    A model is a pair of its name (a directory, or `namespace/name` with any revision) and a local directory with its
+    weights. A new revision with the same weights, such as one with a new card, keeps its scores current.
     """
     if not out.is_file():
         return False
     try:
-        report = read_evaluation(out)
+        evaluation = read_evaluation(out)
     except UserError:
         return False
-    protocol = report.protocol
+    protocol = evaluation.protocol
     return (
         protocol.suite == suite
         and protocol.suite_sha256 == get_suite(suite).digest()
         and protocol.limit is None
         and protocol.harness_version == version("lm_eval")
         and dict(protocol.versions) == library_versions()
-        and [model.model.partition("@")[0] for model in report.models]
+        and [model.model.partition("@")[0] for model in evaluation.models]
         == [name.partition("@")[0] for name, _ in models]
-        and [model.weights_sha256 for model in report.models]
+        and [model.weights_sha256 for model in evaluation.models]
         == [weights_digest(find_model(str(directory))) for _, directory in models]
     )

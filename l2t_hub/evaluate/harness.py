@@ -1,7 +1,7 @@
-"""The only place that calls lm-evaluation-harness: loads a suite's tasks, runs a model over them, gives samples back.
+"""The only module that calls lm-evaluation-harness: it loads a suite's tasks and runs a model on them.
 
-It calls lm-eval's `evaluate`, not `simple_evaluate`: that one also asks the Hub about the model, runs git and pip for
-an environment report, and loads the tasks anew for every model.
+It calls lm-eval's `evaluate`. `simple_evaluate` would also query the Hub about the model, run git and pip to describe
+the environment, and load the tasks again for every model.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ from l2t_hub.evaluate.suites import METRIC, Suite, SuitePart
 from l2t_hub.scoring import Scorer
 
 SHOT_SEED = 1234
-"""lm-eval's own default seed for the draw of few-shot examples."""
+"""lm-eval's default seed for drawing few-shot examples."""
 CONTEXT = (
-    "zero-shot sentences and empty contexts stand behind one prefix token (BOS, or EOS where there is no BOS); "
-    "no other special token is added"
+    "sentences without a context follow one prefix token (BOS, or EOS if the tokenizer has no BOS); no other special "
+    "tokens are added"
 )
 
 
 @dataclass(frozen=True)
 class LoadedPart:
-    """Tasks in lm-eval's form, with their data."""
+    """A part of a suite and its tasks as lm-eval loaded them, with their data."""
 
     part: SuitePart
     tasks: Any
@@ -40,7 +40,7 @@ class LoadedPart:
 def load_tasks(suite: Suite) -> list[LoadedPart]:
     """Load a suite's tasks and their data.
 
-    Raises UserError if a dataset cannot be had, as without a network where it is in no cache.
+    Raises UserError if a dataset cannot be loaded, for example without a network if it is not cached.
     """
     with quiet():
         manager = _task_manager(suite.task_folder)
@@ -52,7 +52,7 @@ def load_tasks(suite: Suite) -> list[LoadedPart]:
                 reason = str(error).strip().split("\n")[0]
                 raise UserError(
                     f"suite '{suite.name}': its data cannot be loaded: {reason}",
-                    "It comes from the Hub: run once online to cache it, or use --suite probes, which is bundled.",
+                    "Its data come from the Hub. Run once online to cache them, or use the bundled --suite probes.",
                 ) from error
             for task in tasks["tasks"].values():
                 if part.shots is not None:
@@ -64,14 +64,14 @@ def load_tasks(suite: Suite) -> list[LoadedPart]:
 
 @functools.cache
 def _task_manager(folder: Path | None) -> Any:
-    """Index the tasks of a folder, or all that lm-eval comes with, which takes some seconds."""
+    """Index the tasks of a folder, or for None all tasks of lm-eval, which takes some seconds."""
     from lm_eval.tasks import TaskManager
 
     return TaskManager(include_path=folder, include_defaults=folder is None)
 
 
 def as_lm(scorer: Scorer, batch_size: int) -> Any:
-    """Give the scorer's model to lm-eval as its own `hf` model class."""
+    """Wrap the scorer's model in lm-eval's `hf` model class."""
     from lm_eval.models.huggingface import HFLM
 
     with quiet():
@@ -87,9 +87,10 @@ def as_lm(scorer: Scorer, batch_size: int) -> Any:
 def run(
     lm: Any, label: str, suite: Suite, loaded: Sequence[LoadedPart], limit: int | None
 ) -> tuple[list[Sample], tuple[TaskProtocol, ...]]:
-    """Run an lm-eval model over all tasks of a suite.
+    """Run an lm-eval model on all tasks of a suite, and return its samples and how each task was run.
 
-    Raises UserError if a likelihood is not finite: lm-eval would count such an answer as right or wrong by its place.
+    `limit` is the number of examples per task; None means all. Raises UserError if a likelihood is not finite:
+    lm-eval would count such an answer as right or wrong by its position.
     """
     from lm_eval.evaluator import evaluate
 
@@ -123,15 +124,15 @@ def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any]
     likelihoods = tuple(float(answer[0]) for answer in row["filtered_resps"])
     if not all(math.isfinite(value) for value in likelihoods):
         raise UserError(
-            f"{label}: gives no finite probability to an example of {task}",
-            "Its weights hold no usable numbers; training probably diverged.",
+            f"{label}: the probability of an example of {task} is not finite",
+            "The weights are probably not finite either, as after a training run that diverged.",
         )
     doc = row["doc"]
     return Sample(
         model=label,
         task=task,
         id=str(doc.get("id", f"{task}/{row['doc_id']}")),
-        phenomenon=suite.group(task, shots, doc),
+        phenomenon=suite.phenomenon_of(task, shots, doc),
         paradigm=doc.get("paradigm") or doc.get("UID"),
         correct=bool(row[METRIC]),
         gold=row["target"] if isinstance(row["target"], int) else None,
@@ -141,8 +142,8 @@ def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any]
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep lm-eval's log to errors, and progress bars to terminals."""
-    # Imported first: a logger made on import would hold on to the redirected stderr.
+    """Limit lm-eval's log to errors, and progress bars to terminals."""
+    # Imported before stderr is redirected: a logger created on import would keep writing to the redirected stream.
     import lm_eval.models.huggingface  # noqa: F401
 
     logger = logging.getLogger("lm_eval")

@@ -1,11 +1,10 @@
-"""What an evaluation says, as data: the protocol, each model's accuracies, the paired differences; written as JSON.
+"""The results of an evaluation: how it was run, each model's accuracies, and the differences between models.
 
-The dataclasses are the JSON schema: every field is a key of the same name. Accuracies are shares from 0 to 1.
+The dataclasses are the schema of the JSON file: every field is a key of the same name. Accuracies are from 0 to 1.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from l2t_hub.artifacts import disk_errors, write_text
 from l2t_hub.errors import UserError
 
 SCHEMA = 1
@@ -20,7 +20,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and the 95% interval around it; accuracies lie in [0, 1], differences in [-1, 1]."""
+    """A value with its 95% confidence interval. Accuracies are in [0, 1], differences in [-1, 1]."""
 
     value: float
     low: float
@@ -28,13 +28,13 @@ class Estimate:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of zero."""
+        """Whether the interval does not contain zero."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One example under one model, a line of the samples file."""
+    """One model's result on one example: a line of the samples file."""
 
     model: str
     task: str
@@ -43,13 +43,13 @@ class Sample:
     paradigm: str | None
     correct: bool
     gold: int | None
-    """Which of `log_likelihoods` belongs to the right answer."""
+    """Index of the right answer in `log_likelihoods`, None if the task names none."""
     log_likelihoods: tuple[float, ...]
-    """Natural log-probabilities lm-eval asked for, one per choice, in the order of the task's choices."""
+    """Natural log-probabilities of the answers, in the order of the task's choices."""
 
     @property
     def tie(self) -> bool:
-        """Whether two choices are equally the most probable, so that their order decided."""
+        """Whether several choices share the highest probability, so that their order decides."""
         return self.log_likelihoods.count(max(self.log_likelihoods)) > 1
 
 
@@ -62,19 +62,19 @@ class TaskProtocol:
     shots: int
     metric: str
     target_delimiter: str
-    """What stands between context and answer: a space here means that " The ..." was scored, not "The ..."."""
+    """Text between context and answer. A space means that " The ..." was scored, not "The ..."."""
     examples: int
     examples_sha256: str
-    """Hash of lm-eval's hashes of the examples, in their order: equal for equal data, wherever it came from."""
+    """SHA-256 of lm-eval's hashes of the examples, in their order. It does not depend on where the data came from."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything two evaluations must share for their numbers to be comparable."""
+    """How an evaluation was run: what two evaluations must share for their numbers to be comparable."""
 
     suite: str
     suite_sha256: str | None
-    """Hash of the suite's own files where it is bundled, None where its data come from the Hub."""
+    """`Suite.digest`: the hash of a bundled suite's files, None for a suite whose data come from the Hub."""
     harness: str
     harness_version: str
     tasks: tuple[TaskProtocol, ...]
@@ -82,17 +82,18 @@ class Protocol:
     softmax: str
     batch_size: int
     limit: int | None
-    """Examples per task, if only the first ones were used."""
+    """Number of examples per task if only the first ones were used, None for all."""
     level: float
+    """Confidence level of the intervals, 0.95."""
     intervals: Mapping[str, str]
     versions: Mapping[str, str]
     date: str
-    """Start of the run, UTC, ISO 8601."""
+    """Start of the evaluation in UTC, ISO 8601."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Examples right, of all examples, and the share with its interval."""
+    """The number of right examples, of all examples, and the accuracy with its interval."""
 
     phenomenon: str
     correct: int
@@ -102,7 +103,10 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class ModelScores:
-    """One model: which it is, and how it did. `micro` counts every example once, `macro` every phenomenon."""
+    """One model and its accuracies.
+
+    `micro` is the accuracy over all examples, `macro` the mean of the phenomena's accuracies.
+    """
 
     label: str
     model: str
@@ -117,26 +121,27 @@ class ModelScores:
     micro: Accuracy
     macro: Estimate
     ties: int
-    """Examples whose choices are equally probable."""
+    """Number of examples for which `Sample.tie` is true."""
     seconds: float
-    """Wall time of the examples, without imports and loading."""
+    """Wall time of scoring, without imports and loading the model."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of a model minus the baseline's on the same examples."""
+    """The accuracy of a model minus that of the baseline on the same examples."""
 
     phenomenon: str
     only_model: int
-    """Examples the model has right and the baseline wrong."""
+    """Examples that the model gets right and the baseline wrong."""
     only_baseline: int
+    """Examples that the baseline gets right and the model wrong."""
     total: int
     difference: Estimate
 
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """A model against the baseline, the first model of the report."""
+    """The differences between a model and the baseline, which is the first model of the evaluation."""
 
     model: str
     baseline: str
@@ -147,58 +152,52 @@ class ModelComparison:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation of one or more models on one suite."""
+    """The results of one or more models on one suite."""
 
     schema: int
     protocol: Protocol
     models: tuple[ModelScores, ...]
     comparisons: tuple[ModelComparison, ...]
     samples_file: str | None
-    """Name of the JSON Lines file of `Sample`s beside the report, None if nothing was written."""
+    """Name of the JSON Lines file with the samples, in the same directory; None if nothing was written."""
     samples_sha256: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the report as JSON types."""
+        """Return the results as JSON types."""
         return asdict(self)
 
 
-def write_evaluation(report: Evaluation, samples: Sequence[Sample], out: Path) -> Evaluation:
-    """Write `out` and its samples file, each under its final name only when complete; give the report naming both.
+def write_evaluation(evaluation: Evaluation, samples: Sequence[Sample], out: Path) -> Evaluation:
+    """Write the results to `out` and the samples to a JSON Lines file beside it.
 
-    Raises UserError if the disk refuses.
+    Each file appears under its name only when complete. Return the evaluation with the name and the SHA-256 of the
+    samples file. Raises UserError if a file cannot be written.
     """
     lines = "".join(json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples)
-    beside = out.with_name(f"{out.stem}.samples.jsonl")
-    digest = hashlib.sha256(lines.encode()).hexdigest()
-    report = replace(report, samples_file=beside.name, samples_sha256=digest)
-    try:
+    samples_file = out.with_name(f"{out.stem}.samples.jsonl")
+    sha256 = hashlib.sha256(lines.encode()).hexdigest()
+    evaluation = replace(evaluation, samples_file=samples_file.name, samples_sha256=sha256)
+    with disk_errors(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(beside, lines)
-        _write_whole(out, json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise UserError(f"{out}: cannot write the scores: {error.strerror}") from error
-    return report
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(samples_file, lines)
+    write_text(out, json.dumps(evaluation.as_dict(), indent=2, ensure_ascii=False) + "\n")
+    return evaluation
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read a report back; raises UserError if there is none, or if it is no report of this schema."""
+    """Read the results that `write_evaluation` wrote. Raises UserError if the file is missing, invalid or too new."""
     try:
-        report = TypeAdapter(Evaluation).validate_json(path.read_bytes())
+        evaluation = TypeAdapter(Evaluation).validate_json(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot read these scores: {error.strerror}") from error
     except ValidationError as error:
         raise UserError(
-            f"{path}: no evaluation report", "`l2t eval MODEL... --out FILE` writes one."
+            f"{path}: these are not the scores of an evaluation",
+            "Create them with `l2t eval MODEL... --out FILE`.",
         ) from error
-    if report.schema != SCHEMA:
-        raise UserError(f"{path}: schema {report.schema}, this version reads {SCHEMA}", "Evaluate again.")
-    return report
+    if evaluation.schema != SCHEMA:
+        raise UserError(
+            f"{path}: the scores have schema {evaluation.schema}, but this version reads schema {SCHEMA}",
+            "Evaluate the models again.",
+        )
+    return evaluation

@@ -1,6 +1,7 @@
-"""The evaluation suites: which lm-evaluation-harness tasks each runs, with how many shots, and how they are grouped.
+"""The evaluation suites: their lm-evaluation-harness tasks, the number of shots, and how examples are grouped.
 
-`blimp` and `general` are the paper's zero-shot and five-shot sets; their datasets come from the Hub.
+`blimp` and `general` are the paper's zero-shot and five-shot tasks; their datasets come from the Hub. `probes` is
+bundled.
 """
 
 import hashlib
@@ -12,14 +13,14 @@ from typing import Any
 from l2t_hub.errors import UsageError, nearest
 
 METRIC = "acc"
-"""The per-example metric, 0 or 1, that says which answers are right; every task of every suite has it."""
+"""The metric of every task: 1 for an example that the model gets right, else 0."""
 
 PROBES = Path(__file__).parent / "probes"
 
 
 @dataclass(frozen=True)
 class SuitePart:
-    """Tasks that run with one number of examples in the prompt; `shots` None keeps each task's own setting."""
+    """lm-eval tasks that run with the same number of shots. With `shots` None each task keeps its own number."""
 
     tasks: tuple[str, ...]
     shots: int | None = None
@@ -27,21 +28,20 @@ class SuitePart:
 
 @dataclass(frozen=True)
 class Suite:
-    """A named set of tasks.
+    """A named set of tasks whose examples are grouped into phenomena.
 
-    A result belongs to the phenomenon its data names in column `phenomenon`, called as `rename` says, or, where the
-    suite has no such column, to its task. `task_folder` holds task files that lm-eval does not come with.
+    Column `phenomenon_column` of the data names an example's phenomenon, and `renamed` maps some of those names to
+    ours. Without such a column, each task is a phenomenon. `task_folder` has the task files that lm-eval lacks.
     """
 
     name: str
-    about: str
     parts: tuple[SuitePart, ...]
-    phenomenon: str | None = None
-    rename: Mapping[str, str] = field(default_factory=dict)
+    phenomenon_column: str | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
     task_folder: Path | None = None
 
     def digest(self) -> str | None:
-        """SHA-256 over names and contents of the suite's own data and task files, None where it has none."""
+        """Return the SHA-256 of the names and contents of the bundled data and task files, None if there are none."""
         if self.task_folder is None:
             return None
         digest = hashlib.sha256()
@@ -49,47 +49,38 @@ class Suite:
             digest.update(f"{path.name}\0".encode() + path.read_bytes())
         return digest.hexdigest()
 
-    def group(self, task: str, shots: int, doc: Mapping[str, Any]) -> str:
-        """The phenomenon an example belongs to."""
-        if self.phenomenon:
-            name = str(doc[self.phenomenon])
-            return self.rename.get(name, name)
+    def phenomenon_of(self, task: str, shots: int, row: Mapping[str, Any]) -> str:
+        """Return the phenomenon of a data row."""
+        if self.phenomenon_column:
+            name = str(row[self.phenomenon_column])
+            return self.renamed.get(name, name)
         return f"{task} ({shots}-shot)"
 
 
-# Without the paper's ReCoRD: lm-eval up to 0.4.13 scores it with a module that transformers 5 no longer has.
+# The paper also has ReCoRD. lm-eval up to 0.4.13 scores it with a module that transformers 5 no longer has.
 ZERO_SHOT = ("piqa", "hellaswag", "sciq", "copa", "race", "lambada_openai", "lambada_standard")
 FIVE_SHOT = ("logiqa", "arc_easy", "social_iqa", "openbookqa", "hellaswag")
 
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite(
-            "probes",
-            "the bundled minimal pairs: twelve phenomena, 72 pairs each",
-            (SuitePart(("l2t_probes",)),),
-            phenomenon="phenomenon",
-            task_folder=PROBES,
-        ),
+        # Twelve phenomena with 72 minimal pairs each.
+        Suite("probes", (SuitePart(("l2t_probes",)),), phenomenon_column="phenomenon", task_folder=PROBES),
+        # Twelve phenomena with 67,000 minimal pairs. lm-eval puts a space before each sentence.
         Suite(
             "blimp",
-            "BLiMP: twelve phenomena, 67,000 minimal pairs (as lm-eval runs it: a space before each sentence)",
             (SuitePart(("blimp",)),),
-            phenomenon="linguistics_term",
-            # Warstadt et al. (2020) count selection with argument structure, which makes the twelve.
-            rename={"s-selection": "argument_structure", "filler_gap_dependency": "filler_gap"},
+            phenomenon_column="linguistics_term",
+            # Warstadt et al. (2020) count selection as argument structure, which makes twelve phenomena.
+            renamed={"s-selection": "argument_structure", "filler_gap_dependency": "filler_gap"},
         ),
-        Suite(
-            "general",
-            "the paper's zero-shot and five-shot tasks other than BLiMP and ReCoRD",
-            (SuitePart(ZERO_SHOT, 0), SuitePart(FIVE_SHOT, 5)),
-        ),
+        Suite("general", (SuitePart(ZERO_SHOT, 0), SuitePart(FIVE_SHOT, 5))),
     )
 }
 
 
 def get_suite(name: str) -> Suite:
-    """Find a suite by name; raises UsageError with the nearest name."""
+    """Return a suite by name. Raises UsageError with the closest name if there is none."""
     if name not in SUITES:
         raise UsageError(f"Unknown suite '{name}'. {nearest(name, SUITES)}", f"Suites: {', '.join(SUITES)}")
     return SUITES[name]

@@ -1,4 +1,4 @@
-"""A report as a table for the terminal: a row per phenomenon, a column per model and per difference."""
+"""An evaluation as a table for the terminal: a row per phenomenon, a column per model and per difference."""
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -7,13 +7,13 @@ from rich.text import Text
 from l2t_hub.evaluate.results import Estimate, Evaluation
 
 
-def render_table(report: Evaluation) -> Table:
-    """Accuracies and differences in percent with their 95% intervals, the overall figures last."""
-    first = report.models[0]
-    # Compact, so that two models and their difference fit in 80 columns.
+def render_table(evaluation: Evaluation) -> Table:
+    """Return a table of accuracies and differences in percent with 95% intervals; the overall figures come last."""
+    first = evaluation.models[0]
+    # Compact: two models and their difference fit in 80 columns.
     table = Table(
-        title=f"{report.protocol.suite}: accuracy in %",
-        caption=_caption(report),
+        title=f"{evaluation.protocol.suite}: accuracy in %",
+        caption=_caption(evaluation),
         caption_style="dim",
         box=SIMPLE_HEAD,
         collapse_padding=True,
@@ -21,27 +21,29 @@ def render_table(report: Evaluation) -> Table:
     )
     table.add_column("phenomenon", no_wrap=True)
     table.add_column("n", justify="right")
-    for model in report.models:
+    for model in evaluation.models:
         table.add_column(Text(model.label), justify="right", min_width=13)
-    for comparison in report.comparisons:
+    for comparison in evaluation.comparisons:
         header = Text(f"{comparison.model} - {comparison.baseline}")
         table.add_column(header, justify="right", min_width=17)
     for i, row in enumerate(first.phenomena):
-        scores = [_percent(model.phenomena[i].accuracy) for model in report.models]
-        gains = [_gain(comparison.phenomena[i].difference) for comparison in report.comparisons]
-        table.add_row(Text(row.phenomenon), str(row.total), *scores, *gains)
+        scores = [_percent(model.phenomena[i].accuracy) for model in evaluation.models]
+        differences = [
+            _difference(comparison.phenomena[i].difference) for comparison in evaluation.comparisons
+        ]
+        table.add_row(Text(row.phenomenon), str(row.total), *scores, *differences)
     table.add_section()
     table.add_row(
         "every example (micro)",
         str(first.micro.total),
-        *(_percent(model.micro.accuracy) for model in report.models),
-        *(_gain(comparison.micro.difference) for comparison in report.comparisons),
+        *(_percent(model.micro.accuracy) for model in evaluation.models),
+        *(_difference(comparison.micro.difference) for comparison in evaluation.comparisons),
     )
     table.add_row(
         "mean of phenomena (macro)",
         "",
-        *(_percent(model.macro) for model in report.models),
-        *(_gain(comparison.macro) for comparison in report.comparisons),
+        *(_percent(model.macro) for model in evaluation.models),
+        *(_difference(comparison.macro) for comparison in evaluation.comparisons),
     )
     return table
 
@@ -50,13 +52,14 @@ def _percent(estimate: Estimate) -> Text:
     return Text(f"{100 * estimate.value:.1f} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]")
 
 
-def _gain(estimate: Estimate) -> Text:
+def _difference(estimate: Estimate) -> Text:
     text = f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.0f}, {100 * estimate.high:+.0f}]"
     if not estimate.excludes_zero:
         return Text(text + "  ")
     return Text(text + " *", style="green" if estimate.value > 0 else "red")
 
 
-def _caption(report: Evaluation) -> str:
-    text = f"95% intervals; lm-eval {report.protocol.harness_version}; prefix token {report.models[0].prefix_token}"
-    return f"{text}; * a paired interval without 0" if report.comparisons else text
+def _caption(evaluation: Evaluation) -> str:
+    harness, prefix = evaluation.protocol.harness_version, evaluation.models[0].prefix_token
+    text = f"95% intervals; lm-eval {harness}; prefix token {prefix}"
+    return f"{text}; * the interval of the difference excludes 0" if evaluation.comparisons else text

@@ -131,7 +131,7 @@ def test_a_typed_pair_shows_both_models_scores(page: Page, tiny_models: tuple[st
 @both_screens
 def test_the_page_fits_its_screen(page: Page) -> None:
     type_pair(page, "A " + "w" * 300 + " b.", "A " + "w" * 60 + " c.")
-    expect(page.locator(".l2t-message")).to_contain_text("more than the 128 of the model")
+    expect(page.locator(".l2t-message")).to_contain_text("the model reads at most 128")
     type_pair(page, PAIR[0] + "x" * 60, PAIR[1])
     expect(page.locator("#answer article")).to_have_count(2)
     width, scroll = page.evaluate("[innerWidth, document.documentElement.scrollWidth]")

@@ -87,7 +87,7 @@ def test_a_diverged_model_is_called_that(broken_copy: Path) -> None:
 
 
 def test_a_sentence_longer_than_the_model_reads_is_an_error_in_words(tiny_models: tuple[str, str]) -> None:
-    with pytest.raises(UserError, match="more than the 128 of the model"):
+    with pytest.raises(UserError, match="the model reads at most 128"):
         lazy_scores({"m": tiny_models[0]})("m", ("q" * 200, "b"))
 
 

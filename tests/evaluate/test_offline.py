@@ -1,4 +1,4 @@
-"""The probes need nothing but their folder: no network, no package of ours, no trace in the working directory."""
+"""The probes need only their folder: no network, no l2t_hub, and nothing written to the working directory."""
 
 import json
 import os
@@ -23,12 +23,12 @@ print(evaluate([sys.argv[1]], limit=2, device="cpu").models[0].micro.total)
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """The environment of a user who never set an offline switch, with caches of their own."""
+    """Return an environment with empty caches and without offline switches."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     return {**kept, "HF_HOME": str(home), "OMP_NUM_THREADS": "1", **more}
 
 
-def test_evaluating_local_models_never_tries_the_network_nor_writes_here(
+def test_evaluating_local_models_uses_no_network_and_writes_nothing_here(
     tiny_models: tuple[Path, Path], tmp_path: Path
 ) -> None:
     here, home, tried = tmp_path / "here", tmp_path / "home", tmp_path / "tried"
@@ -49,7 +49,7 @@ def test_evaluating_local_models_never_tries_the_network_nor_writes_here(
     assert not [path for path in home.rglob("*") if path.is_file()]
 
 
-def test_lm_eval_alone_runs_the_suite_from_another_directory(
+def test_lm_eval_without_l2t_hub_runs_the_suite_from_another_directory(
     tiny_models: tuple[Path, Path], tmp_path: Path
 ) -> None:
     suite = shutil.copytree(PROBES, tmp_path / "elsewhere" / "probes")

@@ -1,7 +1,6 @@
-"""The probe suite: its size, that no pair is doubtful by construction, and that its files are what the script makes."""
+"""The probe suite: its size, the form of its pairs, and that its files are what the script generates."""
 
 import importlib.util
-import json
 import math
 import re
 from collections import Counter
@@ -10,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from probe_pairs import PAIRS
 
 from l2t_hub.evaluate.suites import PROBES
 
@@ -30,14 +30,6 @@ PHENOMENA = {
 WORD = re.compile(r"[a-z]+(?:'s)?")
 
 
-def read_pairs() -> list[dict[str, str]]:
-    files = sorted((PROBES / "data").glob("*.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-PAIRS = read_pairs()
-
-
 def words(sentence: str) -> list[str]:
     return WORD.findall(sentence.lower())
 
@@ -52,14 +44,14 @@ def script(repository: Path) -> ModuleType:
     return module
 
 
-def test_twelve_phenomena_of_six_paradigms_of_twelve_pairs() -> None:
+def test_there_are_twelve_phenomena_with_six_paradigms_of_twelve_pairs() -> None:
     counts = Counter((pair["phenomenon"], pair["paradigm"]) for pair in PAIRS)
     assert {phenomenon for phenomenon, _ in counts} == PHENOMENA
     assert len(counts) == 12 * 6
     assert set(counts.values()) == {12}
 
 
-def test_no_pair_twice_and_no_sentence_both_good_and_bad() -> None:
+def test_no_pair_is_repeated_and_no_sentence_is_both_good_and_bad() -> None:
     assert len({pair["id"] for pair in PAIRS}) == len(PAIRS)
     assert len({(pair["good"], pair["bad"]) for pair in PAIRS}) == len(PAIRS)
     good, bad = {pair["good"] for pair in PAIRS}, {pair["bad"] for pair in PAIRS}
@@ -78,7 +70,7 @@ def test_pairs_are_minimal_and_well_formed(phenomenon: str) -> None:
             assert not re.search(r"\b[Aa] [aeiou]|\b[Aa]n [^aeiou]", sentence), sentence
             assert not re.search(r"\b(\w+) \1\b", sentence.lower()), sentence
         assert good[-1] == bad[-1]
-        # Either one or two words are exchanged, or the same words stand in another order.
+        # Either one or two words differ, or the same words are in another order.
         assert words(good) != words(bad), good
         assert (Counter(words(good)) - Counter(words(bad))).total() <= 2, good
         assert (Counter(words(bad)) - Counter(words(good))).total() <= 2, good
@@ -86,15 +78,15 @@ def test_pairs_are_minimal_and_well_formed(phenomenon: str) -> None:
         assert abs(len(good) - len(bad)) <= 7, good
 
 
-def test_the_committed_files_are_what_the_script_makes(script: ModuleType) -> None:
-    made = script.suite_files()
-    for name, text in made.items():
+def test_the_committed_files_are_what_the_script_generates(script: ModuleType) -> None:
+    files = script.suite_files()
+    for name, text in files.items():
         assert (PROBES / name).read_text(encoding="utf-8") == text, f"{name}: run scripts/make_probes.py"
     generated = {p.relative_to(PROBES).as_posix() for p in (*PROBES.glob("*.yaml"), *PROBES.glob("data/*"))}
-    assert generated == set(made) - {"PHENOMENA.md"}
+    assert generated == set(files) - {"PHENOMENA.md"}
 
 
-def test_every_word_stands_in_the_lexicon_or_in_a_frame(script: ModuleType) -> None:
+def test_every_word_is_in_the_lexicon_or_in_a_frame(script: ModuleType) -> None:
     text = " ".join(path.read_text(encoding="utf-8") for path in script.FRAMES.glob("*.yaml"))
     known = set(words(text)) | {"an"}
     used = {word for pair in PAIRS for word in words(pair["good"] + " " + pair["bad"])}
@@ -114,7 +106,7 @@ def test_the_script_refuses_a_frame_without_a_contrast(script: ModuleType) -> No
         script.templates({"frame": "The {person} is here."})
 
 
-def test_the_check_of_the_script_sees_a_changed_file(
+def test_the_check_finds_a_changed_file(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(script, "SUITE", tmp_path)
@@ -127,17 +119,17 @@ def test_the_check_of_the_script_sees_a_changed_file(
     assert "differs" in capsys.readouterr().out
 
 
-def test_the_task_files_say_what_the_readme_says() -> None:
+def test_the_task_files_agree_with_the_readme() -> None:
     template = yaml.safe_load((PROBES / "_template_yaml").read_text().replace("!function ", ""))
     assert template["target_delimiter"] == ""
     assert template["doc_to_text"] == ""
     assert template["doc_to_choice"] == "{{[bad, good]}}"
     assert template["doc_to_target"] == 1
-    assert "l2t_hub" not in (PROBES / "load.py").read_text().split('"""')[2]
+    assert "l2t_hub" not in (PROBES / "pairs.py").read_text().split('"""')[2]
 
 
 def test_word_frequency_does_not_solve_the_suite(shared_data: Path) -> None:
-    """A unigram model of a million words scores near chance, and the good sentences are made of words it knows."""
+    """A unigram model of a million words scores near chance, and knows the words of the good sentences."""
     import pyarrow.parquet as pq
 
     texts = pq.read_table(shared_data / "gutenberg" / "sample-1m.parquet")["text"].to_pylist()
@@ -155,14 +147,14 @@ def test_word_frequency_does_not_solve_the_suite(shared_data: Path) -> None:
     assert sum(shares.values()) / len(shares) == pytest.approx(0.51, abs=0.01)
     assert min(shares.values()) == pytest.approx(0.39, abs=0.01)
     assert max(shares.values()) == pytest.approx(0.67, abs=0.01)
-    running = [word for pair in PAIRS for word in words(pair["good"])]
-    assert sum(counts[word] >= 10 for word in running) / len(running) > 0.97
+    tokens = [word for pair in PAIRS for word in words(pair["good"])]
+    assert sum(counts[word] >= 10 for word in tokens) / len(tokens) > 0.97
 
 
-def test_no_sentence_is_one_of_blimps(shared_data: Path) -> None:
+def test_no_sentence_is_from_blimp(shared_data: Path) -> None:
     import pyarrow.parquet as pq
 
     table = pq.read_table(shared_data / "blimp" / "blimp.parquet", columns=["sentence_good", "sentence_bad"])
-    theirs = {sentence.strip() for column in table.columns for sentence in column.to_pylist()}
-    assert len(theirs) > 100_000
-    assert not theirs & {pair[side] for pair in PAIRS for side in ("good", "bad")}
+    blimp = {sentence.strip() for column in table.columns for sentence in column.to_pylist()}
+    assert len(blimp) > 100_000
+    assert not blimp & {pair[side] for pair in PAIRS for side in ("good", "bad")}

@@ -1,4 +1,4 @@
-"""The intervals against published values, against scipy, and against what any interval must do."""
+"""The intervals against published values, against scipy, and their general properties."""
 
 import random
 
@@ -43,7 +43,7 @@ def test_wilson_agrees_with_scipy(count: tuple[int, int]) -> None:
 
 
 @given(counts())
-def test_wilson_holds_the_accuracy_and_mirrors(count: tuple[int, int]) -> None:
+def test_wilson_contains_the_accuracy_and_is_symmetric(count: tuple[int, int]) -> None:
     correct, total = count
     ours, mirrored = wilson(correct, total), wilson(total - correct, total)
     assert 0 <= ours.low <= ours.value <= ours.high <= 1
@@ -59,7 +59,7 @@ def test_paired_difference_gives_the_published_interval() -> None:
 
 
 @given(paired_counts())
-def test_paired_difference_holds_the_difference_and_mirrors(count: tuple[int, int, int]) -> None:
+def test_paired_difference_contains_the_difference_and_is_symmetric(count: tuple[int, int, int]) -> None:
     only_new, only_old, total = count
     ours, mirrored = (
         paired_difference(only_new, only_old, total),
@@ -72,7 +72,7 @@ def test_paired_difference_holds_the_difference_and_mirrors(count: tuple[int, in
         assert not ours.excludes_zero
 
 
-def test_paired_difference_covers_the_truth_in_95_of_100_draws() -> None:
+def test_paired_difference_has_95_percent_coverage() -> None:
     rng, total, hits, draws = random.Random(5), 72, 0, 4000
     for _ in range(draws):
         outcomes = rng.choices("nob", weights=(0.20, 0.08, 0.72), k=total)
@@ -99,14 +99,14 @@ def test_the_mean_lies_within_its_parts(parts: list[tuple[int, int]]) -> None:
     assert averaged.high - averaged.low <= sum(e.high - e.low for e in estimates) / len(estimates) + 1e-12
 
 
-def test_the_mean_of_many_equal_parts_is_about_as_sure_as_their_union() -> None:
+def test_the_mean_of_equal_parts_has_about_the_interval_of_their_union() -> None:
     averaged, union = mean([wilson(50, 72)] * 12), wilson(600, 864)
     assert averaged.value == pytest.approx(union.value)
     assert averaged.low == pytest.approx(union.low, abs=0.004)
     assert averaged.high == pytest.approx(union.high, abs=0.004)
 
 
-def test_the_mean_covers_the_truth_in_95_of_100_draws() -> None:
+def test_the_mean_has_95_percent_coverage() -> None:
     rng, shares, hits, draws = random.Random(7), [0.5, 0.6, 0.7, 0.8, 0.9, 0.98], 0, 2000
     for _ in range(draws):
         estimates = [wilson(sum(rng.random() < share for _ in range(40)), 40) for share in shares]
@@ -119,7 +119,7 @@ def sample(model: str, phenomenon: str, number: int, correct: bool) -> Sample:
     return Sample(model, "task", f"{phenomenon}/{number}", phenomenon, None, correct, 1, (-2.0, -1.0))
 
 
-def test_tally_counts_per_phenomenon_over_all_and_as_a_mean() -> None:
+def test_accuracies_are_per_phenomenon_over_all_samples_and_their_mean() -> None:
     rows = [sample("m", "b", i, correct=i < 1) for i in range(4)]
     rows += [sample("m", "a", i, correct=True) for i in range(12)]
     phenomena, micro, macro = accuracies(rows)
@@ -130,7 +130,7 @@ def test_tally_counts_per_phenomenon_over_all_and_as_a_mean() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60), st.randoms())
-def test_compare_pairs_by_id_whatever_the_order(
+def test_compare_pairs_samples_by_id_in_any_order(
     outcomes: list[tuple[bool, bool]], rng: random.Random
 ) -> None:
     new = [sample("new", f"p{i % 3}", i, correct=a) for i, (a, _) in enumerate(outcomes)]

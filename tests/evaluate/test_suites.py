@@ -1,4 +1,4 @@
-"""BLiMP and the paper's general tasks: their real lm-eval configurations, on local stand-ins for the Hub's data."""
+"""BLiMP and the paper's general tasks: lm-eval's own configurations on local stand-ins for the Hub's data."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from l2t_hub.evaluate.suites import FIVE_SHOT, SUITES, ZERO_SHOT
 RACE = {"question": "Who sat?", "options": ["a dog", "a cat", "a cow", "a fox"], "answer": "B"}
 CHOICES = {"text": ["wet", "dry", "red", "old"], "label": ["A", "B", "C", "D"]}
 LAMBADA = {"text": "The cat sat near the old river and the children sat near the cat"}
-# One row in the columns of each dataset the general suite reads, by (path, configuration).
+# One row of each dataset that the general suite reads, by (path, configuration).
 ROWS: dict[tuple[str, str | None], dict[str, Any]] = {
     ("baber/piqa", None): {
         "goal": "Cross a river",
@@ -78,7 +78,7 @@ def unreachable(path: str, **_: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["blimp", "general"])
-def test_a_dataset_that_cannot_be_had_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_that_cannot_be_loaded_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
     with pytest.raises(
         UserError, match=f"suite '{name}': its data cannot be loaded: Couldn't reach"
@@ -91,18 +91,18 @@ def test_general_runs_the_papers_tasks_with_the_papers_shots(
     tiny_models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(datasets, "load_dataset", stand_in)
-    report = evaluate([str(tiny_models[0])], "general", tmp_path / "general.json", limit=2, device="cpu")
+    evaluation = evaluate([str(tiny_models[0])], "general", tmp_path / "general.json", limit=2, device="cpu")
     expected = {f"{task} (0-shot)" for task in ZERO_SHOT} | {f"{task} (5-shot)" for task in FIVE_SHOT}
-    assert {row.phenomenon for row in report.models[0].phenomena} == expected
-    assert {row.total for row in report.models[0].phenomena} == {2}
-    assert {(task.task, task.shots) for task in report.protocol.tasks} == {
+    assert {row.phenomenon for row in evaluation.models[0].phenomena} == expected
+    assert {row.total for row in evaluation.models[0].phenomena} == {2}
+    assert {(task.task, task.shots) for task in evaluation.protocol.tasks} == {
         *((task, 0) for task in ZERO_SHOT),
         *((task, 5) for task in FIVE_SHOT),
     }
-    assert {task.metric for task in report.protocol.tasks} == {"acc"}
+    assert {task.metric for task in evaluation.protocol.tasks} == {"acc"}
 
 
-def test_blimp_has_twelve_phenomena_and_scores_a_leading_space(
+def test_blimp_has_twelve_phenomena_and_a_leading_space(
     shared_data: Path, tiny_models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import pyarrow.compute as pc
@@ -117,14 +117,14 @@ def test_blimp_has_twelve_phenomena_and_scores_a_leading_space(
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     out = tmp_path / "blimp.json"
-    report = evaluate([str(model) for model in tiny_models], "blimp", out, device="cpu")
-    (model, _) = report.models
+    evaluation = evaluate([str(model) for model in tiny_models], "blimp", out, device="cpu")
+    (model, _) = evaluation.models
     assert model.micro.total == 67 * 3
     totals = {row.phenomenon: row.total for row in model.phenomena}
     assert len(totals) == 12
     # Nine of the 67 paradigms are about argument structure, selection included.
     assert totals["argument_structure"] == 9 * 3
-    assert {task.target_delimiter for task in report.protocol.tasks} == {" "}
+    assert {task.target_delimiter for task in evaluation.protocol.tasks} == {" "}
     row = json.loads((tmp_path / "blimp.samples.jsonl").read_text().splitlines()[0])
     assert (row["gold"], len(row["log_likelihoods"])) == (0, 2)
     assert row["task"] == f"blimp_{row['paradigm']}"

@@ -1,1 +1,1 @@
-"""The bundled minimal pairs and their lm-evaluation-harness tasks; README.md says what they hold."""
+"""The bundled minimal pairs and their lm-evaluation-harness tasks. README.md describes them."""

@@ -1,4 +1,4 @@
-"""Reads the minimal pairs for lm-evaluation-harness, which imports this file by its path, so without l2t_hub."""
+"""Reads the minimal pairs for lm-evaluation-harness, which imports this file by its path, without l2t_hub."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ DATA = Path(__file__).parent / "data"
 
 
 def pairs(phenomenon: str, **_: Any) -> dict[str, Dataset]:
-    """Give the pairs of one phenomenon as the split `test`, from memory: no cache, no network, from any directory.
+    """Return the pairs of one phenomenon as the split `test`, without a cache or the network.
 
-    lm-eval also passes a task's metadata and the command line's model arguments; they change nothing here.
+    lm-eval also passes a task's metadata and the model arguments of the command line. They are ignored.
     """
     lines = (DATA / f"{phenomenon}.jsonl").read_text(encoding="utf-8").splitlines()
     return {"test": Dataset.from_list([json.loads(line) for line in lines])}

@@ -1,7 +1,7 @@
-"""The fourteen language learning tasks of the paper, and the way to add more.
+"""The fourteen language learning tasks of the paper, and how to add your own.
 
-A task is a pure function that turns a block of text into an example. Each level has its module; `base` has the
-nouns, `registry` the table of tasks by name, `show` one task at work with its changes marked.
+A task is a pure function that turns a block of text into an example. Each linguistic level has a module. `base`
+defines tasks, blocks and examples, `registry` holds the tasks by name, `showcase` shows what a task does to a text.
 """
 
 from l2t_hub.tasks.base import ANCHORS, DROPS, LEVELS, Block, Drop, Example, Level, Make, Task, render

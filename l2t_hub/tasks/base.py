@@ -1,13 +1,13 @@
-"""The nouns of the tasks: a block of text goes in, an example comes out, or a drop with its reason.
+"""Tasks, blocks and examples: a task turns a block of text into an example, or drops it for a reason.
 
-Everything here and in the sibling modules is pure: a task sees a block, another document's sentences and a
-generator, and its result depends on nothing else. Two notions recur, and mean the same everywhere:
+Everything here and in the sibling modules is pure: the result depends on a block, another document's sentences and a
+random generator alone. Two terms mean the same in all docstrings:
 
-- *The text* S of a block is its sentences joined by one space, its inner whitespace as the source had it.
-- *The words* of S are its maximal runs of non-whitespace (`str.split()`), punctuation included.
+- *The text* S of a block is its sentences joined by one space. Whitespace inside sentences is that of the source.
+- *The words* of S are its maximal runs of non-whitespace (`str.split()`), including punctuation.
 
-Text is handled by Unicode code point. A lone surrogate (which no reader of this package produces, as it cannot
-be written as UTF-8) is one more character that is no letter and no space: tasks carry it along unchanged.
+A character is a Unicode code point. A lone surrogate is neither a letter nor a space, and tasks do not change it. (No
+reader of this package returns one, because UTF-8 cannot encode it.)
 """
 
 import random
@@ -20,36 +20,36 @@ from typing import Final, Literal, get_args
 from l2t_hub.errors import UsageError, nearest
 
 Level = Literal["character", "word", "sentence", "discourse"]
-"""The linguistic level that a task exercises."""
+"""The linguistic level of a task."""
 
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 ANCHORS: Final = ("Answer:", "Response:", "A:", "(A)", "A)", "A.", "")
-"""What may stand between prompt and completion (method.md section 2); the last is nothing at all."""
+"""The anchors between prompt and completion (`docs/method.md`); the last one is empty."""
 
 DROPS: Final = {
-    "empty": "the block, or the part of it that the task works on, has no word",
-    "too_few_words": "one word cannot be divided into a beginning and a rest",
-    "short_part": "cut in three, a part of the block has fewer than 20 words",
+    "empty": "the block, or the part that the task uses, has no words",
+    "too_few_words": "the block has only one word, which cannot be split",
+    "short_part": "a third of the block has fewer than 20 words",
     "no_space": "the text has no U+0020 space to remove",
     "no_alphanumeric": "the text has no letter or digit to mistype",
-    "nothing_masked": "0.15 of so few letters or words rounds to none",
-    "words_alike": "fewer than two different words: no swap would show",
+    "nothing_masked": "0.15 of the letters or words rounds to zero",
+    "words_alike": "the block has no two different words to swap",
     "sentences_alike": "the sentences read the same in any order, or there is only one",
     "no_other": "there is no other document to take a sentence from",
-    "no_distractor": "every sentence of the other document would repeat the right answer or the block",
-    "no_context": "nothing is left of the block to complete: its only sentence is all ending",
+    "no_distractor": "every sentence of the other document repeats the correct answer or the block",
+    "no_context": "the only sentence of the block is all ending, so nothing remains to complete",
 }
-"""Every reason for which a built-in task makes no example of a block, and what it means."""
+"""The reasons for which a built-in task drops a block, and their meanings."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some consecutive sentences of one document, about 512 tokens together: what one example is made from.
+    """Consecutive sentences of a document, about 512 tokens in total, from which one example is made.
 
-    `sentences` are in the order of the document and, coming from `corpus`, none is blank.
+    `sentences` are in the order of the document. Blocks that `corpus` makes have no blank sentences.
     """
 
     sentences: tuple[str, ...]
@@ -66,13 +66,13 @@ class Block:
 
     @property
     def blank(self) -> bool:
-        """Whether the block has no word."""
+        """Whether the block has no words."""
         return not self.text or self.text.isspace()
 
 
 @dataclass(frozen=True)
 class Example:
-    """One input-output pair; both sides hold at least one character."""
+    """An input-output pair; neither side is empty."""
 
     prompt: str
     completion: str
@@ -80,25 +80,25 @@ class Example:
 
 @dataclass(frozen=True)
 class Drop:
-    """No example, and why: a key of `DROPS`, or a reason of a user's own task."""
+    """A block without an example, and the reason: a key of `DROPS`, or a reason of your own task."""
 
     reason: str
 
 
 Make = Callable[[Block, Sequence[str], random.Random], Example | Drop]
-"""Makes one example of a block; the sentences are another document's (empty where there is none)."""
+"""Makes an example from a block; the sentences are those of another document (empty if there is none)."""
 
 
 @dataclass(frozen=True)
 class Task:
     """A language learning task.
 
-    `make` must be pure: the same block, other sentences and generator state give the same example. `name` becomes
-    a folder, a dataset configuration and a recipe key. `min_sentences` is how many sentences a document needs to be
-    eligible; `needs_other` says that `make` reads the other document's sentences; a document of c tokens becomes
-    `blocks_per_unit` * floor(c / tokens per block) + 1 blocks.
+    `make` must be pure: the same block, other sentences and generator state give the same example. `name` is used as
+    a directory, a dataset configuration and a value in recipes. `min_sentences` is the number of sentences that a
+    document needs to be eligible. `needs_other` says that `make` uses the other document's sentences. A document of
+    c tokens is cut into `blocks_per_unit` * floor(c / tokens per block) + 1 blocks.
 
-    Raises UsageError for a name, level or number that cannot be.
+    Raises UsageError for an invalid name, level, description, function or number.
     """
 
     name: str
@@ -112,36 +112,35 @@ class Task:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise UsageError(
-                f"{self.name!r} cannot name a task",
-                "use lower-case letters, digits and underscores, a letter first",
+                f"{self.name!r} is not a valid name for a task",
+                "Use lower-case letters, digits and underscores, starting with a letter.",
             )
         if self.level not in LEVELS:
             raise UsageError(
-                f"task '{self.name}' has level {self.level!r}, which is none",
-                nearest(str(self.level), LEVELS),
+                f"task '{self.name}' has the unknown level {self.level!r}. {nearest(str(self.level), LEVELS)}"
             )
         if not isinstance(self.description, str) or not self.description.strip():
             raise UsageError(
-                f"task '{self.name}' has no description", "say in one line what the model must do"
+                f"task '{self.name}' has no description", "Say in one line what the model must do."
             )
         if not callable(self.make):
             raise UsageError(
-                f"the `make` of task '{self.name}' is no function",
-                "give a function of (block, other document's sentences, generator)",
+                f"the `make` of task '{self.name}' is not a function",
+                "It must be a function of (block, other document's sentences, random generator).",
             )
         for key in ("min_sentences", "blocks_per_unit"):
             value = getattr(self, key)
             if type(value) is not int or value < 1:
                 raise UsageError(
-                    f"`{key}` of task '{self.name}' is {value!r}", "give a whole number from 1 up"
+                    f"`{key}` of task '{self.name}' must be an integer of at least 1, not {value!r}"
                 )
 
 
 def render(example: Example, rng: random.Random) -> tuple[str, str]:
-    """Draw an anchor and write the example out as the text that a model reads.
+    """Draw an anchor and return (anchor, text), where text is what a model is trained on.
 
-    Returns (anchor, text): prompt, blank line, anchor, completion. One space separates an anchor from a completion
-    that does not start with one; the empty anchor brings no space of its own.
+    The text is the prompt, a blank line, the anchor and the completion. A space separates a non-empty anchor from a
+    completion that does not start with one.
     """
     anchor = rng.choice(ANCHORS)
     gap = " " if anchor and not example.completion.startswith(" ") else ""

@@ -1,4 +1,4 @@
-"""The character-level tasks: count characters, restore masked letters, lost spaces and typing errors."""
+"""The character-level tasks: count characters, restore masked letters, missing spaces and mistyped letters."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -11,10 +11,10 @@ from l2t_hub.tasks.instructions import CHARACTERS
 from l2t_hub.tasks.labels import MARKERS
 
 MASKED_SHARE: Final = 0.15
-"""The share of letters that `masked_char` takes out (method.md section 2)."""
+"""The share of letters that `masked_char` masks (`docs/method.md`)."""
 
 TYPO_SHARE: Final = (0.03, 0.08)
-"""The bounds of the uniform share of alphanumeric characters that `typo` replaces (method.md section 2)."""
+"""`typo` replaces a share of the alphanumeric characters that is uniform between these bounds (`docs/method.md`)."""
 
 _MISTYPED: Final = {
     letter: alphabet.replace(letter, "")
@@ -24,55 +24,55 @@ _MISTYPED: Final = {
 
 
 def is_letter(char: str) -> bool:
-    """Whether `masked_char` may mask it: alphanumeric (`str.isalnum`) and no digit (`str.isdigit`).
+    """Whether `masked_char` may mask a character: it is alphanumeric (`str.isalnum`) but not a digit (`str.isdigit`).
 
-    So a Chinese character is a letter, and so is a vulgar fraction; a combining mark is not.
+    Chinese characters and vulgar fractions are letters; combining marks are not.
     """
     return char.isalnum() and not char.isdigit()
 
 
-def places(text: str, wanted: Callable[[str], bool]) -> list[int]:
-    """Return the indices of the characters that `wanted` accepts, asking it once per different character."""
-    accepted = set(filter(wanted, set(text)))
+def indices(text: str, accept: Callable[[str], bool]) -> list[int]:
+    """Return the indices of the characters that `accept` accepts; it is called once per different character."""
+    accepted = set(filter(accept, set(text)))
     return list(compress(range(len(text)), map(accepted.__contains__, text)))
 
 
-def count(text: str, wanted: Callable[[str], bool]) -> int:
-    """Return how many characters `wanted` accepts, asking it once per different character."""
-    return sum(map(text.count, filter(wanted, set(text))))
+def count(text: str, accept: Callable[[str], bool]) -> int:
+    """Count the characters that `accept` accepts; it is called once per different character."""
+    return sum(map(text.count, filter(accept, set(text))))
 
 
-def asked(instruction: str, text: str, rng: random.Random) -> str:
-    """Return instruction and text with a blank line between, in either order with p 0.5."""
+def with_instruction(instruction: str, text: str, rng: random.Random) -> str:
+    """Return instruction and text with a blank line between them, in either order with probability 0.5."""
     return f"{text}\n\n{instruction}" if rng.random() < 0.5 else f"{instruction}\n\n{text}"
 
 
 def char_count(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """How many Unicode code points S has, spaces included: a letter with a combining accent counts two."""
+    """How many code points S has, including spaces. A letter with a combining accent counts as two."""
     if block.blank:
         return Drop("empty")
     text = block.text
-    return Example(asked(rng.choice(CHARACTERS), text, rng), str(len(text)))
+    return Example(with_instruction(rng.choice(CHARACTERS), text, rng), str(len(text)))
 
 
 def masked_char(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """S with round(0.15 x letters) of its letters (`is_letter`) each replaced by the one marker of this example."""
+    """S with round(0.15 x letters) of its letters (`is_letter`) replaced by a marker, the same one throughout."""
     if block.blank:
         return Drop("empty")
     text = block.text
-    letters = places(text, is_letter)
+    letters = indices(text, is_letter)
     masked = rng.sample(letters, round(MASKED_SHARE * len(letters)))
     if not masked:
         return Drop("nothing_masked")
     marker = rng.choice(MARKERS)
     chars = list(text)
-    for place in masked:
-        chars[place] = marker
+    for index in masked:
+        chars[index] = marker
     return Example("".join(chars), text)
 
 
 def space(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """S without its U+0020 spaces; other whitespace stays."""
+    """S without its U+0020 spaces; other whitespace remains."""
     if block.blank:
         return Drop("empty")
     text = block.text
@@ -83,20 +83,20 @@ def space(block: Block, other: Sequence[str], rng: random.Random) -> Example | D
 def typo(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
     """S with max(1, round(alphanumerics x U(0.03, 0.08))) alphanumeric characters replaced by letters a-z.
 
-    A letter is never replaced by itself, and an upper-case one gives an upper-case one; the letter is uniform over
-    those that remain.
+    No letter is replaced by itself, and an upper-case letter is replaced by one. The new letter is uniform over the
+    letters that remain.
     """
     if block.blank:
         return Drop("empty")
     text = block.text
-    keys = places(text, str.isalnum)
-    if not keys:
+    alphanumeric = indices(text, str.isalnum)
+    if not alphanumeric:
         return Drop("no_alphanumeric")
     chars = list(text)
-    for place in rng.sample(keys, max(1, round(len(keys) * rng.uniform(*TYPO_SHARE)))):
-        char = chars[place]
+    for index in rng.sample(alphanumeric, max(1, round(len(alphanumeric) * rng.uniform(*TYPO_SHARE)))):
+        char = chars[index]
         alphabet = ascii_uppercase if char.isupper() else ascii_lowercase
-        chars[place] = rng.choice(_MISTYPED.get(char, alphabet))
+        chars[index] = rng.choice(_MISTYPED.get(char, alphabet))
     return Example("".join(chars), text)
 
 

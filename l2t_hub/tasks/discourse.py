@@ -1,6 +1,6 @@
-"""The discourse-level tasks: write the missing middle, the second half, or all that follows the first word.
+"""The discourse-level tasks: write the missing middle, the second half, or a whole text from its first word.
 
-`fill_middle` and `half` cut between words, and write every part with one space between its words.
+`fill_middle` and `half` cut between words and join the words of each part with single spaces.
 """
 
 import random
@@ -11,14 +11,15 @@ from l2t_hub.tasks.base import Block, Drop, Example, Task
 from l2t_hub.tasks.labels import PART_LABELS
 
 MIN_PART_WORDS: Final = 20
-"""The words that each third of a `fill_middle` block must have (method.md section 1), whatever the recipe's
-`blocks.min_words`."""
+"""The least number of words in each third of a `fill_middle` block (`docs/method.md`); `blocks.min_words` of a recipe
+does not change it."""
 
 
 def fill_middle(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """First and third part of the block on two lines, labelled with p 0.5; the second part completes them.
+    """The first and third part of the block on two lines, labelled with probability 0.5; the second part completes
+    them.
 
-    With w words, the first two parts have floor(w / 3) words and the third takes the rest.
+    Of w words, each of the first two parts has floor(w / 3) and the third has the rest.
     """
     words = block.words
     third = len(words) // 3
@@ -30,7 +31,7 @@ def fill_middle(block: Block, other: Sequence[str], rng: random.Random) -> Examp
 
 
 def half(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """The first floor(w / 2) words; the completion is a space and the rest."""
+    """The first floor(w / 2) of w words; the completion is a space and the rest."""
     words = block.words
     middle = len(words) // 2
     if not middle:
@@ -39,7 +40,7 @@ def half(block: Block, other: Sequence[str], rng: random.Random) -> Example | Dr
 
 
 def one(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """The first word; the completion is the whole block S, first word included, its whitespace kept."""
+    """The first word; the completion is the whole text S, including the first word, with its whitespace."""
     if block.blank:
         return Drop("empty")
     beginning = block.text.split(maxsplit=1)

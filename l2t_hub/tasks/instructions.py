@@ -1,7 +1,7 @@
-"""The wordings of the questions that `char_count` and `token_type` ask: the only two tasks that need one.
+"""The questions that `char_count` and `token_type` ask, in 22 wordings each; no other task asks one.
 
-Twenty-two for each thing asked, all written for this project. A wording stands before or after the text it is
-about, so none says "above" or "below"; each says what is counted fully enough to have one answer.
+All were written for this project. A question comes before or after its text, so none says "above" or "below". Each
+says exactly what to count, so that it has one answer.
 """
 
 from typing import Final
@@ -30,7 +30,7 @@ CHARACTERS: Final = (
     "Name the number of characters, spaces not excepted, that make up the text.",
     "What total do you reach when you count the characters of the passage one by one, spaces too?",
 )
-"""How many Unicode characters the text has."""
+"""Questions for the number of characters, including spaces."""
 
 CONTENT_WORDS: Final = (
     "How many content words are there in this text?",
@@ -56,7 +56,7 @@ CONTENT_WORDS: Final = (
     "How many words in the passage have content and are not mere stop words?",
     "Name the number of content words that occur in the text, repeats included.",
 )
-"""How many content words, the words that are no stop words, the text has."""
+"""Questions for the number of content words, which are the words that are not stop words."""
 
 STOP_WORDS: Final = (
     "How many stop words are there in this text?",
@@ -82,7 +82,7 @@ STOP_WORDS: Final = (
     "Name the number of stop words that occur in the text.",
     "Find how many times a stop word appears in this passage.",
 )
-"""How many stop words the text has."""
+"""Questions for the number of stop words."""
 
 DIGITS: Final = (
     "How many digits are there in this text?",
@@ -108,7 +108,7 @@ DIGITS: Final = (
     "Find how many of the passage's characters are digits.",
     "Is any digit used in this text? Answer with how many there are.",
 )
-"""How many digit characters the text has."""
+"""Questions for the number of digits."""
 
 PUNCTUATION: Final = (
     "How many ASCII punctuation characters are there in this text?",
@@ -134,4 +134,4 @@ PUNCTUATION: Final = (
     "Find how many of the passage's characters are ASCII punctuation marks.",
     "Add up the punctuation in this text: how many ASCII punctuation characters does it have?",
 )
-"""How many ASCII punctuation characters the text has."""
+"""Questions for the number of ASCII punctuation characters."""

@@ -1,9 +1,9 @@
-"""The small marks that tasks put into prompts: mask markers, and pairs of labels for parts and for options."""
+"""Markers and labels that tasks put into prompts: mask markers, and pairs of labels for parts and for options."""
 
 from typing import Final
 
 MARKERS: Final = ("[MASK]", "___", "@@@", "###", "+++", "<<>>", "(())", "$$$")
-"""What stands for something taken out (method.md section 2); none is a single character."""
+"""Markers that replace masked text (`docs/method.md`). None is a single character."""
 
 _FORMS: Final = ("[{}] ", "({}) ", "{}. ", "{}: ")
 
@@ -19,11 +19,11 @@ PART_LABELS: Final = (
     ("Beginning: ", "End: "),
     ("Before: ", "After: "),
 )
-"""24 pairs that label the first and the third part of a text whose second part is missing (`fill_middle`)."""
+"""24 pairs of labels for the first and third part of a text whose second part is missing (`fill_middle`)."""
 
 OPTION_LABELS: Final = (
     *_in_all_forms(("1", "2"), ("a", "b"), ("A", "B"), ("i", "ii")),
     ("Option 1: ", "Option 2: "),
     ("Option A: ", "Option B: "),
 )
-"""18 pairs that label the two options of a choice (`last`)."""
+"""18 pairs of labels for two options (`last`)."""

@@ -1,9 +1,8 @@
-"""Every task by its name: the paper's fourteen, and a user's own from modules that a recipe names.
+"""All tasks by name: the paper's fourteen, and your own from modules that a recipe names.
 
-A user's task is a `Task` of their own making. It comes from what `mixture.modules` of the recipe names, which is
-one of: an entry point of the group `l2t_hub.tasks`, an importable module, or the path of a `.py` file. A module
-lists its tasks as `TASKS`; an entry point may also name a task, or a list of tasks, itself. A worker process that
-needs the tasks calls `tasks_for` itself: functions from a `.py` file do not travel between processes.
+`mixture.modules` of a recipe names an entry point of the group `l2t_hub.tasks`, an importable module, or the path of
+a `.py` file. A module lists its tasks as `TASKS`; an entry point may also be a task or a list of tasks. A worker
+process must call `tasks_for` itself, because functions from a `.py` file cannot be pickled.
 """
 
 import importlib
@@ -23,76 +22,78 @@ from l2t_hub.tasks.base import Task
 ENTRY_POINTS: Final = "l2t_hub.tasks"
 
 TASKS: Final[dict[str, Task]] = {
-    task.name: task for room in (character, word, sentence, discourse) for task in room.TASKS
+    task.name: task for level in (character, word, sentence, discourse) for task in level.TASKS
 }
-"""The fourteen, in the order of method.md section 2."""
+"""The fourteen built-in tasks, in the order of `docs/method.md`."""
 
 
 def get(name: str, tasks: Mapping[str, Task]) -> Task:
-    """Return the task of that name. Raises UsageError with the nearest name."""
+    """Return the task with a name. Raises UsageError that suggests the nearest name."""
     if name not in tasks:
-        raise UsageError(f"there is no task '{name}'", nearest(name, tasks))
+        raise UsageError(f"unknown task '{name}'. {nearest(name, tasks)}", "See `l2t tasks`.")
     return tasks[name]
 
 
 def eligible(tasks: Mapping[str, Task], n_sentences: int) -> tuple[str, ...]:
-    """Return the names of the tasks that a document of so many sentences may become, in the order of `tasks`."""
+    """Return the names of the tasks for a document of `n_sentences` sentences, in the order of `tasks`."""
     return tuple(name for name, task in tasks.items() if n_sentences >= task.min_sentences)
 
 
 def tasks_for(modules: Sequence[str] = ()) -> dict[str, Task]:
-    """Return the fourteen, then the tasks of `modules` in the order given.
+    """Return the fourteen built-in tasks, then the tasks of `modules` in order.
 
-    A relative path is taken from the working directory. Raises UsageError, naming the module, if it is missing,
-    fails while loading, lists something that is no Task, or gives a name that is taken.
+    Relative paths are relative to the working directory. Raises UsageError that names the module if it is missing,
+    fails to load, lists something other than a Task, or uses a name twice.
     """
     tasks = dict(TASKS)
-    givers = dict.fromkeys(tasks, "the built-in tasks")
+    origins = dict.fromkeys(tasks, "the built-in tasks")
     for module in modules:
-        for task in _listed(module, _load(module)):
+        for task in _tasks_in(module, _load(module)):
             if task.name in tasks:
                 raise UsageError(
-                    f"task '{task.name}' of '{module}' is already given by {givers[task.name]}",
-                    "rename one of the two, or name the module once in `mixture.modules`",
+                    f"task '{task.name}' of '{module}' is already defined by {origins[task.name]}",
+                    "Rename one of the two tasks, or list the module only once in `mixture.modules`.",
                 )
             tasks[task.name] = task
-            givers[task.name] = f"'{module}'"
+            origins[task.name] = f"'{module}'"
     return tasks
 
 
-def _listed(module: str, found: object) -> list[Task]:
-    """Return the tasks that a module or an entry point's object lists."""
-    if isinstance(found, ModuleType):
-        if not hasattr(found, "TASKS"):
+def _tasks_in(module: str, content: object) -> list[Task]:
+    """Return the tasks of a module, or of the object that an entry point refers to."""
+    if isinstance(content, ModuleType):
+        if not hasattr(content, "TASKS"):
             raise UsageError(
-                f"task module '{module}' has no `TASKS`", "add TASKS = [Task(...), ...] at its end"
+                f"task module '{module}' has no `TASKS`", "Add TASKS = [Task(...), ...] at its end."
             )
-        found = found.TASKS
-    if isinstance(found, Task):
-        return [found]
-    if isinstance(found, Mapping):
-        found = found.values()
-    if not isinstance(found, Iterable) or isinstance(found, str):
-        raise UsageError(f"'{module}' gives {_kind(found)} for tasks", "give a Task, or a list of them")
-    tasks = list(found)
+        content = content.TASKS
+    if isinstance(content, Task):
+        return [content]
+    if isinstance(content, Mapping):
+        content = content.values()
+    if not isinstance(content, Iterable) or isinstance(content, str):
+        raise UsageError(
+            f"the tasks of '{module}' are {_shown(content)}", "They must be a Task or a list of Tasks."
+        )
+    tasks = list(content)
     for item in tasks:
         if not isinstance(item, Task):
             raise UsageError(
-                f"'{module}' lists {_kind(item)} among its tasks", "each must be an l2t_hub.tasks.Task"
+                f"the tasks of '{module}' include {_shown(item)}", "Each must be an l2t_hub.tasks.Task."
             )
     if not tasks:
         raise UsageError(
-            f"'{module}' lists no task", "give at least one, or take it out of `mixture.modules`"
+            f"'{module}' lists no tasks", "Add one, or remove the module from `mixture.modules`."
         )
     return tasks
 
 
-def _kind(thing: object) -> str:
-    return f"{thing!r} ({type(thing).__name__})"
+def _shown(value: object) -> str:
+    return f"{value!r} ({type(value).__name__})"
 
 
 def _load(module: str) -> object:
-    """Import what a recipe names: an entry point, a `.py` file or a module."""
+    """Import an entry point, a `.py` file or a module that a recipe names."""
     points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     try:
         if module in points:
@@ -102,32 +103,31 @@ def _load(module: str) -> object:
         return importlib.import_module(module)
     except UsageError:
         raise
-    except Exception as error:  # whatever a user's module does while it loads is told, not thrown
+    except Exception as error:  # a user's module may raise anything
         if isinstance(error, ModuleNotFoundError) and _is_missing(module, error, points):
             raise UsageError(
                 f"there is no task module '{module}'",
-                "name an importable module, a .py file, or an entry point of the group "
+                "Name an importable module, a .py file, or an entry point of the group "
                 f"{ENTRY_POINTS}. {nearest(module, points)}",
             ) from error
+        code = f"import runpy; runpy.run_path({module!r})" if module.endswith(".py") else f"import {module}"
         raise UsageError(
-            f"task module '{module}' fails while loading: {type(error).__name__}: {error}",
-            f'see all of it with: python -c "import runpy; runpy.run_path({module!r})"'
-            if module.endswith(".py")
-            else f'see all of it with: python -c "import {module}"',
+            f"task module '{module}' fails to load: {type(error).__name__}: {error}",
+            f'For the traceback, run: python -c "{code}"',
         ) from error
 
 
 def _is_missing(module: str, error: ModuleNotFoundError, points: Mapping[str, EntryPoint]) -> bool:
-    """Whether it is the module itself that is missing, not something that it imports."""
+    """Whether the module itself is missing, rather than a module that it imports."""
     return module not in points and error.name is not None and f"{module}.".startswith(f"{error.name}.")
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Import a `.py` file under a name made of its content, so that a changed file is a new module."""
+    """Import a `.py` file under a name derived from its content, so that a changed file is a new module."""
     if not path.is_file():
         raise UsageError(
             f"there is no task module {path}",
-            f"a relative path is taken from {Path.cwd()}; check `mixture.modules` of the recipe",
+            f"Check `mixture.modules` of the recipe. Relative paths are relative to {Path.cwd()}.",
         )
     digest = blake2b(path.read_bytes(), digest_size=8).hexdigest()
     name = f"l2t_user_tasks_{digest}"
@@ -137,7 +137,7 @@ def _load_file(path: Path) -> ModuleType:
     assert spec is not None  # a .py path always has a source loader
     assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
-    sys.modules[name] = loaded  # before it runs, as dataclasses look their module up there
+    sys.modules[name] = loaded  # before it runs, because dataclasses look up their module there
     try:
         spec.loader.exec_module(loaded)
     except BaseException:

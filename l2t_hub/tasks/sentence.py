@@ -1,4 +1,4 @@
-"""The sentence-level tasks: find the sentence that does not belong, put sentences back in order."""
+"""The sentence-level tasks: find the sentence that does not belong, and put sentences back in order."""
 
 import random
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from typing import Final
 from l2t_hub.tasks.base import Block, Drop, Example, Task
 
 _SHUFFLES: Final = 64
-"""How often `reordering` shuffles before it gives up: two different sentences stay in order 64 times with p 2^-64."""
+"""`reordering` gives up after this many shuffles. Two different sentences stay in order 64 times with p = 2^-64."""
 
 
 def deletion(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """The block with a random sentence of the other document inserted at a uniform one of its n + 1 places.
+    """The block with a random sentence of the other document, uniform over the n + 1 positions.
 
-    The completion is, with p 0.5 each, the block without the intruder or the intruder. The intruder is uniform
-    over the other document's sentences that are not also, word for word, in the block.
+    The completion is the original block or the inserted sentence, with probability 0.5 each. The inserted sentence is
+    uniform over the other document's sentences that are not in the block word for word.
     """
     if block.blank:
         return Drop("empty")
@@ -22,7 +22,7 @@ def deletion(block: Block, other: Sequence[str], rng: random.Random) -> Example 
         return Drop("no_other")
     intruder = rng.choice(other)
     if intruder in block.sentences or not intruder.strip():
-        # Drawing again from the rest only now leaves the choice uniform, and costs nothing in the usual case.
+        # Filtering only after a failed draw keeps the choice uniform and costs nothing in the usual case.
         strangers = [s for s in other if s not in block.sentences and s.strip()]
         if not strangers:
             return Drop("no_distractor")
@@ -33,7 +33,7 @@ def deletion(block: Block, other: Sequence[str], rng: random.Random) -> Example 
 
 
 def reordering(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """The block's sentences in random order, uniform over the orders that read differently from the block."""
+    """The block's sentences in random order, uniform over the orders that change the text."""
     if block.blank:
         return Drop("empty")
     sentences = list(block.sentences)

@@ -1,9 +1,12 @@
-"""`l2t tasks`: the tasks as a list, and one task at work on a text with what it changed highlighted."""
+"""`l2t tasks`: the list of tasks, and one task applied to a text, with the changes highlighted."""
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from difflib import SequenceMatcher
+from itertools import accumulate
+from typing import Any, Final
 
 from rich.console import Group
 from rich.panel import Panel
@@ -13,16 +16,21 @@ from rich.text import Text
 from l2t_hub.errors import UserError
 from l2t_hub.tasks import registry
 from l2t_hub.tasks.base import DROPS, Block, Drop, Example, Task, render
-from l2t_hub.tasks.show import Shown, show
 
-PASSAGE = (
+Span = tuple[int, int]
+"""Start and end of a run of characters, as in a slice."""
+
+MAX_CHARACTERS: Final = 4000
+"""Above this average length of the two texts, changes are marked by word: comparing takes quadratic time."""
+
+PASSAGE: Final = (
     "The old ferry leaves at seven, and nobody waits for late passengers. My sister once missed it because she had "
     "stopped to buy 3 pears. She watched the boat grow small, then ate every pear herself on the cold stone steps. "
     "By the time the next ferry came, the wind had turned and the harbour lamps were lit. Neither of us has ever "
     "been late again, although the baker on the quay still asks whether she would like some fruit for the journey. "
     "We laugh, we buy bread instead, and we are always the first on board."
 )
-OTHER = (
+OTHER: Final = (
     "The museum keeps its largest clock in the cellar. It has not struck since the flood.",
     "Two carpenters are paid to wind it anyway.",
 )
@@ -30,49 +38,50 @@ OTHER = (
 
 @dataclass(frozen=True)
 class Showing:
-    """One example with its making: task, source, prompt, anchor, completion, text, or the reason for none."""
+    """A task applied to a source text.
+
+    `removed` holds the spans of the source that are not in the prompt, `added` the spans of the prompt that are not
+    in the source. Both are in order and disjoint. They are empty for a drop, and so are `anchor` and `text`.
+    """
 
     task: Task
-    shown: Shown
-    anchor: str
-    text: str
+    source: str
+    result: Example | Drop
+    removed: tuple[Span, ...] = ()
+    added: tuple[Span, ...] = ()
+    anchor: str = ""
+    text: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `dropped` names the reason where there is no example."""
-        made = self.shown.made
-        told = {"task": self.task.name, "level": self.task.level, "source": self.shown.source}
-        if isinstance(made, Drop):
-            return {**told, "dropped": made.reason}
-        return {**told, **asdict(made), "anchor": self.anchor, "text": self.text}
+        """Return plain JSON types; `dropped` is the reason if there is no example."""
+        head = {"task": self.task.name, "level": self.task.level, "source": self.source}
+        if isinstance(self.result, Drop):
+            return {**head, "dropped": self.result.reason}
+        return {**head, **asdict(self.result), "anchor": self.anchor, "text": self.text}
 
     def panel(self) -> Panel:
-        """For a terminal: the source with what the task removed, the prompt with what it added, the completion."""
-        made, title = self.shown.made, f"{self.task.name} · {self.task.level}: {self.task.description}"
-        source = _marked(self.shown.source, self.shown.removed, "bold red underline")
-        if isinstance(made, Drop):
-            why = DROPS.get(made.reason, made.reason)
-            return Panel(
-                Group(_part("source", source), Text(f"no example: {why}", style="yellow")), title=title
-            )
-        prompt = _marked(made.prompt, self.shown.added, "bold green underline")
+        """Return source, prompt, anchor and completion, with removed text marked in red and added text in green."""
+        title = f"{self.task.name} · {self.task.level}: {self.task.description}"
+        source = _marked(self.source, self.removed, "bold red underline")
+        if isinstance(self.result, Drop):
+            reason = DROPS.get(self.result.reason, self.result.reason)
+            parts = (_part("source", source), Text(f"no example: {reason}", style="yellow"))
+            return Panel(Group(*parts), title=title)
+        prompt = _marked(self.result.prompt, self.added, "bold green underline")
         anchor = Text(self.anchor, style="cyan") if self.anchor else Text("(none drawn)", style="dim")
-        parts = (
-            ("source", source),
-            ("prompt", prompt),
-            ("anchor", anchor),
-            ("completion", Text(made.completion)),
-        )
-        return Panel(Group(*(_part(name, body) for name, body in parts)), title=title, title_align="left")
+        completion = Text(self.result.completion)
+        bodies = {"source": source, "prompt": prompt, "anchor": anchor, "completion": completion}
+        return Panel(Group(*(_part(*item) for item in bodies.items())), title=title, title_align="left")
 
 
 def list_tasks(modules: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Every task by name, level and one-line description; `modules` add a user's own."""
+    """Return name, level and description of every task, including those of `modules`."""
     tasks = registry.tasks_for(modules).values()
     return [{"name": task.name, "level": task.level, "description": task.description} for task in tasks]
 
 
 def tasks_table(rows: Sequence[dict[str, str]]) -> Table:
-    """The list as a table."""
+    """Return the list as a table."""
     table = Table("level", "task", "what the model must do", header_style="bold")
     for row in rows:
         table.add_row(row["level"], row["name"], row["description"])
@@ -82,27 +91,45 @@ def tasks_table(rows: Sequence[dict[str, str]]) -> Table:
 def show_task(
     name: str, text: str | None, seed: int, split: Callable[[str], list[str]], modules: Sequence[str] = ()
 ) -> Showing:
-    """Make one example from a text (default: a short passage) with the generator of `seed`.
+    """Make one example from a text (default: a short passage) with the random generator of `seed`.
 
-    `split` cuts a text into sentences.
-
-    Raises UsageError for an unknown task, UserError for a text without a word.
+    `split` splits a text into sentences. Raises UsageError for an unknown task, UserError for a text without words.
     """
     task = registry.get(name, registry.tasks_for(modules))
     sentences = split(PASSAGE if text is None else text)
     if not sentences:
-        raise UserError("--text has no words in it", 'For example: --text "Birds sing. The cat listens."')
-    rng = random.Random(seed)
-    shown = show(task, Block(tuple(sentences)), [s for other in OTHER for s in split(other)], rng)
-    anchor, whole = render(shown.made, rng) if isinstance(shown.made, Example) else ("", "")
-    return Showing(task, shown, anchor, whole)
+        raise UserError("--text has no words", 'For example: --text "Birds sing. The cat listens."')
+    other = [sentence for passage in OTHER for sentence in split(passage)]
+    return apply_task(task, Block(tuple(sentences)), other, random.Random(seed))
+
+
+def apply_task(task: Task, block: Block, other: Sequence[str], rng: random.Random) -> Showing:
+    """Make an example from the block and mark the changes: by character for a character-level task, else by word."""
+    result = task.make(block, other, rng)
+    if isinstance(result, Drop):
+        return Showing(task, block.text, result)
+    removed, added = differences(block.text, result.prompt, by_character=task.level == "character")
+    return Showing(task, block.text, result, removed, added, *render(result, rng))
+
+
+def differences(source: str, prompt: str, *, by_character: bool) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Return the spans of `source` that are not in `prompt`, and the spans of `prompt` that are not in `source`."""
+    short = len(source) + len(prompt) <= 2 * MAX_CHARACTERS
+    unit = re.compile(r"(?s)." if by_character and short else r"\s+|\S+")
+    old, new = unit.findall(source), unit.findall(prompt)
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    changes = [operation for operation in matcher.get_opcodes() if operation[0] != "equal"]
+    old_starts, new_starts = (list(accumulate(map(len, units), initial=0)) for units in (old, new))
+    removed = tuple((old_starts[i], old_starts[j]) for _, i, j, _, _ in changes if i < j)
+    added = tuple((new_starts[i], new_starts[j]) for _, _, _, i, j in changes if i < j)
+    return removed, added
 
 
 def _part(name: str, body: Text) -> Group:
     return Group(Text(name, style="bold dim"), body, Text(""))
 
 
-def _marked(text: str, spans: Sequence[tuple[int, int]], style: str) -> Text:
+def _marked(text: str, spans: Sequence[Span], style: str) -> Text:
     marked = Text(text)
     for start, end in spans:
         marked.stylize(style, start, end)

@@ -1,10 +1,10 @@
 """The word-level tasks: choose an ending, restore masked, replaced and swapped words, count words and characters.
 
-Two readings that the method leaves open are fixed here. *Words* are runs of non-whitespace with their punctuation,
-as everywhere, except where a question counts stop words and content words: there `text,` must count as `text`, and
-a word is what `COUNTED_WORD` matches. A *stop word* is one on the list of `lexicon`, case-insensitive, a curly
-apostrophe read as a straight one. `last` looks it up for the word as it stands, so that `him.` at a sentence's end
-is none and the ending stays a phrase ("with him.") rather than shrink to a bare pronoun.
+Two details that the paper leaves open are decided here. *Words* are runs of non-whitespace with their punctuation,
+as everywhere; but questions that count stop words or content words count the matches of `COUNTED_WORD`, so that
+`text,` counts as `text`. A *stop word* is a word of the list in `lexicon`, in any case, with a straight or a curly
+apostrophe. `last` looks up words with their punctuation: `him.` at the end of a sentence is not a stop word, so the
+ending is a phrase ("with him.") and not a bare pronoun.
 """
 
 import random
@@ -14,20 +14,21 @@ from string import punctuation
 from typing import Final
 
 from l2t_hub.tasks.base import Block, Drop, Example, Task
-from l2t_hub.tasks.character import asked, count
+from l2t_hub.tasks.character import count, with_instruction
 from l2t_hub.tasks.instructions import CONTENT_WORDS, DIGITS, PUNCTUATION, STOP_WORDS
 from l2t_hub.tasks.labels import MARKERS, OPTION_LABELS
 from l2t_hub.tasks.lexicon import dictionary, stop_words
 
 MASKED_SHARE: Final = 0.15
-"""The share of words that `masked_word` takes out (method.md section 2)."""
+"""The share of words that `masked_word` masks (`docs/method.md`)."""
 
 CHANGED_SHARE: Final = (0.05, 0.10)
-"""The bounds of the uniform share of words `random` replaces, and of pairs `shuffle` swaps (method.md section 2)."""
+"""`random` replaces a share of words, and `shuffle` swaps pairs of a share of words, that is uniform between these
+bounds (`docs/method.md`)."""
 
 COUNTED_WORD: Final = re.compile("[^\\W_]+(?:['’\u0300-\u036f]+[^\\W_]+)*")
-"""A word to be counted: a run of letters and digits (`str.isalnum`). Apostrophes and combining accents between
-two of them do not end it (`don't` is one word), anything else does (`well-known` is two)."""
+"""A word that questions count: a run of letters and digits (`str.isalnum`), which apostrophes and combining accents
+inside it do not end (`don't` is one word) but anything else does (`well-known` is two)."""
 
 _EDGES: Final = punctuation + "“”‘’„‚«»–—…"
 _OTHER_MARKERS: Final = {marker: tuple(m for m in MARKERS if m != marker) for marker in MARKERS}
@@ -35,15 +36,15 @@ _PUNCTUATION: Final = frozenset(punctuation)
 
 
 def is_stop_word(word: str) -> bool:
-    """Whether the word, just as it stands, is on the stop word list (case-insensitive, `’` read as `'`)."""
+    """Whether a word is a stop word in any case, with `’` read as `'`. Punctuation is not stripped."""
     return word.lower().replace("’", "'") in stop_words()
 
 
 def ending_start(words: Sequence[str]) -> int:
-    """Return where the ending of a sentence of these words starts: at its last stop word, else its last word."""
-    for place in range(len(words) - 1, -1, -1):
-        if is_stop_word(words[place]):
-            return place
+    """Return the index at which the ending of a sentence starts: its last stop word, or else its last word."""
+    for index in range(len(words) - 1, -1, -1):
+        if is_stop_word(words[index]):
+            return index
     return len(words) - 1
 
 
@@ -57,14 +58,14 @@ def _plain(ending: str) -> str:
 
 
 def wrong_ending(right: str, other: Sequence[str], rng: random.Random) -> str | None:
-    """Return the ending of a sentence of the other document, uniform over those that are not `right`.
+    """Return the ending of a sentence of the other document, uniform over the endings that differ from `right`.
 
-    Endings that differ in case or outer punctuation alone count as the same. None if there is no other.
+    Endings that differ only in case or outer punctuation count as equal. Returns None if none differs.
     """
     plain = _plain(right)
     wrong = _ending(rng.choice(other))
     if not wrong or _plain(wrong) == plain:
-        # Drawing again from the rest only now leaves the choice uniform, and costs nothing in the usual case.
+        # Filtering only after a failed draw keeps the choice uniform and costs nothing in the usual case.
         endings = [e for e in map(_ending, other) if e and _plain(e) != plain]
         return rng.choice(endings) if endings else None
     return wrong
@@ -73,8 +74,8 @@ def wrong_ending(right: str, other: Sequence[str], rng: random.Random) -> str | 
 def last(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
     """The block with the ending of its last sentence replaced by a marker, and two endings to choose from.
 
-    Passage, question and options are laid out as method.md section 2 says; the options stand on a line each. A
-    block of one sentence has no passage: its question opens the prompt.
+    The layout of passage, question and options is that of `docs/method.md`, with one option per line. For a block of
+    one sentence there is no passage, and the prompt starts with the question.
     """
     words = block.sentences[-1].split() if block.sentences else []
     if not words:
@@ -101,68 +102,66 @@ def last(block: Block, other: Sequence[str], rng: random.Random) -> Example | Dr
 
 
 def masked_word(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """S with round(0.15 x words) of its words each replaced by a marker of its own; whitespace stays.
+    """S with round(0.15 x words) of its words replaced, each by a marker drawn for it; whitespace is kept.
 
-    A word that happens to be a marker gets one of the seven others.
+    A word that is itself a marker is replaced by one of the other seven.
     """
     if block.blank:
         return Drop("empty")
-    parts = re.split(
-        r"(\S+)", block.text
-    )  # words at the odd places, the whitespace around them at the even ones
+    parts = re.split(r"(\S+)", block.text)  # words at odd indices, the whitespace around them at even ones
     masked = rng.sample(range(1, len(parts), 2), round(MASKED_SHARE * (len(parts) // 2)))
     if not masked:
         return Drop("nothing_masked")
-    for place in masked:
-        parts[place] = rng.choice(_OTHER_MARKERS.get(parts[place], MARKERS))
+    for index in masked:
+        parts[index] = rng.choice(_OTHER_MARKERS.get(parts[index], MARKERS))
     return Example("".join(parts), block.text)
 
 
 def random_word(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
     """S with max(1, round(words x U(0.05, 0.10))) of its words replaced by words of the dictionary.
 
-    A word goes with its punctuation; one that starts with an upper-case letter gives one that does; none is
-    replaced by itself. On both sides one space stands between words.
+    A word is replaced together with its punctuation, never by itself, and by a capitalised word if it starts with an
+    upper-case letter. Words are separated by one space on both sides.
     """
     words = list(block.words)
     if not words:
         return Drop("empty")
     pool = dictionary()
-    for place in rng.sample(range(len(words)), max(1, round(len(words) * rng.uniform(*CHANGED_SHARE)))):
-        word = new = words[place]
+    for index in rng.sample(range(len(words)), max(1, round(len(words) * rng.uniform(*CHANGED_SHARE)))):
+        word = new = words[index]
         while new == word:
             new = rng.choice(pool)
             if word[0].isupper():
                 new = new[0].upper() + new[1:]
-        words[place] = new
+        words[index] = new
     return Example(" ".join(words), " ".join(block.words))
 
 
 def _pairs(words: Sequence[str], wanted: int, rng: random.Random) -> list[tuple[int, int]]:
-    """Draw disjoint pairs of places that hold different words: `wanted` of them, or as many as the draw yields.
+    """Draw disjoint pairs of indices of different words: `wanted` pairs, or as many as there are.
 
-    Places come in random order; each is paired with one that waits, if the two words differ, else it waits too.
-    So all that wait hold the same word, and two different words anywhere give at least one pair.
+    Indices are drawn in random order. Each is paired with a waiting index if the two words differ, or else waits
+    itself. So all waiting words are equal, and any two different words give at least one pair.
     """
-    places = list(range(len(words)))
+    undrawn = list(range(len(words)))
     waiting: list[int] = []
     pairs: list[tuple[int, int]] = []
-    while places and len(pairs) < wanted:
-        drawn = rng.randrange(len(places))
-        place, places[drawn] = places[drawn], places[-1]
-        places.pop()
-        if waiting and words[waiting[-1]] != words[place]:
-            pairs.append((waiting.pop(), place))
+    while undrawn and len(pairs) < wanted:
+        drawn = rng.randrange(len(undrawn))
+        index, undrawn[drawn] = undrawn[drawn], undrawn[-1]
+        undrawn.pop()
+        if waiting and words[waiting[-1]] != words[index]:
+            pairs.append((waiting.pop(), index))
         else:
-            waiting.append(place)
+            waiting.append(index)
     return pairs
 
 
 def shuffle(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
     """S with max(1, round(words x U(0.05, 0.10))) disjoint pairs of words swapped, at most floor(words / 2).
 
-    Only different words are swapped; where too few words differ for that many pairs, fewer are. On both sides one
-    space stands between words.
+    Only different words are swapped, and fewer pairs if too few words differ. Words are separated by one space on
+    both sides.
     """
     words = list(block.words)
     if not words:
@@ -177,22 +176,22 @@ def shuffle(block: Block, other: Sequence[str], rng: random.Random) -> Example |
 
 
 def count_content_words(text: str) -> int:
-    """Return how many counted words are no stop words."""
+    """Count the words that are not stop words."""
     return sum(not is_stop_word(word) for word in COUNTED_WORD.findall(text))
 
 
 def count_stop_words(text: str) -> int:
-    """Return how many counted words are stop words."""
+    """Count the words that are stop words."""
     return sum(map(is_stop_word, COUNTED_WORD.findall(text)))
 
 
 def count_digits(text: str) -> int:
-    """Return how many characters are digits (`str.isdigit`)."""
+    """Count the digits (`str.isdigit`)."""
     return count(text, str.isdigit)
 
 
 def count_punctuation(text: str) -> int:
-    """Return how many characters are ASCII punctuation (`string.punctuation`)."""
+    """Count the ASCII punctuation characters (`string.punctuation`)."""
     return count(text, _PUNCTUATION.__contains__)
 
 
@@ -202,15 +201,15 @@ KINDS: Final[tuple[tuple[tuple[str, ...], Callable[[str], int]], ...]] = (
     (DIGITS, count_digits),
     (PUNCTUATION, count_punctuation),
 )
-"""What `token_type` asks for: the wordings of the question, and the function that answers it."""
+"""What `token_type` asks for: the wordings of the question and the function that answers it."""
 
 
 def token_type(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """How many content words, stop words, digits or punctuation characters S has; the kind is drawn uniformly."""
+    """How many content words, stop words, digits or punctuation characters S has. The kind is uniform."""
     if block.blank:
         return Drop("empty")
     wordings, answer = rng.choice(KINDS)
-    return Example(asked(rng.choice(wordings), block.text, rng), str(answer(block.text)))
+    return Example(with_instruction(rng.choice(wordings), block.text, rng), str(answer(block.text)))
 
 
 TASKS: Final = (

@@ -218,7 +218,7 @@ def test_a_source_that_moved_or_changed_is_said_to_be(tmp_path: Path) -> None:
         again(dataset)
     assert "--source" in str(caught.value.hint)
     assert again(dataset, source=str(tmp_path / "moved")).equal
-    with pytest.raises(UsageError, match="no such file or folder"):
+    with pytest.raises(UsageError, match="no such file or directory"):
         again(dataset, source=str(tmp_path / "nowhere"))
 
     (tmp_path / "moved" / "beans-by-post.txt").write_text("Other beans entirely.", encoding="utf-8")

@@ -15,7 +15,7 @@ WORDS_PER_BLOCK = 350  # about 512 tokens of English
 
 @pytest.fixture(scope="session")
 def real_work(shared_data: Path) -> list[tuple[Block, list[str]]]:
-    """Blocks of the first books of the sample, each with the sentences of the document before its own."""
+    """Blocks of the first documents of the sample, each with the sentences of the previous document."""
     table = pq.read_table(shared_data / "gutenberg" / "sample-1m.parquet", columns=["text"])
     texts = table["text"].to_pylist()[:DOCUMENTS]
     documents = list(map(splitter("sentencex"), texts))

@@ -1,4 +1,4 @@
-"""The nouns of the tasks, and the small tables: labels, wordings, lexicon."""
+"""Tasks, blocks and examples, and the tables: labels, wordings, lexicon."""
 
 import ast
 import pickle
@@ -24,7 +24,7 @@ QUESTIONS = {
 }
 
 NAMES = {
-    "CHARACTERS": ("space", "blank"),  # which count: without that the question has two answers
+    "CHARACTERS": ("space", "blank"),  # unless it says whether spaces count, the question has two answers
     "CONTENT_WORDS": ("content word", "stop word"),
     "STOP_WORDS": ("stop word",),
     "DIGITS": ("digit",),
@@ -45,7 +45,7 @@ def test_block_joins_sentences_and_keeps_inner_whitespace() -> None:
     assert Block((" ", "\n\t ")).blank
 
 
-def test_nouns_are_frozen_and_travel_between_processes() -> None:
+def test_blocks_and_tasks_are_frozen_and_can_be_pickled() -> None:
     block = Block(("One two.",))
     with pytest.raises(FrozenInstanceError):
         block.sentences = ()  # type: ignore[misc]
@@ -55,42 +55,48 @@ def test_nouns_are_frozen_and_travel_between_processes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("changes", "expected"),
     [
-        ({"name": "Typo"}, "cannot name a task"),
-        ({"name": "a/b"}, "cannot name a task"),
-        ({"name": ""}, "cannot name a task"),
-        ({"name": 3}, "cannot name a task"),
+        ({"name": "Typo"}, "not a valid name for a task"),
+        ({"name": "a/b"}, "not a valid name for a task"),
+        ({"name": ""}, "not a valid name for a task"),
+        ({"name": 3}, "not a valid name for a task"),
         ({"level": "sentense"}, "Did you mean 'sentence'?"),
         ({"description": " "}, "has no description"),
-        ({"make": "make"}, "is no function"),
-        ({"min_sentences": 0}, "`min_sentences` of task 'mine' is 0"),
-        ({"blocks_per_unit": 1.5}, "`blocks_per_unit` of task 'mine' is 1.5"),
-        ({"min_sentences": True}, "`min_sentences` of task 'mine' is True"),
+        ({"make": "make"}, "is not a function"),
+        ({"min_sentences": 0}, "`min_sentences` of task 'mine' must be an integer of at least 1, not 0"),
+        (
+            {"blocks_per_unit": 1.5},
+            "`blocks_per_unit` of task 'mine' must be an integer of at least 1, not 1.5",
+        ),
+        (
+            {"min_sentences": True},
+            "`min_sentences` of task 'mine' must be an integer of at least 1, not True",
+        ),
     ],
 )
-def test_a_task_that_cannot_be_is_refused(given: dict[str, object], said: str) -> None:
+def test_an_invalid_task_is_an_error(changes: dict[str, object], expected: str) -> None:
     good = {"name": "mine", "level": "sentence", "description": "Do it.", "make": _make}
     Task(**good)  # type: ignore[arg-type]
     with pytest.raises(UsageError) as raised:
-        Task(**{**good, **given})  # type: ignore[arg-type]
-    assert said in str(raised.value)
+        Task(**{**good, **changes})  # type: ignore[arg-type]
+    assert expected in str(raised.value)
 
 
 def test_render_separates_by_blank_line_and_one_space() -> None:
-    seen = {}
+    texts = {}
     rng = random.Random(0)
     for completion in ("rest", " rest"):
         for _ in range(200):
             anchor, text = render(Example("begin", completion), rng)
-            seen[completion, anchor] = text
+            texts[completion, anchor] = text
     for anchor in ANCHORS:
-        assert seen[" rest", anchor] == f"begin\n\n{anchor} rest"
-        assert seen["rest", anchor] == (f"begin\n\n{anchor} rest" if anchor else "begin\n\nrest")
-    assert len(seen) == 2 * len(ANCHORS) == 14
+        assert texts[" rest", anchor] == f"begin\n\n{anchor} rest"
+        assert texts["rest", anchor] == (f"begin\n\n{anchor} rest" if anchor else "begin\n\nrest")
+    assert len(texts) == 2 * len(ANCHORS) == 14
 
 
-def test_the_tables_hold_what_the_method_names() -> None:
+def test_the_tables_have_what_the_paper_names() -> None:
     assert labels.MARKERS == ("[MASK]", "___", "@@@", "###", "+++", "<<>>", "(())", "$$$")
     assert len(set(labels.PART_LABELS)) == len(labels.PART_LABELS) == 24
     assert len(set(labels.OPTION_LABELS)) == len(labels.OPTION_LABELS) == 18
@@ -104,12 +110,12 @@ def test_the_tables_hold_what_the_method_names() -> None:
     third = {"1": "3", "a": "c", "A": "C", "i": "iii", "I": "III", "First": "Third", "Part 1": "Part 3",
              "Beginning": "End", "Before": "After"}  # fmt: skip
     second = {"1": "2", "a": "b", "A": "B", "i": "ii", "Option 1": "Option 2", "Option A": "Option B"}
-    for pairs, follows in ((labels.PART_LABELS, third), (labels.OPTION_LABELS, second)):
-        assert all(follows[a.strip(" [().]:")] == b.strip(" [().]:") for a, b in pairs)
+    for pairs, partner in ((labels.PART_LABELS, third), (labels.OPTION_LABELS, second)):
+        assert all(partner[a.strip(" [().]:")] == b.strip(" [().]:") for a, b in pairs)
 
 
 @pytest.mark.parametrize("kind", QUESTIONS)
-def test_wordings_are_many_and_name_what_they_ask(kind: str) -> None:
+def test_wordings_are_many_and_name_what_they_ask_for(kind: str) -> None:
     wordings = QUESTIONS[kind]
     assert len({w.casefold() for w in wordings}) == len(wordings) >= 20
     for wording in wordings:
@@ -123,8 +129,8 @@ def test_wordings_are_many_and_name_what_they_ask(kind: str) -> None:
 
 
 def test_no_two_kinds_share_a_wording() -> None:
-    every = [w for wordings in QUESTIONS.values() for w in wordings]
-    assert len(set(every)) == len(every)
+    wordings = [wording for kind in QUESTIONS.values() for wording in kind]
+    assert len(set(wordings)) == len(wordings)
 
 
 def test_stop_words_are_function_words_in_lower_case() -> None:
@@ -135,7 +141,7 @@ def test_stop_words_are_function_words_in_lower_case() -> None:
     assert all(set(word) <= {*string.ascii_lowercase, "'"} for word in words)
 
 
-def test_the_dictionary_is_wordnets() -> None:
+def test_the_dictionary_is_that_of_wordnet() -> None:
     words = dictionary()
     text = "\n".join(words) + "\n"
     assert len(words) == 57_051
@@ -190,12 +196,12 @@ def test_lexicon_files_are_small_and_licensed(repository: Path) -> None:
     assert all(name in sources for name in ("stop_words.txt", "dictionary.txt.xz", "LICENSE-WordNet.txt"))
 
 
-def test_every_drop_has_a_reason_from_the_table_and_every_reason_a_drop(repository: Path) -> None:
+def test_the_tasks_use_exactly_the_reasons_of_the_table(repository: Path) -> None:
     used = set()
     for path in (repository / "l2t_hub" / "tasks").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Drop":
-                assert isinstance(node.args[0], ast.Constant), f"{path.name}: a reason that is no literal"
+                assert isinstance(node.args[0], ast.Constant), f"{path.name}: a reason that is not a literal"
                 used.add(node.args[0].value)
     assert used == set(DROPS)
     assert Drop("empty") == Drop("empty")

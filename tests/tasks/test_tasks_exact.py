@@ -1,6 +1,6 @@
-"""Each task on a small fixed text: what it makes byte for byte, and what it does at its edges.
+"""Each task on a small fixed text: its example byte for byte, and its behaviour on edge cases.
 
-The byte-exact cases also guard the generator: a Python whose `random` drew differently would fail them.
+The exact cases also guard the random generator: a Python whose `random` draws differently fails them.
 """
 
 import random
@@ -121,9 +121,9 @@ def make(name: str, sentences: Sequence[str], other: Sequence[str] = OTHER, seed
 def many(
     name: str, sentences: Sequence[str], other: Sequence[str] = OTHER, times: int = 300
 ) -> list[Example]:
-    made = [make(name, sentences, other, seed) for seed in range(times)]
-    assert all(isinstance(example, Example) for example in made)
-    return made  # type: ignore[return-value]
+    examples = [make(name, sentences, other, seed) for seed in range(times)]
+    assert all(isinstance(example, Example) for example in examples)
+    return examples  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(("name", "seed", "prompt", "completion"), EXACT)
@@ -133,7 +133,7 @@ def test_exact(name: str, seed: int, prompt: str, completion: str) -> None:
 
 def test_exact_fill_middle() -> None:
     words = (S + " " + S).split()
-    first, second, third = (" ".join(words[at : at + 24]) for at in (0, 24, 48))
+    first, second, third = (" ".join(words[start : start + 24]) for start in (0, 24, 48))
     assert make("fill_middle", SENTENCES * 2, OTHER, 1) == Example(f"1. {first}\n3. {third}", second)
     assert make("fill_middle", SENTENCES * 2, OTHER, 2) == Example(f"{first}\n{third}", second)
 
@@ -144,7 +144,7 @@ def test_every_task_has_an_exact_case() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("sentences", [(), ("",), (" \n", "\t")])
-def test_no_word_no_example(name: str, sentences: tuple[str, ...]) -> None:
+def test_a_block_without_words_is_dropped(name: str, sentences: tuple[str, ...]) -> None:
     assert make(name, sentences) == Drop("empty")
 
 
@@ -175,11 +175,13 @@ def test_no_word_no_example(name: str, sentences: tuple[str, ...]) -> None:
         ("one", ("word",), OTHER, "too_few_words"),
     ],
 )
-def test_named_drops(name: str, sentences: tuple[str, ...], other: tuple[str, ...], reason: str) -> None:
+def test_drops_and_their_reasons(
+    name: str, sentences: tuple[str, ...], other: tuple[str, ...], reason: str
+) -> None:
     assert [make(name, sentences, other, seed) for seed in range(20)] == [Drop(reason)] * 20
 
 
-def test_masked_char_takes_letters_only() -> None:
+def test_masked_char_masks_only_letters() -> None:
     text = "a1b2c3 d4e5f6 é日½!"
     masked = {
         example.prompt.replace(marker, "*") for example in many("masked_char", (text,)) for marker in MARKERS
@@ -206,13 +208,13 @@ def test_typo_keeps_case_and_never_repeats_the_letter() -> None:
 
 def test_masked_word_keeps_whitespace_and_never_masks_a_marker_by_itself() -> None:
     text = "___ \t ___\n\n___ ___"
-    seen = set()
+    changes = set()
     for example in many("masked_word", (text,)):
         assert example.completion == text
-        (place,) = [i for i, word in enumerate(example.prompt.split()) if word != "___"]
-        seen.add((place, example.prompt.split()[place]))
-        assert example.prompt.replace(example.prompt.split()[place], "___") == text
-    assert seen == {(place, marker) for place in range(4) for marker in MARKERS if marker != "___"}
+        (index,) = [i for i, word in enumerate(example.prompt.split()) if word != "___"]
+        changes.add((index, example.prompt.split()[index]))
+        assert example.prompt.replace(example.prompt.split()[index], "___") == text
+    assert changes == {(index, marker) for index in range(4) for marker in MARKERS if marker != "___"}
 
 
 def test_random_keeps_the_initial_capital_and_the_word_count() -> None:
@@ -229,7 +231,7 @@ def test_random_never_draws_the_word_itself(monkeypatch: pytest.MonkeyPatch) -> 
     assert {e.prompt for e in many("random", ("Cat",))} == {"Dog"}
 
 
-def test_shuffle_finds_the_only_pair_that_differs() -> None:
+def test_shuffle_swaps_the_only_words_that_differ() -> None:
     words = ["same"] * 30
     words[17] = "odd"
     for example in many("shuffle", (" ".join(words),)):
@@ -247,14 +249,14 @@ def test_reordering_never_keeps_the_order() -> None:
     assert {e.prompt for e in many("reordering", ("A.", "A.", "B."))} == {"A. B. A.", "B. A. A."}
 
 
-def test_deletion_draws_no_sentence_of_the_block() -> None:
+def test_deletion_never_inserts_a_sentence_of_the_block() -> None:
     other = (SENTENCES[1], "Strange.", SENTENCES[0], "")
     assert {e.prompt.replace("Strange.", "") for e in many("deletion", SENTENCES, other)} == {
-        (" ".join([*SENTENCES[:at], "", *SENTENCES[at:]])) for at in range(5)
+        (" ".join([*SENTENCES[:n], "", *SENTENCES[n:]])) for n in range(5)
     }
 
 
-def test_last_reads_the_ending_from_the_last_stop_word() -> None:
+def test_the_ending_of_last_starts_at_the_last_stop_word() -> None:
     for sentence, start in [
         ("He went to the old mill.", 3),
         ("He stayed with him.", 2),
@@ -283,7 +285,7 @@ def test_last_skips_an_ending_that_differs_only_in_case_or_punctuation() -> None
         assert example.completion.endswith("with her.")
 
 
-def test_the_question_of_token_type_has_the_right_answer() -> None:
+def test_the_counts_of_token_type() -> None:
     text = "Don’t go, well-known John's 3 cafe\u0301s: re\u0301sume\u0301 of 1984, and_so on… (²)"
     words = COUNTED_WORD.findall(text)
     assert words == [
@@ -298,15 +300,15 @@ def test_the_question_of_token_type_has_the_right_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "is_one"),
+    ("word", "expected"),
     [("The", True), ("DON’T", True), ("don't", True), ("him.", False), ("mill", False), ("", False)],
 )
-def test_stop_words_match_as_they_stand(word: str, is_one: bool) -> None:
-    assert is_stop_word(word) is is_one
+def test_stop_words_match_with_their_punctuation(word: str, expected: bool) -> None:
+    assert is_stop_word(word) is expected
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_lone_surrogate_is_carried_along(name: str) -> None:
+def test_a_lone_surrogate_is_kept(name: str) -> None:
     text = "One \ud800two three\udfff four five. " * 13
     example = make(name, (text.strip(), "And a second one."))
     assert isinstance(example, Example)
@@ -317,5 +319,5 @@ def test_a_lone_surrogate_is_carried_along(name: str) -> None:
     ("counter", "text"),
     [(count_digits, "no digit"), (count_punctuation, "no mark"), (count_stop_words, "cats purr")],
 )
-def test_none_counts_zero(counter: Callable[[str], int], text: str) -> None:
+def test_counters_return_zero(counter: Callable[[str], int], text: str) -> None:
     assert counter(text) == 0

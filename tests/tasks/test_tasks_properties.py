@@ -1,6 +1,6 @@
-"""Whatever the text, a task makes a well-formed example or a named drop, and its answer follows from the source.
+"""For any text, a task makes a well-formed example or drops it for a reason that applies.
 
-Each task has an oracle below that recomputes, by other means than the task's code, what the example must be.
+Each task has an oracle below that recomputes the example by means other than the task's code.
 """
 
 import random
@@ -62,7 +62,7 @@ gaps = st.sampled_from((" ", " ", " ", "  ", "\n", "\t", ""))
 
 @st.composite
 def hostile_sentences(draw: st.DrawFn) -> str:
-    """A sentence that may be anything, sometimes repeated to the length of a real block."""
+    """An arbitrary sentence, sometimes repeated to the length of a real block."""
     parts = draw(st.lists(st.tuples(pieces, gaps), max_size=10))
     return "".join(piece + gap for piece, gap in parts) * draw(st.sampled_from((1, 1, 1, 5, 12)))
 
@@ -83,45 +83,45 @@ def bounds(n: int, low: float, high: float) -> tuple[int, int]:
     return max(1, round(n * low)), max(1, round(n * high))
 
 
-# Oracles: each gets the sentences, the other document and the example, and asserts.
+# Oracles: each receives the sentences, the other document and the example, and asserts that they agree.
 
 
-def check_char_count(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_char_count(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     text = " ".join(sentences)
-    assert made.completion == str(len(text.encode("utf-32-le")) // 4)
-    assert made.prompt in {f"{w}\n\n{text}" for w in instructions.CHARACTERS} | {
+    assert example.completion == str(len(text.encode("utf-32-le")) // 4)
+    assert example.prompt in {f"{w}\n\n{text}" for w in instructions.CHARACTERS} | {
         f"{text}\n\n{w}" for w in instructions.CHARACTERS
     }
 
 
-def check_masked_char(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_masked_char(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     text = " ".join(sentences)
-    assert made.completion == text
+    assert example.completion == text
     letters = sum(char.isalnum() and not char.isdigit() for char in text)
-    found = []
+    counts = []
     for marker in MARKERS:
-        at, masked = 0, 0  # no marker begins with a letter, so reading on is unambiguous
+        position, masked = 0, 0  # no marker starts with a letter, so the match is unambiguous
         for char in text:
-            if made.prompt.startswith(marker, at) and char.isalnum() and not char.isdigit():
-                at, masked = at + len(marker), masked + 1
-            elif made.prompt.startswith(char, at):
-                at += 1
+            if example.prompt.startswith(marker, position) and char.isalnum() and not char.isdigit():
+                position, masked = position + len(marker), masked + 1
+            elif example.prompt.startswith(char, position):
+                position += 1
             else:
                 break
         else:
-            found.append(masked if at == len(made.prompt) else -1)
-    assert round(0.15 * letters) in found
+            counts.append(masked if position == len(example.prompt) else -1)
+    assert round(0.15 * letters) in counts
 
 
-def check_space(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_space(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     text = " ".join(sentences)
-    assert made == Example("".join(char for char in text if ord(char) != 32), text)
+    assert example == Example("".join(char for char in text if ord(char) != 32), text)
 
 
-def check_typo(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_typo(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     text = " ".join(sentences)
-    assert made.completion == text
-    changed = [(old, new) for old, new in zip(text, made.prompt, strict=True) if old != new]
+    assert example.completion == text
+    changed = [(old, new) for old, new in zip(text, example.prompt, strict=True) if old != new]
     assert all(old.isalnum() and new in string.ascii_letters for old, new in changed)
     assert all(old.isupper() == new.isupper() for old, new in changed)
     low, high = bounds(sum(map(str.isalnum, text)), 0.03, 0.08)
@@ -138,7 +138,7 @@ def ending_of(sentence: str) -> tuple[str, str]:
     return " ".join(all_words[:start]), " ".join(all_words[start:])
 
 
-def check_last(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_last(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     passage = " ".join(sentences[:-1])
     beginning, right = ending_of(sentences[-1])
     wrongs = {ending_of(sentence)[1] for sentence in other if sentence.strip()} - {right}
@@ -152,25 +152,25 @@ def check_last(sentences: Sequence[str], other: Sequence[str], made: Example) ->
         pair = (first + wrong, second + right) if swapped else (first + right, second + wrong)
         choices["\n".join(pair)] = pair[swapped]
     assert any(
-        made.prompt.removesuffix(choice) in heads and made.completion == answer
+        example.prompt.removesuffix(choice) in heads and example.completion == answer
         for choice, answer in choices.items()
-        if made.prompt.endswith(choice)
+        if example.prompt.endswith(choice)
     )
 
 
-def check_masked_word(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_masked_word(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     text = " ".join(sentences)
-    assert made.completion == text
-    assert [c for c in made.prompt if c.isspace()] == [c for c in text if c.isspace()]
-    changed = [(old, new) for old, new in zip(words(text), words(made.prompt), strict=True) if old != new]
+    assert example.completion == text
+    assert [c for c in example.prompt if c.isspace()] == [c for c in text if c.isspace()]
+    changed = [(old, new) for old, new in zip(words(text), words(example.prompt), strict=True) if old != new]
     assert len(changed) == round(0.15 * len(words(text)))
     assert {new for _, new in changed} <= set(MARKERS)
 
 
-def check_random(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_random(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     source = words(" ".join(sentences))
-    assert made.completion == " ".join(source)
-    changed = [(old, new) for old, new in zip(source, made.prompt.split(" "), strict=True) if old != new]
+    assert example.completion == " ".join(source)
+    changed = [(old, new) for old, new in zip(source, example.prompt.split(" "), strict=True) if old != new]
     low, high = bounds(len(source), 0.05, 0.10)
     assert low <= len(changed) <= high
     for old, new in changed:
@@ -178,42 +178,42 @@ def check_random(sentences: Sequence[str], other: Sequence[str], made: Example) 
         assert new[0] == new[0].upper() or not old[0].isupper()
 
 
-def check_shuffle(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_shuffle(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     source = words(" ".join(sentences))
-    assert made.completion == " ".join(source)
-    new = made.prompt.split(" ")
+    assert example.completion == " ".join(source)
+    new = example.prompt.split(" ")
     assert Counter(new) == Counter(source)
     moved = sum(a != b for a, b in zip(source, new, strict=True))
     low, high = bounds(len(source), 0.05, 0.10)
     commonest = Counter(source).most_common(1)[0][1]
-    # A pair needs a word that is not the commonest, so these bound the pairs from below where words repeat.
+    # Every pair has a word other than the commonest, which bounds the number of pairs if words repeat.
     assert moved % 2 == 0
     assert min(low, len(source) // 2, len(source) - commonest) <= moved // 2 <= min(high, len(source) // 2)
 
 
 def counted_words(text: str) -> list[str]:
-    """Words for counting, by a scan: apostrophes and accents between letters or digits hold a word together."""
+    """The words that questions count, found by a scan: apostrophes and accents inside a word do not end it."""
     joiners = {"'", "’", *map(chr, range(0x300, 0x370))}
-    found: list[str] = []
-    word, held = "", ""
+    counted: list[str] = []
+    word, pending = "", ""
     for char in text + " ":
         if char.isalnum():
-            word, held = word + (held if word else "") + char, ""
+            word, pending = word + (pending if word else "") + char, ""
         elif char in joiners and word:
-            held += char
+            pending += char
         else:
-            found += [word] if word else []
-            word, held = "", ""
-    return found
+            counted += [word] if word else []
+            word, pending = "", ""
+    return counted
 
 
-def check_token_type(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_token_type(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     text = " ".join(sentences)
-    fitting = [w for w in WORDINGS if made.prompt in (f"{w}\n\n{text}", f"{text}\n\n{w}")]
+    fitting = [w for w in WORDINGS if example.prompt in (f"{w}\n\n{text}", f"{text}\n\n{w}")]
     assert len(fitting) == 1
     stops = [word.lower().replace("\u2019", "\u0027") in stop_words() for word in counted_words(text)]
     assert (
-        int(made.completion)
+        int(example.completion)
         == {
             "CONTENT_WORDS": stops.count(False),
             "STOP_WORDS": stops.count(True),
@@ -223,44 +223,44 @@ def check_token_type(sentences: Sequence[str], other: Sequence[str], made: Examp
     )
 
 
-def check_deletion(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_deletion(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     strangers = {s for s in other if s.strip()} - set(sentences)
     text = " ".join(sentences)
     cases = {
-        (" ".join([*sentences[:at], s, *sentences[at:]]), answer)
+        (" ".join([*sentences[:n], s, *sentences[n:]]), answer)
         for s in strangers
-        for at in range(len(sentences) + 1)
+        for n in range(len(sentences) + 1)
         for answer in (text, s)
     }
-    assert (made.prompt, made.completion) in cases
-    assert made.prompt != made.completion
+    assert (example.prompt, example.completion) in cases
+    assert example.prompt != example.completion
 
 
-def check_reordering(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
-    assert made.completion == " ".join(sentences)
-    assert made.prompt in {" ".join(order) for order in permutations(sentences)} - {made.completion}
+def check_reordering(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
+    assert example.completion == " ".join(sentences)
+    assert example.prompt in {" ".join(order) for order in permutations(sentences)} - {example.completion}
 
 
-def check_fill_middle(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_fill_middle(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     source = words(" ".join(sentences))
     n = len(source) // 3
     assert n >= 20
     first, third = " ".join(source[:n]), " ".join(source[2 * n :])
-    assert made.completion == " ".join(source[n : 2 * n])
-    assert made.prompt in {f"{a}{first}\n{b}{third}" for a, b in (("", ""), *PART_LABELS)}
+    assert example.completion == " ".join(source[n : 2 * n])
+    assert example.prompt in {f"{a}{first}\n{b}{third}" for a, b in (("", ""), *PART_LABELS)}
 
 
-def check_half(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_half(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     source = words(" ".join(sentences))
-    assert made.prompt + made.completion == " ".join(source)
-    assert made.completion.startswith(" ")
-    assert made.prompt.count(" ") + 1 == len(source) // 2
+    assert example.prompt + example.completion == " ".join(source)
+    assert example.completion.startswith(" ")
+    assert example.prompt.count(" ") + 1 == len(source) // 2
 
 
-def check_one(sentences: Sequence[str], other: Sequence[str], made: Example) -> None:
+def check_one(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     text = " ".join(sentences)
-    assert made == Example(words(text)[0], text)
-    assert made.prompt != made.completion
+    assert example == Example(words(text)[0], text)
+    assert example.prompt != example.completion
 
 
 ORACLES: dict[str, Callable[[Sequence[str], Sequence[str], Example], None]] = {
@@ -268,8 +268,8 @@ ORACLES: dict[str, Callable[[Sequence[str], Sequence[str], Example], None]] = {
 }
 
 
-def drop_is_due(reason: str, name: str, sentences: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether a block earns this drop, told from the block alone."""
+def drop_applies(reason: str, name: str, sentences: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether a reason for a drop applies to a block."""
     text = " ".join(sentences)
     source = words(text)
     letters = sum(char.isalnum() and not char.isdigit() for char in text)
@@ -298,30 +298,30 @@ def drop_is_due(reason: str, name: str, sentences: Sequence[str], other: Sequenc
 @pytest.mark.parametrize("name", TASKS)
 @settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(sentences=documents, other=documents, seed=st.integers(0, 2**32))
-def test_well_formed_or_named(
+def test_an_example_is_well_formed_or_a_drop_has_a_reason(
     name: str, sentences: tuple[str, ...], other: tuple[str, ...], seed: int
 ) -> None:
-    made = TASKS[name].make(Block(sentences), other, random.Random(seed))
+    example = TASKS[name].make(Block(sentences), other, random.Random(seed))
     again = TASKS[name].make(Block(sentences), list(other), random.Random(seed))
-    assert again == made
-    if isinstance(made, Drop):
-        assert made.reason in DROPS
-        assert drop_is_due(made.reason, name, sentences, other)
+    assert again == example
+    if isinstance(example, Drop):
+        assert example.reason in DROPS
+        assert drop_applies(example.reason, name, sentences, other)
         return
-    assert isinstance(made, Example)
-    assert made.prompt
-    assert made.completion
-    assert (made.prompt + made.completion).encode("utf-8") == (again.prompt + again.completion).encode(
+    assert isinstance(example, Example)
+    assert example.prompt
+    assert example.completion
+    assert (example.prompt + example.completion).encode("utf-8") == (again.prompt + again.completion).encode(
         "utf-8"
     )
     if name in CORRUPTIONS:
-        assert made.prompt != made.completion
-    ORACLES[name](sentences, other, made)
+        assert example.prompt != example.completion
+    ORACLES[name](sentences, other, example)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(prompt=st.text(min_size=1), completion=st.text(min_size=1), seed=st.integers())
-def test_render_can_be_undone(prompt: str, completion: str, seed: int) -> None:
+def test_render_can_be_reversed(prompt: str, completion: str, seed: int) -> None:
     anchor, text = render(Example(prompt, completion), random.Random(seed))
     assert anchor in ANCHORS
     assert text.startswith(f"{prompt}\n\n{anchor}")
@@ -333,7 +333,7 @@ def test_every_task_has_an_oracle() -> None:
     assert set(ORACLES) == set(TASKS)
 
 
-def test_tasks_leave_the_global_generator_alone() -> None:
+def test_tasks_do_not_use_the_global_generator() -> None:
     sentences = (
         "The hens slept in the barn until it was light.",
         "Then they walked out.",

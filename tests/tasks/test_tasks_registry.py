@@ -1,4 +1,4 @@
-"""The table of tasks, and a user's own tasks from modules, files and entry points."""
+"""The registry of tasks: the fourteen, and your own from modules, files and entry points."""
 
 import random
 import sys
@@ -24,7 +24,7 @@ from l2t_hub.tasks import Example, Task
 
 @dataclass
 class Helper:
-    \"\"\"Dataclasses look their module up in sys.modules.\"\"\"
+    \"\"\"Dataclasses look up their module in sys.modules.\"\"\"
     reach: "int" = 1
 
 def backwards(block, other, rng):
@@ -64,15 +64,15 @@ def test_eligible_by_sentences() -> None:
     assert eligible(TASKS, 0) == ()
 
 
-def test_get_names_the_nearest() -> None:
+def test_get_suggests_the_nearest_name() -> None:
     assert get("typo", TASKS) is TASKS["typo"]
     with pytest.raises(UsageError, match="Did you mean 'typo'") as raised:
         get("tpyo", TASKS)
     assert raised.value.exit_code == 2
-    assert "no task 'tpyo'" in raised.value.message
+    assert "unknown task 'tpyo'" in raised.value.message
 
 
-def test_without_modules_the_fourteen_and_no_way_to_change_them() -> None:
+def test_without_modules_a_copy_of_the_fourteen() -> None:
     tasks = tasks_for()
     assert tasks == TASKS
     tasks.clear()
@@ -92,7 +92,7 @@ def test_a_changed_file_is_read_again(mine: Path) -> None:
     assert list(tasks_for((str(mine),))) == [*TASKS, "mirrored"]
 
 
-def test_a_relative_path_is_taken_from_the_working_directory(
+def test_a_relative_path_is_relative_to_the_working_directory(
     mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(mine.parent)
@@ -100,7 +100,9 @@ def test_a_relative_path_is_taken_from_the_working_directory(
 
 
 @pytest.mark.parametrize("listing", ["TASKS = TASKS[0]", 'TASKS = {"x": TASKS[0]}', "TASKS = tuple(TASKS)"])
-def test_a_module_may_list_them_in_its_way(mine: Path, monkeypatch: pytest.MonkeyPatch, listing: str) -> None:
+def test_tasks_may_be_a_task_a_mapping_or_a_sequence(
+    mine: Path, monkeypatch: pytest.MonkeyPatch, listing: str
+) -> None:
     name = f"l2t_listing_{len(listing)}"
     mine.with_name(f"{name}.py").write_text(f"{MINE}\n{listing}\n")
     monkeypatch.syspath_prepend(str(mine.parent))
@@ -110,14 +112,16 @@ def test_a_module_may_list_them_in_its_way(mine: Path, monkeypatch: pytest.Monke
         sys.modules.pop(name, None)
 
 
-def test_an_entry_point_may_name_a_task_or_a_module(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_point_may_refer_to_a_task_or_a_module(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine.rename(mine.with_name("l2t_pointed.py"))
     monkeypatch.syspath_prepend(str(mine.parent))
     group = registry_module.ENTRY_POINTS
     points = [EntryPoint("whole", "l2t_pointed", group), EntryPoint("single", "l2t_pointed:TASKS", group)]
     monkeypatch.setattr(registry_module, "entry_points", lambda group: points)
     try:
-        assert list(tasks_for(())) == list(TASKS)  # installed is not enough: the recipe names it
+        assert list(tasks_for(())) == list(
+            TASKS
+        )  # an installed entry point counts only if the recipe names it
         assert "backwards" in tasks_for(("whole",))
         assert "backwards" in tasks_for(("single",))
         with pytest.raises(UsageError, match="Did you mean 'whole'"):
@@ -126,45 +130,45 @@ def test_an_entry_point_may_name_a_task_or_a_module(mine: Path, monkeypatch: pyt
         sys.modules.pop("l2t_pointed", None)
 
 
-def refused(*modules: str) -> str:
+def error_of(*modules: str) -> str:
     with pytest.raises(UsageError) as raised:
         tasks_for(modules)
     assert raised.value.exit_code == 2
     return str(raised.value)
 
 
-def test_a_missing_module_is_told() -> None:
-    assert "no task module 'no_such_tasks'" in refused("no_such_tasks")
-    assert "no task module 'no_such.tasks'" in refused("no_such.tasks")
+def test_a_missing_module() -> None:
+    assert "no task module 'no_such_tasks'" in error_of("no_such_tasks")
+    assert "no task module 'no_such.tasks'" in error_of("no_such.tasks")
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    assert "no task module nowhere/mine.py" in refused("nowhere/mine.py")
+def test_a_missing_file(tmp_path: Path) -> None:
+    assert "no task module nowhere/mine.py" in error_of("nowhere/mine.py")
     (tmp_path / "folder.py").mkdir()
-    assert "no task module" in refused(str(tmp_path / "folder.py"))
+    assert "no task module" in error_of(str(tmp_path / "folder.py"))
 
 
-def test_a_name_that_is_taken_is_told(mine: Path) -> None:
-    twin = mine.with_name("twin.py")
-    twin.write_text(MINE + "# a twin\n")
-    said = refused(str(mine), str(twin))
-    assert "task 'backwards'" in said
-    assert str(mine) in said
-    assert str(twin) in said
-    twin.write_text(MINE.replace('"backwards"', '"typo"'))
-    assert "already given by the built-in tasks" in refused(str(twin))
-    assert "already given by" in refused(str(mine), str(mine))
+def test_a_name_that_is_used_twice(mine: Path) -> None:
+    second = mine.with_name("second.py")
+    second.write_text(MINE + "# another file\n")
+    message = error_of(str(mine), str(second))
+    assert "task 'backwards'" in message
+    assert str(mine) in message
+    assert str(second) in message
+    second.write_text(MINE.replace('"backwards"', '"typo"'))
+    assert "already defined by the built-in tasks" in error_of(str(second))
+    assert "already defined by" in error_of(str(mine), str(mine))
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "expected"),
     [
         ("", "has no `TASKS`"),
-        ("TASKS = []", "lists no task"),
-        ("TASKS = 'typo'", "gives 'typo' (str) for tasks"),
-        ("TASKS = 3", "gives 3 (int) for tasks"),
-        ("TASKS = None", "gives None (NoneType) for tasks"),
-        ("TASKS = [len]", "among its tasks"),
+        ("TASKS = []", "lists no tasks"),
+        ("TASKS = 'typo'", "are 'typo' (str)"),
+        ("TASKS = 3", "are 3 (int)"),
+        ("TASKS = None", "are None (NoneType)"),
+        ("TASKS = [len]", "include <built-in function len>"),
         ("TASKS = [", "SyntaxError"),
         ("import no_such_library", "No module named 'no_such_library'"),
         ("1 / 0", "ZeroDivisionError"),
@@ -173,14 +177,14 @@ def test_a_name_that_is_taken_is_told(mine: Path) -> None:
         ("TASKS = '\xff'", "SyntaxError"),
     ],
 )
-def test_a_module_that_will_not_do_is_told(tmp_path: Path, code: str, said: str) -> None:
+def test_a_module_without_usable_tasks(tmp_path: Path, code: str, expected: str) -> None:
     path = tmp_path / "bad.py"
     path.write_text(code, encoding="latin-1")
-    assert said in refused(str(path))
-    assert said in refused(str(path))  # a module that failed half-way is not remembered as loaded
+    assert expected in error_of(str(path))
+    assert expected in error_of(str(path))  # a module that failed to load is not kept in sys.modules
 
 
-def test_an_importable_module_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_importable_module_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "l2t_failing.py").write_text("raise RuntimeError('not today')")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert "'l2t_failing' fails while loading: RuntimeError: not today" in refused("l2t_failing")
+    assert "'l2t_failing' fails to load: RuntimeError: not today" in error_of("l2t_failing")

@@ -1,4 +1,4 @@
-"""`l2t tasks`: every task shows itself on the bundled passage, and says so where it has no example."""
+"""`l2t tasks`: every task makes an example from the default passage, and a drop shows its reason."""
 
 import pytest
 from rich.console import Console
@@ -25,20 +25,20 @@ def test_the_list_names_every_task_with_level_and_description() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
-def test_every_task_makes_an_example_of_the_passage(name: str) -> None:
+def test_every_task_makes_an_example_from_the_passage(name: str) -> None:
     showing = show_task(name, None, 1, splitter("sentencex"))
-    assert isinstance(showing.shown.made, Example)
-    assert showing.as_dict()["text"].startswith(showing.shown.made.prompt)
+    assert isinstance(showing.result, Example)
+    assert showing.as_dict()["text"].startswith(showing.result.prompt)
     assert "completion" in printed(showing.panel())
 
 
-def test_what_a_typo_changed_is_highlighted() -> None:
+def test_typos_are_highlighted() -> None:
     showing = show_task("typo", "The quick brown fox jumps over the lazy dog.", 3, splitter("sentencex"))
-    assert showing.shown.added
+    assert showing.added
     assert "\x1b[1;4;32m" in printed(showing.panel())
 
 
-def test_a_text_that_gives_no_example_says_why() -> None:
+def test_a_drop_shows_its_reason() -> None:
     showing = show_task("space", "Hello.", 1, splitter("sentencex"))
     assert showing.as_dict()["dropped"] == "no_space"
     assert "no U+0020 space" in printed(showing.panel())

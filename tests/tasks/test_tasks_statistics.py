@@ -1,6 +1,6 @@
-"""The rates and the draws of each task on real text, and whether each choice is uniform.
+"""The rates of each task on real text, and the distribution of each random choice.
 
-Every seed is fixed, so each test gives the same figure every time; a chi-square below p = 0.001 fails.
+All seeds are fixed, so a test gives the same figure every time. A chi-square test with p below 0.001 fails.
 """
 
 import random
@@ -24,8 +24,8 @@ OTHER = ("X0 sold a ship.", "X1 sold a farm.", "X2 sold a mill.", "X3 sold an in
 OTHER_ENDINGS = ("a ship.", "a farm.", "a mill.", "an inn.")
 
 
-def made(name: str, work: Work, seed: int = 42) -> list[tuple[Block, Example]]:
-    """Examples of all the blocks; real text gives hardly a drop."""
+def examples_of(name: str, work: Work, seed: int = 42) -> list[tuple[Block, Example]]:
+    """Examples of all blocks; real text is hardly ever dropped."""
     rng = random.Random(seed)
     results = [(block, TASKS[name].make(block, other, rng)) for block, other in work]
     examples = [(block, result) for block, result in results if isinstance(result, Example)]
@@ -34,7 +34,7 @@ def made(name: str, work: Work, seed: int = 42) -> list[tuple[Block, Example]]:
 
 
 def drawn(name: str, times: int, sentences: Sequence[str] = SENTENCES) -> list[Example]:
-    """Examples of one small block, each with a seed of its own."""
+    """Examples of one small block, each with a different seed."""
     block = Block(tuple(sentences))
     results = [TASKS[name].make(block, OTHER, random.Random(f"{name} {seed}")) for seed in range(times)]
     return [result for result in results if not isinstance(result, Drop)]
@@ -47,18 +47,18 @@ def assert_uniform(draws: Iterable[Hashable], values: Sequence[Hashable]) -> Non
 
 
 def spread(shares: Sequence[float], low: float, high: float) -> float:
-    """The p-value of the shares being uniform between two bounds (Kolmogorov-Smirnov)."""
+    """The p-value of a Kolmogorov-Smirnov test that the shares are uniform between two bounds."""
     return float(kstest(shares, "uniform", (low, high - low)).pvalue)
 
 
-def test_there_is_text_enough(real_work: Work) -> None:
+def test_there_is_enough_text(real_work: Work) -> None:
     assert len(real_work) > 1000
     assert 250 < sum(len(block.words) for block, _ in real_work) / len(real_work) < 450
 
 
 def test_masked_char_masks_015_of_the_letters(real_work: Work) -> None:
     masked = total = 0
-    for block, example in made("masked_char", real_work):
+    for block, example in examples_of("masked_char", real_work):
         (marker,) = [m for m in MARKERS if m in example.prompt and m not in block.text]
         lost, rest = divmod(len(example.prompt) - len(block.text), len(marker) - 1)
         n = sum(char.isalnum() and not char.isdigit() for char in block.text)
@@ -85,7 +85,7 @@ def test_masked_char_masks_anywhere_alike(real_work: Work) -> None:
 def test_masked_word_masks_015_of_the_words(real_work: Work) -> None:
     masked = total = 0
     markers: Counter[str] = Counter()
-    for block, example in made("masked_word", real_work):
+    for block, example in examples_of("masked_word", real_work):
         pairs = zip(block.words, example.prompt.split(), strict=True)
         new = [after for before, after in pairs if before != after]
         assert len(new) == round(0.15 * len(block.words))
@@ -99,7 +99,7 @@ def test_masked_word_masks_015_of_the_words(real_work: Work) -> None:
 def test_typo_mistypes_3_to_8_percent(real_work: Work) -> None:
     shares = []
     kept_case: list[bool] = []
-    for block, example in made("typo", real_work):
+    for block, example in examples_of("typo", real_work):
         n = sum(map(str.isalnum, block.text))
         changed = [(a, b) for a, b in zip(block.text, example.prompt, strict=True) if a != b]
         assert round(0.03 * n) <= len(changed) <= round(0.08 * n)
@@ -111,7 +111,7 @@ def test_typo_mistypes_3_to_8_percent(real_work: Work) -> None:
     assert spread(shares, 0.03, 0.08) > 0.001
 
 
-def test_typo_draws_the_other_letters_alike() -> None:
+def test_typo_letters_are_uniform() -> None:
     block = Block(("e" * 60,))
     new = [
         c
@@ -126,7 +126,7 @@ def test_random_replaces_5_to_10_percent(real_work: Work) -> None:
     shares = []
     pool = set(dictionary())
     known: list[bool] = []
-    for block, example in made("random", real_work):
+    for block, example in examples_of("random", real_work):
         changed = [(a, b) for a, b in zip(block.words, example.prompt.split(" "), strict=True) if a != b]
         n = len(block.words)
         assert max(1, round(0.05 * n)) <= len(changed) <= max(1, round(0.10 * n))
@@ -137,20 +137,20 @@ def test_random_replaces_5_to_10_percent(real_work: Work) -> None:
 
 
 def test_random_draws_the_whole_dictionary(real_work: Work) -> None:
-    place = {word: i for i, word in enumerate(dictionary())}
+    index_of = {word: i for i, word in enumerate(dictionary())}
     new = [
-        place[b]
-        for block, example in made("random", real_work)
+        index_of[b]
+        for block, example in examples_of("random", real_work)
         for a, b in zip(block.words, example.prompt.split(" "), strict=True)
         if a != b and not a[0].isupper()
     ]
     assert len(new) > 10_000
-    assert spread(new, 0, len(place)) > 0.001
+    assert spread(new, 0, len(index_of)) > 0.001
 
 
 def test_shuffle_swaps_5_to_10_percent_of_words_as_pairs(real_work: Work) -> None:
     shares = []
-    for block, example in made("shuffle", real_work):
+    for block, example in examples_of("shuffle", real_work):
         n = len(block.words)
         moved = [(a, b) for a, b in zip(block.words, example.prompt.split(" "), strict=True) if a != b]
         assert Counter(a for a, _ in moved) == Counter(b for _, b in moved)
@@ -161,7 +161,7 @@ def test_shuffle_swaps_5_to_10_percent_of_words_as_pairs(real_work: Work) -> Non
     assert sum(shares) / len(shares) == pytest.approx(0.075, abs=0.001)
 
 
-def test_shuffle_swaps_anywhere_alike() -> None:
+def test_shuffle_positions_are_uniform() -> None:
     words = [f"w{i}" for i in range(20)]
     moved = [
         i
@@ -173,13 +173,13 @@ def test_shuffle_swaps_anywhere_alike() -> None:
 
 
 def test_space_removes_every_space(real_work: Work) -> None:
-    for block, example in made("space", real_work):
+    for block, example in examples_of("space", real_work):
         assert " " not in example.prompt
         assert len(example.prompt) + block.text.count(" ") == len(block.text)
 
 
 @pytest.mark.parametrize("name", ["char_count", "token_type"])
-def test_the_order_of_instruction_and_text_is_even(name: str) -> None:
+def test_the_order_of_instruction_and_text_is_uniform(name: str) -> None:
     text = " ".join(SENTENCES)
     assert_uniform((example.prompt.startswith(text) for example in drawn(name, 2000)), (True, False))
 
@@ -198,21 +198,21 @@ def test_token_type_kinds_and_wordings_are_uniform() -> None:
         instructions.PUNCTUATION,
     )
     text = " ".join(SENTENCES)
-    asked = [example.prompt.replace(text, "").strip() for example in drawn("token_type", 8000)]
-    assert_uniform([next(i for i, kind in enumerate(kinds) if w in kind) for w in asked], range(4))
+    wordings = [example.prompt.replace(text, "").strip() for example in drawn("token_type", 8000)]
+    assert_uniform([next(i for i, kind in enumerate(kinds) if w in kind) for w in wordings], range(4))
     for kind in kinds:
-        assert_uniform([w for w in asked if w in kind], kind)
+        assert_uniform([w for w in wordings if w in kind], kind)
 
 
 def test_masked_char_markers_are_uniform() -> None:
-    found = [
+    markers_of_examples = [
         [marker for marker in MARKERS if marker in example.prompt] for example in drawn("masked_char", 2000)
     ]
-    assert all(len(markers) == 1 for markers in found)
-    assert_uniform([markers[0] for markers in found], MARKERS)
+    assert all(len(markers) == 1 for markers in markers_of_examples)
+    assert_uniform([markers[0] for markers in markers_of_examples], MARKERS)
 
 
-def test_deletion_place_intruder_and_answer_are_uniform() -> None:
+def test_deletion_position_intruder_and_answer_are_uniform() -> None:
     examples = drawn("deletion", 4000)
     text = " ".join(SENTENCES)
     intruders = [next(s for s in OTHER if s in example.prompt) for example in examples]
@@ -232,7 +232,7 @@ def test_reordering_orders_are_uniform() -> None:
 
 
 def test_reordering_changes_real_text(real_work: Work) -> None:
-    for block, example in made("reordering", real_work):
+    for block, example in examples_of("reordering", real_work):
         assert example.prompt != block.text == example.completion
         assert sorted(example.prompt) == sorted(block.text)
 
@@ -240,7 +240,7 @@ def test_reordering_changes_real_text(real_work: Work) -> None:
 def test_last_draws_are_uniform() -> None:
     examples = drawn("last", 8000)
     right = "them near."
-    heads, first, labels, markers, hooks = [], [], [], [], []
+    heads, first, labels, markers, question_marks = [], [], [], [], []
     for example in examples:
         head, one, two = example.prompt.rsplit("\n", 2)
         heads.append(("\n\nQuestion: " in head, "\n\nOptions:" in head))
@@ -250,19 +250,19 @@ def test_last_draws_are_uniform() -> None:
         option = next(ending for ending in (right, *OTHER_ENDINGS) if one.endswith(ending))
         labels.append(one.removesuffix(option))
         question = head.strip().removesuffix("Options:").strip()
-        hooks.append(question.endswith("?"))
+        question_marks.append(question.endswith("?"))
         markers.append(question.removesuffix("?").split(" ")[-1])
     assert_uniform(heads, [(a, b) for a in (False, True) for b in (False, True)])
     assert_uniform(first, (True, False))
     assert_uniform([label != "" for label in labels], (True, False))
     assert_uniform([label for label in labels if label], [label for label, _ in OPTION_LABELS])
-    assert_uniform(hooks, (True, False))
+    assert_uniform(question_marks, (True, False))
     assert_uniform(markers, MARKERS)
 
 
 def test_last_options_on_real_text_always_differ(real_work: Work) -> None:
     labelled = 0
-    for _, example in made("last", real_work):
+    for _, example in examples_of("last", real_work):
         one, two = example.prompt.rsplit("\n", 2)[1:]
         pair = next((p for p in OPTION_LABELS if one.startswith(p[0]) and two.startswith(p[1])), ("", ""))
         labelled += pair != ("", "")
@@ -278,7 +278,7 @@ def test_fill_middle_labels_are_uniform() -> None:
 
 
 def test_fill_middle_parts_cover_real_text(real_work: Work) -> None:
-    for block, example in made("fill_middle", [(b, o) for b, o in real_work if len(b.words) >= 60]):
+    for block, example in examples_of("fill_middle", [(b, o) for b, o in real_work if len(b.words) >= 60]):
         first, third = example.prompt.split("\n")
         n = len(block.words) // 3
         assert example.completion.split() == list(block.words[n : 2 * n])

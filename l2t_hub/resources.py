@@ -1,4 +1,4 @@
-"""Where the files beside the code are: at the top of a checkout, under `_data/` in a wheel."""
+"""Find the data folders of the package: at the top of a checkout, or in `_data/` of an installed wheel."""
 
 from pathlib import Path
 
@@ -6,6 +6,6 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def resource_folder(name: str) -> Path:
-    """Give the folder `recipes`, `model_cards` or `spaces`, wherever this installation keeps it."""
+    """Return the directory `recipes`, `model_cards` or `spaces` of this installation."""
     installed = PACKAGE / "_data" / name
     return installed if installed.is_dir() else PACKAGE.parent / name

@@ -1,4 +1,4 @@
-"""The mixture: draws have addresses, shares come out as asked, tasks are chosen uniformly among the eligible."""
+"""The mixture: draws depend on their address, shares are as requested, tasks are uniform over the eligible ones."""
 
 from collections import Counter
 from math import sqrt
@@ -27,13 +27,15 @@ def mixture(**keys: Any) -> MixtureSection:
 
 
 @given(st.integers(0, 2**40), st.text(), st.lists(st.one_of(st.text(), st.integers()), max_size=3))
-def test_an_address_always_gives_the_same_draws(seed: int, document: str, purpose: list[str | int]) -> None:
+def test_an_address_gives_the_same_draws_every_time(
+    seed: int, document: str, purpose: list[str | int]
+) -> None:
     first, second = (generator(seed, document, *purpose).random() for _ in range(2))
     assert first == second
     assert 0 <= uniform(seed, document, *purpose) < 1
 
 
-def test_neighbouring_addresses_give_different_draws() -> None:
+def test_similar_addresses_give_different_draws() -> None:
     addresses: list[tuple[Any, ...]] = [
         (42, "a", "bc"),
         (42, "ab", "c"),
@@ -44,14 +46,14 @@ def test_neighbouring_addresses_give_different_draws() -> None:
     assert len({generator(*address).random() for address in addresses}) == len(addresses)
 
 
-def test_draws_are_those_of_other_machines_and_versions() -> None:
-    """Pinned, so that a change of the address scheme, which remakes every dataset, is noticed."""
+def test_draws_are_the_same_on_all_machines_and_versions() -> None:
+    """Fixed values: a change of the addresses, which changes every dataset, fails here."""
     assert uniform(42, "document-0", "raw") == 0.15677946183761748
     assert generator(42, "document-0", "example", "typo", 3).getrandbits(32) == 1857484977
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 1.0])
-def test_the_raw_share_comes_out_within_four_standard_errors(share: float) -> None:
+def test_the_raw_share_is_within_four_standard_errors(share: float) -> None:
     raw = sum(is_raw(42, i, mixture(scheme="disjoint", raw_share=share)) for i in IDS)
     assert abs(raw / len(IDS) - share) <= 4 * sqrt(share * (1 - share) / len(IDS))
 
@@ -68,7 +70,7 @@ def test_held_out_and_raw_are_drawn_independently() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentences", "left_out"),
+    ("sentences", "ineligible"),
     [
         (3, set()),
         (9, set()),
@@ -76,12 +78,12 @@ def test_held_out_and_raw_are_drawn_independently() -> None:
         (1, {"fill_middle", "reordering", "last", "deletion"}),
     ],
 )
-def test_tasks_are_drawn_uniformly_from_the_eligible_ones(sentences: int, left_out: set[str]) -> None:
+def test_tasks_are_drawn_uniformly_from_the_eligible_ones(sentences: int, ineligible: set[str]) -> None:
     drawn = Counter(assign(42, i, sentences, mixture(scheme="shared"), TASKS).task for i in IDS)
-    assert set(drawn) == set(TASKS) - left_out
+    assert set(drawn) == set(TASKS) - ineligible
     expected = len(IDS) / len(drawn)
     chi_square = sum((count - expected) ** 2 / expected for count in drawn.values())
-    assert chi_square < 40, "13 degrees of freedom: 40 has a probability of 1e-4"
+    assert chi_square < 40, "with 13 degrees of freedom, p(40) is 1e-4"
 
 
 def test_schemes() -> None:
@@ -101,13 +103,13 @@ def test_schemes() -> None:
         )
 
 
-def test_no_sentence_or_no_eligible_task_is_said() -> None:
+def test_a_document_without_sentences_or_eligible_task_has_a_reason() -> None:
     assert assign(42, "a", 0, mixture(scheme="shared"), TASKS).reason == NO_TASK
     only = {"reordering": TASKS["reordering"]}
     assert assign(42, "a", 2, mixture(scheme="shared", tasks=["reordering"]), only).reason == NO_TASK
 
 
-def test_a_subset_keeps_the_registrys_order_and_refuses_unknown_names() -> None:
+def test_a_subset_keeps_the_order_of_the_registry_and_unknown_names_are_errors() -> None:
     assert list(tasks_of(mixture(scheme="shared", tasks=["typo", "char_count"]), TASKS)) == [
         "char_count",
         "typo",

@@ -33,9 +33,9 @@ def library(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
 def whole_build(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     """The build as `l2t build` runs it."""
     from l2t_hub.dataset import build
-    from l2t_hub.dataset.progress import Silent
+    from l2t_hub.dataset.progress import SilentReporter
 
-    manifest = build(recipe, out, workers=workers, progress=Silent())
+    manifest = build(recipe, out, workers=workers, progress=SilentReporter())
     packed = [shard for shard in manifest.shards if shard.view == "packed"]
     return {
         "shards": len(manifest.shards),
@@ -94,14 +94,14 @@ def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     from l2t_hub.artifacts import TOKENIZER
     from l2t_hub.corpus.source import open_source
     from l2t_hub.dataset.pipeline import transform_setup
-    from l2t_hub.dataset.progress import Silent
+    from l2t_hub.dataset.progress import SilentReporter
     from l2t_hub.dataset.tokenizer import prepare_tokenizer
     from l2t_hub.dataset.transform import PartitionTransform
-    from l2t_hub.dataset.workspace import workspace
+    from l2t_hub.dataset.workspace import open_workspace
 
     clock, source = Clock(), open_source(recipe)
-    with workspace(out) as space:
-        info = prepare_tokenizer(recipe, source, space, None, Silent())
+    with open_workspace(out) as space:
+        info = prepare_tokenizer(recipe, source, space, None, SilentReporter())
         setup = transform_setup(recipe, space.folder / TOKENIZER, info)
         timed = replace(
             setup,

@@ -28,7 +28,7 @@ from l2t_hub.corpus.document import Document
 from l2t_hub.corpus.source import open_source
 from l2t_hub.dataset import Manifest, build
 from l2t_hub.dataset.executors.local import LocalExecutor
-from l2t_hub.dataset.progress import Silent
+from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.tokens.load import encoder_of, load_tokenizer
 
@@ -118,7 +118,7 @@ def timed_build(recipe: Recipe, out: Path) -> tuple[list[dict[str, Any]], Manife
     tasks: list[dict[str, Any]] = []
     began = time.process_time()
     with Timed(tasks):
-        manifest = build(recipe, out, workers=1, progress=Silent())
+        manifest = build(recipe, out, workers=1, progress=SilentReporter())
     whole = time.process_time() - began
     return tasks, manifest, whole - sum(task["seconds"] for task in tasks)
 

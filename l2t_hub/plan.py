@@ -173,16 +173,17 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
 
 def _in_documents(setup: Any, sample: Sequence[Record]) -> tuple[Any, str]:
     """The setup with a raw share that counts tokens solved for on the sample, and a sentence that says so."""
-    from l2t_hub.dataset.raw_share import by_documents, cut_off, solve, weigh
+    from l2t_hub.dataset.raw_share import expected_remainder, solve_threshold, with_threshold
+    from l2t_hub.dataset.token_survey import survey_documents
 
     mixture = setup.recipe.mixture
     if mixture.scheme != "disjoint" or mixture.unit == "documents":
         return setup, ""
-    weights, _ = weigh(setup, sample, len(sample), len(sample))
-    threshold, _ = solve(weights, mixture.raw_share, cut_off(setup.recipe, [weights]))
-    documents = float((weights["draw"] < threshold).mean()) if len(weights) else threshold
+    survey, _ = survey_documents(setup, sample, len(sample), len(sample))
+    threshold, _ = solve_threshold(survey, mixture.raw_share, expected_remainder(setup.recipe, [survey]))
+    documents = float((survey["draw"] < threshold).mean()) if len(survey) else threshold
     said = f" For {mixture.raw_share:.0%} of the tokens, about {documents:.0%} of the documents are raw."
-    return replace(setup, recipe=by_documents(setup.recipe, threshold)), said
+    return replace(setup, recipe=with_threshold(setup.recipe, threshold)), said
 
 
 def _tokenizer(recipe: Recipe, sample: Sequence[Record]) -> Any:

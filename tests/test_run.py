@@ -105,7 +105,7 @@ def test_a_second_run_reuses_everything_and_releases_nothing(road: tuple[Path, D
     done = run(folder)
     assert done.returncode == 0, done.stderr
     assert {path: path.read_bytes() for path in files} == before
-    assert done.stderr.count("finished already, nothing has changed") == 2
+    assert done.stderr.count("already finished, nothing has changed") == 2
     assert done.stderr.count("already finished, reused") == 2
     assert done.stderr.count("unchanged: `main`") == 5
     assert "evaluate" not in done.stderr

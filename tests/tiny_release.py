@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from l2t_hub.dataset import build
-from l2t_hub.dataset.progress import Silent
+from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.train import train
 
@@ -57,7 +57,7 @@ def tiny_recipe(name: str, **sections: dict[str, object]) -> Recipe:
 
 def make_dataset(recipe: Recipe, folder: Path) -> Path:
     """Build the dataset of a recipe."""
-    build(recipe, folder, workers=1, progress=Silent())
+    build(recipe, folder, workers=1, progress=SilentReporter())
     return folder
 
 

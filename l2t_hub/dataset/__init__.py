@@ -1,4 +1,4 @@
-"""A dataset from a recipe: `build` makes the directory, `verify` checks one, `read_manifest` tells what is in it."""
+"""Datasets: `build` makes one from a recipe, `verify` checks one, `read_manifest` returns what is in one."""
 
 from l2t_hub.dataset.build import build
 from l2t_hub.dataset.manifest import summary_table

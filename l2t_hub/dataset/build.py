@@ -1,30 +1,36 @@
-"""Building a dataset directory from a recipe: decide what is to do, do it, put it together.
+"""Build a dataset directory from a recipe: prepare, build the partitions that are missing, assemble.
 
-One build at a time works in a directory; what is finished and still holds is used again, what is stale is rebuilt
-with the reason said; the directory shows the old dataset or the new one, never half of either.
+One build at a time runs in a directory. Finished results that still apply are reused; stale ones are rebuilt, and the
+build says why. The directory shows the old dataset or the new one, never a part of either.
 """
 
 import shutil
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from l2t_hub.artifacts import CARD, MANIFEST, TOKENIZER, sha256_of
+from l2t_hub.artifacts import CARD, MANIFEST, TOKENIZER, intact, sha256_of
 from l2t_hub.corpus.source import Document, Source, open_source
 from l2t_hub.dataset.card import write_card
 from l2t_hub.dataset.executors.execute import check_executor, execute
-from l2t_hub.dataset.executors.slurm_queue import await_jobs
-from l2t_hub.dataset.keys import BuildKeys, made_from, reasons
-from l2t_hub.dataset.layout import final_shards, link, repeated_ids, shard_entries, stage, switch
+from l2t_hub.dataset.executors.slurm_queue import wait_for_jobs
+from l2t_hub.dataset.keys import BuildKeys, ingredients, stale_reasons
+from l2t_hub.dataset.layout import (
+    DATA,
+    count_repeated_ids,
+    link_or_copy,
+    place_shards,
+    shard_entries,
+    stage_shards,
+    switch_dataset,
+)
 from l2t_hub.dataset.ledger import Ledger, merged
 from l2t_hub.dataset.manifest import realised, totals
 from l2t_hub.dataset.pipeline import transform_setup
 from l2t_hub.dataset.prepare import Prepared, build_partitions, prepare
-from l2t_hub.dataset.progress import Reporter, reporter
+from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.dataset.shards import Shard
 from l2t_hub.dataset.transform import hash_ids
-from l2t_hub.dataset.workspace import FinishedPartition, Workspace, intact, workspace
+from l2t_hub.dataset.workspace import FinishedPartition, Workspace, open_workspace
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.mixture import tasks_of
 from l2t_hub.recipe import Recipe, recipe_from_tree
@@ -32,8 +38,8 @@ from l2t_hub.records.dataset_manifest import Manifest, PartitionEntry, read_mani
 from l2t_hub.records.file_list import unknown_files
 from l2t_hub.tasks.registry import tasks_for
 
-PLAN = "plan.json"
-MANY = 0.1
+INGREDIENTS = "ingredients.json"
+TOO_LONG_SHARE = 0.1
 
 
 def build(
@@ -44,168 +50,179 @@ def build(
     executor: str = "local",
     progress: Reporter | None = None,
 ) -> Manifest:
-    """Make the dataset of a recipe (one without variants) in the directory `out`, and give its manifest.
+    """Build the dataset of a recipe without variants in the directory `out`, and return its manifest.
 
-    `workers` processes work at once (default: one per core) by the `executor` (local, slurm or ray, see
-    `execute.py`); neither changes anything in the result. Raises UsageError for a recipe or directory that cannot be
-    used, UserError for a source that cannot be read, a full disk, a worker killed, or another build in the same
-    directory. What is finished is kept and used by the next build.
+    `workers` is how many partitions are built at once (default: one per core), `executor` where (local, slurm or ray;
+    see `executors/execute.py`). Neither changes a byte of the result. Finished work is kept for the next build.
+
+    Raises UsageError for a recipe or directory that cannot be used. Raises UserError if the source cannot be read,
+    the disk is full, a worker is killed, or another build is running in the directory.
     """
-    out, report = Path(out), progress or reporter()
+    out, reporter = Path(out), progress or default_reporter()
     check_executor(executor)
     tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
     source = open_source(recipe)
-    with workspace(out) as space:
-        await_jobs(space, report)
-        before = _finished_dataset(out)
-        run = partial(execute, executor=executor, workers=workers, report=report)
-        ready = prepare(recipe, source, space, run, report, before)
-        plan = ready.plan
+    with open_workspace(out) as workspace:
+        wait_for_jobs(workspace, reporter)
+        before = _existing_dataset(out)
+        run = partial(execute, executor=executor, workers=workers, reporter=reporter)
+        prepared = prepare(recipe, source, workspace, run, reporter, before)
+        keys = prepared.keys
         if before is not None:
-            if _same(before, recipe, plan) and _whole(out, before):
-                report.say(f"{out}: finished already, nothing has changed")
-                shutil.rmtree(space.folder, ignore_errors=True)
+            if _is_current(before, recipe, keys) and _is_intact(out, before):
+                reporter.message(f"{out}: already finished, nothing has changed")
+                shutil.rmtree(workspace.folder, ignore_errors=True)
                 return before
-            _adopt(space, before, ready.source, plan)
-        _say_reasons(space, before, plan, report)
-        parts = build_partitions(space, ready, range(len(plan.keys)), run, report, f"building {recipe.name}")
-        manifest = _assemble(recipe, space, ready, parts)
-        _warn(manifest, recipe, report)
-        shutil.rmtree(space.folder, ignore_errors=True)
+            _adopt_partitions(workspace, before, prepared.source, keys)
+        _remove_stale(workspace, before, keys, reporter)
+        ranks, description = range(len(keys.partition_keys)), f"building {recipe.name}"
+        partitions = build_partitions(workspace, prepared, ranks, run, reporter, description)
+        manifest = _assemble(recipe, workspace, prepared, partitions)
+        _warn_if_many_too_long(manifest, recipe, reporter)
+        shutil.rmtree(workspace.folder, ignore_errors=True)
         return manifest
 
 
-def _finished_dataset(out: Path) -> Manifest | None:
-    """The manifest of the dataset that lies here; UsageError if somebody else's files lie among its data."""
+def _existing_dataset(out: Path) -> Manifest | None:
+    """Return the manifest of the dataset in the directory. UsageError if its data folder has files of others."""
     if not (out / MANIFEST).is_file():
         return None
     manifest = read_manifest(out)
-    strange = [path for path in unknown_files(out, manifest.expected()) if path.startswith("data/")]
-    if strange:
+    known = manifest.expected()
+    foreign = [path for path in unknown_files(out, known) if path.startswith(f"{DATA}/")]
+    if foreign:
         raise UsageError(
-            f"{out}: holds files that no build made: {', '.join(strange[:3])}",
-            "Nothing was touched. Move them away, or build into another directory.",
+            f"{out}: contains files that no build made: {', '.join(foreign[:3])}",
+            "Nothing was changed. Move these files, or build into another directory.",
         )
     return manifest
 
 
-def _same(before: Manifest, recipe: Recipe, plan: BuildKeys) -> bool:
-    keys = tuple(part.key for part in before.partitions)
-    return before.recipe == recipe.resolved() and keys == plan.keys and before.fingerprint == plan.fingerprint
+def _is_current(before: Manifest, recipe: Recipe, keys: BuildKeys) -> bool:
+    partition_keys = tuple(partition.key for partition in before.partitions)
+    same_keys = partition_keys == keys.partition_keys and before.fingerprint == keys.fingerprint
+    return same_keys and before.recipe == recipe.resolved()
 
 
-def _whole(out: Path, manifest: Manifest) -> bool:
-    """Whether every file of a dataset is as the manifest says."""
-    shards = all(intact(out / s.path, s.bytes, s.sha256) for s in manifest.shards)
-    return shards and all((out / n).is_file() and sha256_of(out / n) == h for n, h in manifest.files.items())
+def _is_intact(out: Path, manifest: Manifest) -> bool:
+    """Whether every file of a dataset is as its manifest says."""
+    return all(intact(out / s.path, s.bytes, s.sha256) for s in manifest.shards) and all(
+        (out / name).is_file() and sha256_of(out / name) == sha256 for name, sha256 in manifest.files.items()
+    )
 
 
-def _adopt(space: Workspace, before: Manifest, source: Source, plan: BuildKeys) -> None:
-    """Take over the partitions of a finished dataset whose keys still hold."""
-    for rank, (key, old) in enumerate(zip(plan.keys, before.partitions, strict=False)):
-        entries = [s for s in before.shards if s.partition == rank]
-        good = all(intact(space.out / s.path, s.bytes, s.sha256) for s in entries)
-        if old.key != key or not good or space.place(rank, key).is_dir():
+def _adopt_partitions(workspace: Workspace, before: Manifest, source: Source, keys: BuildKeys) -> None:
+    """Link the partitions of an earlier dataset whose keys still apply into the workspace."""
+    for rank, (key, old) in enumerate(zip(keys.partition_keys, before.partitions, strict=False)):
+        entries = [entry for entry in before.shards if entry.partition == rank]
+        if old.key != key or workspace.partition_folder(rank, key).is_dir():
             continue
-        folder = space.begin(rank, key)
+        if not all(intact(workspace.out / e.path, e.bytes, e.sha256) for e in entries):
+            continue
+        folder = workspace.begin(rank, key)
         shards = []
         for entry in entries:
             task = entry.config if entry.view == "examples" else ""
-            about = entry.model_dump(include={"view", "split", "rows", "tokens", "bytes", "sha256"})
-            shard = Shard(file=entry.path.replace("/", "-"), task=task, **about)
-            link(space.out / entry.path, folder / shard.file)
+            fields = entry.model_dump(include={"view", "split", "rows", "tokens", "bytes", "sha256"})
+            shard = Shard(file=entry.path.replace("/", "-"), task=task, **fields)
+            link_or_copy(workspace.out / entry.path, folder / shard.file)
             shards.append(shard)
         ids = hash_ids(record.id for record in source.read(rank) if isinstance(record, Document))
-        space.commit(folder, FinishedPartition(rank, key, shards, Ledger.from_json(old.ledger)), ids)
+        workspace.commit(folder, FinishedPartition(rank, key, shards, Ledger.from_json(old.ledger)), ids)
 
 
-def _say_reasons(space: Workspace, before: Manifest | None, plan: BuildKeys, report: Reporter) -> None:
-    """Say why what is there cannot be used, and clear it away."""
-    old: Mapping[str, Any] | None = _made_from(before) if before is not None else space.read(PLAN)
-    changed = reasons(old, plan.made_from)
-    stale = any(folder.name[:1] != "." for folder in space.parts.iterdir()) or before is not None
-    if changed and stale:
-        report.say("rebuilding what these changes touch:")
-        for line in changed:
-            report.say(f"  {line}")
+def _remove_stale(workspace: Workspace, before: Manifest | None, keys: BuildKeys, reporter: Reporter) -> None:
+    """Remove results that no longer apply, and say why they do not."""
+    if before is not None:
+        recipe, contents = recipe_from_tree(before.recipe), before.source["contents"]
+        old = ingredients(recipe, contents, before.tokenizer.sha256, before.made_by, before.modules)
+    else:
+        old = workspace.read_json(INGREDIENTS)
+    reasons = stale_reasons(old, keys.ingredients)
+    has_results = any(folder.name[:1] != "." for folder in workspace.stage_folder.iterdir())
+    if reasons and (has_results or before is not None):
+        reporter.message("rebuilding what these changes affect:")
+        for reason in reasons:
+            reporter.message(f"  {reason}")
     elif before is not None:
-        report.say(
-            "the dataset here is not as its manifest says, or its description changed: putting it right"
+        reporter.message(
+            "repairing the dataset: its files differ from its manifest, or its description changed"
         )
-    space.clear(plan.keys)
-    space.write(PLAN, plan.made_from)
+    workspace.remove_stale(keys.partition_keys)
+    workspace.write_json(INGREDIENTS, keys.ingredients)
 
 
-def _made_from(before: Manifest) -> dict[str, Any]:
-    """What a finished dataset was made from, as its manifest tells it."""
-    recipe, contents = recipe_from_tree(before.recipe), before.source["contents"]
-    return made_from(recipe, contents, before.tokenizer.sha256, before.made_by, before.modules)
-
-
-def _assemble(recipe: Recipe, space: Workspace, ready: Prepared, parts: list[FinishedPartition]) -> Manifest:
-    """Check the ledger, lay the dataset out, write card and manifest, and switch."""
-    ledger = merged(part.ledger for part in parts)
-    wrong = ledger.check(recipe.build.packed)
-    if wrong:
-        raise AssertionError("the ledger does not add up: " + "; ".join(wrong))
-    if not ledger.get("read").went_out:
-        raise UserError(f"{recipe.where('source.path')}: no document with text in it: {_why(ledger)}")
-    repeated = repeated_ids(space, parts)
-    if repeated and recipe.build.on_error == "stop":
-        raise UserError(
-            f"{recipe.where('source.id_column')}: {repeated:,} ids stand in more than one partition",
-            "Name a column of unique ids, set source.id_column: null, or set build.on_error: drop to keep them all.",
-        )
-    named, source, plan = final_shards(parts), ready.source, ready.plan
-    staged = stage(space, named)
-    shutil.copytree(space.folder / TOKENIZER, staged / TOKENIZER)
-    entries = shard_entries(named, recipe.packing.sequence_length)
+def _assemble(
+    recipe: Recipe, workspace: Workspace, prepared: Prepared, partitions: list[FinishedPartition]
+) -> Manifest:
+    """Check the ledger, stage the dataset with card and manifest, and switch to it."""
+    ledger = merged(partition.ledger for partition in partitions)
+    repeated_ids = count_repeated_ids(workspace, partitions)
+    _check_ledger(recipe, ledger, repeated_ids)
+    placed, source, keys = place_shards(partitions), prepared.source, prepared.keys
+    staged = stage_shards(workspace, placed)
+    shutil.copytree(workspace.folder / TOKENIZER, staged / TOKENIZER)
+    entries = shard_entries(placed, recipe.packing.sequence_length)
     manifest = Manifest(
         name=recipe.name,
-        fingerprint=plan.fingerprint,
+        fingerprint=keys.fingerprint,
         recipe=recipe.resolved(),
         source={
             "contents": source.contents,
             "records": ledger.get("read").came_in,
-            "repeated_ids": repeated,
-            "near_identical": ready.twins,
+            "repeated_ids": repeated_ids,
+            "near_identical": prepared.near_identical,
         },
-        tokenizer=ready.tokenizer,
-        made_by=plan.tools,
-        modules=plan.modules,
+        tokenizer=prepared.tokenizer,
+        made_by=keys.versions,
+        modules=keys.modules,
         partitions=[
-            PartitionEntry(key=part.key, inputs=one, ledger=part.ledger.to_json())
-            for part, one in zip(parts, plan.inputs, strict=True)
+            PartitionEntry(key=partition.key, inputs=input_digest, ledger=partition.ledger.to_json())
+            for partition, input_digest in zip(partitions, keys.inputs, strict=True)
         ],
         shards=entries,
         ledger=ledger.to_json(),
         totals=totals(ledger, entries, recipe.packing.sequence_length),
-        mixture=realised(ledger, recipe, ready.solved),
+        mixture=realised(ledger, recipe, prepared.solved),
         files={},
         format=1,
     )
-    setup = transform_setup(ready.drawn, space.folder / TOKENIZER, ready.tokenizer)
+    setup = transform_setup(prepared.recipe, workspace.folder / TOKENIZER, prepared.tokenizer)
     write_card(staged / CARD, manifest, recipe, source, setup)
-    others = [staged / CARD, *sorted(p for p in (staged / TOKENIZER).iterdir() if p.is_file())]
+    others = [staged / CARD, *sorted(path for path in (staged / TOKENIZER).iterdir() if path.is_file())]
     manifest = manifest.with_files({p.relative_to(staged).as_posix(): sha256_of(p) for p in others})
     manifest.write(staged)
-    switch(space, staged, ("data", TOKENIZER, CARD))
+    switch_dataset(workspace, staged, (DATA, TOKENIZER, CARD))
     return manifest
 
 
-def _warn(manifest: Manifest, recipe: Recipe, report: Reporter) -> None:
-    """Say so if the mixture came out far from what was asked for because examples do not fit a sequence."""
-    fit, length = Ledger.from_json(manifest.ledger).total("fit"), recipe.packing.sequence_length
-    lost = fit.dropped.total()
-    if lost > MANY * fit.came_in:
-        report.say(
-            f"warning: {lost:,} of {fit.came_in:,} examples are longer than a sequence of {length:,} tokens and were "
-            f"dropped; an example repeats its block, so blocks.tokens_per_block (now "
-            f"{recipe.blocks.tokens_per_block}) should be about {length // 3} at most"
+def _check_ledger(recipe: Recipe, ledger: Ledger, repeated_ids: int) -> None:
+    """Raise AssertionError if the ledger does not add up, UserError if the source gave no usable documents."""
+    problems = ledger.check(recipe.build.packed)
+    if problems:
+        raise AssertionError("the ledger does not add up: " + "; ".join(problems))
+    read = ledger.get("read")
+    if not read.went_out:
+        drops = ", ".join(f"{count:,} {reason}" for reason, count in sorted(read.dropped.items()))
+        raise UserError(
+            f"{recipe.where('source.path')}: no document has text. Records read: {read.came_in:,}"
+            f"{f' (dropped: {drops})' if drops else ''}",
+            "Check source.path and source.text_column.",
+        )
+    if repeated_ids and recipe.build.on_error == "stop":
+        raise UserError(
+            f"{recipe.where('source.id_column')}: {repeated_ids:,} document IDs are in more than one partition",
+            "Name a column of unique IDs, set source.id_column: null, or set build.on_error: drop to keep them all.",
         )
 
 
-def _why(ledger: Ledger) -> str:
-    read = ledger.get("read")
-    drops = ", ".join(f"{count:,} {reason}" for reason, count in sorted(read.dropped.items()))
-    return f"{read.came_in:,} records{f' ({drops})' if drops else ''}"
+def _warn_if_many_too_long(manifest: Manifest, recipe: Recipe, reporter: Reporter) -> None:
+    """Warn if the mixture is far from the recipe's because many examples do not fit a sequence."""
+    fit, length = Ledger.from_json(manifest.ledger).total("fit"), recipe.packing.sequence_length
+    too_long = fit.dropped.total()
+    if too_long > TOO_LONG_SHARE * fit.came_in:
+        reporter.message(
+            f"warning: {too_long:,} of {fit.came_in:,} examples are longer than a sequence of {length:,} tokens and "
+            f"were dropped. An example repeats its block, so set blocks.tokens_per_block (now "
+            f"{recipe.blocks.tokens_per_block}) to at most about {length // 3}."
+        )

@@ -1,7 +1,7 @@
-"""What a build will make, decided before it starts: a key per partition, and the reasons why an old one is stale.
+"""The keys of partitions, decided before a build starts, and the reasons why an earlier result is stale.
 
-A partition's key is the hash of everything that decides its bytes: the recipe's keys for data, the digests of what it
-reads, the tokenizer, the versions of the libraries, the package's code and a user's own task modules.
+A partition's key is the hash of everything that decides its bytes: the data keys of the recipe, the digests of what
+it reads, the tokenizer, the versions of the libraries, the package's code and a user's own task modules.
 """
 
 import hashlib
@@ -21,77 +21,79 @@ from l2t_hub.tasks.registry import ENTRY_POINTS
 
 @dataclass(frozen=True)
 class BuildKeys:
-    """`keys` by partition, of `inputs`, `tools` and `modules`; `made_from` spells out what they hash."""
+    """The keys of a build. `inputs` are the digests of what each partition reads.
+
+    `versions` and `modules` are the digests or versions of the code; `ingredients` spells out everything hashed.
+    """
 
     fingerprint: str
-    keys: tuple[str, ...]
+    partition_keys: tuple[str, ...]
     inputs: tuple[str, ...]
-    tools: dict[str, str]
+    versions: dict[str, str]
     modules: dict[str, str]
-    made_from: dict[str, Any]
+    ingredients: dict[str, Any]
 
 
 def build_keys(
     recipe: Recipe, source: Source, tokenizer_sha256: str, threshold: float | None = None
 ) -> BuildKeys:
-    """Decide the keys of a build. `threshold` is what a raw share in tokens came to (`share.py`)."""
-    count = recipe.build.partitions
-    inputs = tuple(digest(source.inputs(n)) for n in range(count))
-    tools = made_by(recipe.blocks.sentences)
+    """Return the keys of a build. `threshold` is the solution of a raw share that counts tokens (`raw_share.py`)."""
+    inputs = tuple(digest(source.inputs(rank)) for rank in range(recipe.build.partitions))
+    versions = made_by(recipe.blocks.sentences)
     modules = module_digests(recipe.mixture.modules)
-    keys = tuple(
+    partition_keys = tuple(
         digest(
             {
-                "recipe": recipe.fingerprint("data", source=one, tokenizer=tokenizer_sha256),
-                "partition": n,
-                "made by": tools,
+                "recipe": recipe.fingerprint("data", source=input_digest, tokenizer=tokenizer_sha256),
+                "partition": rank,
+                "made by": versions,
                 "modules": modules,
                 **({} if threshold is None else {"threshold": threshold}),
             }
         )
-        for n, one in enumerate(inputs)
+        for rank, input_digest in enumerate(inputs)
     )
-    whole = recipe.fingerprint(
+    fingerprint = recipe.fingerprint(
         "data",
         source=digest(source.contents),
         tokenizer=tokenizer_sha256,
         **{"modules": digest(modules)} if modules else {},
     )
-    told = made_from(recipe, source.contents, tokenizer_sha256, tools, modules)
-    return BuildKeys(whole, keys, inputs, tools, modules, told)
+    spelled_out = ingredients(recipe, source.contents, tokenizer_sha256, versions, modules)
+    return BuildKeys(fingerprint, partition_keys, inputs, versions, modules, spelled_out)
 
 
-def made_from(
+def ingredients(
     recipe: Recipe,
     contents: Mapping[str, str],
-    tokenizer: str,
-    tools: Mapping[str, str],
+    tokenizer_sha256: str,
+    versions: Mapping[str, str],
     modules: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What a dataset is made from, spelled out in groups that `reasons` compares."""
+    """Return everything that a dataset is made from, in groups that `stale_reasons` compares."""
     return {
         "recipe": _data_keys(recipe),
         "source file": dict(contents),
-        "tokenizer": {"contents": tokenizer},
-        "version of": dict(tools),
+        "tokenizer": {"contents": tokenizer_sha256},
+        "version of": dict(versions),
         "task module": dict(modules),
     }
 
 
-def reasons(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
-    """Say what differs between two `made_from`: one line each, the old value and the new where they are short."""
+def stale_reasons(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
+    """Return a line for each difference between two `ingredients`, with old and new values if they are short."""
     lines: list[str] = []
     for group in now if before else ():
-        old, new = (before or {}).get(group, {}), now[group]
-        for key in sorted({*old, *new}):
-            a, b = old.get(key), new.get(key)
-            if a != b:
-                lines.append(_difference(group, key, a, b))
+        old_values, new_values = (before or {}).get(group, {}), now[group]
+        for key in sorted({*old_values, *new_values}):
+            old, new = old_values.get(key), new_values.get(key)
+            if old != new:
+                lines.append(_difference(group, key, old, new))
     return lines
 
 
 def module_digests(modules: tuple[str, ...]) -> dict[str, str]:
-    """SHA-256 of the files of a user's task modules (known to load), by the name the recipe gives them."""
+    """Return the SHA-256 of a user's task modules, by the names the recipe gives them. The modules must load."""
     digests: dict[str, str] = {}
     for module in modules:
         path = Path(module)
@@ -105,7 +107,7 @@ def module_digests(modules: tuple[str, ...]) -> dict[str, str]:
 
 
 def _data_keys(recipe: Recipe) -> dict[str, Any]:
-    """The recipe's keys that decide data, dotted; where the source lies is known by its content."""
+    """Return the recipe's keys that decide data, dotted. The source's location is left out: its content counts."""
     tree = recipe.resolved()
     keys: dict[str, Any] = {"seed": tree["seed"]}
     for section in SCOPES["data"]:
@@ -119,9 +121,9 @@ def _data_keys(recipe: Recipe) -> dict[str, Any]:
 def _difference(group: str, key: str, old: Any, new: Any) -> str:
     name = key if group == "recipe" else f"{group} {key}"
     if old is None and group != "recipe":
-        return f"{name} is new"
+        return f"{name} was added"
     if new is None and group != "recipe":
-        return f"{name} is gone"
+        return f"{name} was removed"
     if group in ("recipe", "version of"):
-        return f"{name} was {old}, is {new}"
+        return f"{name} changed from {old} to {new}"
     return f"{name} changed"

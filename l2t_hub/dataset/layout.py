@@ -1,13 +1,14 @@
-"""From finished partitions to a dataset directory: final names, tokenizer, card, manifest, and the switch.
+"""Turn finished partitions into a dataset directory: final names, staging, and the switch to the new dataset.
 
-Everything is laid out beside the old dataset first (hard links, no copies), then the folders change places; the
-manifest goes first and comes last, so that a directory with a manifest is always whole.
+All files are staged next to the old dataset first, as hard links, and then the folders change places. The old
+manifest is moved away first and the new one moved in last, so a directory with a manifest is always complete.
 """
 
 import os
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +19,46 @@ from l2t_hub.dataset.shards import Shard
 from l2t_hub.dataset.workspace import IDS, FinishedPartition, Workspace
 from l2t_hub.records.dataset_manifest import ShardEntry
 
-STAGE = "stage"
+STAGED, REPLACED = "staged", "replaced"
 DATA = "data"
-BUCKET = 4_000_000
+BUCKET_IDS = 4_000_000
 
 
-def final_shards(parts: Sequence[FinishedPartition]) -> list[tuple[FinishedPartition, Shard, str]]:
-    """Every shard with its final path: numbered through the partitions, with the number of them in the name."""
+@dataclass(frozen=True)
+class PlacedShard:
+    """A shard of a partition with its final path in the dataset."""
+
+    partition: FinishedPartition
+    shard: Shard
+    path: str
+
+
+def place_shards(partitions: Sequence[FinishedPartition]) -> list[PlacedShard]:
+    """Give every shard its final path. Names number the shards of a view, task and split, and state their count."""
     files: dict[tuple[str, str, str], list[tuple[FinishedPartition, Shard]]] = defaultdict(list)
-    for part in parts:
-        for shard in part.shards:
-            files[shard.view, shard.task, shard.split].append((part, shard))
-    named: list[tuple[FinishedPartition, Shard, str]] = []
-    for (view, task, split), found in sorted(files.items()):
+    for partition in partitions:
+        for shard in partition.shards:
+            files[shard.view, shard.task, shard.split].append((partition, shard))
+    placed: list[PlacedShard] = []
+    for (view, task, split), shards in sorted(files.items()):
         folder = "/".join(name for name in (DATA, view, task) if name)
-        for number, (part, shard) in enumerate(found):
-            named.append((part, shard, f"{folder}/{split}-{number:05d}-of-{len(found):05d}.parquet"))
-    return named
+        for number, (partition, shard) in enumerate(shards):
+            name = f"{split}-{number:05d}-of-{len(shards):05d}.parquet"
+            placed.append(PlacedShard(partition, shard, f"{folder}/{name}"))
+    return placed
 
 
-def shard_entries(
-    named: Sequence[tuple[FinishedPartition, Shard, str]], sequence_length: int
-) -> list[ShardEntry]:
-    """The manifest's entries of all shards, by path; a task's examples are a configuration of its name."""
+def shard_entries(placed: Sequence[PlacedShard], sequence_length: int) -> list[ShardEntry]:
+    """Return the manifest's entries of all shards. The examples of a task are a configuration with its name."""
     entries = []
-    for part, shard, path in named:
+    for item in placed:
+        shard = item.shard
         entry: dict[str, Any] = {
-            "path": path,
+            "path": item.path,
             "config": shard.task or shard.view,
             "view": shard.view,
             "split": shard.split,
-            "partition": part.rank,
+            "partition": item.partition.rank,
             "rows": shard.rows,
             "tokens": shard.tokens,
             "bytes": shard.bytes,
@@ -60,52 +70,53 @@ def shard_entries(
     return entries
 
 
-def stage(space: Workspace, named: Sequence[tuple[FinishedPartition, Shard, str]]) -> Path:
-    """Lay the shards out under their final paths in a folder of the workspace."""
-    folder = space.folder / STAGE
+def stage_shards(workspace: Workspace, placed: Sequence[PlacedShard]) -> Path:
+    """Link the shards under their final paths in a new folder of the workspace, and return the folder."""
+    folder = workspace.folder / STAGED
     shutil.rmtree(folder, ignore_errors=True)
     with disk_errors(folder):
         (folder / DATA).mkdir(parents=True)
-        for part, shard, path in named:
-            place = folder / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            link(space.place(part.rank, part.key) / shard.file, place)
+        for item in placed:
+            source = workspace.partition_folder(item.partition.rank, item.partition.key) / item.shard.file
+            target = folder / item.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(source, target)
     return folder
 
 
-def link(source: Path, target: Path) -> None:
-    """Give a file a second name, or a copy on file systems that have no such thing."""
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make a hard link, or a copy if the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
 
 
-def switch(space: Workspace, staged: Path, names: Sequence[str]) -> None:
-    """Replace the output directory's `names` (and its manifest, last) by the staged ones.
+def switch_dataset(workspace: Workspace, staged: Path, names: Sequence[str]) -> None:
+    """Replace the output directory's `names` and its manifest by the staged ones.
 
-    Killed in between, the directory has no manifest but still its workspace, and the next build ends the switch.
+    If it is interrupted, the directory has no manifest but still has its workspace, and the next build completes the
+    switch.
     """
-    old = space.folder / "old"
-    shutil.rmtree(old, ignore_errors=True)
-    with disk_errors(space.out):
-        old.mkdir()
+    out, replaced = workspace.out, workspace.folder / REPLACED
+    shutil.rmtree(replaced, ignore_errors=True)
+    with disk_errors(out):
+        replaced.mkdir()
         for name in (MANIFEST, *names):
-            if (space.out / name).exists():
-                (space.out / name).rename(old / name)
+            if (out / name).exists():
+                (out / name).rename(replaced / name)
         for name in (*names, MANIFEST):
-            (staged / name).rename(space.out / name)
+            (staged / name).rename(out / name)
 
 
-def repeated_ids(space: Workspace, parts: Sequence[FinishedPartition]) -> int:
-    """How many ids stand in more than one partition, counted over slices of the sorted hashes to bound memory."""
-    files = [np.load(space.place(p.rank, p.key) / IDS, mmap_mode="r") for p in parts]
-    total = sum(len(f) for f in files)
-    buckets = total // BUCKET + 1
+def count_repeated_ids(workspace: Workspace, partitions: Sequence[FinishedPartition]) -> int:
+    """Return how many document IDs are in more than one partition. Compares the hashes in buckets to bound memory."""
+    files = [np.load(workspace.partition_folder(p.rank, p.key) / IDS, mmap_mode="r") for p in partitions]
+    buckets = sum(len(ids) for ids in files) // BUCKET_IDS + 1
     bounds = np.array([(1 << 64) * n // buckets for n in range(1, buckets)], np.uint64)
     cuts = [np.concatenate(([0], np.searchsorted(f, bounds), [len(f)])).astype(np.int64) for f in files]
     repeated = 0
     for n in range(buckets):
-        both = np.concatenate([f[c[n] : c[n + 1]] for f, c in zip(files, cuts, strict=True)])
-        repeated += len(both) - len(np.unique(both))
+        ids = np.concatenate([f[cut[n] : cut[n + 1]] for f, cut in zip(files, cuts, strict=True)])
+        repeated += len(ids) - len(np.unique(ids))
     return repeated

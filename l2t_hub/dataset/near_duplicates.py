@@ -1,15 +1,14 @@
-"""Training documents that are near-identical to a held-out one: found before the build, and dropped by name.
+"""Drop training documents that are near-identical to a held-out one. They are found by a pass before the build.
 
-Which documents are held out is decided by their ids alone, so no change of size moves one across the split. But a
-source may hold the same text under two ids, one on either side. Therefore the source is read once beforehand, a
-partition at a time, for the signature of every document (`corpus/minhash.py`); a document that is not held out but
-shares a band with one that is, wherever that stands, is dropped from the training split. The signatures lie in files,
-a run of documents each, sorted, and are compared a slice at a time, so memory does not grow with the source; neither
-the order of documents nor the division changes what is found.
+A document's ID alone decides whether it is held out, so a change of size moves no document across the split. But a
+source may hold the same text under two IDs, one on each side. The pass therefore computes the MinHash signature of
+every document (`corpus/minhash.py`). A training document that shares a band with any held-out one is dropped. Sorted
+signatures are stored in files, each covering a run of documents, and compared one slice of their values at a time: so
+memory does not grow with the source, and neither the order nor the partitions of the documents change the result.
 
-Measured on 10M words of real books: 0.6 s more on top of 7.5 s of one core. In 40M words 29 of 33,917 training
-documents were dropped, pieces of the same book in two editions. A copy with 1 word in 100 changed is always found,
-with 1 in 50 in four of five cases, with 1 in 20 in 7%.
+Measured on 10M words of real books: 0.6 s in addition to 7.5 s on one core. In 40M words, 29 of 33,917 training
+documents were dropped; they belonged to books in two editions. A copy with 1 in 100 words changed is always found,
+with 1 in 50 in four of five cases, with 1 in 20 in 7% of cases.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ from l2t_hub.artifacts import disk_errors
 from l2t_hub.corpus.document import Document, Dropped, Record
 from l2t_hub.corpus.minhash import BANDS, signatures
 from l2t_hub.corpus.source import Source, digest
-from l2t_hub.dataset.executors.work import Work
+from l2t_hub.dataset.executors.work import Execute, Work, run_unfinished
 from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.manifest import made_by
 from l2t_hub.dataset.pipeline import ReadSource
@@ -38,69 +37,70 @@ from l2t_hub.records.dataset_manifest import NearIdentical
 
 NEAR_IDENTICAL = "near-identical to a held-out document"
 STAGE = "signatures"
-SLICE = 4_000_000
-RUN = 200_000
+RUN_DOCUMENTS = 200_000
+SLICE_VALUES = 4_000_000
 HELD_OUT, TRAINING, OWNERS = "held_out.npy", "training.npy", "owners.npy"
 
 
 @dataclass(frozen=True)
-class WithoutTwins:
-    """A source less the records found near-identical: `twins` are their numbers in each partition, from 0, sorted."""
+class DeduplicatedSource:
+    """A source without its near-duplicates. `dropped` are their record numbers in each partition, from 0, sorted."""
 
     source: Source
-    twins: tuple[tuple[int, ...], ...]
+    dropped: tuple[tuple[int, ...], ...]
 
     @property
     def contents(self) -> dict[str, str]:
-        """As the source's."""
+        """The contents of the source."""
         return self.source.contents
 
     @property
     def records(self) -> int | None:
-        """As the source's: a dropped record is still a record."""
+        """The number of records of the source. Dropped ones count."""
         return self.source.records
 
     def inputs(self, partition: int) -> list[dict[str, Any]]:
-        """As the source's, and which records are left out, if any."""
-        twins = self.twins[partition]
-        return [*self.source.inputs(partition), *([{NEAR_IDENTICAL: list(twins)}] if twins else [])]
+        """Return the inputs of the source, and the records dropped from the partition, if any."""
+        dropped = self.dropped[partition]
+        return [*self.source.inputs(partition), *([{NEAR_IDENTICAL: list(dropped)}] if dropped else [])]
 
     def read(self, partition: int) -> Iterator[Record]:
-        """Read a partition; a twin is a named drop."""
-        twins = frozenset(self.twins[partition])
+        """Read a partition, with near-duplicates replaced by `Dropped`."""
+        dropped = frozenset(self.dropped[partition])
         for number, record in enumerate(self.source.read(partition)):
-            yield Dropped(NEAR_IDENTICAL) if number in twins else record
+            yield Dropped(NEAR_IDENTICAL) if number in dropped else record
 
 
-class Sign(PipelineStep):  # type: ignore[misc]
-    """Writes the signatures of a partition's documents: those held out, and the others with their record numbers."""
+class WriteSignatures(PipelineStep):  # type: ignore[misc]
+    """Writes the signatures of a partition: of held-out documents, and of the others with their record numbers."""
 
     name, type = "signatures", "SIGN"
 
-    def __init__(self, recipe: Recipe, space: Workspace, keys: Sequence[str], meter: Meter) -> None:
+    def __init__(self, recipe: Recipe, workspace: Workspace, keys: Sequence[str], meter: Meter) -> None:
         super().__init__()
-        self.space, self.keys, self.meter = space, keys, meter
+        self.workspace, self.keys, self.meter = workspace, keys, meter
         self.seed, self.share = recipe.seed, recipe.validation.share
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[None]:
-        """Sign partition `rank`."""
+        """Write the signatures of partition `rank`."""
         yield from ()
-        folder = self.space.begin(rank, self.keys[rank])
+        folder = self.workspace.begin(rank, self.keys[rank])
         records = enumerate(data)
         with self.meter.slot(rank) as tick:
             for run in count():
-                batch = self._sign(records, tick)
-                if not len(batch[0]):
+                signed, numbers, held_out = self._sign_run(records, tick)
+                if not len(signed):
                     break
-                _save(folder / f"{run:05d}", *batch)
-        self.space.commit(
-            folder, FinishedPartition(rank, self.keys[rank], [], Ledger()), np.empty(0, np.uint64)
-        )
+                _save_run(folder / f"{run:05d}", signed, numbers, held_out)
+        self.workspace.commit(folder, FinishedPartition(rank, self.keys[rank], [], Ledger()))
 
-    def _sign(
+    def _sign_run(
         self, records: Iterator[tuple[int, Record]], tick: Callable[[int], None]
     ) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.bool_]]:
-        """Signatures, record numbers and whether held out of the next RUN documents, fewer at the end."""
+        """Sign the next RUN_DOCUMENTS documents.
+
+        Returns their signatures, of shape (documents, BANDS), their record numbers, and whether each is held out.
+        """
         numbers: list[int] = []
         held_out: list[bool] = []
 
@@ -112,77 +112,76 @@ class Sign(PipelineStep):  # type: ignore[misc]
                     held_out.append(is_validation(self.seed, record.id, self.share))
                     yield record.text
 
-        signed = [*signatures(islice(texts(), RUN)), np.empty((0, BANDS), np.uint64)]
+        signed = [*signatures(islice(texts(), RUN_DOCUMENTS)), np.empty((0, BANDS), np.uint64)]
         return np.concatenate(signed), np.array(numbers, np.uint32), np.array(held_out, bool)
 
 
 def drop_near_duplicates(
-    recipe: Recipe, source: Source, space: Workspace, known: NearIdentical | None, run: Callable[[Work], None]
+    recipe: Recipe, source: Source, workspace: Workspace, recorded: NearIdentical | None, execute: Execute
 ) -> tuple[Source, NearIdentical | None]:
-    """Give the source less its twins, and an entry for the manifest: a key, and the record numbers by partition.
+    """Return the source without its near-duplicates, and the manifest's entry: a key, and records by partition.
 
-    `known` is the entry of a dataset made before, used again if its key still holds; else `run` is given the
-    partitions that have no signatures yet. Without a held-out document nothing is read, and the entry is None.
+    `recorded` is the entry of an earlier dataset; it is reused if its key still applies. If the recipe holds out no
+    document, or keeps near-duplicates, nothing is read and the entry is None.
     """
     if recipe.validation.near_duplicates == "keep" or not recipe.validation.share:
         return source, None
-    space, keys = (
-        replace(space, stage=STAGE),
-        tuple(_key(recipe, source, n) for n in range(recipe.build.partitions)),
-    )
+    stage = replace(workspace, stage=STAGE)
+    ranks = range(recipe.build.partitions)
+    keys = tuple(_key(recipe, source, rank) for rank in ranks)
 
-    def steps(meter: Meter) -> list[PipelineStep]:
-        return [ReadSource(source), Sign(recipe, space, keys, meter)]
+    def pipeline(meter: Meter) -> list[PipelineStep]:
+        return [ReadSource(source), WriteSignatures(recipe, stage, keys, meter)]
 
     key = digest(keys)
-    if known is None or known["key"] != key:
-        space.clear(keys)
-        todo = [n for n, one in enumerate(keys) if space.finished(n, one) is None]
-        if todo:
-            doing = "looking for near-identical documents"
-            run(Work(recipe, source, space, keys, todo, doing, steps))
-        known = {"key": key, "records": match([space.place(n, one) for n, one in enumerate(keys)])}
-    return WithoutTwins(source, tuple(tuple(numbers) for numbers in known["records"])), known
+    if recorded is None or recorded["key"] != key:
+        work = Work(recipe, source, stage, keys, list(ranks), "looking for near-duplicates", pipeline)
+        recorded = {"key": key, "records": find_near_duplicates(run_unfinished(work, execute))}
+    return DeduplicatedSource(source, tuple(tuple(numbers) for numbers in recorded["records"])), recorded
 
 
-def match(folders: Sequence[Path]) -> list[list[int]]:
-    """The record numbers, by partition, of training documents that share a band with any held-out document."""
+def find_near_duplicates(folders: Sequence[Path]) -> list[list[int]]:
+    """Return, by partition, the record numbers of training documents that share a band with a held-out document.
+
+    `folders` hold the signatures of the partitions.
+    """
     runs = [(n, run) for n, folder in enumerate(folders) for run in sorted(folder.glob("[0-9]*"))]
     held_out, training, owners = (
         [np.load(run / name, mmap_mode="r") for _, run in runs] for name in (HELD_OUT, TRAINING, OWNERS)
     )
-    slices = sum(len(values) for values in (*held_out, *training)) // SLICE + 1
-    found: list[set[int]] = [set() for _ in folders]
+    slices = sum(len(values) for values in (*held_out, *training)) // SLICE_VALUES + 1
+    numbers: list[set[int]] = [set() for _ in folders]
     for n in range(slices):
         low, high = ((1 << 64) * m // slices for m in (n, n + 1))
-        none = [np.empty(0, np.uint64)]
-        wanted = np.unique(np.concatenate([v[_between(v, low, high)] for v in held_out] or none))
+        in_slice = [values[_between(values, low, high)] for values in held_out]
+        wanted = np.unique(np.concatenate([*in_slice, np.empty(0, np.uint64)]))
         if not len(wanted):
             continue
         for (partition, _), values, owner in zip(runs, training, owners, strict=True):
-            part = _between(values, low, high)
-            place = np.minimum(np.searchsorted(wanted, values[part]), len(wanted) - 1)
-            found[partition].update(np.unique(owner[part][wanted[place] == values[part]]).tolist())
-    return [sorted(twins) for twins in found]
+            stretch = _between(values, low, high)
+            nearest = np.minimum(np.searchsorted(wanted, values[stretch]), len(wanted) - 1)
+            shared = wanted[nearest] == values[stretch]
+            numbers[partition].update(np.unique(owner[stretch][shared]).tolist())
+    return [sorted(partition) for partition in numbers]
 
 
 def _between(values: NDArray[np.uint64], low: int, high: int) -> slice:
-    """The stretch of sorted values from `low` up to, not including, `high`."""
+    """Return the slice of sorted values from `low` up to, but not including, `high`."""
     stop = len(values) if high >= 1 << 64 else int(np.searchsorted(values, np.uint64(high)))
     return slice(int(np.searchsorted(values, np.uint64(low))), stop)
 
 
 def _key(recipe: Recipe, source: Source, partition: int) -> str:
-    """The hash of everything that decides a partition's signatures."""
+    """Return the hash of everything that decides a partition's signatures."""
     read = [recipe.source.text_column, recipe.source.id_column, recipe.build.on_error]
     split = [recipe.seed, recipe.validation.share]
     return digest([source.inputs(partition), read, split, made_by(recipe.blocks.sentences), partition])
 
 
-def _save(
+def _save_run(
     folder: Path, signed: NDArray[np.uint64], numbers: NDArray[np.uint32], held_out: NDArray[np.bool_]
 ) -> None:
-    """Write band values, sorted, and whose they are."""
+    """Write the band values of a run, sorted, and the record number that owns each training value."""
     values = signed[~held_out].reshape(-1)
     order = np.argsort(values, kind="stable")
     with disk_errors(folder):

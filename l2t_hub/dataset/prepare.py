@@ -1,93 +1,97 @@
-"""What must be known before the first partition of a dataset is made, and the making of partitions from it.
+"""Everything that must be known before the first partition is built, and the building of partitions.
 
-Whoever builds partitions, to publish them or to compare them with published ones, comes this way.
+A build and a reproduction both use this module, so they cannot differ.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from l2t_hub.artifacts import TOKENIZER
 from l2t_hub.corpus.source import Source
-from l2t_hub.dataset.executors.work import Work
+from l2t_hub.dataset.executors.work import Execute, Work
 from l2t_hub.dataset.keys import BuildKeys, build_keys
 from l2t_hub.dataset.near_duplicates import drop_near_duplicates
 from l2t_hub.dataset.pipeline import MakeRows, ReadSource, WriteShards
 from l2t_hub.dataset.progress import Meter, Reporter
-from l2t_hub.dataset.raw_share import in_documents
+from l2t_hub.dataset.raw_share import solve_raw_share
 from l2t_hub.dataset.tokenizer import prepare_tokenizer
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import Manifest, NearIdentical, SolvedShare, TokenizerInfo
 
-Run = Callable[[Work], None]
-
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is known before the first partition is made.
+    """What is known before the first partition is built.
 
-    `source` is without the documents near-identical to a held-out one, `drawn` the recipe with its raw share as the
-    threshold of the documents' draws; `twins` and `solved` tell the manifest how these came about.
+    `source` is without near-duplicates, `recipe` has its raw share as a threshold of the documents' draws.
+    `near_identical` and `solved` are the manifest's entries about the two.
     """
 
     source: Source
-    drawn: Recipe
+    recipe: Recipe
     tokenizer: TokenizerInfo
-    plan: BuildKeys
-    twins: NearIdentical | None
+    keys: BuildKeys
+    near_identical: NearIdentical | None
     solved: SolvedShare | None
 
 
 def prepare(
     recipe: Recipe,
     source: Source,
-    space: Workspace,
-    run: Run,
-    report: Reporter,
+    workspace: Workspace,
+    execute: Execute,
+    reporter: Reporter,
     before: Manifest | None = None,
     tokenizer: TokenizerInfo | None = None,
 ) -> Prepared:
-    """Find out what must be known beforehand; what a finished dataset `before` tells is not found out again.
+    """Prepare a build. Answers that the manifest of an earlier dataset holds are reused while they apply.
 
-    A `tokenizer` given lies in the workspace already. Raises what reading the source raises.
+    A given `tokenizer` must be in the workspace already. Raises what reading the source raises.
     """
-    known = (before.source.get("near_identical"), before.mixture.get("solved")) if before else (None, None)
-    old = before.tokenizer if before else None
-    # A tokenizer that is named needs no source: if something is wrong with it, nobody should wait to hear of it.
+    near_identical = before.source.get("near_identical") if before else None
+    solved = before.mixture.get("solved") if before else None
+    old_tokenizer = before.tokenizer if before else None
+    # A named tokenizer does not need the source, so a mistake in its name is reported at once.
     if tokenizer is None and recipe.tokenizer.name is not None:
-        tokenizer = prepare_tokenizer(recipe, source, space, old, report)
-    source, twins = drop_near_duplicates(recipe, source, space, known[0], run)
-    tokenizer = tokenizer or prepare_tokenizer(recipe, source, space, old, report)
-    drawn, solved = in_documents(recipe, source, space, tokenizer, known[1], run)
-    plan = build_keys(recipe, source, tokenizer.sha256, solved["threshold"] if solved else None)
-    return Prepared(source, drawn, tokenizer, plan, twins, solved)
+        tokenizer = prepare_tokenizer(recipe, source, workspace, old_tokenizer, reporter)
+    source, near_identical = drop_near_duplicates(recipe, source, workspace, near_identical, execute)
+    tokenizer = tokenizer or prepare_tokenizer(recipe, source, workspace, old_tokenizer, reporter)
+    solved_recipe, solved = solve_raw_share(recipe, source, workspace, tokenizer, solved, execute)
+    keys = build_keys(recipe, source, tokenizer.sha256, solved["threshold"] if solved else None)
+    return Prepared(source, solved_recipe, tokenizer, keys, near_identical, solved)
 
 
 def build_partitions(
-    space: Workspace, ready: Prepared, ranks: Sequence[int], run: Run, report: Reporter, doing: str
+    workspace: Workspace,
+    prepared: Prepared,
+    ranks: Sequence[int],
+    execute: Execute,
+    reporter: Reporter,
+    description: str,
 ) -> list[FinishedPartition]:
-    """Make those of the partitions `ranks` that are not there yet, and give all of them in order.
+    """Build the partitions `ranks` that are not finished, and return all of them in order.
 
-    Raises what a partition raises, and UserError if one is not whole afterwards.
+    Raises what a partition raises, and UserError if a partition is damaged afterwards.
     """
-    recipe, plan = ready.drawn, ready.plan
+    keys = prepared.keys.partition_keys
 
-    def steps(meter: Meter) -> list[Any]:
-        rows = MakeRows(recipe, space.folder / TOKENIZER, ready.tokenizer, meter)
-        return [ReadSource(ready.source), rows, WriteShards(space, plan.keys)]
+    def pipeline(meter: Meter) -> list[Any]:
+        rows = MakeRows(prepared.recipe, workspace.folder / TOKENIZER, prepared.tokenizer, meter)
+        return [ReadSource(prepared.source), rows, WriteShards(workspace, keys)]
 
-    todo = [rank for rank in ranks if not space.place(rank, plan.keys[rank]).is_dir()]
-    if len(todo) < len(ranks):
-        report.say(f"{len(ranks) - len(todo)} of {len(ranks)} partitions are finished already")
-    if todo:
-        run(Work(recipe, ready.source, space, plan.keys, todo, doing, steps))
-    parts = [space.finished(rank, plan.keys[rank]) for rank in ranks]
-    missing = [rank for rank, part in zip(ranks, parts, strict=True) if part is None]
-    if missing:
+    unfinished = [rank for rank in ranks if not workspace.partition_folder(rank, keys[rank]).is_dir()]
+    if len(unfinished) < len(ranks):
+        reporter.message(f"{len(ranks) - len(unfinished)} of {len(ranks)} partitions are already finished")
+    if unfinished:
+        execute(Work(prepared.recipe, prepared.source, workspace, keys, unfinished, description, pipeline))
+    partitions = [workspace.finished(rank, keys[rank]) for rank in ranks]
+    damaged = [rank for rank, partition in zip(ranks, partitions, strict=True) if partition is None]
+    if damaged:
         raise UserError(
-            f"{space.folder}: partitions {missing} are not as they were written",
-            "Run the same command again.",
+            f"{workspace.folder}: partitions {damaged} changed after they were written",
+            "Rerun the command to build them again.",
         )
-    return [part for part in parts if part is not None]
+    return [partition for partition in partitions if partition is not None]

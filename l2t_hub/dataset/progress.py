@@ -1,7 +1,7 @@
-"""What a person sees of a long build: a bar with rate and estimate on a terminal, plain lines elsewhere.
+"""Progress of a long build: a bar with rate and estimate on a terminal, plain lines elsewhere.
 
-Workers only count: each writes how many records it has read into its own slot of one small file, which the process
-that started the build looks at. Nothing of this reaches the dataset.
+Workers only count. Each writes the number of records it has read into its own slot of one small file, and the process
+that started the build reads the file. None of this reaches the dataset.
 """
 
 import sys
@@ -18,63 +18,64 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-EVERY = 64
+RECORDS_PER_UPDATE = 64
+SECONDS_PER_UPDATE = 0.2
 LINE_SECONDS = 10.0
 
 
 class Reporter(Protocol):
-    """Who is told what happens."""
+    """Receives the messages and the progress of a build."""
 
-    def say(self, line: str) -> None:
-        """Hear one sentence."""
-
-    def update(self, done: int, total: int | None) -> None:
-        """Hear how many records have been read, of how many (None: unknown)."""
-
-    def close(self) -> None:
-        """Hear that no more updates come."""
-
-
-class Silent:
-    """For callers that want nothing printed."""
-
-    def say(self, line: str) -> None:
-        """Ignore it."""
+    def message(self, line: str) -> None:
+        """Show one line."""
 
     def update(self, done: int, total: int | None) -> None:
-        """Ignore it."""
+        """Show how many records have been read, of how many (None: unknown)."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """No more updates will come."""
 
 
-class Lines:
-    """Plain lines, at most one progress line in LINE_SECONDS."""
+class SilentReporter:
+    """Shows nothing."""
+
+    def message(self, line: str) -> None:
+        """Ignore the line."""
+
+    def update(self, done: int, total: int | None) -> None:
+        """Ignore the counts."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class LineReporter:
+    """Prints plain lines, with at most one line of progress every LINE_SECONDS."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._began = self._told = time.monotonic()
+        self._start = self._last_line = time.monotonic()
 
-    def say(self, line: str) -> None:
+    def message(self, line: str) -> None:
         """Print the line."""
         print(line, file=self._stream, flush=True)
 
     def update(self, done: int, total: int | None) -> None:
-        """Print how far it is, if the last time is long enough ago."""
+        """Print count, rate and estimate, unless the last line is too recent."""
         now = time.monotonic()
-        if now - self._told < LINE_SECONDS or not done:
+        if now - self._last_line < LINE_SECONDS or not done:
             return
-        self._told = now
-        rate = done / (now - self._began)
-        rest = f" of {total:,}, {(total - done) / rate:.0f} s left" if total else ""
-        self.say(f"  {done:,} documents{rest} ({rate:,.0f} documents/s)")
+        self._last_line = now
+        rate = done / (now - self._start)
+        left = f" of {total:,}, {(total - done) / rate:.0f} s left" if total else ""
+        self.message(f"  {done:,} documents{left} ({rate:,.0f} documents/s)")
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
 
-class Bar:
-    """A rich progress bar on a terminal."""
+class BarReporter:
+    """Shows a rich progress bar on a terminal."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -86,33 +87,33 @@ class Bar:
         )
         self._progress = Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
         self._task = self._progress.add_task("documents", total=None, rate="", start=True)
-        self._began = time.monotonic()
+        self._start = time.monotonic()
 
-    def say(self, line: str) -> None:
+    def message(self, line: str) -> None:
         """Print the line above the bar."""
         self._progress.console.print(line, markup=False)
 
     def update(self, done: int, total: int | None) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if not self._progress.live.is_started:
-            self._began = time.monotonic()
+            self._start = time.monotonic()
             self._progress.start()
-        rate = f"{done / max(time.monotonic() - self._began, 0.1):,.0f}/s"
+        rate = f"{done / max(time.monotonic() - self._start, 0.1):,.0f}/s"
         self._progress.update(self._task, completed=done, total=total, rate=rate)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._progress.stop()
 
 
-def reporter() -> Reporter:
-    """A bar where standard error is a terminal, else lines."""
-    return Bar() if sys.stderr.isatty() else Lines()
+def default_reporter() -> Reporter:
+    """Return a bar if standard error is a terminal, else plain lines."""
+    return BarReporter() if sys.stderr.isatty() else LineReporter()
 
 
 @dataclass(frozen=True)
 class Meter:
-    """The file of counters, one 64-bit number per partition."""
+    """A file of counters, one 64-bit integer per partition."""
 
     path: Path
     partitions: int
@@ -124,41 +125,41 @@ class Meter:
 
     @contextmanager
     def slot(self, partition: int) -> Iterator[Callable[[int], None]]:
-        """Give a function that sets a partition's counter; it costs next to nothing to call."""
+        """Provide a function that sets a partition's counter. It is cheap enough to call for every record."""
         counters = np.memmap(self.path, np.int64, "r+")
         last = 0
 
         def tick(count: int) -> None:
             nonlocal last
             last = count
-            if count % EVERY == 0:
+            if count % RECORDS_PER_UPDATE == 0:
                 counters[partition] = count
 
         yield tick
         counters[partition] = last
 
     def total(self) -> int:
-        """Records read by all partitions so far."""
+        """Return the number of records read by all partitions so far."""
         return int(np.fromfile(self.path, np.int64).sum())
 
 
-class Unmetered(Meter):
-    """No counters: machines of a cluster share no memory to count in, and finished partitions tell enough."""
+class NullMeter(Meter):
+    """Counts nothing. Machines of a cluster share no memory; there, progress is the number of finished partitions."""
 
     def __init__(self) -> None:
         super().__init__(Path(), 0)
 
     @contextmanager
     def slot(self, partition: int) -> Iterator[Callable[[int], None]]:
-        """Give a function that does nothing."""
+        """Provide a function that does nothing."""
         yield lambda count: None
 
 
-class Watch:
-    """Tells a reporter, several times a second, what a meter shows; a context."""
+class MeterWatch:
+    """A context that passes a meter's total to a reporter every SECONDS_PER_UPDATE."""
 
-    def __init__(self, meter: Meter, report: Reporter, total: int | None, done: int = 0) -> None:
-        self._meter, self._report, self._total, self._done = meter, report, total, done
+    def __init__(self, meter: Meter, reporter: Reporter, total: int | None) -> None:
+        self._meter, self._reporter, self._total = meter, reporter, total
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -171,8 +172,8 @@ class Watch:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        self._report.close()
+        self._reporter.close()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.2):
-            self._report.update(self._done + self._meter.total(), self._total)
+        while not self._stop.wait(SECONDS_PER_UPDATE):
+            self._reporter.update(self._meter.total(), self._total)

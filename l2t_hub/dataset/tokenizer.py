@@ -20,42 +20,43 @@ from l2t_hub.records.dataset_manifest import TokenizerInfo
 from l2t_hub.tokens.encode import Encoder
 from l2t_hub.tokens.load import TOKENIZER_FILE, encoder_of, load_encoder, load_tokenizer
 
-KEY = "trained.json"
+TRAINED = "trained.json"
 
 
 def prepare_tokenizer(
-    recipe: Recipe, source: Source, space: Workspace, finished: TokenizerInfo | None, report: Reporter
+    recipe: Recipe, source: Source, workspace: Workspace, before: TokenizerInfo | None, reporter: Reporter
 ) -> TokenizerInfo:
-    """Put the recipe's tokenizer into the workspace; a trained one is trained only if none is there that still holds.
+    """Save the recipe's tokenizer in the workspace.
 
-    `finished` is the tokenizer entry of the manifest of a dataset that already lies in the output directory.
+    A tokenizer is trained only if neither the workspace nor the dataset in the output directory has one that still
+    applies; `before` is the entry of that dataset's manifest.
     """
-    folder = space.folder / TOKENIZER
+    folder = workspace.folder / TOKENIZER
     if recipe.tokenizer.name is not None:
-        return _save(_load(recipe), recipe, None, folder)
+        where = recipe.where("tokenizer.name")
+        tokenizer = load_tokenizer(recipe.tokenizer.name, recipe.tokenizer.revision, where=where)
+        return _save(tokenizer, recipe, None, folder)
     key = training_key(recipe, source)
-    unfinished = _parsed(space.read(KEY))
-    for place, known in ((folder, unfinished), (space.out / TOKENIZER, finished)):
-        if known is not None and known.trained == key and _holds(place, known):
-            if place != folder:
+    unfinished = _parse_info(workspace.read_json(TRAINED))
+    for saved, info in ((folder, unfinished), (workspace.out / TOKENIZER, before)):
+        if info is not None and info.trained == key and _is_intact(saved, info):
+            if saved != folder:
                 with disk_errors(folder):
-                    shutil.copytree(place, folder, dirs_exist_ok=True)
-            return known
+                    shutil.copytree(saved, folder, dirs_exist_ok=True)
+            return info
     from l2t_hub.tokens.train_bpe import train_bpe
 
-    report.say(
-        f"training a byte-level BPE tokenizer of {recipe.tokenizer.vocab_size:,} entries on the training documents"
-    )
-    where = recipe.where("tokenizer.vocab_size")
-    tokenizer = train_bpe(_training_texts(recipe, source), recipe.tokenizer.vocab_size, where=where)
+    size = recipe.tokenizer.vocab_size
+    reporter.message(f"training a byte-level BPE tokenizer with {size:,} entries on the training documents")
+    tokenizer = train_bpe(_training_texts(recipe, source), size, where=recipe.where("tokenizer.vocab_size"))
     info = _save(tokenizer, recipe, key, folder)
-    space.write(KEY, info.model_dump())
+    workspace.write_json(TRAINED, info.model_dump())
     return info
 
 
 def training_key(recipe: Recipe, source: Source) -> str:
-    """The hash of everything that decides a trained tokenizer."""
-    inputs = [source.inputs(n) for n in range(recipe.build.partitions)]
+    """Return the hash of everything that decides a trained tokenizer."""
+    inputs = [source.inputs(rank) for rank in range(recipe.build.partitions)]
     share, size = recipe.validation.share, recipe.tokenizer.vocab_size
     columns = [recipe.source.text_column, recipe.source.id_column, recipe.build.on_error]
     return digest([inputs, columns, recipe.source.limit, recipe.seed, share, size, version("tokenizers")])
@@ -63,58 +64,51 @@ def training_key(recipe: Recipe, source: Source) -> str:
 
 @lru_cache(maxsize=1)
 def encoder(folder: Path, info: TokenizerInfo) -> Encoder:
-    """The encoder of a saved tokenizer. One per process: its word cache stays warm from partition to partition."""
+    """Return the encoder of a saved tokenizer. A process has one, so its word cache serves all its partitions."""
     return load_encoder(folder, bos_id=info.bos_id, eos_id=info.eos_id, pad_id=info.pad_id)
 
 
-def _load(recipe: Recipe) -> Any:
-    where = recipe.where("tokenizer.name")
-    return load_tokenizer(str(recipe.tokenizer.name), recipe.tokenizer.revision, where=where)
-
-
 def _save(tokenizer: Any, recipe: Recipe, key: str | None, folder: Path) -> TokenizerInfo:
-    """Write a tokenizer's files and read from it what the build needs."""
-    ready = encoder_of(tokenizer, bos=recipe.tokenizer.bos, where=recipe.where("tokenizer.bos"))
+    """Write a tokenizer's files and return its entry for the manifest. `key` is None for a named tokenizer."""
+    encoder = encoder_of(tokenizer, bos=recipe.tokenizer.bos, where=recipe.where("tokenizer.bos"))
     shutil.rmtree(folder, ignore_errors=True)
     with disk_errors(folder):
         folder.mkdir(parents=True)
         tokenizer.save_pretrained(folder)
     definition = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
-    ids = [ready.bos_id, ready.eos_id, ready.pad_id]
     return TokenizerInfo(
         name=recipe.tokenizer.name,
         revision=recipe.tokenizer.revision,
         trained=key,
-        sha256=digest([definition, *ids]),
-        vocab_size=ready.vocab_size,
-        bos_id=ready.bos_id,
-        eos_id=ready.eos_id,
-        pad_id=int(ready.pad_id or 0),
-        method=ready.method,
+        sha256=digest([definition, encoder.bos_id, encoder.eos_id, encoder.pad_id]),
+        vocab_size=encoder.vocab_size,
+        bos_id=encoder.bos_id,
+        eos_id=encoder.eos_id,
+        pad_id=int(encoder.pad_id or 0),
+        method=encoder.method,
     )
 
 
-def _parsed(tree: Any) -> TokenizerInfo | None:
+def _parse_info(tree: Any) -> TokenizerInfo | None:
     try:
         return TokenizerInfo.model_validate(tree)
     except ValidationError:
         return None
 
 
-def _holds(folder: Path, known: TokenizerInfo) -> bool:
-    """Whether a saved tokenizer is still what its entry says."""
+def _is_intact(folder: Path, info: TokenizerInfo) -> bool:
+    """Whether a saved tokenizer is still the one that its entry describes."""
     try:
         definition = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(digest([definition, known.bos_id, known.eos_id, known.pad_id]) == known.sha256)
+    return bool(digest([definition, info.bos_id, info.eos_id, info.pad_id]) == info.sha256)
 
 
 def _training_texts(recipe: Recipe, source: Source) -> Iterator[str]:
-    """The texts of all documents that are not held out, in source order."""
-    for partition in range(recipe.build.partitions):
-        for record in source.read(partition):
-            if isinstance(record, Document) and not is_validation(
-                recipe.seed, record.id, recipe.validation.share
-            ):
+    """Yield the texts of all documents that are not held out, in source order."""
+    seed, share = recipe.seed, recipe.validation.share
+    for rank in range(recipe.build.partitions):
+        for record in source.read(rank):
+            if isinstance(record, Document) and not is_validation(seed, record.id, share):
                 yield record.text

@@ -1,12 +1,11 @@
-"""A build in progress: the lock, the finished partitions, and what they were made from.
+"""The work folder of an unfinished build: its lock, its finished partitions, and what they were made from.
 
-Everything lies in `.l2t-build/` inside the output directory until the dataset is whole. A partition's folder is named
-after its number and its key, the hash of everything that decides its bytes; it gets that name only when all of it is
-written. So after any interruption the folders that are there are finished, and those whose key still holds are used
-again.
+Until the dataset is complete, everything is in `.l2t-build/` inside the output directory. A partition's folder is
+named after its number and its key, the hash of everything that decides its bytes, and gets that name only when all of
+it is written. So after any interruption the folders that exist are finished, and those whose key still applies are
+reused.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -20,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from l2t_hub.artifacts import MANIFEST, TOKENIZER, disk_errors, sha256_of, write_text
+from l2t_hub.artifacts import MANIFEST, TOKENIZER, disk_errors, intact, locked, write_text
 from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.shards import Shard
-from l2t_hub.errors import UsageError, UserError
+from l2t_hub.errors import UsageError
 
 WORK = ".l2t-build"
-PART = "part.json"
+PARTITION = "partition.json"
 IDS = "ids.npy"
 
 
@@ -42,13 +41,13 @@ class FinishedPartition:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The work folder of one output directory. Picklable: workers get it.
+    """The work folder of one output directory. Workers receive it pickled.
 
-    `stage` names the folder of the partitions: those of the dataset, or of what is found out before it can be built.
+    `stage` names the folder of the partitions: those of the dataset, or those of a pass over the source before it.
     """
 
     out: Path
-    stage: str = "parts"
+    stage: str = "partitions"
 
     @property
     def folder(self) -> Path:
@@ -56,141 +55,115 @@ class Workspace:
         return self.out / WORK
 
     @property
-    def parts(self) -> Path:
-        """Where partitions lie."""
+    def stage_folder(self) -> Path:
+        """The folder that holds the partitions of this stage."""
         return self.folder / self.stage
 
-    def place(self, rank: int, key: str) -> Path:
-        """The folder of a finished partition."""
-        return self.parts / f"{rank:05d}-{key[:16]}"
+    def partition_folder(self, rank: int, key: str) -> Path:
+        """The final folder of a partition."""
+        return self.stage_folder / f"{rank:05d}-{key[:16]}"
 
     def begin(self, rank: int, key: str) -> Path:
-        """An empty folder to write a partition in; machine and process number keep two writers apart."""
-        folder = self.parts / f".{rank:05d}-{key[:16]}.{node()}.{os.getpid()}"
+        """Return an empty folder to write a partition to. No two processes of any machine share one."""
+        folder = self.stage_folder / f".{rank:05d}-{key[:16]}.{node()}.{os.getpid()}"
         with disk_errors(folder):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         return folder
 
-    def commit(self, folder: Path, part: FinishedPartition, ids: NDArray[np.uint64]) -> None:
-        """Give a written partition its final name, unless one that is whole has it.
+    def commit(
+        self, folder: Path, partition: FinishedPartition, ids: NDArray[np.uint64] | None = None
+    ) -> None:
+        """Give a written partition its final name, unless another process has finished it first.
 
-        That is so where a cluster took a node for lost that went on working: the first one stays, because the build
-        may be reading it already.
+        That happens when a cluster takes a slow node for lost and repeats its task. The first result stays, because
+        the build may already be reading it. `ids` are the sorted hashes of the document IDs.
         """
         with disk_errors(folder):
-            np.save(folder / IDS, ids)
-        about = {"key": part.key, "shards": [asdict(s) for s in part.shards], "ledger": part.ledger.to_json()}
-        write_text(folder / PART, json.dumps(about))
-        place = self.place(part.rank, part.key)
+            np.save(folder / IDS, np.empty(0, np.uint64) if ids is None else ids)
+        content = {
+            "key": partition.key,
+            "shards": [asdict(shard) for shard in partition.shards],
+            "ledger": partition.ledger.to_json(),
+        }
+        write_text(folder / PARTITION, json.dumps(content))
+        final = self.partition_folder(partition.rank, partition.key)
         with disk_errors(folder):
-            if self.finished(part.rank, part.key) is not None:
+            if self.finished(partition.rank, partition.key) is not None:
                 shutil.rmtree(folder)
                 return
-            shutil.rmtree(place, ignore_errors=True)
-            folder.rename(place)
+            shutil.rmtree(final, ignore_errors=True)
+            folder.rename(final)
 
     def finished(self, rank: int, key: str) -> FinishedPartition | None:
-        """A partition that is there and whole, every file as long and as hashed as when it was written."""
-        place = self.place(rank, key)
+        """Return a partition if it is complete: every shard has the size and hash it was written with."""
+        folder = self.partition_folder(rank, key)
         try:
-            about = json.loads((place / PART).read_text(encoding="utf-8"))
+            content = json.loads((folder / PARTITION).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        shards = [Shard(**shard) for shard in about["shards"]]
-        if about["key"] != key or not all(intact(place / s.file, s.bytes, s.sha256) for s in shards):
+        shards = [Shard(**shard) for shard in content["shards"]]
+        if content["key"] != key or not all(intact(folder / s.file, s.bytes, s.sha256) for s in shards):
             return None
-        return FinishedPartition(rank, key, shards, Ledger.from_json(about["ledger"]))
+        return FinishedPartition(rank, key, shards, Ledger.from_json(content["ledger"]))
 
-    def clear(self, keys: Sequence[str]) -> None:
-        """Remove what earlier builds left: half-written folders, and partitions made from something else."""
-        keep = {self.place(rank, key).name for rank, key in enumerate(keys)}
-        for folder in list(self.parts.iterdir()) if self.parts.is_dir() else []:
-            if folder.name not in keep:
+    def remove_stale(self, keys: Sequence[str]) -> None:
+        """Remove half-written folders, and partitions that are damaged or have another key."""
+        current = {self.partition_folder(rank, key).name for rank, key in enumerate(keys)}
+        for folder in list(self.stage_folder.iterdir()) if self.stage_folder.is_dir() else []:
+            if folder.name not in current:
                 shutil.rmtree(folder, ignore_errors=True)
         for rank, key in enumerate(keys):
             if self.finished(rank, key) is None:
-                shutil.rmtree(self.place(rank, key), ignore_errors=True)
+                shutil.rmtree(self.partition_folder(rank, key), ignore_errors=True)
 
-    def read(self, name: str) -> Any:
-        """A JSON file of the work folder; None if there is none."""
+    def read_json(self, name: str) -> Any:
+        """Return the content of a JSON file of the work folder, or None if it cannot be read."""
         try:
             return json.loads((self.folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
-    def write(self, name: str, value: Any) -> None:
+    def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file of the work folder."""
-        write_text(self.folder / name, json.dumps(value))
-
-
-def intact(path: Path, size: int, sha256: str) -> bool:
-    """Whether a file is there with this size and hash."""
-    return path.is_file() and path.stat().st_size == size and sha256_of(path) == sha256
+        write_text(self.folder / name, json.dumps(content))
 
 
 @contextmanager
-def workspace(out: Path) -> Iterator[Workspace]:
+def open_workspace(out: Path) -> Iterator[Workspace]:
     """Lock an output directory for one build.
 
-    Raises UsageError if the directory holds something other than a dataset of ours, UserError if another build is at
-    work in it. On the way out an empty work folder, and an output directory made for nothing, are removed.
+    Afterwards a work folder without results, and an output directory that was created for it, are removed.
+    Raises UsageError if the directory holds anything but a dataset, UserError if another build is running in it.
     """
     check_directory(out)
-    made = not out.exists()
-    space = Workspace(out)
-    with disk_errors(out):
-        space.parts.mkdir(parents=True, exist_ok=True)
-        descriptor = _lock(space)
-    try:
-        yield space
-    finally:
-        if (
-            space.folder.is_dir()
-            and not any(space.folder.glob("*/[0-9]*"))
-            and not (space.folder / TOKENIZER).is_dir()
-        ):
-            shutil.rmtree(space.folder, ignore_errors=True)
-            if made:
-                with suppress(OSError):
-                    out.rmdir()
-        os.close(descriptor)
+    is_new = not out.exists()
+    workspace = Workspace(out)
+    busy = f"{out}: another build is running in this directory (process {{pid}})"
+    with locked(workspace.folder / "lock", busy, "Wait for it to end, or build into another directory."):
+        with disk_errors(out):
+            workspace.stage_folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield workspace
+        finally:
+            has_results = any(workspace.folder.glob("*/[0-9]*")) or (workspace.folder / TOKENIZER).is_dir()
+            if workspace.folder.is_dir() and not has_results:
+                shutil.rmtree(workspace.folder, ignore_errors=True)
+                if is_new:
+                    with suppress(OSError):
+                        out.rmdir()
 
 
 def check_directory(out: Path) -> None:
-    """Raise UsageError if the output directory is a file or holds something that no build of ours made."""
+    """Raise UsageError if the output directory is a file, or holds anything but a dataset or an unfinished build."""
     if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: this is a file", "Give a directory for the dataset.")
+        raise UsageError(f"{out}: this is a file", "Choose a directory for the dataset.")
     if not out.is_dir() or (out / MANIFEST).is_file() or (out / WORK).is_dir():
         return
-    names = sorted(p.name for p in out.iterdir())
+    names = sorted(path.name for path in out.iterdir())
     if names:
-        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise UsageError(
-            f"{out}: this directory is not empty and not a dataset of l2t: it holds {some}",
-            "Nothing in it was touched. Give a new or empty directory.",
+            f"{out}: this directory is not empty and holds no L2T dataset. It holds {listed}",
+            "Nothing was changed. Choose a new or empty directory.",
         )
-
-
-def _lock(space: Workspace) -> int:
-    """Take the lock; the system frees it when the process ends, however it ends."""
-    path = space.folder / "lock"
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 100).decode(errors="replace").strip() or "unknown"
-            os.close(descriptor)
-            raise UserError(
-                f"{space.out}: another build is at work in this directory (process {holder})",
-                "Wait for it to end, or build into another directory.",
-            ) from None
-        # A build that ends removes the folder with the lock in it: make sure that ours is the one that is there.
-        with suppress(FileNotFoundError):
-            if path.stat().st_ino == os.fstat(descriptor).st_ino:
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, str(os.getpid()).encode())
-                return descriptor
-        os.close(descriptor)
-        space.parts.mkdir(parents=True, exist_ok=True)

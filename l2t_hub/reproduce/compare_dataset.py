@@ -7,8 +7,8 @@ from pathlib import Path
 
 from l2t_hub.artifacts import TOKENIZER, disk_errors, sha256_of
 from l2t_hub.corpus.source import Source, open_source
-from l2t_hub.dataset.keys import made_from, reasons
-from l2t_hub.dataset.layout import link
+from l2t_hub.dataset.keys import ingredients, stale_reasons
+from l2t_hub.dataset.layout import link_or_copy
 from l2t_hub.dataset.progress import Reporter
 from l2t_hub.dataset.shards import Shard
 from l2t_hub.errors import UsageError, UserError
@@ -67,7 +67,7 @@ def reproduce_dataset(
         pinned = Pinned(_tokenizer(manifest, theirs), manifest.tokenizer)
     built = rebuild(recipe, source, folder, ranks, workers, report, pinned)
     checks += [
-        _check("fingerprint", manifest.fingerprint, built.plan.fingerprint),
+        _check("fingerprint", manifest.fingerprint, built.keys.fingerprint),
         *_tokenizer_checks(manifest, built, trained_again=pinned is None),
         *_part_checks(manifest, theirs, built, keep),
     ]
@@ -109,10 +109,10 @@ def _environment(manifest: Manifest, recipe: Recipe, source: Source) -> list[str
     from l2t_hub.dataset.manifest import made_by
 
     contents, tokenizer = manifest.source["contents"], manifest.tokenizer.sha256
-    before = made_from(recipe, contents, tokenizer, manifest.made_by, manifest.modules)
+    before = ingredients(recipe, contents, tokenizer, manifest.made_by, manifest.modules)
     modules = module_digests(recipe.mixture.modules)
-    now = made_from(recipe, contents, tokenizer, made_by(recipe.blocks.sentences), modules)
-    return reasons(before, now)
+    now = ingredients(recipe, contents, tokenizer, made_by(recipe.blocks.sentences), modules)
+    return stale_reasons(before, now)
 
 
 def _source_checks(manifest: Manifest, source: Source) -> list[Check]:
@@ -208,7 +208,7 @@ def _shard_check(
         with disk_errors(keep):
             (keep / path).parent.mkdir(parents=True, exist_ok=True)
             (keep / path).unlink(missing_ok=True)
-            link(ours, keep / path)
+            link_or_copy(ours, keep / path)
     note = first_difference(theirs, ours) if found != "missing" else ""
     if found != entry.sha256:
         note = f"the published file is not the one its manifest names; {note}".removesuffix("; ")

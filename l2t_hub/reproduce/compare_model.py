@@ -93,7 +93,7 @@ def platform_differences(record: Mapping[str, Any]) -> list[str]:
     here = {name: importlib.metadata.version(name) for name in DECISIVE}
     here |= {"l2t_hub": __version__, "python": platform.python_version()}
     found += [
-        f"version of {name} was {versions.get(name)}, is {version}"
+        f"version of {name} changed from {versions.get(name)} to {version}"
         for name, version in here.items()
         if versions.get(name) != version
     ]

@@ -13,28 +13,28 @@ from l2t_hub.dataset.keys import BuildKeys
 from l2t_hub.dataset.prepare import build_partitions, prepare
 from l2t_hub.dataset.progress import Reporter
 from l2t_hub.dataset.shards import Shard
-from l2t_hub.dataset.workspace import FinishedPartition, Workspace, workspace
+from l2t_hub.dataset.workspace import FinishedPartition, Workspace, open_workspace
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import TokenizerInfo
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What was built again: the plan of the whole dataset, the tokenizer, and some of the partitions."""
+    """What was rebuilt: the keys of the whole dataset, the tokenizer, and some of the partitions."""
 
-    space: Workspace
-    plan: BuildKeys
+    workspace: Workspace
+    keys: BuildKeys
     tokenizer: TokenizerInfo
     parts: dict[int, FinishedPartition]
 
     @property
     def tokenizer_folder(self) -> Path:
         """Where the tokenizer's files are."""
-        return self.space.folder / TOKENIZER
+        return self.workspace.folder / TOKENIZER
 
     def path(self, part: FinishedPartition, shard: Shard) -> Path:
         """Where a shard lies."""
-        return self.space.place(part.rank, part.key) / shard.file
+        return self.workspace.partition_folder(part.rank, part.key) / shard.file
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,20 @@ def rebuild(
     folder: Path,
     ranks: Sequence[int],
     workers: int,
-    report: Reporter,
+    reporter: Reporter,
     pinned: Pinned | None = None,
 ) -> Rebuilt:
     """Build the partitions `ranks` of a recipe in a new `folder`; without `pinned`, its tokenizer too.
 
     Raises what a build raises, and UserError if a partition is not whole afterwards.
     """
-    with workspace(folder) as space:
+    with open_workspace(folder) as workspace:
         if pinned is not None:
-            shutil.copytree(pinned.folder, space.folder / TOKENIZER)
-        run = partial(execute, executor="local", workers=workers, report=report)
-        ready = prepare(recipe, source, space, run, report, tokenizer=pinned.info if pinned else None)
-        count = len(ready.plan.keys)
-        doing = f"building {recipe.name} again ({len(ranks)} of {count} partitions)"
-        parts = build_partitions(space, ready, ranks, run, report, doing)
-        return Rebuilt(space, ready.plan, ready.tokenizer, {part.rank: part for part in parts})
+            shutil.copytree(pinned.folder, workspace.folder / TOKENIZER)
+        run = partial(execute, executor="local", workers=workers, reporter=reporter)
+        tokenizer = pinned.info if pinned else None
+        prepared = prepare(recipe, source, workspace, run, reporter, tokenizer=tokenizer)
+        count = len(prepared.keys.partition_keys)
+        description = f"rebuilding {recipe.name} ({len(ranks)} of {count} partitions)"
+        parts = build_partitions(workspace, prepared, ranks, run, reporter, description)
+        return Rebuilt(workspace, prepared.keys, prepared.tokenizer, {part.rank: part for part in parts})

@@ -12,7 +12,7 @@ from typing import Any
 
 from l2t_hub.artifacts import MANIFEST, TRAINING_LOG, TRAINING_RECORD, WEIGHTS, disk_errors, write_text
 from l2t_hub.dataset import build
-from l2t_hub.dataset.progress import Reporter, reporter
+from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe
 from l2t_hub.records.dataset_manifest import read_manifest
@@ -53,7 +53,9 @@ def reproduce(
         raise UsageError(f"--steps {steps}: at least one step")
     began = time.monotonic()
     keep = Path(out) if out is not None else None
-    work = _Work(sample, steps, workers or os.cpu_count() or 1, source, data, keep, progress or reporter())
+    work = _Work(
+        sample, steps, workers or os.cpu_count() or 1, source, data, keep, progress or default_reporter()
+    )
     with tempfile.TemporaryDirectory(prefix="l2t-reproduce-") as folder:
         road = _walk(target, work, Path(folder))
     name = target.name if isinstance(target, Recipe) else str(target)
@@ -177,7 +179,7 @@ def _from_hub(name: str, work: _Work, folder: Path) -> _Road:
     kind, commit = _kind_of(repo, revision)
 
     def bring(paths: Sequence[str]) -> Path:
-        return download(repo, kind, commit, only=paths, say=work.report.say).directory
+        return download(repo, kind, commit, only=paths, say=work.report.message).directory
 
     if kind == "dataset":
         return _dataset(Published(read_manifest(bring([MANIFEST])), bring), work, folder)

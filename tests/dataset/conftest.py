@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest_build import recipe_of
+from dataset_helpers import recipe_of
 
 from l2t_hub.recipe import Recipe
 from l2t_hub.tokens.train_bpe import train_bpe
@@ -16,7 +16,7 @@ SAMPLE = Path(__file__).resolve().parents[2] / "l2t_hub" / "corpus" / "sample"
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled sample as one JSON Lines file, so that it can be cut anywhere."""
+    """The bundled sample as one JSON LineReporter file, so that it can be cut anywhere."""
     path = tmp_path_factory.mktemp("corpus") / "sample.jsonl"
     with path.open("w", encoding="utf-8") as file:
         for text in sorted(SAMPLE.rglob("*.txt")):

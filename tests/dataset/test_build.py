@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest_build import Heard, hashes, make, recipe_of
+from dataset_helpers import RecordingReporter, hashes, make, recipe_of
 from datasets import get_dataset_config_names, load_dataset
 
 from l2t_hub.dataset import build, read_manifest, verify
@@ -254,9 +254,11 @@ def test_a_trained_tokenizer_knows_only_the_training_split_and_lies_in_the_datas
 
 def test_blocks_too_long_for_a_sequence_are_warned_about(tmp_path: Path, recipe: Recipes) -> None:
     for tokens, warned in ((512, True), (128, False)):
-        heard = Heard()
-        build(recipe({"blocks.tokens_per_block": tokens}), tmp_path / str(tokens), workers=1, progress=heard)
-        assert ("should be about 170 at most" in heard.text) is warned
+        reporter = RecordingReporter()
+        build(
+            recipe({"blocks.tokens_per_block": tokens}), tmp_path / str(tokens), workers=1, progress=reporter
+        )
+        assert ("to at most about 170" in reporter.text) is warned
     card = (tmp_path / "128" / "README.md").read_text(encoding="utf-8")
     shards = read_manifest(tmp_path / "128").shards
     tasks = {s.config for s in shards if (s.view, s.split) == ("examples", "train")}

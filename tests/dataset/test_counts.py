@@ -1,4 +1,6 @@
-"""The method's own numbers on real text: blocks per task, uniform choice, shares, and a whole build of a million words."""
+"""The method's own numbers on real text: blocks per task, uniform choice, shares, and a whole build of a million
+words.
+"""
 
 from collections import Counter
 from math import sqrt
@@ -6,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest_build import make
+from dataset_helpers import make
 
 from l2t_hub.corpus.blocks import blocks
 from l2t_hub.corpus.document import Document

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest_build import Heard, hashes, make
+from dataset_helpers import RecordingReporter, hashes, make
 
 from l2t_hub.dataset import build, read_manifest, verify
 from l2t_hub.dataset.workspace import WORK
@@ -19,7 +19,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
 
 Recipes = Callable[..., Recipe]
-DRIVER = Path(__file__).with_name("driver.py")
+BUILD_PROCESS = Path(__file__).with_name("build_process.py")
 
 
 def start(recipe: Recipe, out: Path, workers: int, kill_at: int | None = None) -> subprocess.Popen[str]:
@@ -27,7 +27,7 @@ def start(recipe: Recipe, out: Path, workers: int, kill_at: int | None = None) -
     tree = out.with_name(f"{out.name}.json")
     tree.write_text(json.dumps(recipe.resolved()))
     moment = [] if kill_at is None else [str(kill_at)]
-    command = [sys.executable, str(DRIVER), str(tree), str(out), str(workers), *moment]
+    command = [sys.executable, str(BUILD_PROCESS), str(tree), str(out), str(workers), *moment]
     return subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -64,7 +64,7 @@ def test_a_build_killed_at_any_moment_ends_in_the_same_bytes(
         _, errors = process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, f"moment {moment} was never reached: {errors}"
         assert not (out / "l2t_manifest.json").exists() or verify(out).problems != []
-        finished.append(len(list((out / WORK / "parts").glob("0*"))))
+        finished.append(len(list((out / WORK / "partitions").glob("0*"))))
         make(small, out)
         assert hashes(out) == wanted, f"killed at moment {moment}"
     assert set(finished) == {0, 1, 2, 3}, "the moments lie before, between and after the partitions"
@@ -91,19 +91,19 @@ def test_only_the_partition_at_work_is_repeated(recipe: Recipes, tmp_path: Path)
     keys = {"build.partitions": 4, "validation.near_duplicates": "keep"}
     process = start(recipe(keys), out, 1, kill_at=6)
     process.communicate(timeout=120)
-    heard = Heard()
-    build(recipe(keys), out, workers=1, progress=heard)
-    done = [line for line in heard.lines if "finished already" in line]
-    assert done == ["2 of 4 partitions are finished already"]
+    reporter = RecordingReporter()
+    build(recipe(keys), out, workers=1, progress=reporter)
+    done = [line for line in reporter.lines if "already finished" in line]
+    assert done == ["2 of 4 partitions are already finished"]
 
 
 @pytest.mark.parametrize(
     ("how", "stage"),
     [
-        (signal.SIGKILL, "parts"),
-        (signal.SIGINT, "parts"),
+        (signal.SIGKILL, "partitions"),
+        (signal.SIGINT, "partitions"),
         (signal.SIGKILL, "signatures"),
-        (signal.SIGKILL, "weights"),
+        (signal.SIGKILL, "survey"),
     ],
 )
 def test_a_stopped_build_of_two_workers_leaves_no_process_and_resumes(
@@ -132,26 +132,26 @@ def test_a_finished_build_is_used_at_once_and_repaired_if_damaged(recipe: Recipe
     first = make(recipe(), out)
     wanted = hashes(out)
     times = {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")}
-    heard = Heard()
-    assert build(recipe(), out, workers=1, progress=heard) == first
-    assert "nothing has changed" in heard.text
+    reporter = RecordingReporter()
+    assert build(recipe(), out, workers=1, progress=reporter) == first
+    assert "nothing has changed" in reporter.text
     assert times == {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")}
     assert not (out / WORK).exists()
     victim = next((out / "data/raw").glob("train-00001-*"))
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(data)
-    heard = Heard()
-    build(recipe(), out, workers=1, progress=heard)
-    assert "2 of 3 partitions are finished already" in heard.text
+    reporter = RecordingReporter()
+    build(recipe(), out, workers=1, progress=reporter)
+    assert "2 of 3 partitions are already finished" in reporter.text
     assert hashes(out) == wanted
 
 
 STALE = [
-    ({"mixture.raw_share": 0.3}, "mixture.raw_share was 0.5, is 0.3"),
-    ({"seed": 7}, "seed was 42, is 7"),
-    ({"build.partitions": 2}, "build.partitions was 3, is 2"),
-    ({"tokenizer.bos": False}, "tokenizer.bos was True, is False"),
+    ({"mixture.raw_share": 0.3}, "mixture.raw_share changed from 0.5 to 0.3"),
+    ({"seed": 7}, "seed changed from 42 to 7"),
+    ({"build.partitions": 2}, "build.partitions changed from 3 to 2"),
+    ({"tokenizer.bos": False}, "tokenizer.bos changed from True to False"),
 ]
 
 
@@ -161,10 +161,10 @@ def test_a_changed_recipe_is_rebuilt_and_the_reason_told(
 ) -> None:
     limit = {"source.limit": 30}
     make(recipe(limit), tmp_path / "out")
-    heard = Heard()
-    build(recipe({**limit, **keys}), tmp_path / "out", workers=1, progress=heard)
-    assert said in heard.text
-    assert "finished already" not in heard.text
+    reporter = RecordingReporter()
+    build(recipe({**limit, **keys}), tmp_path / "out", workers=1, progress=reporter)
+    assert said in reporter.text
+    assert "already finished" not in reporter.text
     make(recipe({**limit, **keys}), tmp_path / "fresh")
     assert hashes(tmp_path / "out") == hashes(tmp_path / "fresh")
 
@@ -172,9 +172,9 @@ def test_a_changed_recipe_is_rebuilt_and_the_reason_told(
 def test_a_changed_description_rewrites_the_card_and_no_shard(recipe: Recipes, tmp_path: Path) -> None:
     out = tmp_path / "out"
     make(recipe({"source.limit": 30}), out)
-    heard = Heard()
-    build(recipe({"source.limit": 30, "description": "Said anew."}), out, workers=1, progress=heard)
-    assert "3 of 3 partitions are finished already" in heard.text
+    reporter = RecordingReporter()
+    build(recipe({"source.limit": 30, "description": "Said anew."}), out, workers=1, progress=reporter)
+    assert "3 of 3 partitions are already finished" in reporter.text
     assert "Said anew." in (out / "README.md").read_text()
     assert verify(out).problems == []
 
@@ -190,10 +190,10 @@ def test_a_changed_file_rebuilds_what_reads_it(recipe: Recipes, tmp_path: Path, 
     make(recipe(keys), tmp_path / "out")
     text = (source / "2.jsonl").read_text(encoding="utf-8")
     (source / "2.jsonl").write_text(text.replace(" the ", " The ", 1), encoding="utf-8")
-    heard = Heard()
-    build(recipe(keys), tmp_path / "out", workers=1, progress=heard)
-    assert "source file 2.jsonl changed" in heard.text
-    assert "partitions are finished already" in heard.text
+    reporter = RecordingReporter()
+    build(recipe(keys), tmp_path / "out", workers=1, progress=reporter)
+    assert "source file 2.jsonl changed" in reporter.text
+    assert "partitions are already finished" in reporter.text
     make(recipe(keys), tmp_path / "fresh")
     assert hashes(tmp_path / "out") == hashes(tmp_path / "fresh")
 
@@ -207,9 +207,9 @@ def test_another_version_of_a_library_rebuilds(
     make(recipe({"source.limit": 30}), tmp_path / "out")
     tools = manifest.made_by("sentencex")
     monkeypatch.setattr(plan, "made_by", lambda sentences: {**tools, "pyarrow": "99.0.0"})
-    heard = Heard()
-    build(recipe({"source.limit": 30}), tmp_path / "out", workers=1, progress=heard)
-    assert f"version of pyarrow was {tools['pyarrow']}, is 99.0.0" in heard.text
+    reporter = RecordingReporter()
+    build(recipe({"source.limit": 30}), tmp_path / "out", workers=1, progress=reporter)
+    assert f"version of pyarrow changed from {tools['pyarrow']} to 99.0.0" in reporter.text
     assert read_manifest(tmp_path / "out").made_by["pyarrow"] == "99.0.0"
 
 

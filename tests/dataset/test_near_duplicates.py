@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest_build import Heard, hashes, make
+from dataset_helpers import RecordingReporter, hashes, make
 
-from l2t_hub.dataset import build, read_manifest, verify
-from l2t_hub.dataset import near_duplicates as twins
+from l2t_hub.dataset import build, near_duplicates, read_manifest, verify
 from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.near_duplicates import NEAR_IDENTICAL
 from l2t_hub.mixture import is_validation
@@ -76,8 +75,8 @@ def test_what_is_found_depends_neither_on_partitions_nor_on_order_nor_on_slices(
         ("b", copies, 7, 50),
         ("c", turned, 4, 1000),
     ):
-        monkeypatch.setattr(twins, "SLICE", size)
-        monkeypatch.setattr(twins, "RUN", size)
+        monkeypatch.setattr(near_duplicates, "SLICE_VALUES", size)
+        monkeypatch.setattr(near_duplicates, "RUN_DOCUMENTS", size)
         make(recipe({"source.path": str(path), "build.partitions": partitions}), tmp_path / name)
         found.append((ids_of(tmp_path / name, "train"), ids_of(tmp_path / name, "validation")))
     assert found[0] == found[1] == found[2]
@@ -109,12 +108,12 @@ def test_kept_where_the_recipe_says_so_and_nothing_is_read_twice(
     recipe: Recipes, copies: Path, tmp_path: Path
 ) -> None:
     for n, keys in enumerate(({"validation.near_duplicates": "keep"}, {"validation.share": 0.0})):
-        heard = Heard()
+        reporter = RecordingReporter()
         out = tmp_path / str(n)
-        manifest = build(recipe({"source.path": str(copies), **keys}), out, workers=1, progress=heard)
+        manifest = build(recipe({"source.path": str(copies), **keys}), out, workers=1, progress=reporter)
         assert manifest.source["near_identical"] is None
         assert Ledger.from_json(manifest.ledger).get("read").dropped == {}
-        assert "near-identical" not in heard.text
+        assert "near-duplicates" not in reporter.text
 
 
 def test_a_tokenizer_is_not_trained_on_them(
@@ -139,15 +138,15 @@ def test_only_partitions_that_a_new_held_out_document_touches_are_made_again(
     out = tmp_path / "out"
     make(recipe(keys), out)
     before = read_manifest(out)
-    heard = Heard()
-    assert build(recipe(keys), out, workers=1, progress=heard) == before
-    assert "nothing has changed" in heard.text
-    assert "looking" not in heard.text, "the manifest still knows"
+    reporter = RecordingReporter()
+    assert build(recipe(keys), out, workers=1, progress=reporter) == before
+    assert "nothing has changed" in reporter.text
+    assert "looking" not in reporter.text, "the manifest still knows"
     text = copies.read_text(encoding="utf-8")
     twin = next(n for n, numbers in enumerate(before.source["near_identical"]["records"]) if numbers)
     assert twin > 0
     copies.write_text(text[:-2].rpartition("\n")[0] + "\n", encoding="utf-8")
-    build(recipe(keys), out, workers=1, progress=heard)
+    build(recipe(keys), out, workers=1, progress=reporter)
     make(recipe(keys), tmp_path / "fresh")
     assert hashes(out) == hashes(tmp_path / "fresh")
 
@@ -155,7 +154,7 @@ def test_only_partitions_that_a_new_held_out_document_touches_are_made_again(
 def test_matching_is_what_comparing_all_pairs_gives(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     folders, wanted = [], []
-    signed = rng.integers(0, 300, (60, twins.BANDS), np.uint64) * np.uint64(1 << 55)
+    signed = rng.integers(0, 300, (60, near_duplicates.BANDS), np.uint64) * np.uint64(1 << 55)
     out = np.array([n % 5 == 0 for n in range(60)])
     pool = set(signed[out].reshape(-1).tolist())
     for n in range(3):
@@ -165,8 +164,8 @@ def test_matching_is_what_comparing_all_pairs_gives(tmp_path: Path) -> None:
         for run in range(2):
             half = slice(n * 20 + run * 10, n * 20 + run * 10 + 10)
             numbers = np.arange(run * 10, run * 10 + 10, dtype=np.uint32)
-            twins._save(folder / f"{run:05d}", signed[half], numbers, out[half])
+            near_duplicates._save_run(folder / f"{run:05d}", signed[half], numbers, out[half])
         folders.append(folder)
         wanted.append([m for m in range(20) if not out[part][m] and pool & set(signed[part][m].tolist())])
-    assert twins.match(folders) == wanted
+    assert near_duplicates.find_near_duplicates(folders) == wanted
     assert any(wanted)

@@ -19,7 +19,7 @@ from l2t_hub.dataset import shards as write
 from l2t_hub.dataset.card import configs, size_category
 from l2t_hub.dataset.ledger import RAW, Ledger
 from l2t_hub.dataset.packer import Packer, PackShape
-from l2t_hub.dataset.progress import Lines, Meter, Watch
+from l2t_hub.dataset.progress import LineReporter, Meter, MeterWatch
 from l2t_hub.dataset.shards import ShardWriter
 from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
 from l2t_hub.dataset.views import RowBatch
@@ -165,9 +165,9 @@ def test_size_categories_are_the_hubs(rows: int, name: str) -> None:
 def test_lines_tell_the_rate_and_what_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("l2t_hub.dataset.progress.LINE_SECONDS", 0.0)
     stream = io.StringIO()
-    lines = Lines(stream)
+    lines = LineReporter(stream)
     meter = Meter(tmp_path / "progress", 2).create()
-    with Watch(meter, lines, 400):
+    with MeterWatch(meter, lines, 400):
         for partition in range(2):
             with meter.slot(partition) as tick:
                 for n in range(1, 101):
@@ -179,7 +179,7 @@ def test_lines_tell_the_rate_and_what_is_left(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_the_front_matter_points_at_files_that_exist(recipe: Recipes, tmp_path: Path) -> None:
-    from conftest_build import make
+    from dataset_helpers import make
 
     manifest = make(recipe({"source.limit": 60}), tmp_path / "out")
     names = [c["config_name"] for c in configs(manifest)]
@@ -197,7 +197,7 @@ def test_shards_of_a_partition_are_split_and_keep_to_the_hubs_advice(
     recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sizes and row groups within what `datasets` itself writes, a page index on every column of every view."""
-    from conftest_build import make
+    from dataset_helpers import make
     from datasets import config, load_dataset
     from datasets.utils.py_utils import convert_file_size_to_int
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest_build import Heard, hashes, make
+from dataset_helpers import RecordingReporter, hashes, make
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2t_hub.dataset import build, read_manifest, verify
-from l2t_hub.dataset import raw_share as share
-from l2t_hub.dataset.raw_share import WEIGHT, predicted, solve
+from l2t_hub.dataset import build, read_manifest, token_survey, verify
+from l2t_hub.dataset.raw_share import solve_threshold
+from l2t_hub.dataset.token_survey import SURVEY, predict_tokens
 from l2t_hub.errors import UsageError
 from l2t_hub.mixture import uniform
 from l2t_hub.plan import make_plan
@@ -26,31 +26,34 @@ Recipes = Callable[..., Recipe]
 documents = st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 9000)), min_size=1, max_size=60)
 
 
-def weights_of(rows: list[tuple[int, int]], known: bool = True) -> np.ndarray:
+def survey_of(rows: list[tuple[int, int]], known: bool = True) -> np.ndarray:
     """Documents of these raw and task tokens, one byte to a raw token; draws of the documents 0, 1, 2, ..."""
-    weights = np.zeros(len(rows), WEIGHT)
-    weights["draw"] = [uniform(42, str(n), "raw") for n in range(len(rows))]
-    weights["bytes"] = [raw for raw, _ in rows]
-    weights["raw"] = weights["bytes"] if known else np.nan
-    weights["made"] = [made for _, made in rows] if known else np.nan
-    return weights
+    survey = np.zeros(len(rows), SURVEY)
+    survey["draw"] = [uniform(42, str(n), "raw") for n in range(len(rows))]
+    survey["bytes"] = [raw for raw, _ in rows]
+    survey["raw_tokens"] = survey["bytes"] if known else np.nan
+    survey["task_tokens"] = [made for _, made in rows] if known else np.nan
+    return survey
 
 
-def share_at(weights: np.ndarray, threshold: float) -> float:
-    raw = weights["draw"] < threshold
-    return float(weights["raw"][raw].sum() / (weights["raw"][raw].sum() + weights["made"][~raw].sum()))
+def share_at(survey: np.ndarray, threshold: float) -> float:
+    raw = survey["draw"] < threshold
+    return float(
+        survey["raw_tokens"][raw].sum()
+        / (survey["raw_tokens"][raw].sum() + survey["task_tokens"][~raw].sum())
+    )
 
 
 @given(documents, st.floats(0.01, 0.99))
 def test_no_threshold_comes_closer_than_the_one_solved_for(
     rows: list[tuple[int, int]], target: float
 ) -> None:
-    weights = weights_of(rows)
-    threshold, told = solve(weights, target)
+    survey = survey_of(rows)
+    threshold, told = solve_threshold(survey, target)
     assert 0 < threshold < 1
-    assert share_at(weights, threshold) == pytest.approx(told)
-    ends = np.concatenate([[0.0], np.sort(weights["draw"]), [1.0]])
-    every = [share_at(weights, t) for t in (ends[:-1] + ends[1:]) / 2]
+    assert share_at(survey, threshold) == pytest.approx(told)
+    ends = np.concatenate([[0.0], np.sort(survey["draw"]), [1.0]])
+    every = [share_at(survey, t) for t in (ends[:-1] + ends[1:]) / 2]
     assert abs(told - target) == pytest.approx(min(abs(one - target) for one in every))
 
 
@@ -58,30 +61,30 @@ def test_no_threshold_comes_closer_than_the_one_solved_for(
 def test_the_order_of_documents_does_not_matter(
     rows: list[tuple[int, int]], order: list[int], target: float
 ) -> None:
-    weights = weights_of(rows)
-    turned = weights[[n for n in order if n < len(rows)]]
-    assert solve(turned, target) == solve(weights, target)
+    survey = survey_of(rows)
+    turned = survey[[n for n in order if n < len(rows)]]
+    assert solve_threshold(turned, target) == solve_threshold(survey, target)
 
 
 @given(documents, st.floats(0, 1), st.floats(0, 1))
 def test_a_larger_share_keeps_every_raw_document(rows: list[tuple[int, int]], one: float, two: float) -> None:
-    weights = weights_of(rows)
-    assert solve(weights, min(one, two))[0] <= solve(weights, max(one, two))[0]
+    survey = survey_of(rows)
+    assert solve_threshold(survey, min(one, two))[0] <= solve_threshold(survey, max(one, two))[0]
 
 
 def test_all_or_nothing_is_exact_and_no_document_is_no_error() -> None:
-    weights = weights_of([(100, 200)] * 10)
-    assert solve(weights, 0.0) == (0.0, 0.0)
-    assert solve(weights, 1.0) == (1.0, 1.0)
-    assert solve(weights[:0], 0.3) == (0.3, 0.3)
+    survey = survey_of([(100, 200)] * 10)
+    assert solve_threshold(survey, 0.0) == (0.0, 0.0)
+    assert solve_threshold(survey, 1.0) == (1.0, 1.0)
+    assert solve_threshold(survey[:0], 0.3) == (0.3, 0.3)
 
 
 def test_what_is_not_known_is_predicted_from_bytes_by_task() -> None:
-    weights = weights_of([(100, 0)] * 6, known=False)
-    weights["task"] = [0, 0, 1, 1, 2, -1]
-    weights["bytes"] = [100, 300, 100, 200, 50, 10]
-    weights["raw"][[0, 2]], weights["made"][[0, 2]] = (20, 30), (60, 90)
-    raw, made = predicted(weights)
+    survey = survey_of([(100, 0)] * 6, known=False)
+    survey["task"] = [0, 0, 1, 1, 2, -1]
+    survey["bytes"] = [100, 300, 100, 200, 50, 10]
+    survey["raw_tokens"][[0, 2]], survey["task_tokens"][[0, 2]] = (20, 30), (60, 90)
+    raw, made = predict_tokens(survey)
     assert raw.tolist() == [20, 75, 30, 50, 12.5, 2.5]
     assert made.tolist() == [60, 180, 90, 180, 37.5, 0], "task 2 is not in the sample; no task, no tokens"
 
@@ -122,8 +125,8 @@ def test_a_document_is_raw_if_its_own_draw_is_under_the_threshold(recipe: Recipe
 def test_a_source_too_large_to_weigh_is_sampled_and_says_so(
     recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(share, "SURVEYED", 90)
-    monkeypatch.setattr(share, "CALIBRATED", 30)
+    monkeypatch.setattr(token_survey, "SURVEYED", 90)
+    monkeypatch.setattr(token_survey, "CALIBRATED", 30)
     found, solved = realised(recipe({"mixture.unit": "tokens"}), tmp_path / "out")
     assert (solved["documents"], solved["calibrated"], solved["complete"]) == (90, 30, False)
     assert abs(found - 0.5) < 0.1, "half of 180 documents tell no more"
@@ -134,25 +137,25 @@ def test_resumed_and_unchanged_builds_do_not_weigh_again(recipe: Recipes, tmp_pa
     tokens = recipe({"mixture.unit": "tokens"})
     make(tokens, tmp_path / "out")
     wanted = hashes(tmp_path / "out")
-    heard = Heard()
-    build(tokens, tmp_path / "out", workers=1, progress=heard)
-    assert "weighing" not in heard.text
+    reporter = RecordingReporter()
+    build(tokens, tmp_path / "out", workers=1, progress=reporter)
+    assert "estimating" not in reporter.text
     victim = next((tmp_path / "out/data/packed").glob("train-00001-*"))
     victim.write_bytes(b"")
-    build(tokens, tmp_path / "out", workers=1, progress=heard)
-    assert "weighing" not in heard.text
-    assert "2 of 3 partitions are finished already" in heard.text
+    build(tokens, tmp_path / "out", workers=1, progress=reporter)
+    assert "estimating" not in reporter.text
+    assert "2 of 3 partitions are already finished" in reporter.text
     assert hashes(tmp_path / "out") == wanted
-    build(recipe({"mixture.unit": "tokens", "mixture.raw_share": 0.4}), tmp_path / "out", progress=heard)
-    assert "weighing" in heard.text
-    assert "mixture.raw_share was 0.5, is 0.4" in heard.text
+    build(recipe({"mixture.unit": "tokens", "mixture.raw_share": 0.4}), tmp_path / "out", progress=reporter)
+    assert "estimating" in reporter.text
+    assert "mixture.raw_share changed from 0.5 to 0.4" in reporter.text
 
 
 def test_a_share_in_documents_weighs_nothing(recipe: Recipes, tmp_path: Path) -> None:
-    heard = Heard()
-    manifest = build(recipe({"source.limit": 30}), tmp_path / "out", workers=1, progress=heard)
+    reporter = RecordingReporter()
+    manifest = build(recipe({"source.limit": 30}), tmp_path / "out", workers=1, progress=reporter)
     assert manifest.mixture["solved"] is None
-    assert "weighing" not in heard.text
+    assert "estimating" not in reporter.text
 
 
 @pytest.mark.parametrize(

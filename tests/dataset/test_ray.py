@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest_build import Heard, hashes, make
+from dataset_helpers import RecordingReporter, hashes, make
 
 from l2t_hub.dataset import build, verify
 from l2t_hub.errors import UserError
@@ -47,10 +47,10 @@ def ray() -> Iterator[Any]:
     ray.shutdown()
 
 
-def on_ray(recipe: Recipe, out: Path, workers: int | None = None) -> Heard:
-    heard = Heard()
-    build(recipe, out, executor="ray", workers=workers, progress=heard)
-    return heard
+def on_ray(recipe: Recipe, out: Path, workers: int | None = None) -> RecordingReporter:
+    reporter = RecordingReporter()
+    build(recipe, out, executor="ray", workers=workers, progress=reporter)
+    return reporter
 
 
 @pytest.mark.slow
@@ -59,8 +59,8 @@ def test_a_build_starts_a_ray_of_its_own_where_there_is_none(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "local")  # whatever else may run on this machine
     ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'l2t_hub[ray]')")
-    heard = on_ray(recipe(SMALL), tmp_path / "out", workers=1)
-    assert "3 partitions on Ray (1 nodes), 1 at once" in heard.text
+    reporter = on_ray(recipe(SMALL), tmp_path / "out", workers=1)
+    assert "3 partitions on Ray (1 nodes), 1 at once" in reporter.text
     assert not ray.is_initialized()
     assert verify(tmp_path / "out").problems == []
 
@@ -96,12 +96,12 @@ def test_a_killed_task_is_named_and_only_its_partition_is_done_again(
         "validation.near_duplicates": "keep",
     }
     with pytest.raises(
-        UserError, match=r"killed by the system.*\(1 of 3 partitions came to nothing, this is 2"
+        UserError, match=r"killed by the system.*\(1 of 3 partitions failed, this is partition 2"
     ):
         on_ray(recipe(keys), tmp_path / "out")
     flag.unlink()
-    heard = on_ray(recipe(keys), tmp_path / "out")
-    assert "2 of 3 partitions are finished already" in heard.text
+    reporter = on_ray(recipe(keys), tmp_path / "out")
+    assert "2 of 3 partitions are already finished" in reporter.text
     make(recipe(keys), tmp_path / "here")
     assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
 

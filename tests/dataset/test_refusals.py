@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest_build import hashes, make
+from dataset_helpers import hashes, make
 
 from l2t_hub.dataset import build, verify
 from l2t_hub.dataset.ledger import Ledger
-from l2t_hub.dataset.progress import Silent
-from l2t_hub.dataset.workspace import WORK, workspace
+from l2t_hub.dataset.progress import SilentReporter
+from l2t_hub.dataset.workspace import WORK, open_workspace
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 
@@ -54,7 +54,7 @@ def test_repeated_ids_stop_the_build_or_are_dropped_and_counted(recipe: Recipes,
     manifest = make(recipe({**keys, "build.on_error": "drop"}), tmp_path / "out")
     assert Ledger.from_json(manifest.ledger).get("read").dropped == {"duplicate id": 5}
     across = {**keys, "build.partitions": 4}
-    with pytest.raises(UserError, match="5 ids stand in more than one partition"):
+    with pytest.raises(UserError, match="5 document IDs are in more than one partition"):
         make(recipe(across), tmp_path / "across")
     assert not (tmp_path / "across" / "data").exists()
     manifest = make(recipe({**across, "build.on_error": "drop"}), tmp_path / "across")
@@ -65,7 +65,7 @@ def test_repeated_ids_stop_the_build_or_are_dropped_and_counted(recipe: Recipes,
 def test_a_source_without_text_is_an_error(
     recipe: Recipes, tmp_path: Path, rows: list[dict[str, Any]]
 ) -> None:
-    with pytest.raises(UserError, match="no document with text in it"):
+    with pytest.raises(UserError, match="no document has text"):
         make(recipe({"source.path": lines(tmp_path / "a.jsonl", rows)}), tmp_path / "out")
     assert not (tmp_path / "out" / "data").exists()
 
@@ -104,7 +104,7 @@ def test_other_peoples_directories_are_never_touched(recipe: Recipes, tmp_path: 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     before = hashes(tmp_path)
-    with pytest.raises(UsageError, match=r"not a dataset of l2t: it holds thesis\.txt"):
+    with pytest.raises(UsageError, match=r"holds no L2T dataset. It holds thesis\.txt"):
         make(recipe(), tmp_path / "out")
     (tmp_path / "file").write_text("a file")
     with pytest.raises(UsageError, match="this is a file"):
@@ -127,11 +127,11 @@ def test_files_added_to_a_datasets_data_are_never_removed(recipe: Recipes, tmp_p
 
 def test_a_second_build_in_the_same_directory_refuses(recipe: Recipes, tmp_path: Path) -> None:
     with (
-        workspace(tmp_path / "out"),
+        open_workspace(tmp_path / "out"),
         pytest.raises(UserError, match=rf"another build .* \(process {os.getpid()}\)"),
     ):
         make(recipe(), tmp_path / "out")
-    assert not (tmp_path / "out").exists(), "a build that came to nothing leaves nothing"
+    assert not (tmp_path / "out").exists(), "a build that failed leaves nothing"
     make(recipe({"source.limit": 30}), tmp_path / "out")
 
 
@@ -143,7 +143,7 @@ def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(
     real_bytes, real_write, calls = Path.write_bytes, pq.ParquetWriter.write_table, 0
 
     def write_bytes(self: Path, content: bytes) -> int:
-        part = "part.json" in self.name and ("signatures" in str(self)) == (moment == "signatures")
+        part = "partition.json" in self.name and ("signatures" in str(self)) == (moment == "signatures")
         if (moment in ("part", "signatures") and part) or (moment == "manifest" and "manifest" in self.name):
             raise full
         return real_bytes(self, content)
@@ -166,7 +166,7 @@ def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(
             patch.setattr(os, "link", copyfile)
             patch.setattr("shutil.copyfile", copyfile)
         with pytest.raises(UserError, match="the disk is full") as caught:
-            build(small, tmp_path / "out", workers=1, progress=Silent())
+            build(small, tmp_path / "out", workers=1, progress=SilentReporter())
     assert caught.value.exit_code == 1
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [WORK]
     make(small, tmp_path / "out")
@@ -178,7 +178,7 @@ def test_a_real_limit_on_file_size_ends_in_one_sentence(recipe: Recipes, tmp_pat
     """The same through the operating system: no file of the process may grow beyond 60 kB."""
     tree = tmp_path / "recipe.json"
     tree.write_text(json.dumps(recipe().resolved()))
-    driver = Path(__file__).with_name("driver.py")
+    driver = Path(__file__).with_name("build_process.py")
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))  # noqa: E731
     command = [sys.executable, str(driver), str(tree), str(tmp_path / "out"), "1"]
     run = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, timeout=120, check=False)

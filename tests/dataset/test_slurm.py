@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest_build import Heard, hashes, make
+from dataset_helpers import RecordingReporter, hashes, make
 from fake_slurm import FakeSlurm, install
 
 from l2t_hub.dataset import build, verify
@@ -30,10 +30,10 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     return stand_in
 
 
-def submit(recipe: Recipe, out: Path, workers: int | None = None) -> Heard:
-    heard = Heard()
-    build(recipe, out, executor="slurm", workers=workers, progress=heard)
-    return heard
+def submit(recipe: Recipe, out: Path, workers: int | None = None) -> RecordingReporter:
+    reporter = RecordingReporter()
+    build(recipe, out, executor="slurm", workers=workers, progress=reporter)
+    return reporter
 
 
 def test_the_script_asks_for_what_the_recipe_says(slurm: FakeSlurm, recipe: Recipes, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_build_on_slurm_gives_the_bytes_of_a_local_one(
 ) -> None:
     """With all that is found out beforehand, a job each: near-identical documents, and a share in tokens."""
     keys = {"source.limit": 45, "mixture.unit": "tokens"}
-    heard = submit(recipe({**keys, "cluster.memory_gb": 9}), tmp_path / "cluster")
+    reporter = submit(recipe({**keys, "cluster.memory_gb": 9}), tmp_path / "cluster")
     make(recipe(keys), tmp_path / "here", workers=2)
     wanted = hashes(tmp_path / "here")
     assert len(wanted) > 20
@@ -86,9 +86,9 @@ def test_a_build_on_slurm_gives_the_bytes_of_a_local_one(
         options: Any = job["options"]
         assert "partition" not in options, "the cluster's default"
         assert options["array"] == "0-2"
-    assert "3 partitions as Slurm job 3" in heard.text
-    heard = submit(recipe(keys), tmp_path / "cluster")
-    assert "nothing has changed" in heard.text
+    assert "3 partitions as Slurm job 3" in reporter.text
+    reporter = submit(recipe(keys), tmp_path / "cluster")
+    assert "nothing has changed" in reporter.text
     assert len(slurm.jobs()) == 3
 
 
@@ -97,13 +97,13 @@ def test_lost_tasks_are_named_and_the_same_command_submits_only_them(
 ) -> None:
     five = recipe({**SMALL, "build.partitions": 5})
     slurm.lose(1, 3)
-    with pytest.raises(UserError, match=r"2 of 5 partitions came to nothing \(1, 3\)") as caught:
+    with pytest.raises(UserError, match=r"2 of 5 partitions failed \(1, 3\)") as caught:
         submit(five, tmp_path / "out")
     assert "cluster.memory_gb" in str(caught.value)
     assert not (tmp_path / "out" / "l2t_manifest.json").exists()
     slurm.lose()
-    heard = submit(five, tmp_path / "out")
-    assert "3 of 5 partitions are finished already" in heard.text
+    reporter = submit(five, tmp_path / "out")
+    assert "3 of 5 partitions are already finished" in reporter.text
     options: Any = slurm.jobs()[1]["options"]
     assert options["array"] == "0-1"
     make(five, tmp_path / "here")
@@ -116,12 +116,12 @@ def test_the_rest_may_be_done_here_and_a_changed_recipe_is_stale(
     slurm.lose(2)
     with pytest.raises(UserError, match="1 of 3"):
         submit(recipe(SMALL), tmp_path / "out")
-    heard = Heard()
-    build(recipe(SMALL), tmp_path / "out", workers=1, progress=heard)
-    assert "2 of 3 partitions are finished already" in heard.text
+    reporter = RecordingReporter()
+    build(recipe(SMALL), tmp_path / "out", workers=1, progress=reporter)
+    assert "2 of 3 partitions are already finished" in reporter.text
     slurm.lose()
-    heard = submit(recipe({**SMALL, "seed": 7}), tmp_path / "out")
-    assert "seed was 42, is 7" in heard.text
+    reporter = submit(recipe({**SMALL, "seed": 7}), tmp_path / "out")
+    assert "seed changed from 42 to 7" in reporter.text
     options: Any = slurm.jobs()[-1]["options"]
     assert options["array"] == "0-2"
     make(recipe({**SMALL, "seed": 7}), tmp_path / "fresh")
@@ -141,7 +141,7 @@ def test_what_fails_on_a_node_is_told_as_if_it_had_failed_here(
     with pytest.raises(UserError) as there:
         submit(recipe(keys), tmp_path / "there")
     assert there.value.message.startswith(here.value.message)
-    assert "(1 of 3 partitions came to nothing, this is 2)" in there.value.message
+    assert "(1 of 3 partitions failed, this is partition 2)" in there.value.message
     assert slurm.jobs()[0]["codes"] == {"0": 0, "1": 0, "2": 1}
     submit(recipe({**keys, "build.on_error": "drop"}), tmp_path / "there")
     assert verify(tmp_path / "there").problems == []
@@ -172,10 +172,10 @@ def test_a_build_waits_for_jobs_that_are_still_in_the_queue(
         stopped.setattr(queue.time, "sleep", interrupt)
         with pytest.raises(KeyboardInterrupt):
             submit(recipe(SMALL), tmp_path / "out")
-    heard = Heard()
-    build(recipe(SMALL), tmp_path / "out", workers=1, progress=heard)
-    assert heard.lines[0] == "  Slurm job 1: 3 of 3 partitions finished"
-    assert "building" not in heard.text
+    reporter = RecordingReporter()
+    build(recipe(SMALL), tmp_path / "out", workers=1, progress=reporter)
+    assert reporter.lines[0] == "  Slurm job 1: 3 of 3 partitions finished"
+    assert "building" not in reporter.text
     assert len(slurm.jobs()) == 1
     make(recipe(SMALL), tmp_path / "here")
     assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
@@ -199,7 +199,7 @@ def test_more_partitions_than_an_array_holds_are_several_jobs(
 def test_what_slurm_cannot_do_is_said(
     slurm: FakeSlurm, recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match="cannot hold this path"):
+    with pytest.raises(UsageError, match="cannot contain this path"):
         submit(recipe(SMALL), tmp_path / "with space")
     with pytest.raises(UsageError, match="Did you mean 'slurm'"):
         build(recipe(SMALL), tmp_path / "out", executor="slum")
@@ -207,7 +207,7 @@ def test_what_slurm_cannot_do_is_said(
     with pytest.raises(UserError, match="sbatch refused the job"):
         submit(recipe(SMALL), tmp_path / "out")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    with pytest.raises(UserError, match="no sbatch on this machine"):
+    with pytest.raises(UserError, match="this machine has no sbatch"):
         submit(recipe(SMALL), tmp_path / "out")
 
 
@@ -234,9 +234,9 @@ def test_the_slower_of_two_writers_of_a_partition_leaves_the_first_ones_alone(tm
         folder = space.begin(part.rank, part.key)
         (folder / "who").write_text(writer)
         space.commit(folder, part, ids)
-    place = space.place(part.rank, part.key)
-    assert [path.name for path in space.parts.iterdir()] == [place.name]
+    place = space.partition_folder(part.rank, part.key)
+    assert [path.name for path in space.stage_folder.iterdir()] == [place.name]
     assert (place / "who").read_text() == "fast"
-    (place / "part.json").unlink()
+    (place / "partition.json").unlink()
     space.commit(space.begin(part.rank, part.key), part, ids)
     assert space.finished(part.rank, part.key) is not None, "one that is not whole is replaced"

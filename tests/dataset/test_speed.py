@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest_build import hashes, make, recipe_of
+from dataset_helpers import hashes, make, recipe_of
 
 from l2t_hub.artifacts import TOKENIZER
 from l2t_hub.corpus.source import open_source
 from l2t_hub.dataset.pipeline import transform_setup
-from l2t_hub.dataset.progress import Silent
+from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.dataset.tokenizer import prepare_tokenizer
 from l2t_hub.dataset.transform import PartitionTransform
 from l2t_hub.dataset.views import ExampleRow
-from l2t_hub.dataset.workspace import workspace
+from l2t_hub.dataset.workspace import open_workspace
 from l2t_hub.recipe import Recipe
 from l2t_hub.tokens import encode
 
@@ -28,8 +28,8 @@ Recipes = Callable[..., Recipe]
 def test_examples_do_not_depend_on_the_size_of_batches(recipe: Recipes, tmp_path: Path, size: int) -> None:
     one = recipe({"build.partitions": 1, "source.limit": 60})
     source = open_source(one)
-    with workspace(tmp_path / "out") as space:
-        info = prepare_tokenizer(one, source, space, None, Silent())
+    with open_workspace(tmp_path / "out") as space:
+        info = prepare_tokenizer(one, source, space, None, SilentReporter())
         setup = transform_setup(one, space.folder / TOKENIZER, info)
 
     def rows(size: int) -> list[ExampleRow]:
@@ -69,8 +69,8 @@ def test_a_build_with_a_local_tokenizer_needs_no_torch(corpus: Path, tokenizer: 
     """Importing it takes longer than building a million words."""
     code = (
         "import json, sys; from pathlib import Path; from l2t_hub.dataset import build;"
-        "from l2t_hub.dataset.progress import Silent; from l2t_hub.recipe import recipe_from_tree;"
-        "build(recipe_from_tree(json.loads(sys.argv[1])), Path(sys.argv[2]), workers=1, progress=Silent());"
+        "from l2t_hub.dataset.progress import SilentReporter; from l2t_hub.recipe import recipe_from_tree;"
+        "build(recipe_from_tree(json.loads(sys.argv[1])), Path(sys.argv[2]), workers=1, progress=SilentReporter());"
         "print({'torch', 'datasets'} & sys.modules.keys())"
     )
     tree = json.dumps(recipe_of(corpus, tokenizer, {"source.limit": 10}).resolved())

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from tiny_release import Made, make_dataset, tiny_recipe
 
 from l2t_hub.dataset import build, verify
-from l2t_hub.dataset.progress import Silent
+from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.errors import UserError
 from l2t_hub.publish.cards import name_dataset
 from l2t_hub.records.dataset_manifest import read_manifest
@@ -117,8 +117,8 @@ def test_a_named_dataset_is_still_the_finished_one(made: Made, copied: Copy) -> 
     directory = copied(made.dataset)
     named = name_dataset(directory, "lab/tiny-data").read_bytes()
     said: list[str] = []
-    report = Silent()
-    report.say = said.append  # type: ignore[method-assign]
+    report = SilentReporter()
+    report.message = said.append  # type: ignore[method-assign]
     build(tiny_recipe("tiny-l2t"), directory, workers=1, progress=report)
     assert "nothing has changed" in said[-1]
     assert (directory / "README.md").read_bytes() == named

@@ -19,7 +19,7 @@ from rich.console import Console
 from tiny_release import make_dataset, make_model, tiny_recipe
 
 from l2t_hub.artifacts import sha256_of
-from l2t_hub.dataset.progress import Silent
+from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import load_recipe
 from l2t_hub.records.dataset_manifest import read_manifest
@@ -47,7 +47,7 @@ def copy(tmp_path: Path) -> Copy:
 
 
 def again(target: Any, **arguments: Any) -> ReproduceReport:
-    return reproduce(target, workers=1, progress=Silent(), **arguments)
+    return reproduce(target, workers=1, progress=SilentReporter(), **arguments)
 
 
 def edit(file: Path, change: Callable[[Any], None]) -> None:
@@ -204,7 +204,7 @@ def test_versions_that_differ_are_named_and_decide_nothing(dataset: Path, copy: 
     edit(directory / "l2t_manifest.json", lambda m: m["made_by"].update(pyarrow="1.2.3"))
     report = again(directory, sample=1)
     assert report.equal
-    assert report.environment == (f"version of pyarrow was 1.2.3, is {pa.__version__}",)
+    assert report.environment == (f"version of pyarrow changed from 1.2.3 to {pa.__version__}",)
     assert "this machine differs" in report.summary()
 
 
@@ -287,7 +287,7 @@ def test_the_last_bit_counts_on_the_same_platform_only(model: Path, copy: Copy) 
     report = again(directory, steps=4)
     assert report.equal, report.summary()
     assert "within 0.0001 of themselves" in report.rule
-    assert report.environment == (f"version of torch was 1.0, is {torch.__version__}",)
+    assert report.environment == (f"version of torch changed from 1.0 to {torch.__version__}",)
     assert not any("grad_norm" in check.what for check in report.checks)
 
     _other_loss(directory, 1.001)
@@ -416,7 +416,7 @@ ON_THE_HUB = """
 import sys
 from l2t_hub.hub.connect import connected
 with connected(f"local:{sys.argv[1]}"):
-    from l2t_hub.dataset.progress import Silent
+    from l2t_hub.dataset.progress import SilentReporter
     from l2t_hub.errors import UserError
     from l2t_hub.publish.cards import name_dataset, write_model_card
     from l2t_hub.publish.release import release
@@ -429,10 +429,10 @@ with connected(f"local:{sys.argv[1]}"):
     write_model_card(sys.argv[3], repo="lab/tiny-l2t")
     release(sys.argv[3], "lab/tiny-l2t", hub=f"local:{sys.argv[1]}", say=quiet)
     for name, how in (("lab/tiny-data", {"sample": 1}), (f"lab/tiny-data@{data.revision}", {}), ("lab/tiny-l2t", {})):
-        report = reproduce(name, workers=1, progress=Silent(), **how)
+        report = reproduce(name, workers=1, progress=SilentReporter(), **how)
         print(report.equal, report.kind, report.scope, sep=" | ")
     try:
-        reproduce("lab/nothing", progress=Silent())
+        reproduce("lab/nothing", progress=SilentReporter())
     except UserError as error:
         print(error.message)
 """

@@ -1,1 +1,1 @@
-"""Where the partitions of a build run: on this machine, on a Slurm cluster or on Ray."""
+"""Where partitions run: on this machine, on a Slurm cluster or on Ray."""

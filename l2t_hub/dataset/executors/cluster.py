@@ -1,7 +1,7 @@
-"""What Slurm and Ray share: how a task behaves on another machine, and how its failure comes back to the build.
+"""What Slurm and Ray share: how a task runs on another machine, and how its failure is reported to the build.
 
-All machines see the workspace under the same path. A finished partition is its folder there; a failed one leaves a
-note with the error, which the process that started the build raises as if it had happened here.
+All machines see the workspace under the same path. A finished partition is its folder there. A failed one leaves a
+file with its error, and the process that started the build raises the error as if it had happened locally.
 """
 
 import json
@@ -27,82 +27,84 @@ ERRORS: dict[str, type[UserError]] = {kind.__name__: kind for kind in (UserError
 
 
 class ClusterTask(PipelineExecutor):  # type: ignore[misc]
-    """Mixed into an executor of datatrove: runs a partition elsewhere as it would run here, and notes what failed.
+    """Mixed into an executor of datatrove: runs a partition on another machine and records its failure.
 
-    datatrove's own records of what is complete are not used; see `workspace.py`.
+    datatrove's own records of finished tasks are not used; see `workspace.py`.
     """
 
-    def on(self, work: Work) -> None:
-        """Remember what a task needs to know of the build. Everything kept here is pickled with the executor."""
-        self.space = replace(work.space, out=work.space.out.absolute())
-        self.keys, self.todo = work.keys, list(work.todo)
+    def set_work(self, work: Work) -> None:
+        """Keep what a task needs to know of the build. It is pickled with the executor."""
+        self.workspace = replace(work.workspace, out=work.workspace.out.absolute())
+        self.keys, self.ranks = work.keys, list(work.ranks)
         self.folder, self.cwd = work.log.absolute(), str(Path.cwd())
 
     def get_incomplete_ranks(self, ranks: Any = None, skip_completed: Any = None) -> list[int]:
-        """The partitions that the build found unfinished."""
-        return list(self.todo)
+        """Return the partitions that the build found unfinished."""
+        return list(self.ranks)
 
     def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
         os.chdir(self.cwd)  # the recipe's paths are relative to where the build was started
-        if self.space.finished(rank, self.keys[rank]) is not None:
-            return PipelineStats()  # a task that was started again after it had ended
+        if self.workspace.finished(rank, self.keys[rank]) is not None:
+            return PipelineStats()  # the cluster repeated a task that had finished
         try:
-            return self.work_on(rank)
+            return self.run_partition(rank)
         except Exception as error:
-            note_failure(self.space, rank, error)
+            record_failure(self.workspace, rank, error)
             raise
 
-    def work_on(self, rank: int) -> PipelineStats:
+    def run_partition(self, rank: int) -> PipelineStats:
         """Run the pipeline for one partition, on one core, in this process."""
         pa.set_cpu_count(1)
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         return PipelineExecutor._run_for_rank(self, rank, local_rank=1)
 
 
-def note_failure(space: Workspace, rank: int, error: Exception) -> None:
-    """Leave a note of what a partition failed with; without room for one, the task's log has to do."""
-    kind = type(error).__name__
-    about = (
-        {"kind": kind, "message": error.message, "hint": error.hint}
-        if isinstance(error, UserError)
-        else {"kind": kind, "message": "".join(traceback.format_exception(error)), "hint": None}
-    )
-    folder = space.folder / FAILED
+def record_failure(workspace: Workspace, rank: int, error: Exception) -> None:
+    """Write the error of a partition to the workspace. If that fails too, only the task's log has it."""
+    if isinstance(error, UserError):
+        message, hint = error.message, error.hint
+    else:
+        message, hint = "".join(traceback.format_exception(error)), None
+    failure = {"kind": type(error).__name__, "message": message, "hint": hint}
+    folder = workspace.folder / FAILED
     try:
         folder.mkdir(exist_ok=True)
-        write_text(folder / f"{rank:05d}.json", json.dumps(about))
+        write_text(folder / f"{rank:05d}.json", json.dumps(failure))
     except (OSError, UserError):
         return
 
 
-def forget_failures(space: Workspace) -> None:
-    """Remove the notes of earlier tasks."""
-    shutil.rmtree(space.folder / FAILED, ignore_errors=True)
+def forget_failures(workspace: Workspace) -> None:
+    """Remove the errors of earlier tasks."""
+    shutil.rmtree(workspace.folder / FAILED, ignore_errors=True)
 
 
-def unfinished(space: Workspace, keys: Sequence[str], ranks: Sequence[int]) -> list[int]:
-    """Which partitions have no folder. Listing makes network file systems look again, asking for one may not."""
-    there = {path.name for path in space.parts.iterdir()}
-    return [rank for rank in ranks if space.place(rank, keys[rank]).name not in there]
+def unfinished(workspace: Workspace, keys: Sequence[str], ranks: Sequence[int]) -> list[int]:
+    """Return the partitions that have no folder.
 
-
-def raise_failures(work: Work, killed: str, hint: str) -> None:
-    """Raise what the first failed partition raised, and say how many there are; nothing if all are finished.
-
-    `killed` says what it means when a task neither finished nor left a note, `hint` what to do then.
+    The parent folder is listed, because a network file system may answer for a single path from its cache.
     """
-    left = unfinished(work.space, work.keys, work.todo)
-    if not left:
+    names = {path.name for path in workspace.stage_folder.iterdir()}
+    return [rank for rank in ranks if workspace.partition_folder(rank, keys[rank]).name not in names]
+
+
+def raise_failures(work: Work, cause: str, hint: str) -> None:
+    """Raise the error of the first failed partition, with the number of failed ones. Return if all are finished.
+
+    `cause` and `hint` are for tasks that neither finished nor recorded an error.
+    """
+    failed = unfinished(work.workspace, work.keys, work.ranks)
+    if not failed:
         return
-    count = f"{len(left)} of {len(work.todo)} partitions came to nothing"
-    kept = "What is finished is kept; the same command does the rest."
-    for rank in left:
-        note = work.space.read(f"{FAILED}/{rank:05d}.json")
-        if note is None:
+    count = f"{len(failed)} of {len(work.ranks)} partitions failed"
+    resume = "Finished work is kept; rerun the command to continue."
+    for rank in failed:
+        failure = work.workspace.read_json(f"{FAILED}/{rank:05d}.json")
+        if failure is None:
             continue
-        if note["kind"] not in ERRORS:
-            raise RuntimeError(f"{count}; partition {rank}:\n{note['message']}")
-        advice = " ".join(text for text in (note["hint"], kept) if text)
-        raise ERRORS[note["kind"]](f"{note['message']} ({count}, this is {rank})", advice)
-    names = ", ".join(str(rank) for rank in left[:8]) + (", ..." if len(left) > 8 else "")
-    raise UserError(f"{count} ({names}): {killed}", f"{hint} {kept}")
+        if failure["kind"] not in ERRORS:
+            raise RuntimeError(f"{count}; partition {rank}:\n{failure['message']}")
+        advice = " ".join(text for text in (failure["hint"], resume) if text)
+        raise ERRORS[failure["kind"]](f"{failure['message']} ({count}, this is partition {rank})", advice)
+    listed = ", ".join(str(rank) for rank in failed[:8]) + (", ..." if len(failed) > 8 else "")
+    raise UserError(f"{count} ({listed}): {cause}", f"{hint} {resume}")

@@ -1,7 +1,7 @@
-"""Running the pipeline on this machine: datatrove's local executor on a pool that notices when a worker dies.
+"""Run partitions on this machine, with datatrove's local executor on a pool that notices when a worker dies.
 
-datatrove's own pool waits for ever for a task whose process was killed, and its workers outlive a killed parent. This
-one stops, says so, and leaves no process behind.
+datatrove's own pool waits forever for a task whose process was killed, and its workers outlive a killed parent. This
+pool stops, reports the loss, and leaves no process behind.
 """
 
 import os
@@ -18,14 +18,27 @@ import pyarrow as pa
 from datatrove.executor.local import LocalPipelineExecutor
 
 from l2t_hub.artifacts import NO_ROOM, disk_error
+from l2t_hub.dataset.executors.work import Work, cores
+from l2t_hub.dataset.progress import Meter, MeterWatch, Reporter
 from l2t_hub.errors import UserError
 
-# What every worker needs, imported once for all of them (pyarrow imports pandas when it first makes an array).
+# What every worker needs, imported once for all of them. (pyarrow imports pandas when it first makes an array.)
 PRELOAD = ["l2t_hub.dataset.pipeline", "pandas", "sentencex"]
 
 
+def run_locally(work: Work, workers: int | None, reporter: Reporter) -> None:
+    """Run the partitions of `work` in `workers` processes, one per core by default. Raises as `LocalExecutor.run`."""
+    workers = min(workers or cores(), len(work.ranks))
+    partitions = len(work.keys)
+    reporter.message(f"{work.description}: {len(work.ranks)} partitions, {workers} workers")
+    meter = Meter(work.workspace.folder / "progress", partitions).create()
+    total = work.source.records if len(work.ranks) == partitions else None
+    with MeterWatch(meter, reporter, total):
+        LocalExecutor(work.pipeline(meter), partitions, work.ranks, workers, work.log).run()
+
+
 class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
-    """Runs some partitions of a pipeline with a number of worker processes, or in this process if there is one."""
+    """Runs some partitions of a pipeline in worker processes, or in this process if there is one worker."""
 
     def __init__(
         self, pipeline: list[Any], partitions: int, ranks: Sequence[int], workers: int, folder: Path
@@ -36,7 +49,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
         self.ranks, self.folder = list(ranks), folder
 
     def run(self) -> None:
-        """Run all ranks. Raises the first UserError of a worker, or one that says a worker was killed."""
+        """Run all ranks. Raises the first exception of a worker, or UserError if a worker was killed."""
         try:
             if self.workers == 1 or len(self.ranks) == 1:
                 for rank in self.ranks:
@@ -44,26 +57,26 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
             else:
                 self.run_pool()
         except OSError as error:
-            if error.errno in NO_ROOM:  # not one of our own writes: datatrove keeps a log
+            if error.errno in NO_ROOM:  # raised by datatrove's log; our own writes raise UserError
                 raise disk_error(self.folder, error) from None
             raise
 
     def run_pool(self) -> None:
-        """Run all ranks in processes of their own, even a single one."""
+        """Run all ranks in worker processes, even a single rank."""
         context = get_context("forkserver")
         context.set_forkserver_preload(PRELOAD)
         pool = ProcessPoolExecutor(
             min(self.workers, len(self.ranks)), mp_context=context, initializer=_start_worker
         )
         try:
-            futures = {pool.submit(self._run_for_rank, rank, 1): rank for rank in self.ranks}
+            futures = [pool.submit(self._run_for_rank, rank, 1) for rank in self.ranks]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
         except BrokenProcessPool:
             raise UserError(
-                "a worker process was killed by the system, most often because memory ran out",
-                "What is finished is kept. Run the same command again, with fewer --workers.",
+                "a worker process was killed by the system, most likely because memory ran out",
+                "Finished work is kept. Rerun the command with fewer --workers.",
             ) from None
         finally:
             for process in list((pool._processes or {}).values()):
@@ -72,7 +85,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, die with it, and use one core."""
+    """Leave Ctrl-C to the parent, die with the parent, and use one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -1,8 +1,8 @@
-"""A build on Slurm: one array job of the partitions to do, by datatrove's executor; the build waits, then assembles.
+"""Run partitions on Slurm: datatrove's executor submits one array job; the build waits for it and then assembles.
 
-The process that runs `l2t build` only submits, looks at the queue and at the workspace, and puts the dataset together
-at the end. It may be stopped and started again at any time: the jobs it submitted are written down in the workspace,
-and a build that finds them still in the queue waits for them instead of submitting anything.
+The process that runs `l2t build` only submits, watches the queue and the workspace, and assembles the dataset at the
+end. It may be stopped and restarted at any time: submitted jobs are recorded in the workspace, and a build that finds
+them in the queue waits for them instead of submitting more.
 """
 
 import shlex
@@ -15,22 +15,22 @@ from typing import Any
 from datatrove.executor.slurm import SlurmPipelineExecutor
 
 from l2t_hub.dataset.executors.cluster import ClusterTask, forget_failures, raise_failures
-from l2t_hub.dataset.executors.slurm_queue import JOBS, await_jobs
+from l2t_hub.dataset.executors.slurm_queue import JOBS, wait_for_jobs
 from l2t_hub.dataset.executors.work import Work
-from l2t_hub.dataset.progress import Reporter
+from l2t_hub.dataset.progress import NullMeter, Reporter
 from l2t_hub.errors import UsageError, UserError
 
 
 class SlurmExecutor(ClusterTask, SlurmPipelineExecutor):  # type: ignore[misc]
-    """datatrove's executor with the recipe's `cluster` keys, for the partitions of `work`."""
+    """datatrove's Slurm executor with the recipe's `cluster` keys, for the partitions of `work`."""
 
-    def __init__(self, work: Work, steps: list[Any], workers: int | None) -> None:
-        self.on(work)
+    def __init__(self, work: Work, workers: int | None) -> None:
+        self.set_work(work)
         cluster = work.recipe.cluster
         python = shlex.quote(str(Path(sys.executable).parent))
-        command = f'export PATH={python}:"$PATH"'
+        set_path = f'export PATH={python}:"$PATH"'
         super().__init__(
-            steps,
+            work.pipeline(NullMeter()),
             tasks=len(work.keys),
             time=duration(cluster.hours),
             partition=cluster.partition,
@@ -38,81 +38,81 @@ class SlurmExecutor(ClusterTask, SlurmPipelineExecutor):  # type: ignore[misc]
             workers=workers or -1,
             job_name=f"l2t-{work.recipe.name}",
             qos=cluster.qos,
-            env_command="\n".join(line for line in (cluster.setup, command) if line),
+            env_command="\n".join(line for line in (cluster.setup, set_path) if line),
             sbatch_args={**({"account": cluster.account} if cluster.account else {}), **cluster.sbatch},
             max_array_size=cluster.max_array_size,
-            job_id_retriever=self.submitted,
+            job_id_retriever=self.record_job,
             logging_dir=str(self.folder),
             skip_completed=False,
             slurm_logs_folder=str(self.folder / "slurm"),
         )
 
     def get_sbatch_args(self, max_array: int = 1) -> dict[str, Any]:
-        """The directives of the script; without a partition the cluster's default applies."""
+        """Return the directives of the script. Without a partition, the cluster's default applies."""
         return {k: v for k, v in super().get_sbatch_args(max_array).items() if v is not None}
 
     def launch_merge_stats(self) -> None:
-        """No second job for datatrove's statistics: the manifest has the counts."""
+        """Submit no second job for datatrove's statistics: the manifest has the counts."""
 
-    def submitted(self, answer: str) -> str:
-        """Write down the job that sbatch says it has submitted, before anything else can go wrong."""
+    def record_job(self, answer: str) -> str:
+        """Record the job that sbatch has submitted, before anything else can fail, and return its ID."""
         job = next((word for word in answer.split() if word.isdigit()), None)
         if job is None:
-            raise UserError(f"sbatch named no job; it said: {answer.strip()}", "Is this Slurm's own sbatch?")
-        about = self.space.read(JOBS) or {"jobs": [], "parts": []}
-        parts = [
-            self.space.place(rank, self.keys[rank]).relative_to(self.space.folder).as_posix()
-            for rank in self.todo
-        ]
-        self.space.write(JOBS, {"jobs": [*about["jobs"], job], "parts": parts})
+            raise UserError(
+                f"sbatch did not name a job. It answered: {answer.strip()}",
+                "Check that `sbatch` is Slurm's own command and not a wrapper.",
+            )
+        earlier = self.workspace.read_json(JOBS) or {"jobs": []}
+        folders = [self.workspace.partition_folder(rank, self.keys[rank]) for rank in self.ranks]
+        names = [folder.relative_to(self.workspace.folder).as_posix() for folder in folders]
+        self.workspace.write_json(JOBS, {"jobs": [*earlier["jobs"], job], "folders": names})
         return job
 
 
-def run_on_slurm(work: Work, steps: list[Any], workers: int | None, report: Reporter) -> None:
+def run_on_slurm(work: Work, workers: int | None, reporter: Reporter) -> None:
     """Submit the partitions of `work`, wait until their jobs have left the queue, and raise what failed.
 
-    `workers` limits how many tasks run at once. Raises UserError where there is no Slurm or it refuses the job.
+    `workers` limits how many tasks run at once. Raises UserError if there is no Slurm or if it refuses the job.
     """
-    _check(work)
-    forget_failures(work.space)
-    executor = SlurmExecutor(work, steps, workers)
+    _check_slurm(work)
+    forget_failures(work.workspace)
     try:
-        executor.launch_job()
+        SlurmExecutor(work, workers).launch_job()
     except subprocess.CalledProcessError as error:
         raise UserError(
-            f"sbatch refused the job (exit code {error.returncode}); what it said stands above",
-            f"The script is {work.log / 'launch_script.slurm'}; its options come from the recipe's `cluster`.",
+            f"sbatch refused the job (exit code {error.returncode}); its message is above",
+            f"The script is {work.log / 'launch_script.slurm'}. Its options come from the recipe's `cluster` keys.",
         ) from None
-    jobs = ",".join(work.space.read(JOBS)["jobs"])
-    report.say(
-        f"{work.doing}: {len(work.todo)} partitions as Slurm job {jobs}. Stopping this command leaves "
-        f"the job alone; the same command then waits for it again. To end it: scancel {jobs.replace(',', ' ')}"
+    jobs = work.workspace.read_json(JOBS)["jobs"]
+    reporter.message(
+        f"{work.description}: {len(work.ranks)} partitions as Slurm job {','.join(jobs)}. If you stop this command, "
+        f"the job continues, and the same command waits for it again. To cancel the job: scancel {' '.join(jobs)}"
     )
-    await_jobs(work.space, report)
+    wait_for_jobs(work.workspace, reporter)
     raise_failures(
         work,
-        "Slurm ended the tasks, most often over their time or memory, or they never started",
-        f"`sacct -j {jobs}` says why; cluster.hours and cluster.memory_gb set the limits. The tasks' output is in "
-        f"{work.log / 'slurm'}.",
+        "Slurm ended the tasks, most likely because they exceeded their time or memory, or never started them",
+        f"`sacct -j {','.join(jobs)}` shows why; cluster.hours and cluster.memory_gb set the limits. The output of "
+        f"the tasks is in {work.log / 'slurm'}.",
     )
 
 
 def duration(hours: float) -> str:
-    """Hours as Slurm writes a time: hours, minutes and seconds."""
+    """Return hours in Slurm's format HH:MM:SS."""
     seconds = round(hours * 3600)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def _check(work: Work) -> None:
-    """Raise before anything is submitted if there is no Slurm, or a path that its scripts cannot hold."""
+def _check_slurm(work: Work) -> None:
+    """Raise before anything is submitted if there is no Slurm, or if its scripts cannot contain the path."""
     if shutil.which("sbatch") is None:
         raise UserError(
-            "--executor slurm: there is no sbatch on this machine",
-            "Run it on a login node of the cluster, or use --executor local.",
+            "--executor slurm: this machine has no sbatch",
+            "Run the command on a login node of the cluster, or use --executor local.",
         )
     path = str(work.log.absolute())
     if shlex.quote(path) != path or "%" in path:
         raise UsageError(
-            f"{work.space.out.absolute()}: Slurm's scripts cannot hold this path",
-            "Build into a directory whose path has only letters, digits and . _ - / in it.",
+            f"{work.workspace.out.absolute()}: Slurm's scripts cannot contain this path",
+            "Build into a directory whose path has only letters, digits and the characters . _ - /",
         )

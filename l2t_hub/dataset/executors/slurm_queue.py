@@ -1,7 +1,7 @@
-"""The Slurm jobs of a build: written down when they are submitted, waited for until the queue no longer has them.
+"""The Slurm jobs of a build: recorded in the workspace when they are submitted, and waited for until they end.
 
-Every build looks here first, whatever its executor: while tasks of an earlier one are still at work in the directory,
-nothing in it may be cleared away.
+Every build waits first, with any executor: while tasks of an earlier build run in the directory, nothing in it may be
+removed.
 """
 
 import subprocess
@@ -15,28 +15,28 @@ JOBS = "slurm.json"
 POLL_SECONDS = 15.0
 
 
-def await_jobs(space: Workspace, report: Reporter) -> None:
-    """Wait for the jobs that a build here has submitted, telling how many partitions are finished."""
-    about = space.read(JOBS)
-    if about is None:
+def wait_for_jobs(workspace: Workspace, reporter: Reporter) -> None:
+    """Wait until the jobs submitted for this directory have left the queue, and report finished partitions."""
+    submitted = workspace.read_json(JOBS)
+    if submitted is None:
         return
-    wanted, told = set(about["parts"]), -1
-    while _in_queue(about["jobs"], space):
-        finished = (path.relative_to(space.folder).as_posix() for path in space.folder.glob("*/[0-9]*"))
-        there = len(wanted.intersection(finished))
-        if there != told:
-            report.say(
-                f"  Slurm job {', '.join(about['jobs'])}: {there} of {len(wanted)} partitions finished"
-            )
-            told = there
+    jobs, folders, last_count = submitted["jobs"], set(submitted["folders"]), -1
+    while _in_queue(jobs, workspace):
+        finished = {
+            path.relative_to(workspace.folder).as_posix() for path in workspace.folder.glob("*/[0-9]*")
+        }
+        count = len(folders & finished)
+        if count != last_count:
+            reporter.message(f"  Slurm job {', '.join(jobs)}: {count} of {len(folders)} partitions finished")
+            last_count = count
         time.sleep(POLL_SECONDS)
-    (space.folder / JOBS).unlink(missing_ok=True)
+    (workspace.folder / JOBS).unlink(missing_ok=True)
 
 
-def _in_queue(jobs: list[str], space: Workspace) -> bool:
-    """Whether Slurm still knows one of these jobs as pending or running; a controller that is busy counts as yes."""
+def _in_queue(jobs: list[str], workspace: Workspace) -> bool:
+    """Whether a job is pending or running. A controller that is too busy to answer counts as yes."""
     try:
-        found = subprocess.run(
+        answer = subprocess.run(
             ["squeue", "--noheader", "--format=%A", f"--jobs={','.join(jobs)}"],
             capture_output=True,
             text=True,
@@ -44,9 +44,10 @@ def _in_queue(jobs: list[str], space: Workspace) -> bool:
         )
     except FileNotFoundError:
         raise UserError(
-            f"{space.out}: Slurm job {', '.join(jobs)} was submitted for this directory, and there is no squeue here",
-            f"Go on where Slurm is. If the job has ended, remove {space.folder / JOBS}.",
+            f"{workspace.out}: Slurm job {', '.join(jobs)} was submitted for this directory, "
+            "but this machine has no squeue",
+            f"Continue on a machine with Slurm. If the job has ended, remove {workspace.folder / JOBS}.",
         ) from None
-    if found.returncode:
-        return "invalid job id" not in found.stderr.lower()
-    return bool(found.stdout.strip())
+    if answer.returncode:
+        return "invalid job id" not in answer.stderr.lower()
+    return bool(answer.stdout.strip())

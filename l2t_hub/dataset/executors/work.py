@@ -1,8 +1,8 @@
-"""The work an executor is given: some partitions of a build, and the pipeline that makes one."""
+"""The work that an executor receives: some partitions of a build, and the pipeline that makes one."""
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +14,39 @@ from l2t_hub.recipe import Recipe
 
 @dataclass(frozen=True)
 class Work:
-    """Partitions to work on: `todo` are the ranks, `keys` the keys of all partitions, `doing` says it to people.
+    """Partitions to run: `ranks` are the ones to run now, `keys` the keys of all partitions.
 
-    `steps` gives the pipeline of datatrove; its last step commits a partition to `space`.
+    `description` begins the messages about it. `pipeline` returns the steps of datatrove for one partition; the last
+    step commits the partition to `workspace`.
     """
 
     recipe: Recipe
     source: Source
-    space: Workspace
+    workspace: Workspace
     keys: tuple[str, ...]
-    todo: list[int]
-    doing: str
-    steps: Callable[[Meter], list[Any]]
+    ranks: list[int]
+    description: str
+    pipeline: Callable[[Meter], list[Any]]
 
     @property
     def log(self) -> Path:
-        """Where executors keep their own files."""
-        return self.space.folder / "log"
+        """The folder for the executors' own files."""
+        return self.workspace.folder / "log"
+
+
+Execute = Callable[[Work], None]
+"""Runs all partitions of some work. Raises what a partition raises."""
+
+
+def run_unfinished(work: Work, execute: Execute) -> list[Path]:
+    """Run the partitions that have no result yet, remove stale results, and return the folders of all results."""
+    work.workspace.remove_stale(work.keys)
+    unfinished = [r for r in work.ranks if work.workspace.finished(r, work.keys[r]) is None]
+    if unfinished:
+        execute(replace(work, ranks=unfinished))
+    return [work.workspace.partition_folder(rank, work.keys[rank]) for rank in work.ranks]
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,7 @@
 """Runs one build in a process of its own, and may kill it (SIGKILL) at its n-th renaming of a file or folder.
 
 Renamings are the moments at which something becomes visible; between two of them nothing does.
-Usage: driver.py RECIPE.json OUT WORKERS [N]
+Usage: build_process.py RECIPE.json OUT WORKERS [N]
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.dataset import build
-from l2t_hub.dataset.progress import Lines
+from l2t_hub.dataset.progress import LineReporter
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import recipe_from_tree
 
@@ -39,7 +39,7 @@ def main() -> int:
         kill_at(int(sys.argv[4]))
     recipe = recipe_from_tree(json.loads(Path(sys.argv[1]).read_text()))
     try:
-        build(recipe, Path(sys.argv[2]), workers=int(sys.argv[3]), progress=Lines())
+        build(recipe, Path(sys.argv[2]), workers=int(sys.argv[3]), progress=LineReporter())
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code

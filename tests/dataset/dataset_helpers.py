@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.dataset import Manifest, build
-from l2t_hub.dataset.progress import Silent
+from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.recipe import Recipe, recipe_from_tree
 
 
-class Heard(Silent):
+class RecordingReporter(SilentReporter):
     """A reporter that remembers what was said."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, line: str) -> None:
+    def message(self, line: str) -> None:
         self.lines.append(line)
 
     @property
@@ -46,4 +46,4 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def make(recipe: Recipe, out: Path, workers: int = 1) -> Manifest:
-    return build(recipe, out, workers=workers, progress=Silent())
+    return build(recipe, out, workers=workers, progress=SilentReporter())

@@ -1,7 +1,7 @@
-"""`l2t run`: the whole road. Build every release's dataset, train its model, evaluate all, write the report; with a
-Hub, publish each of them and go on from what was published.
+"""`l2t run`, the whole pipeline: build the datasets, train and score the models, publish them, write the report.
 
-Every stage reuses what is finished and unchanged, so that a second run, or one after an interruption, goes on.
+With a Hub, each dataset is published before a model is trained on it, and each model before it is scored: every
+record names a published revision. Every stage reuses finished work that is up to date.
 """
 
 import json
@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 from l2t_hub.dataset import Manifest, build
-from l2t_hub.errors import UserError
-from l2t_hub.extras import require
 from l2t_hub.plan import check_names
 from l2t_hub.recipe import Recipe
 
@@ -29,7 +28,7 @@ _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @dataclass(frozen=True)
 class ReleaseRun:
-    """One release on its way: its recipe, its dataset's directory and its model's."""
+    """One release of the recipe, with the directories of its dataset and its model."""
 
     recipe: Recipe
     dataset: Path
@@ -37,33 +36,34 @@ class ReleaseRun:
 
     @property
     def name(self) -> str:
-        """What the release is called."""
+        """The name of the release."""
         return self.recipe.name
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where a run's results are, what its scores say, and what of it is on the Hub (what -> URL)."""
+    """What a pipeline run produced. `published` maps what is on the Hub to its URL."""
 
     folder: Path
     models: tuple[Path, ...]
     page: Path
-    verdicts: tuple[str, ...]
+    conclusions: tuple[str, ...]
     published: Mapping[str, str]
 
     def closing_lines(self) -> list[str]:
-        """What to tell the user at the end: the result, where everything is, what to do next."""
-        lines = ["", *self.verdicts, ""]
+        """Return the lines that end the run: the result, where everything is, and what to do next."""
+        lines = ["", *self.conclusions, ""]
         if self.published:
             width = max(map(len, self.published))
-            lines += [
-                "Published:",
-                *(f"  {what:<{width}}  {url}" for what, url in self.published.items()),
-                "",
-            ]
+            urls = (f"  {what:<{width}}  {url}" for what, url in self.published.items())
+            lines += ["Published:", *urls, ""]
         demo = shlex.join(["l2t", "demo", *(str(path) for path in self.models[:2])])
-        lines += [f"Everything is in {self.folder}: {DATASETS}/ {MODELS}/ {SCORES}/ report.md report.html"]
-        return [*lines, f"Read the report:              {self.page}", f"Compare the models yourself:  {demo}"]
+        return [
+            *lines,
+            f"All files are in {self.folder}: {DATASETS}/ {MODELS}/ {SCORES}/ report.md report.html",
+            f"Read the report:              {self.page}",
+            f"Compare the models yourself:  {demo}",
+        ]
 
 
 def run_recipe(
@@ -74,140 +74,141 @@ def run_recipe(
     workers: int | None = None,
     publisher: "Publisher | None" = None,
 ) -> RunResult:
-    """Walk the road for all `releases` of a recipe, into `folder`; `workers` build processes.
+    """Run the pipeline for all `releases` of a recipe, with output in `folder` and `workers` build processes.
 
-    With a publisher, models are trained from the published datasets and evaluated as published, by name and revision.
-    Raises UsageError before anything is made if a recipe is wrong, UserError for what goes wrong on the way;
-    what was made until then is kept and used by the next run.
+    With a publisher, models are trained on the published datasets and scored under their published names and
+    revisions. Raises UsageError for an invalid recipe, before anything is written, and UserError for later failures;
+    finished work is kept for the next run.
     """
-    require("plots", "the report")
     for release in releases:
         check_names(release)
-    lanes = [
+    runs = [
         ReleaseRun(release, folder / DATASETS / release.name, folder / MODELS / release.name)
         for release in _baseline_first(recipe, releases)
     ]
     manifests = []
-    for lane in lanes:
-        _head("build", lane.name)
-        manifests.append(build(lane.recipe, lane.dataset, workers=workers))
-    files = [folder / SCORES / f"{suite}.json" for suite in recipe.evaluation.suites]
+    for run in runs:
+        _announce("build", run.name)
+        manifests.append(build(run.recipe, run.dataset, workers=workers))
+    scores = [folder / SCORES / f"{suite}.json" for suite in recipe.evaluation.suites]
     published: dict[str, str] = {}
     if publisher is None:
-        _train(lanes, [str(lane.dataset) for lane in lanes])
-        _evaluate(files, lanes, [str(lane.model) for lane in lanes])
+        _train(runs, [str(run.dataset) for run in runs])
+        _evaluate(scores, runs, [str(run.model) for run in runs])
     else:
-        published = _publish(lanes, files, folder / SPACES / f"{recipe.name}-compare", publisher)
-    return _report(recipe, lanes, folder, manifests, files, published)
+        published = _publish(runs, scores, folder / SPACES / f"{recipe.name}-compare", publisher)
+    return _report(recipe, runs, folder, manifests, scores, published)
 
 
 def _baseline_first(recipe: Recipe, releases: Sequence[Recipe]) -> list[Recipe]:
-    """The releases in the recipe's order, the one the others are compared with in front."""
+    """Return the releases in the recipe's order, with the baseline moved to the front."""
     baseline = recipe.evaluation.baseline
     return sorted(releases, key=lambda release: release.name != baseline) if baseline else list(releases)
 
 
 def _publish(
-    lanes: Sequence[ReleaseRun], files: Sequence[Path], space: Path, publisher: "Publisher"
+    runs: Sequence[ReleaseRun], scores: Sequence[Path], space: Path, publisher: "Publisher"
 ) -> dict[str, str]:
-    """Publish everything, training on and evaluating what was published; URLs by what they show."""
-    _head("publish", "datasets")
-    datasets = [publisher.dataset(lane.dataset) for lane in lanes]
-    _train(lanes, [f"{release.repo}@{release.revision}" for release in datasets])
-    repos = {lane.name: publisher.repo(lane.name) for lane in lanes}
+    """Publish, train on what was published, score what was published. Return URLs by what they show."""
+    _announce("publish", "datasets")
+    datasets = [publisher.dataset(run.dataset) for run in runs]
+    _train(runs, [f"{release.repo}@{release.revision}" for release in datasets])
+    repos = {run.name: publisher.repo(run.name) for run in runs}
 
-    def models(scores: Sequence[Path]) -> "list[Release]":
-        _head("publish", f"models{', with their scores' if scores else ''}")
-        pairs = zip(lanes, datasets, strict=True)
-        return [publisher.model(lane.model, dataset, scores, repos) for lane, dataset in pairs]
+    def publish_models(with_scores: Sequence[Path]) -> "list[Release]":
+        _announce("publish", "models and their scores" if with_scores else "models")
+        return [
+            publisher.model(run.model, dataset, with_scores, repos)
+            for run, dataset in zip(runs, datasets, strict=True)
+        ]
 
-    if not all(_current(file, lanes, list(repos.values())) for file in files):
-        _evaluate(files, lanes, [f"{release.repo}@{release.revision}" for release in models(())])
-    released = models(files)
-    _head("publish", "Space")
+    if not all(_is_current(file, runs, list(repos.values())) for file in scores):
+        _evaluate(scores, runs, [f"{release.repo}@{release.revision}" for release in publish_models(())])
+    models = publish_models(scores)
+    _announce("publish", "Space")
     page = publisher.space(space, list(repos.values()), [dataset.repo for dataset in datasets])
-    everything = [*datasets, *released, page]
-    urls = {f"{release.kind} {release.repo}": release.url for release in everything}
+    urls = {f"{release.kind} {release.repo}": release.url for release in [*datasets, *models, page]}
     return urls | ({"collection": str(page.collection)} if page.collection else {})
 
 
-def _train(lanes: Sequence[ReleaseRun], data: Sequence[str]) -> None:
+def _train(runs: Sequence[ReleaseRun], data: Sequence[str]) -> None:
+    """Train each model on its dataset: `data` holds a directory or `name@revision` per run."""
     from l2t_hub.train import train
 
-    for lane, source in zip(lanes, data, strict=True):
-        _head("train", lane.name)
-        _set_aside(lane, source)
-        _console.print(train(lane.recipe, source, lane.model, resume=True).summary(), markup=False)
+    for run, dataset in zip(runs, data, strict=True):
+        _announce("train", run.name)
+        _move_outdated(run, dataset)
+        _print(train(run.recipe, dataset, run.model, resume=True).summary())
 
 
-def _set_aside(lane: ReleaseRun, data: str) -> None:
-    """Rename a model directory that was made from another recipe or dataset: it is kept, and out of the way."""
+def _move_outdated(run: ReleaseRun, data: str) -> None:
+    """Rename a model directory that was made from another recipe or dataset, so that nothing is overwritten."""
     from l2t_hub.artifacts import CHECKPOINTS, TRAINING_RECORD
     from l2t_hub.train.locate import locate
     from l2t_hub.train.run_directory import RUN, RunIdentity
 
-    for record in (lane.model / TRAINING_RECORD, lane.model / CHECKPOINTS / RUN):
+    for record in (run.model / TRAINING_RECORD, run.model / CHECKPOINTS / RUN):
         if not record.is_file():
             continue
         saved = json.loads(record.read_text(encoding="utf-8"))
-        identity = RunIdentity(lane.recipe, locate(data).fingerprint)
+        identity = RunIdentity(run.recipe, locate(data).fingerprint)
         if saved["fingerprint"] != identity.fingerprint:
-            kept = lane.model.with_name(f"{lane.model.name}.{saved['fingerprint'][:8]}")
-            changes = identity.differs_from(saved)
-            _console.print(f"{lane.model}: {changes}; the old model is kept as {kept}", markup=False)
-            lane.model.rename(kept)
+            kept = run.model.with_name(f"{run.model.name}.{saved['fingerprint'][:8]}")
+            _print(f"{run.model}: {identity.differs_from(saved)}. The old model is kept as {kept}.")
+            run.model.rename(kept)
         return
 
 
-def _evaluate(files: Sequence[Path], lanes: Sequence[ReleaseRun], names: Sequence[str]) -> None:
-    """Evaluate the models, as they are called in `names`, on the suite of each file that is not up to date."""
+def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun], models: Sequence[str]) -> None:
+    """Score `models` (a directory or `name@revision` per run) on the suite of each file that is out of date."""
     from l2t_hub.evaluate import evaluate, render_table
 
-    for file in files:
-        _head("evaluate", f"{file.stem}: {', '.join(lane.name for lane in lanes)}")
-        if _current(file, lanes, names):
-            _console.print(f"{file}: evaluated already, reused", markup=False)
-            continue
-        labels = [lane.name for lane in lanes]
-        report = evaluate(
-            names, file.stem, file, labels=labels, progress=lambda line: _console.print(line, markup=False)
-        )
-        _console.print(render_table(report), soft_wrap=False)
+    labels = [run.name for run in runs]
+    for file in scores:
+        _announce("evaluate", f"{file.stem}: {', '.join(labels)}")
+        if _is_current(file, runs, models):
+            _print(f"{file}: up to date, reused")
+        else:
+            evaluation = evaluate(models, file.stem, file, labels=labels, progress=_print)
+            _console.print(render_table(evaluation), soft_wrap=False)
 
 
-def _current(file: Path, lanes: Sequence[ReleaseRun], names: Sequence[str]) -> bool:
+def _is_current(file: Path, runs: Sequence[ReleaseRun], models: Sequence[str]) -> bool:
     from l2t_hub.evaluate.freshness import is_current
 
-    return is_current(file, file.stem, [(name, lane.model) for name, lane in zip(names, lanes, strict=True)])
+    directories = (run.model for run in runs)
+    return is_current(file, file.stem, list(zip(models, directories, strict=True)))
 
 
 def _report(
     recipe: Recipe,
-    lanes: Sequence[ReleaseRun],
+    runs: Sequence[ReleaseRun],
     folder: Path,
     manifests: Sequence[Manifest],
-    files: Sequence[Path],
+    scores: Sequence[Path],
     published: Mapping[str, str],
 ) -> RunResult:
     from l2t_hub.artifacts import TRAINING_LOG, TRAINING_RECORD
     from l2t_hub.evaluate import read_evaluation
-    from l2t_hub.report import ReleaseReport, write_run_report
-    from l2t_hub.report.render import verdict
+    from l2t_hub.report import ReleaseReport, conclusion, write_run_report
     from l2t_hub.train.training_log import read_log
 
-    _head("report", str(folder / "report.html"))
-    scores = [read_evaluation(file) for file in files]
-    chapters = []
-    for lane, manifest in zip(lanes, manifests, strict=True):
-        training = json.loads((lane.model / TRAINING_RECORD).read_text(encoding="utf-8"))
-        chapters.append(ReleaseReport(lane.name, manifest, training, read_log(lane.model / TRAINING_LOG)))
-    try:
-        _, page = write_run_report(folder, recipe.name, recipe.description, chapters, scores, published)
-    except OSError as error:
-        raise UserError(f"{folder}: the report cannot be written: {error.strerror}") from None
-    verdicts = tuple(verdict(comparison) for report in scores for comparison in report.comparisons)
-    return RunResult(folder, tuple(lane.model for lane in lanes), page, verdicts, published)
+    _announce("report", str(folder / "report.html"))
+    evaluations = [read_evaluation(file) for file in scores]
+    reports = []
+    for run, manifest in zip(runs, manifests, strict=True):
+        training = json.loads((run.model / TRAINING_RECORD).read_text(encoding="utf-8"))
+        reports.append(ReleaseReport(run.name, manifest, training, read_log(run.model / TRAINING_LOG)))
+    page = write_run_report(folder, recipe.name, recipe.description, reports, evaluations, published)
+    conclusions = tuple(
+        conclusion(evaluation, c) for evaluation in evaluations for c in evaluation.comparisons
+    )
+    return RunResult(folder, tuple(run.model for run in runs), page, conclusions, published)
 
 
-def _head(stage: str, what: str) -> None:
-    _console.print(f"[bold]{stage}[/] {what}")
+def _announce(stage: str, what: str) -> None:
+    _console.print(f"[bold]{stage}[/] {escape(what)}")
+
+
+def _print(line: str) -> None:
+    _console.print(line, markup=False)

@@ -1,5 +1,4 @@
-"""`l2t run`, end to end with a tiny model: everything is made and published, a second run reuses it, a changed one
-keeps the old."""
+"""`l2t run` from end to end with a tiny model: it makes and publishes everything, and reuses what is up to date."""
 
 import json
 import re
@@ -37,15 +36,15 @@ def read(path: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def road(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
-    folder = tmp_path_factory.mktemp("road") / "run"
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    folder = tmp_path_factory.mktemp("pipeline") / "run"
     done = run(folder)
     assert done.returncode == 0, done.stderr
     return folder, done
 
 
-def test_the_road_makes_datasets_models_scores_and_report(road: tuple[Path, Done]) -> None:
-    folder, done = road
+def test_a_run_makes_datasets_models_scores_and_report(first_run: tuple[Path, Done]) -> None:
+    folder, done = first_run
     for name in NAMES:
         assert (folder / "datasets" / name / "l2t_manifest.json").is_file()
         assert (folder / "models" / name / "model.safetensors").is_file()
@@ -54,17 +53,19 @@ def test_the_road_makes_datasets_models_scores_and_report(road: tuple[Path, Done
     assert str(folder / "report.html") in done.stdout
 
 
-def test_both_models_see_the_same_documents_tokenizer_and_number_of_tokens(road: tuple[Path, Done]) -> None:
-    raw, l2t = (read(road[0] / "models" / name / "training.json") for name in NAMES)
+def test_both_models_see_the_same_documents_tokenizer_and_number_of_tokens(
+    first_run: tuple[Path, Done],
+) -> None:
+    raw, l2t = (read(first_run[0] / "models" / name / "training.json") for name in NAMES)
     assert raw["tokens"] == l2t["tokens"] > 0
     assert raw["parameters"] == l2t["parameters"]
-    raw, l2t = (read(road[0] / "datasets" / name / "l2t_manifest.json") for name in NAMES)
+    raw, l2t = (read(first_run[0] / "datasets" / name / "l2t_manifest.json") for name in NAMES)
     assert raw["tokenizer"]["sha256"] == l2t["tokenizer"]["sha256"]
     assert raw["source"] == l2t["source"]
 
 
-def test_everything_is_published_and_each_thing_names_the_one_before_it(road: tuple[Path, Done]) -> None:
-    folder, done = road
+def test_everything_is_published_and_each_thing_names_the_one_before_it(first_run: tuple[Path, Done]) -> None:
+    folder, done = first_run
     for what in (
         "datasets/rehearsal/nano-l2t",
         "rehearsal/rehearsal/nano-l2t",
@@ -84,8 +85,8 @@ def test_everything_is_published_and_each_thing_names_the_one_before_it(road: tu
     assert all(re.fullmatch(rf"rehearsal/{m['label']}@[0-9a-f]{{40}}", m["model"]) for m in scores)
 
 
-def test_the_report_says_every_phenomenon_and_needs_no_other_file(road: tuple[Path, Done]) -> None:
-    folder, _ = road
+def test_the_report_shows_every_phenomenon_and_needs_no_other_file(first_run: tuple[Path, Done]) -> None:
+    folder, _ = first_run
     markdown = (folder / "report.md").read_text(encoding="utf-8")
     page = (folder / "report.html").read_text(encoding="utf-8")
     for row in read(folder / "scores" / "probes.json")["models"][0]["phenomena"]:
@@ -96,8 +97,8 @@ def test_the_report_says_every_phenomenon_and_needs_no_other_file(road: tuple[Pa
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_second_run_reuses_everything_and_releases_nothing(road: tuple[Path, Done]) -> None:
-    folder, _ = road
+def test_a_second_run_reuses_everything_and_releases_nothing(first_run: tuple[Path, Done]) -> None:
+    folder, _ = first_run
     kinds = (".parquet", ".safetensors", ".json", ".md")
     made = [folder / part for part in ("datasets", "models", "scores")]
     files = [p for part in made for p in sorted(part.rglob("*")) if p.suffix in kinds]
@@ -111,8 +112,8 @@ def test_a_second_run_reuses_everything_and_releases_nothing(road: tuple[Path, D
     assert "evaluate" not in done.stderr
 
 
-def test_a_changed_recipe_keeps_the_old_model_and_says_what_changed(road: tuple[Path, Done]) -> None:
-    folder, _ = road
+def test_a_changed_recipe_keeps_the_old_model_and_names_the_change(first_run: tuple[Path, Done]) -> None:
+    folder, _ = first_run
     done = run(folder, "--hub", "none", **{"train.learning_rate": 1e-4})
     assert done.returncode == 0, done.stderr
     assert "train.learning_rate was 0.002, now 0.0001" in done.stderr
@@ -131,10 +132,31 @@ def test_a_wrong_name_is_found_before_anything_is_made(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.shared_data
-def test_real_text_takes_the_same_road(shared_data: Path, tmp_path: Path) -> None:
+def test_real_text_runs_through_the_same_pipeline(shared_data: Path, tmp_path: Path) -> None:
     sample = shared_data / "gutenberg" / "sample-1m.parquet"
     done = run(tmp_path / "run", "--hub", "none", **{"source.path": sample, "source.limit": 953})
     assert done.returncode == 0, done.stderr
     for name in NAMES:
         ledger = read(tmp_path / "run" / "datasets" / name / "l2t_manifest.json")["ledger"]
         assert next(row for row in ledger if row["stage"] == "read")["out"] == 953
+
+
+def test_a_report_without_matplotlib_has_no_plots_and_says_so(
+    first_run: tuple[Path, Done], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from l2t_hub.records.dataset_manifest import read_manifest
+    from l2t_hub.report import ReleaseReport, render, write_run_report
+    from l2t_hub.train.training_log import read_log
+
+    folder, _ = first_run
+    dataset, model = folder / "datasets" / "nano-l2t", folder / "models" / "nano-l2t"
+    log = read_log(model / "train_log.jsonl")
+    release = ReleaseReport("x", read_manifest(dataset), read(model / "training.json"), log)
+    monkeypatch.setattr(render, "installed", lambda extra: False)
+    page = write_run_report(tmp_path, "<b>title", "A [description](javascript:x)", [release], [], {})
+    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "pip install 'l2t_hub[plots]'" in markdown
+    assert "![" not in markdown
+    assert "<svg" not in page.read_text(encoding="utf-8")
+    assert "<b>" not in page.read_text(encoding="utf-8")
+    assert "javascript:x" not in re.findall(r'href="([^"]*)"', page.read_text(encoding="utf-8"))

@@ -1,15 +1,17 @@
-"""The pictures of a report: loss curves and scores per phenomenon, as matplotlib figures.
+"""Draws the plots of a report with matplotlib: loss curves, and scores per phenomenon.
 
-Colours are Okabe and Ito's, told apart with any colour vision; every figure is drawn without a display.
+The colours are those of Okabe and Ito (2008), chosen for all kinds of colour vision. No display is needed.
 """
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import cycle
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from l2t_hub.evaluate import Evaluation
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE = {
@@ -26,32 +28,31 @@ STYLE = {
 
 
 @dataclass(frozen=True)
+class Plot:
+    """A plot as a PNG image, and as an `<svg>` element for an HTML page."""
+
+    png: bytes
+    svg: str
+
+
+@dataclass(frozen=True)
 class Curve:
-    """The losses of one model: (tokens seen, nats per token) pairs, for training and for validation."""
+    """The losses of one model as (tokens seen, nats per token) pairs."""
 
     name: str
     training: Sequence[tuple[int, float]]
     validation: Sequence[tuple[int, float]]
 
 
-@dataclass(frozen=True)
-class Bars:
-    """The scores of one model: a row per phenomenon, (accuracy, low, high), each from 0 to 1."""
-
-    name: str
-    scores: Sequence[tuple[float, float, float]]
-
-
-def loss_figure(curves: Sequence[Curve]) -> Figure:
-    """Training loss (thin) and validation loss (dots) over tokens seen, one colour a model."""
+def loss_plot(curves: Sequence[Curve]) -> Plot:
+    """Draw training loss (lines) and validation loss (dots) over the tokens seen, one colour per model."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 4.2), layout="constrained")
         axes = figure.add_subplot()
-        for curve, colour in zip(curves, _colours(len(curves)), strict=True):
+        for curve, colour in zip(curves, cycle(COLOURS), strict=False):
             if curve.training:
-                axes.plot(
-                    *zip(*curve.training, strict=True), color=colour, lw=1.2, label=f"{curve.name}, training"
-                )
+                label = f"{curve.name}, training"
+                axes.plot(*zip(*curve.training, strict=True), color=colour, lw=1.2, label=label)
             if curve.validation:
                 label = f"{curve.name}, validation"
                 axes.plot(*zip(*curve.validation, strict=True), "o--", ms=4, lw=1, color=colour, label=label)
@@ -59,50 +60,40 @@ def loss_figure(curves: Sequence[Curve]) -> Figure:
         axes.set_ylabel("loss, nats per token")
         axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
         axes.legend()
-    return figure
+    return _plot(figure)
 
 
-def score_figure(phenomena: Sequence[str], models: Sequence[Bars]) -> Figure:
-    """Accuracy per phenomenon as grouped horizontal bars with 95% intervals; the dashed line is chance."""
+def score_plot(evaluation: Evaluation) -> Plot:
+    """Draw the accuracy per phenomenon as grouped horizontal bars with their intervals. The dashed line is 50%."""
+    names = [row.phenomenon.replace("_", " ") for row in evaluation.models[0].phenomena]
+    models = evaluation.models
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8, 0.8 + len(phenomena) * (0.16 + 0.18 * len(models))), layout="constrained")
+        figure = Figure(figsize=(8, 0.8 + len(names) * (0.16 + 0.18 * len(models))), layout="constrained")
         axes = figure.add_subplot()
-        height = 0.8 / max(1, len(models))
-        for number, (model, colour) in enumerate(zip(models, _colours(len(models)), strict=True)):
-            places = [row + (number - (len(models) - 1) / 2) * height for row in range(len(phenomena))]
-            values = [100 * value for value, _, _ in model.scores]
-            below = [100 * (value - low) for value, low, _ in model.scores]
-            above = [100 * (high - value) for value, _, high in model.scores]
-            axes.barh(places, values, height * 0.92, color=colour, label=model.name)
-            axes.errorbar(
-                values, places, xerr=[below, above], fmt="none", ecolor="#333333", elinewidth=0.9, capsize=2
-            )
+        height = 0.8 / len(models)
+        for index, (model, colour) in enumerate(zip(models, cycle(COLOURS), strict=False)):
+            y = [row + (index - (len(models) - 1) / 2) * height for row in range(len(names))]
+            estimates = [row.accuracy for row in model.phenomena]
+            x = [100 * estimate.value for estimate in estimates]
+            below = [100 * (estimate.value - estimate.low) for estimate in estimates]
+            above = [100 * (estimate.high - estimate.value) for estimate in estimates]
+            axes.barh(y, x, height * 0.92, color=colour, label=model.label)
+            axes.errorbar(x, y, xerr=[below, above], fmt="none", ecolor="#333333", elinewidth=0.9, capsize=2)
         axes.axvline(50, color="#777777", lw=1, ls="--")
-        axes.set_yticks(range(len(phenomena)), [name.replace("_", " ") for name in phenomena])
+        axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlim(0, 100)
-        axes.set_xlabel("accuracy, % of minimal pairs (whiskers: 95% interval; dashed: chance)")
-        figure.legend(loc="outside upper center", ncols=max(1, len(models)))
-    return figure
+        axes.set_xlabel("accuracy in % (whiskers: 95% interval; dashed line: 50%)")
+        figure.legend(loc="outside upper center", ncols=len(models))
+    return _plot(figure)
 
 
-def as_svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element to stand in an HTML page; the same figure gives the same text."""
-    buffer = io.StringIO()
+def _plot(figure: Figure) -> Plot:
+    """Render a figure. Equal figures give equal SVG text."""
+    png, svg = io.BytesIO(), io.StringIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
-def save_png(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG under its final name only when it is whole."""
-    partial = path.with_suffix(".partial")
-    with mpl.rc_context(STYLE):
-        figure.savefig(partial, format="png", dpi=110)
-    partial.rename(path)
-
-
-def _colours(count: int) -> list[str]:
-    return [COLOURS[number % len(COLOURS)] for number in range(count)]
+        figure.savefig(png, format="png", dpi=110)
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    text = svg.getvalue()
+    return Plot(png.getvalue(), text[text.index("<svg") :])

@@ -1,24 +1,26 @@
-"""From a run's manifests, logs and scores to `report.md` and `report.html`: the same text, the same pictures.
+"""Writes `report.md` and `report.html` from a run's manifests, training logs and scores.
 
-The page is the Markdown rendered, its pictures as inline SVG: it needs no other file and no network.
+The page is the Markdown rendered to HTML with its plots as inline SVG. It needs no other file and no network.
 """
 
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
-from matplotlib.figure import Figure
 
 from l2t_hub import __version__
+from l2t_hub.artifacts import disk_errors, write_bytes, write_text
 from l2t_hub.dataset import Manifest
 from l2t_hub.evaluate import Evaluation
 from l2t_hub.evaluate.results import Estimate, ModelComparison
-from l2t_hub.report.figures import Bars, Curve, as_svg, loss_figure, save_png, score_figure
-from l2t_hub.templates import cell
+from l2t_hub.extras import installed
+from l2t_hub.templates import Markdown, render
+
+if TYPE_CHECKING:
+    from l2t_hub.report.figures import Plot
 
 HERE = Path(__file__).parent
 PICTURES = "pictures"
@@ -26,7 +28,7 @@ PICTURES = "pictures"
 
 @dataclass(frozen=True)
 class ReleaseReport:
-    """One trained release of a run: its dataset's manifest, what `training.json` says, and its log's records."""
+    """One release of a run: its dataset's manifest, its `training.json`, and the records of its training log."""
 
     name: str
     manifest: Manifest
@@ -39,106 +41,89 @@ def write_run_report(
     title: str,
     description: str,
     releases: Sequence[ReleaseReport],
-    scores: Sequence[Evaluation],
+    evaluations: Sequence[Evaluation],
     published: Mapping[str, str],
-) -> tuple[Path, Path]:
-    """Write `report.md`, `report.html` and `pictures/*.png` into `folder`; each appears only when complete.
+) -> Path:
+    """Write `report.md`, `report.html` and `pictures/*.png` into `folder`, and return the path of the HTML page.
 
-    `published` are the URLs of what the run put on a Hub, by what they show.
+    `published` maps what the run published to its URL. Without matplotlib there are no plots, and the report says so.
     """
-    figures = {"loss": loss_figure([_curve(release) for release in releases])}
-    for report in scores:
-        figures[f"scores-{report.protocol.suite}"] = _score_figure(report)
-    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
-    for name, figure in figures.items():
-        save_png(figure, folder / PICTURES / f"{name}.png")
+    plots = _plots(releases, evaluations) if installed("plots") else {}
+    with disk_errors(folder):
+        (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    for name, plot in plots.items():
+        write_bytes(folder / PICTURES / f"{name}.png", plot.png)
     values = {
         "title": title,
         "description": description,
         "releases": releases,
-        "scores": scores,
+        "evaluations": evaluations,
         "published": published,
+        "plots": {name: f"{PICTURES}/{name}.png" for name in plots},
+        "version": __version__,
+        "conclusion": conclusion,
+        "accuracy": _accuracy,
+        "points": _points,
+        "dropped": _dropped,
     }
-    markdown = _markdown(values)
-    return (
-        _write(folder / "report.md", markdown),
-        _write(folder / "report.html", _page(title, markdown, figures)),
+    markdown = render("report.md.j2", values, HERE)
+    write_text(folder / "report.md", markdown)
+    write_text(folder / "report.html", _page(title, markdown, plots))
+    return folder / "report.html"
+
+
+def conclusion(evaluation: Evaluation, comparison: ModelComparison) -> str:
+    """Return one comparison in words that claim no more than its interval allows."""
+    difference, total = comparison.micro.difference, comparison.micro.total
+    model, baseline = comparison.model, comparison.baseline
+    low, high = 100 * difference.low, 100 * difference.high
+    text = (
+        f"{model} scores {100 * difference.value:+.1f} points against {baseline} on the {total:,} items of "
+        f"{evaluation.protocol.suite} (95% interval {low:+.1f} to {high:+.1f}). "
     )
+    if not difference.excludes_zero:
+        return text + "The interval includes 0, so this run does not tell the two models apart."
+    return text + f"The interval excludes 0: {model if difference.value > 0 else baseline} is better."
 
 
-def verdict(comparison: ModelComparison) -> str:
-    """One comparison in a sentence that claims no more than its interval allows."""
-    gain = comparison.micro.difference
-    total = comparison.micro.total
-    text = f"{comparison.model} has {_points(gain)} points over {comparison.baseline} on {total} items"
-    if not gain.excludes_zero:
-        return f"{text}: the interval includes 0, so this run alone cannot tell the two apart."
-    better = comparison.model if gain.value > 0 else comparison.baseline
-    return f"{text}: the interval excludes 0, {better} is better."
-
-
-def _markdown(values: Mapping[str, Any]) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
-    helpers = {"cell": cell, "percent": _percent, "points": _points, "verdict": verdict, "dropped": _dropped}
-    text = environment.get_template("report.md.j2").render(
-        **values, **helpers, pictures=PICTURES, version=__version__
-    )
-    return text.rstrip() + "\n"
-
-
-def _page(title: str, markdown: str, figures: Mapping[str, Figure]) -> str:
-    """The Markdown as one HTML page, each picture replaced by its SVG; HTML in the text stays text."""
+def _page(title: str, markdown: str, plots: "Mapping[str, Plot]") -> str:
+    """Render the Markdown as one HTML page with each plot as inline SVG. HTML in the text is shown as text."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
-    for name, figure in figures.items():
+    for name, plot in plots.items():
         start = body.index(f'<img src="{PICTURES}/{name}.png"')
         end = body.index("/>", start) + 2
-        body = f'{body[:start]}<span class="figure">{as_svg(figure)}</span>{body[end:]}'
+        body = f'{body[:start]}<span class="figure">{plot.svg}</span>{body[end:]}'
     page = (HERE / "page.html").read_text(encoding="utf-8")
     return page.replace("{{ title }}", html.escape(title)).replace("{{ body }}", body)
 
 
-def _curve(release: ReleaseReport) -> Curve:
-    def points(key: str) -> list[tuple[int, float]]:
+def _plots(releases: Sequence[ReleaseReport], evaluations: Sequence[Evaluation]) -> "dict[str, Plot]":
+    """Draw the loss curves, and the scores of each evaluation."""
+    from l2t_hub.report.figures import Curve, loss_plot, score_plot
+
+    def points(release: ReleaseReport, key: str) -> list[tuple[int, float]]:
         return [(record["tokens"], record[key]) for record in release.log if key in record]
 
-    return Curve(release.name, points("loss"), points("eval_loss"))
+    curves = [
+        Curve(release.name, points(release, "loss"), points(release, "eval_loss")) for release in releases
+    ]
+    scores = {f"scores-{evaluation.protocol.suite}": score_plot(evaluation) for evaluation in evaluations}
+    return {"loss": loss_plot(curves), **scores}
 
 
-def _score_figure(report: Evaluation) -> Figure:
-    names = [row.phenomenon for row in report.models[0].phenomena]
-    bars = [Bars(model.label, [_triple(row.accuracy) for row in model.phenomena]) for model in report.models]
-    return score_figure(names, bars)
+def _accuracy(estimate: Estimate) -> Markdown:
+    return Markdown(f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]")
 
 
-def _triple(estimate: Estimate) -> tuple[float, float, float]:
-    return estimate.value, estimate.low, estimate.high
-
-
-def _percent(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
-
-
-def _points(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+def _points(estimate: Estimate) -> Markdown:
+    return Markdown(f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]")
 
 
 def _dropped(manifest: Manifest) -> list[tuple[str, str, int]]:
-    """What the build dropped: (stage, reason, count in the stage's unit), summed over splits and tasks."""
+    """Return what the build dropped: (stage and unit, reason, count), summed over splits and tasks."""
     sums: dict[tuple[str, str, str], int] = {}
     for row in manifest.ledger:
         for reason, count in row["dropped"].items():
             key = (row["stage"], row["unit"], reason)
             sums[key] = sums.get(key, 0) + count
     return [(f"{stage} ({unit})", reason, count) for (stage, unit, reason), count in sorted(sums.items())]
-
-
-def _write(path: Path, text: str) -> Path:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    return partial.replace(path)

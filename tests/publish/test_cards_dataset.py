@@ -31,7 +31,7 @@ def test_the_card_says_what_a_reader_needs(made: Made) -> None:
     card = DatasetCard.load(made.dataset / "README.md")
     mixture = section(card.text, "Mixture")
     assert "a raw share of 0.3 of the documents" in mixture
-    assert f"{100 * manifest.mixture['raw_share']['tokens']:.2f}% raw by tokens" in mixture
+    assert f"{100 * manifest.mixture['raw_share']['tokens']:.2f}% of the tokens are raw text" in mixture
     for name, part in manifest.mixture["parts"].items():
         shown = "raw text" if name == "raw" else f"`{name}`"
         assert re.search(rf"\| {shown} \|.*\| {part['documents']:,} \|.*\| {part['tokens']:,} \|", mixture), (
@@ -45,7 +45,7 @@ def test_the_card_says_what_a_reader_needs(made: Made) -> None:
     for flow in manifest.ledger:
         for reason in flow["dropped"]:
             assert reason in ledger
-    made_from = section(card.text, "How it was made, and how to make it again")
+    made_from = section(card.text, "Reproducibility")
     assert manifest.fingerprint in made_from
     source = section(card.text, "Source and licence")
     assert "Licence of the source text: `apache-2.0`" in source

@@ -139,9 +139,9 @@ def test_the_baselines_card_names_what_is_compared_with_it(made: Made, copied: C
     text = write_model_card(directory, repo="lab/tiny-raw", scores=[made.scores]).read_text(encoding="utf-8")
     macro = read_evaluation(made.scores).comparisons[0].macro
     assert (
-        f"This model is the baseline of `tiny-l2t`, which differs from it by {points(macro)} points." in text
+        f"This model is the baseline for `tiny-l2t`, which differs from it by {points(macro)} points." in text
     )
-    assert "A dataset directory that was not published" in text
+    assert "had not been published" in text
 
 
 def test_the_five_lines_run(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +241,7 @@ def test_a_model_evaluated_under_its_hub_name_is_found(made: Made, copied: Copy)
     file = directory.parent / "probes.json"
     file.write_text(json.dumps(report | {"samples_file": None}), encoding="utf-8")
     text = write_model_card(directory, repo="lab/tiny-l2t", scores=[file]).read_text(encoding="utf-8")
-    assert f"L2T probes of revision `{REVISION}`." in text
+    assert f"L2T probes, measured on revision `{REVISION}`." in text
 
 
 def test_wrong_arguments_are_errors_in_words(made: Made, copied: Copy, tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
-"""`l2t plan`: what a recipe would make, worked out beforehand. Nothing is written and nothing is fetched.
+"""`l2t plan`: what a recipe would produce. Nothing is written, and nothing is fetched but a tokenizer on the Hub.
 
-Documents are counted; examples and tokens are measured by building the first documents in memory and scaled up.
+Documents are counted. Examples and tokens are measured by building the first documents in memory, then scaled up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.padding import Padding
@@ -19,14 +19,17 @@ from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.listing import as_yaml
 from l2t_hub.train.architecture import architecture
 
+if TYPE_CHECKING:
+    from l2t_hub.dataset.transform import TransformSetup
+
 SAMPLE_DOCUMENTS = 200
 
 
 @dataclass(frozen=True)
 class DataPlan:
-    """The dataset expected; counts are of training and validation together, None where only reading would tell.
+    """The expected dataset. Counts cover both splits, and are None if only reading the source would tell.
 
-    `sampled` documents were built in memory; `tokens` and what follows from them are scaled up from these.
+    `sampled` is the number of documents built in memory; all counts of tokens are scaled up from these.
     """
 
     documents: int | None
@@ -40,7 +43,7 @@ class DataPlan:
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """One release: its dataset, its model and its training run; `writes` is what `l2t run` makes under its --out."""
+    """The expected dataset, model and training of one release. `writes` lists folders below the --out of `l2t run`."""
 
     name: str
     scheme: str
@@ -57,18 +60,18 @@ class ReleasePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All releases of a recipe."""
+    """The plans of all releases of a recipe, and the resolved recipes as YAML."""
 
     releases: tuple[ReleasePlan, ...]
     yaml: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Return the plan as JSON types."""
         return {"releases": [asdict(release) for release in self.releases]}
 
 
 def check_names(recipe: Recipe) -> None:
-    """Check what the schema cannot know: task names and modules, heads that divide, a batch that comes out even.
+    """Check what the schema cannot: task names and modules, the sizes of the model, and how the batch divides.
 
     Raises UsageError.
     """
@@ -81,21 +84,21 @@ def check_names(recipe: Recipe) -> None:
             if name is not None and name not in tasks:
                 where = recipe.where(f"mixture.{key}")
                 raise UsageError(
-                    f"{where}: unknown task '{name}'. {nearest(name, tasks)}", "See `l2t tasks`."
+                    f"{where}: unknown task '{name}'. {nearest(name, tasks)}", "`l2t tasks` lists the tasks."
                 )
     architecture(recipe)
     divide_batch(recipe, devices=1)
 
 
 def make_plan(recipes: Sequence[Recipe]) -> Plan:
-    """Plan every release. Raises UsageError for what a recipe says wrongly, UserError for an unreadable source."""
+    """Plan every release. Raises UsageError for an invalid recipe, UserError for a source that cannot be read."""
     for recipe in recipes:
         check_names(recipe)
     return Plan(tuple(_release(recipe) for recipe in recipes), "---\n".join(as_yaml(r) for r in recipes))
 
 
 def render_plan(plan: Plan) -> Group:
-    """The plan for a terminal: the resolved recipes, then a table with a column per release."""
+    """Return the plan for a terminal: the resolved recipes, then a table with a column per release."""
     table = Table("", *(release.name for release in plan.releases), header_style="bold")
     for label, cells in _rows(plan.releases):
         table.add_row(label, *cells)
@@ -127,52 +130,59 @@ def _release(recipe: Recipe) -> ReleasePlan:
 
 
 def _data(recipe: Recipe) -> tuple[DataPlan, int]:
-    """The dataset expected and the vocabulary's size."""
+    """Return the expected dataset and the size of the vocabulary."""
     if recipe.source.path is None:
-        note = "The source is a Hub dataset, which a plan does not read: documents and tokens are not known."
-        vocabulary = recipe.tokenizer.vocab_size
-        return DataPlan(recipe.source.limit, 0, None, None, None, None, note), vocabulary
-    from l2t_hub.corpus.sentences import splitter
+        note = "The source is a Hub dataset, which a plan does not read. Documents and tokens are unknown."
+        unknown = DataPlan(recipe.source.limit, 0, None, None, None, None, note)
+        return unknown, recipe.tokenizer.vocab_size
     from l2t_hub.corpus.source import open_source
     from l2t_hub.dataset.ledger import RAW
-    from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
-    from l2t_hub.mixture import tasks_of
-    from l2t_hub.tasks.registry import tasks_for
-    from l2t_hub.tokens.load import encoder_of
+    from l2t_hub.dataset.transform import PartitionTransform
 
     source = open_source(recipe)
     records = (record for n in range(recipe.build.partitions) for record in source.read(n))
     sample = list(islice(records, SAMPLE_DOCUMENTS))
-    encoder = encoder_of(
-        _tokenizer(recipe, sample), bos=recipe.tokenizer.bos, where=recipe.where("tokenizer.bos")
-    )
-    tasks = (
-        {} if recipe.mixture.scheme == "raw" else tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
-    )
-    setup = TransformSetup(recipe, tasks, splitter(recipe.blocks.sentences), encoder, encoder.pad_id or 0)
-    setup, raw_documents = _in_documents(setup, sample)
+    setup, share_note = _with_document_share(_setup(recipe, sample), sample)
     partition = PartitionTransform(setup)
-    packed_rows = [rows for rows in partition.rows(sample) if rows.view == "packed"]
+    packed = [rows for rows in partition.rows(sample) if rows.view == "packed"]
     ledger, documents = partition.ledger, source.records
     scale = (documents if documents is not None else len(sample)) / max(len(sample), 1)
-    sequences = round(scale * sum(rows.table.num_rows for rows in packed_rows if rows.split == "train"))
-    total = scale * sum(rows.table.num_rows for rows in packed_rows) * recipe.packing.sequence_length
-    what = "all" if scale == 1 else f"the first {len(sample)} of {documents:,}"
-    data = DataPlan(
+    sequences = scale * sum(rows.table.num_rows for rows in packed)
+    measured = (
+        "all documents" if scale == 1 else f"the first {len(sample)} of {documents:,} documents and scaled up"
+    )
+    plan = DataPlan(
         documents=documents,
         sampled=len(sample),
         raw_tokens=round(scale * sum(ledger.get("tokens", s, RAW).went_out for s in ledger.splits())),
         task_tokens=round(scale * ledger.total("tokens", tasks=True).went_out),
-        training_sequences=sequences,
-        packed_bytes=round(total * encoder.dtype.itemsize),
-        note=f"Tokens are measured on {what} documents and scaled; packed bytes are before compression."
-        + raw_documents,
+        training_sequences=round(
+            scale * sum(rows.table.num_rows for rows in packed if rows.split == "train")
+        ),
+        packed_bytes=round(sequences * recipe.packing.sequence_length * setup.encoder.dtype.itemsize),
+        note=f"Tokens are measured on {measured}. Packed bytes are before compression." + share_note,
     )
-    return data, encoder.vocab_size
+    return plan, setup.encoder.vocab_size
 
 
-def _in_documents(setup: Any, sample: Sequence[Record]) -> tuple[Any, str]:
-    """The setup with a raw share that counts tokens solved for on the sample, and a sentence that says so."""
+def _setup(recipe: Recipe, sample: Sequence[Record]) -> "TransformSetup":
+    """Return what a build of the recipe would be set up with."""
+    from l2t_hub.corpus.sentences import splitter
+    from l2t_hub.dataset.transform import TransformSetup
+    from l2t_hub.mixture import tasks_of
+    from l2t_hub.tasks.registry import tasks_for
+    from l2t_hub.tokens.load import encoder_of
+
+    encoder = encoder_of(
+        _tokenizer(recipe, sample), bos=recipe.tokenizer.bos, where=recipe.where("tokenizer.bos")
+    )
+    mixture = recipe.mixture
+    tasks = {} if mixture.scheme == "raw" else tasks_of(mixture, tasks_for(mixture.modules))
+    return TransformSetup(recipe, tasks, splitter(recipe.blocks.sentences), encoder, encoder.pad_id or 0)
+
+
+def _with_document_share(setup: "TransformSetup", sample: Sequence[Record]) -> "tuple[TransformSetup, str]":
+    """Turn a raw share of tokens into one of documents, computed on the sample. Return a note on it as well."""
     from l2t_hub.dataset.raw_share import expected_remainder, solve_threshold, with_threshold
     from l2t_hub.dataset.token_survey import survey_documents
 
@@ -182,12 +192,12 @@ def _in_documents(setup: Any, sample: Sequence[Record]) -> tuple[Any, str]:
     survey, _ = survey_documents(setup, sample, len(sample), len(sample))
     threshold, _ = solve_threshold(survey, mixture.raw_share, expected_remainder(setup.recipe, [survey]))
     documents = float((survey["draw"] < threshold).mean()) if len(survey) else threshold
-    said = f" For {mixture.raw_share:.0%} of the tokens, about {documents:.0%} of the documents are raw."
-    return replace(setup, recipe=with_threshold(setup.recipe, threshold)), said
+    note = f" For {mixture.raw_share:.0%} raw tokens, about {documents:.0%} of the documents are raw text."
+    return replace(setup, recipe=with_threshold(setup.recipe, threshold)), note
 
 
 def _tokenizer(recipe: Recipe, sample: Sequence[Record]) -> Any:
-    """The recipe's tokenizer, or one like the one it would train: trained on the sample."""
+    """Return the recipe's tokenizer, or one trained on the sample in place of the one the build would train."""
     from l2t_hub.tokens.load import load_tokenizer
     from l2t_hub.tokens.train_bpe import train_bpe
 
@@ -207,13 +217,13 @@ def _scheme(recipe: Recipe) -> str:
 
 
 def _rows(releases: Sequence[ReleasePlan]) -> list[tuple[str, list[str]]]:
-    """Label and a cell per release."""
+    """Return the rows of the table: a label, and a cell per release."""
 
     def number(value: float | None) -> str:
-        return "not known" if value is None else f"{value:,}"
+        return "unknown" if value is None else f"{value:,}"
 
-    def cells(of: Any) -> list[str]:
-        return [of(release) for release in releases]
+    def cells(cell: Callable[[ReleasePlan], str]) -> list[str]:
+        return [cell(release) for release in releases]
 
     return [
         ("mixture", cells(lambda r: r.scheme)),

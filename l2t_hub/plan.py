@@ -43,7 +43,7 @@ class DataPlan:
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """The expected dataset, model and training of one release. `writes` lists folders below the --out of `l2t run`."""
+    """The expected dataset, model and training of one release. `writes` lists folders in the --out of `l2t run`."""
 
     name: str
     scheme: str

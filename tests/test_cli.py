@@ -51,7 +51,7 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
         (["frobnicate"], 2, "error: No such command 'frobnicate'"),
         (["plan", "nano", "--sets", "x=1"], 2, "See `l2t plan --help`."),
         (["tasks", "typpo"], 2, "Did you mean 'typo'?"),
-        (["verify", "nowhere"], 2, "neither a directory nor the name of a repo"),
+        (["verify", "nowhere"], 2, "not a directory, and not a valid repo name"),
         (["reproduce", "nowhere"], 2, "nowhere"),
         (
             ["train", "nano", "--variant", "nano-raw", "--data", "./nowhere", "--out", "m"],

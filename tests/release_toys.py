@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from record_trees import digest, manifest_tree, shard_row, training_tree
 from safetensors.numpy import save_file
 
 from l2t_hub.errors import UserError
@@ -41,13 +42,7 @@ def toy_dataset(
             (directory / "tokenizer" / "tokenizer.json").read_bytes()
         ).hexdigest()
     }
-    manifest = {
-        "format": 1,
-        "name": "toy",
-        "fingerprint": sha256(f"toy {seed}".encode()).hexdigest(),
-        "shards": rows,
-        "files": files,
-    }
+    manifest = manifest_tree(fingerprint=digest(f"toy {seed}"), shards=rows, files=files)
     (directory / "l2t_manifest.json").write_text(json.dumps(manifest, indent=1))
     (directory / "README.md").write_text(dataset_card(splits, seed))
     return directory
@@ -68,15 +63,7 @@ def _shard(
         table = pa.table({"id": [f"d{i}" for i in range(20)], "prompt": prompts, "completion": prompts[::-1]})
     pq.write_table(table, path, compression="none")
     content = path.read_bytes()
-    name = path.relative_to(directory).as_posix()
-    return {
-        "path": name,
-        "config": config,
-        "split": split,
-        "rows": len(table),
-        "bytes": len(content),
-        "sha256": sha256(content).hexdigest(),
-    }
+    return shard_row(path.relative_to(directory).as_posix(), content, rows=len(table))
 
 
 def dataset_card(splits: dict[str, dict[str, int]], seed: int) -> str:
@@ -107,7 +94,7 @@ def toy_model(directory: Path, seed: int = 0, size: int = 40_000) -> Path:
     draw = np.random.default_rng(seed)
     save_file({"w": draw.standard_normal(size // 4).astype(np.float32)}, directory / "model.safetensors")
     config = {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_size": 8}
-    record = {"fingerprint": sha256(f"model {seed}".encode()).hexdigest(), "dataset_fingerprint": "ab" * 32}
+    record = {**training_tree(), "fingerprint": digest(f"model {seed}"), "dataset_fingerprint": "ab" * 32}
     texts = {
         "config.json": config,
         "generation_config.json": {},

@@ -4,21 +4,21 @@ A model repo is refused if loading it would run code: `auto_map` in a configurat
 Pickles and Python files beside safetensors are never fetched.
 """
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from hashlib import file_digest
 from pathlib import Path
-from typing import Any
 
 from l2t_hub.artifacts import MANIFEST, RELEASE_RECORD
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.failures import LOG_IN, PRIVATE_REPO, hub_error
-from l2t_hub.hub.names import is_repo
 from l2t_hub.hub.retry import RetryPolicy, Say, retrying
 from l2t_hub.hub.unsafe_files import CODE_SUFFIXES, PICKLE_SUFFIXES, REMOTE_CODE_FILES, has_auto_map
+from l2t_hub.records.bounds import is_repo
+from l2t_hub.records.file_list import UNLISTED, compare_directory, is_loaded
+from l2t_hub.records.listed_files import listed_files
+from l2t_hub.records.reading import parse_json, read_bounded
 from l2t_hub.records.repo_path import path_problem
 
 _REMEDY = (
@@ -32,7 +32,8 @@ class Download:
     """A dataset or model repo at one commit, downloaded.
 
     `directory` may contain links into the Hub cache. `verified` is the number of files checked against the release.
-    `skipped` lists the files not fetched because loading them could run code.
+    `skipped` lists the files not fetched because loading them could run code, `unlisted` those that no record of the
+    release lists and no library loads.
     """
 
     directory: Path
@@ -41,6 +42,7 @@ class Download:
     revision: str
     verified: int
     skipped: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -112,11 +114,12 @@ def download(
         raise
     except Exception as error:
         raise hub_error(error, f"{repo}: download failed", _hub_url()) from error
-    wanted = {path for path in paths if path not in skip and (directory / path).is_file()}
-    verified = _check(directory, repo, kind, wanted, partly=only is not None)
+    verified, unlisted = _check(directory, repo, kind, paths, skip, partly=only is not None)
     if skip:
         say(f"{repo}: skipped files that could run code when loaded: {', '.join(skip[:5])}")
-    return Download(directory, kind, repo, commit, verified, tuple(skip))
+    if unlisted:
+        say(f"{repo}: not part of the release: {', '.join(unlisted[:5])}")
+    return Download(directory, kind, repo, commit, verified, tuple(skip), tuple(unlisted))
 
 
 def _hub_url() -> str:
@@ -153,7 +156,7 @@ def _list_files(
 
 def _refused_files(repo: str, kind: str, paths: Sequence[str]) -> list[str]:
     """Return the files that are never fetched. Raises UserError for a model without safetensors weights."""
-    dangerous = [path for path in paths if path.lower().endswith((*PICKLE_SUFFIXES, *CODE_SUFFIXES))]
+    dangerous = [path for path in paths if _is_dangerous(path)]
     if kind == "model" and not any(path.endswith(".safetensors") for path in paths):
         instead = f", only {dangerous[0]}, which could run code when loaded" if dangerous else ""
         raise UserError(
@@ -163,13 +166,17 @@ def _refused_files(repo: str, kind: str, paths: Sequence[str]) -> list[str]:
     return dangerous
 
 
+def _is_dangerous(path: str) -> bool:
+    return path.lower().endswith((*PICKLE_SUFFIXES, *CODE_SUFFIXES))
+
+
 def _refuse_remote_code(repo: str, commit: str, paths: Sequence[str], policy: RetryPolicy, say: Say) -> None:
     from huggingface_hub import hf_hub_download
 
     for path in (path for path in paths if path.rpartition("/")[2] in REMOTE_CODE_FILES):
         step = partial(hf_hub_download, repo, path, revision=commit)
         file = str(retrying(step, f"reading {path}", policy, say))
-        if has_auto_map(_json(Path(file), repo)):
+        if has_auto_map(parse_json(read_bounded(Path(file)), f"{repo}: {path}")):
             raise UserError(
                 f"{repo}: refused: {path} has `auto_map`, which makes transformers run code from the repo",
                 "l2t loads only models whose classes are part of transformers.",
@@ -189,55 +196,30 @@ def _fetch(repo: str, kind: str, commit: str, skip: Sequence[str], only: Sequenc
     )
 
 
-def _json(path: Path, repo: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{repo}: {path.name} cannot be read: {error}") from None
+def _check(
+    directory: Path, repo: str, kind: str, paths: Sequence[str], skipped: Sequence[str], *, partly: bool
+) -> tuple[int, list[str]]:
+    """Compare a repo with what its records list; return how many files were compared, and the unlisted paths.
 
-
-def _check(directory: Path, repo: str, kind: str, paths: set[str], *, partly: bool) -> int:
-    """Compare every file with the manifest and the release's list; how many were checked."""
-    expected: dict[str, tuple[int | None, str]] = {}
-    if (directory / RELEASE_RECORD).is_file():
-        listed = _json(directory / RELEASE_RECORD, repo).get("files", {})
-        expected |= {path: (int(size), str(digest)) for path, (size, digest) in listed.items()}
-    if kind == "dataset":
-        if not (directory / MANIFEST).is_file():
-            raise UserError(
-                f"{repo}: not a dataset of l2t: it has no {MANIFEST}",
-                "Datasets made by `l2t build` have one.",
-            )
-        expected |= _from_manifest(_json(directory / MANIFEST, repo), repo)
-    lacking = (
-        []
-        if partly
-        else [p for p in expected if p not in paths and not p.endswith((*PICKLE_SUFFIXES, *CODE_SUFFIXES))]
-    )
-    if lacking:
-        raise UserError(f"{repo}: incomplete: {lacking[0]} is listed in the release and not there")
-    known = [path for path in sorted(paths) if path in expected]
-    for path in known:
-        _compare(directory / path, path, repo, *expected[path])
-    strays = [path for path in paths if path.endswith(".parquet") and path not in expected]
-    if strays:
-        raise UserError(f"{repo}: {strays[0]} is not in {MANIFEST}: somebody added it to the repository")
-    return len(known)
-
-
-def _from_manifest(tree: Mapping[str, Any], repo: str) -> dict[str, tuple[int | None, str]]:
-    try:
-        shards = {str(row["path"]): (int(row["bytes"]), str(row["sha256"])) for row in tree["shards"]}
-        return shards | {str(path): (None, str(digest)) for path, digest in tree.get("files", {}).items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{repo}: its {MANIFEST} cannot be read: {error!r}") from None
-
-
-def _compare(file: Path, path: str, repo: str, size: int | None, digest: str) -> None:
-    if size is not None and file.stat().st_size != size:
+    `paths` are all files of the repo, fetched or not. Raises UserError if a listed file is missing or different, or
+    if a library would load a file that is not listed.
+    """
+    listed = listed_files(directory, kind, repo)
+    absent = sorted(listed.keys() - set(paths) - {p for p in listed if _is_dangerous(p)})
+    if absent:
+        raise UserError(f"{repo}: incomplete: {absent[0]} is listed in the release but missing")
+    unlisted = sorted(set(paths) - listed.keys() - set(UNLISTED)) if listed else []
+    loaded = [path for path in unlisted if path not in skipped and is_loaded(kind, path)]
+    if loaded:
         raise UserError(
-            f"{repo}: {path} has {file.stat().st_size} bytes here and {size} in the release", _REMEDY
+            f"{repo}: {loaded[0]} is not in the release: it was added to the repo later",
+            "Download the revision that was released: ORG/NAME@REVISION.",
         )
-    with file.open("rb") as stream:
-        if file_digest(stream, "sha256").hexdigest() != digest:
-            raise UserError(f"{repo}: {path} is not the file that was released: its sha256 differs", _REMEDY)
+    wanted = {
+        path: expected
+        for path, expected in listed.items()
+        if path in paths and path not in skipped and not (partly and not (directory / path).is_file())
+    }
+    for path, problem in compare_directory(directory, wanted, "the release").items():
+        raise UserError(f"{repo}: {path}: {problem}", _REMEDY)
+    return len(wanted), unlisted

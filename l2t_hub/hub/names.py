@@ -1,19 +1,10 @@
 """Names the Hub accepts for repos and collections, checked before anything is sent or fetched."""
 
-import re
-
 from l2t_hub.errors import UsageError
+from l2t_hub.records.bounds import is_repo
 
 MAX_TITLE_CHARS = 60
 MAX_NOTE_CHARS = 500
-_WORD = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
-
-
-def is_repo(text: str) -> bool:
-    """Whether `text` is a valid repo name, ORG/NAME."""
-    parts = text.split("/")
-    words = all(_WORD.fullmatch(part) and "--" not in part and ".." not in part for part in parts)
-    return len(parts) == 2 and words and not text.endswith((".git", ".ipynb"))
 
 
 def check_repo(text: str, what: str = "--repo") -> str:

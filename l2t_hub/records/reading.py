@@ -75,15 +75,18 @@ class FileRecord(Record):
             ) from None
 
     @classmethod
-    def read(cls, directory: Path) -> Self:
-        """Read the record of a directory. Raises UserError if it is missing, broken or a symlink to elsewhere."""
+    def read(cls, directory: Path, name: str | None = None) -> Self:
+        """Read the record of a directory, which errors call `name` or else by its path.
+
+        Raises UserError if the record is missing, malformed, or a symlink that leads out of the directory.
+        """
         path = inside(directory, cls.FILE)
-        return cls.parse(read_bounded(path), str(path))
+        return cls.parse(read_bounded(path), f"{name}: {cls.FILE}" if name else str(path))
 
     @classmethod
-    def find(cls, directory: Path) -> Self | None:
-        """Read the record of a directory; None if there is none. Raises UserError as `read` does."""
-        return cls.read(directory) if os.path.lexists(directory / cls.FILE) else None
+    def find(cls, directory: Path, name: str | None = None) -> Self | None:
+        """Read the record of a directory as `read` does; None if there is none."""
+        return cls.read(directory, name) if os.path.lexists(directory / cls.FILE) else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON tree of the record, in the order of its file."""

@@ -18,6 +18,8 @@ MAX_SEGMENTS = 32
 # Bidirectional controls: they make a terminal or a page show another name than the one that is opened.
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _UNSAFE_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
+# huggingface_hub marks with this file the folder of contents that it shares among repositories.
+_SHARED_BLOBS = ".huggingface-shared-blobs"
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SHARD = re.compile(
     r"data/(?:raw|packed|examples/[^/]+)/(?:train|validation)-[0-9]{5,7}-of-[0-9]{5,7}\.parquet"
@@ -93,7 +95,8 @@ def inside(directory: Path, path: str) -> Path:
     """Join a repository path to a directory; the file need not exist.
 
     Raises UserError if `path` is not a path inside a repository, or if a symlink leads it out of the directory. The
-    files of a snapshot in the Hub cache are symlinks; those may lead into the `blobs` folder of the same repository.
+    files of a snapshot in the Hub cache are symlinks; those may lead into the `blobs` folder of the same repository,
+    or into the one that all repositories of the cache share.
     """
     if problem := path_problem(path):
         raise UserError(f"{directory}: {path!r} is not a path inside a repository: {problem}")
@@ -112,7 +115,10 @@ def _roots(directory: Path) -> list[str]:
     real = Path(os.path.realpath(directory))
     roots = [str(real)]
     if real.parent.name == "snapshots":
-        roots.append(os.path.realpath(real.parent.parent / "blobs"))
+        repo, cache = real.parent.parent, real.parent.parent.parent
+        roots.append(os.path.realpath(repo / "blobs"))
+        if (cache / "blobs" / _SHARED_BLOBS).is_file():
+            roots.append(os.path.realpath(cache / "blobs"))
     return roots
 
 

@@ -81,10 +81,10 @@ def test_a_changed_file_is_found(hub: WatchedHub, toy: Toy, tmp_path: Path) -> N
     put(hub, "dataset", "org/toy", {shard: content[:-9] + bytes(9)})
     refused = download(hub, "org/toy", "dataset", tmp_path / "fresh", xet=False)
     assert refused.returncode == 1
-    assert f"{shard} is not the file that was released" in refused.stderr
+    assert f"{shard}: SHA-256 is" in refused.stderr
     put(hub, "dataset", "org/toy", {shard: content, "data/packed/train-extra.parquet": content})
     refused = download(hub, "org/toy", "dataset", tmp_path / "fresh", xet=False)
-    assert "data/packed/train-extra.parquet is not in l2t_manifest.json" in refused.stderr
+    assert "data/packed/train-extra.parquet is not in the release" in refused.stderr
 
 
 def test_what_is_not_there_is_said_in_one_sentence(hub: WatchedHub, toy: Toy, tmp_path: Path) -> None:

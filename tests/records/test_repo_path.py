@@ -217,9 +217,18 @@ def test_a_snapshot_of_the_hub_cache_links_to_its_own_blobs_only(tmp_path: Path)
     _link(snapshot / "b", other / "abc")
     _link(snapshot / "c", repo / "refs" / "main")
     _link(snapshot / "d", "../../blobs")
-    for path in ("b", "c", "d"):
+    shared = tmp_path / "blobs" / "87"
+    shared.mkdir(parents=True)
+    (shared / "8751").write_text("x")
+    _link(repo / "blobs" / "shared", shared / "8751")
+    _link(snapshot / "e", "../../blobs/shared")
+    for path in ("b", "c", "d", "e"):
         with pytest.raises(UserError, match="leads out"):
             inside(snapshot, path)
+    (tmp_path / "blobs" / ".huggingface-shared-blobs").write_text("1")
+    assert inside(snapshot, "e").read_text() == "x"
+    with pytest.raises(UserError, match="leads out"):
+        inside(snapshot, "b")
 
 
 def test_a_link_to_itself_is_no_way_out(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""What a downloaded release lists: its record and, for a dataset, its manifest, which must agree."""
+
+from pathlib import Path
+
+from l2t_hub.artifacts import MANIFEST
+from l2t_hub.errors import UserError
+from l2t_hub.records.dataset_manifest import Manifest
+from l2t_hub.records.file_list import ExpectedFile
+from l2t_hub.records.release_record import ReleaseRecord
+
+
+def listed_files(directory: Path, kind: str, name: str) -> dict[str, ExpectedFile]:
+    """Return what the records in `directory` say of each file, by path; {} for a model that l2t did not release.
+
+    `name` is what errors call the release. Raises UserError if a dataset has no manifest, if a record is malformed or
+    of another kind, or if the two records say different things of a file.
+    """
+    record = ReleaseRecord.find(directory, name)
+    if record is not None and record.kind != kind:
+        raise UserError(f"{name}: {ReleaseRecord.FILE} is of a {record.kind}, not of a {kind}")
+    listed = record.expected() if record is not None else {}
+    if kind != "dataset":
+        return listed
+    manifest = Manifest.find(directory, name)
+    if manifest is None:
+        raise UserError(
+            f"{name}: not a dataset of l2t: it has no {MANIFEST}", "Datasets made by `l2t build` have one."
+        )
+    for path, expected in manifest.expected().items():
+        released = listed.setdefault(path, expected) if record is None else listed.get(path)
+        same = released is not None and released.sha256 == expected.sha256
+        if released is None or not same or expected.size not in (None, released.size):
+            raise UserError(
+                f"{name}: {MANIFEST} and {ReleaseRecord.FILE} do not agree on {path}", ReleaseRecord.REMEDY
+            )
+    return listed

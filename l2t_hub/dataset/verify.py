@@ -72,7 +72,7 @@ def verify(directory: Path | str) -> VerifyReport:
         ),
         *(f"{path}: {problem}" for path, problem in different.items()),
         *(f"{path}: not in the manifest" for path in dangerous),
-        *(f"{path}: not in the manifest; other shards count it" for path in manifest.missing_shards()),
+        *(f"{path}: missing, but other shards count it" for path in manifest.missing_shards()),
     ]
     for shard in manifest.shards:
         if shard.path not in different:

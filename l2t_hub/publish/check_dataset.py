@@ -1,14 +1,15 @@
 """The checks of a dataset before its release: a correct manifest, configs that match files, one schema per config."""
 
-import json
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
 from l2t_hub.artifacts import CARD, MANIFEST
-from l2t_hub.errors import nearest
+from l2t_hub.errors import UserError, nearest
 from l2t_hub.publish.stage import StagedFile, StagedRelease
+from l2t_hub.records.dataset_manifest import Manifest
+from l2t_hub.records.file_list import file_problem, is_loaded
 
 
 def dataset_problems(staged: StagedRelease, card: Mapping[str, Any]) -> list[str]:
@@ -20,33 +21,23 @@ def dataset_problems(staged: StagedRelease, card: Mapping[str, Any]) -> list[str
 
 
 def _manifest_problems(staged: StagedRelease) -> list[str]:
-    file = staged.file(MANIFEST)
-    try:
-        tree = json.loads(file.read()) if file else None
-        if not isinstance(tree, dict):
-            return [f"{MANIFEST}: not a JSON object"]
-        shards = {str(row["path"]): (int(row["bytes"]), str(row["sha256"])) for row in tree["shards"]}
-        others = {str(path): str(digest) for path, digest in tree.get("files", {}).items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return [f"{MANIFEST}: cannot be read as a manifest: {type(error).__name__}: {error}"]
-    problems = [] if tree.get("fingerprint") else [f"{MANIFEST}: no fingerprint"]
+    """Compare the staged files with the manifest, both ways."""
     files = {file.path: file for file in staged.files}
-    for path, (size, digest) in shards.items():
-        problems += _differs(files.get(path), path, digest, size)
-    for path, digest in others.items():
-        problems += _differs(files.get(path), path, digest, None)
-    strays = [p for p in files if p.endswith(".parquet") and p not in shards and p not in others]
+    if MANIFEST not in files:
+        return [f"{MANIFEST}: missing"]
+    try:
+        manifest = Manifest.parse(files[MANIFEST].read(), MANIFEST)
+    except UserError as error:
+        return [error.message]
+    listed = manifest.expected()
+    problems = [
+        f"{path}: {problem}"
+        for path, expected in listed.items()
+        if (problem := file_problem(files.get(path), expected, MANIFEST))
+    ]
+    problems += (f"{path}: missing, but other shards count it" for path in manifest.missing_shards())
+    strays = [path for path in files if path not in listed and is_loaded("dataset", path)]
     return problems + [f"{path}: not listed in {MANIFEST}, so its origin is unknown" for path in strays]
-
-
-def _differs(file: StagedFile | None, path: str, digest: str, size: int | None) -> list[str]:
-    if file is None:
-        return [f"{path}: missing, but listed in {MANIFEST}"]
-    if size is not None and file.size != size:
-        return [f"{path}: {file.size} bytes, but {size} in {MANIFEST}"]
-    if file.sha256 != digest:
-        return [f"{path}: its SHA-256 is {file.sha256[:12]}..., but {digest[:12]}... in {MANIFEST}"]
-    return []
 
 
 # -- configs --------------------------------------------------------------------------------------------------

@@ -60,12 +60,12 @@ class LocalFile:
 def file_problem(found: FoundFile | None, expected: ExpectedFile, record: str) -> str | None:
     """Say how a file differs from what `record` says of it; None if it is the same. A wrong size spares the hash."""
     if found is None:
-        return "missing"
+        return f"missing, but listed in {record}"
     try:
         if expected.size is not None and found.size != expected.size:
-            return f"{found.size:,} bytes, {record} says {expected.size:,}"
+            return f"{found.size:,} bytes, but {expected.size:,} in {record}"
         if found.sha256 != expected.sha256:
-            return f"SHA-256 is {found.sha256[:12]}..., {record} says {expected.sha256[:12]}..."
+            return f"its SHA-256 is {found.sha256[:12]}..., but {expected.sha256[:12]}... in {record}"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     return None

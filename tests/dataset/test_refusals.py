@@ -215,7 +215,7 @@ def test_damage_of_every_kind_is_found_by_verify(recipe: Recipes, tmp_path: Path
     assert any("tokenizer" in p for p in edited(lambda t: t["tokenizer"].update(vocab_size=5)))
     assert any("README.md" in p for p in edited(lambda t: t["files"].update({"README.md": "0" * 64})))
     shard.unlink()
-    assert verify(out).problems[0] == f"{name}: missing"
+    assert verify(out).problems[0] == f"{name}: missing, but listed in the manifest"
     with pytest.raises(UserError, match=r"l2t_manifest\.json is missing"):
         verify(tmp_path)
     manifest.write_text("{")

@@ -81,7 +81,7 @@ def test_a_changed_file_is_found(hub: WatchedHub, toy: Toy, tmp_path: Path) -> N
     put(hub, "dataset", "org/toy", {shard: content[:-9] + bytes(9)})
     refused = download(hub, "org/toy", "dataset", tmp_path / "fresh", xet=False)
     assert refused.returncode == 1
-    assert f"{shard}: SHA-256 is" in refused.stderr
+    assert f"{shard}: its SHA-256 is" in refused.stderr
     put(hub, "dataset", "org/toy", {shard: content, "data/packed/train-extra.parquet": content})
     refused = download(hub, "org/toy", "dataset", tmp_path / "fresh", xet=False)
     assert "data/packed/train-extra.parquet is not in the release" in refused.stderr

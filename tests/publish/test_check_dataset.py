@@ -79,7 +79,9 @@ def test_the_manifest_must_tell_the_truth(toy: Toy) -> None:
     (directory / shard).write_bytes(content[:-1] + b"?")
     assert f"{shard}: its SHA-256 is" in refused(directory)
     (directory / shard).write_bytes(content + b"?")
-    assert f"{shard}: {len(content) + 1} bytes, but {len(content)} in l2t_manifest.json" in refused(directory)
+    assert f"{shard}: {len(content) + 1:,} bytes, but {len(content):,} in l2t_manifest.json" in refused(
+        directory
+    )
     (directory / shard).unlink()
     assert f"{shard}: missing, but listed in l2t_manifest.json" in refused(directory)
     directory = toy(name="more")

@@ -82,7 +82,7 @@ def test_content_that_moved_is_copied_on_the_hub(hub: WatchedHub, toy: Toy, tmp_
     manifest = json.loads((directory / "l2t_manifest.json").read_text())
     for row in manifest["shards"]:
         if row["config"] == "packed" and row["split"] == "train":
-            moved = row["path"].replace("-of-00003", "-of-00004")
+            moved = row["path"].replace("-of-00003", "-of-000003")
             (directory / row["path"]).rename(directory / moved)
             row["path"] = moved
     (directory / "l2t_manifest.json").write_text(json.dumps(manifest))

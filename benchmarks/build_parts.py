@@ -32,7 +32,7 @@ def library(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
 
 def whole_build(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     """The build as `l2t build` runs it."""
-    from l2t_hub.dataset import build
+    from l2t_hub.dataset.build import build
     from l2t_hub.dataset.progress import SilentReporter
 
     manifest = build(recipe, out, workers=workers, progress=SilentReporter())

@@ -26,10 +26,11 @@ from typing import Any
 from l2t_hub.artifacts import TOKENIZER, sha256_of
 from l2t_hub.corpus.document import Document
 from l2t_hub.corpus.source import open_source
-from l2t_hub.dataset import Manifest, build
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.executors.local import LocalExecutor
 from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.tokens.load import encoder_of, load_tokenizer
 
 SHARDS, SHARD_TOKENS = 23, 5.5e9  # the paper's part of fineweb-edu-dedup, in tokens of its tokenizer

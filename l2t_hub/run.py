@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from l2t_hub.dataset import Manifest, build
+from l2t_hub.dataset.build import build
 from l2t_hub.plan import check_names
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import Manifest
 
 if TYPE_CHECKING:
     from l2t_hub.publish.publisher import Publisher

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2t_hub.dataset import build
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.train import train

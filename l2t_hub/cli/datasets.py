@@ -8,6 +8,7 @@ import typer
 from l2t_hub.cli.options import Json, RecipeArgument, Sets, SourceHub, Variant, Workers, examples
 from l2t_hub.cli.recipes import load_release
 from l2t_hub.cli.terminal import answer, progress
+from l2t_hub.dataset.executors import worker_server
 
 PANEL = "Datasets"
 datasets = typer.Typer()
@@ -33,10 +34,13 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Build a dataset directory: the examples of every task, raw text, packed sequences, a manifest and a card."""
-    from l2t_hub.dataset import build as build_dataset
-    from l2t_hub.dataset import summary_table
+    release = load_release(recipe, sets, variant)
+    if executor == "local":
+        worker_server.start(workers, release.build.partitions)
+    from l2t_hub.dataset.build import build as build_dataset
+    from l2t_hub.dataset.manifest import summary_table
 
-    manifest = build_dataset(load_release(recipe, sets, variant), folder, workers=workers, executor=executor)
+    manifest = build_dataset(release, folder, workers=workers, executor=executor)
     answer(as_json, manifest.as_dict(), summary_table(manifest), f"dataset: {folder}")
 
 
@@ -58,7 +62,7 @@ def verify(
     from l2t_hub.hub.connect import connected_for
 
     with connected_for(hub, target):
-        from l2t_hub.dataset import verify as verify_dataset
+        from l2t_hub.dataset.verify import verify as verify_dataset
         from l2t_hub.hub.download import resolve
 
         directory, _ = resolve(target, "dataset", say=progress)

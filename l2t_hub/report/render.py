@@ -13,10 +13,10 @@ from markdown_it import MarkdownIt
 
 from l2t_hub import __version__
 from l2t_hub.artifacts import disk_errors, write_bytes, write_text
-from l2t_hub.dataset import Manifest
 from l2t_hub.evaluate import Evaluation
 from l2t_hub.evaluate.results import Estimate, ModelComparison
 from l2t_hub.extras import installed
+from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.templates import Markdown, render
 
 if TYPE_CHECKING:

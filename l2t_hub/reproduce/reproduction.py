@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.artifacts import MANIFEST, TRAINING_LOG, TRAINING_RECORD, WEIGHTS, disk_errors, write_text
-from l2t_hub.dataset import build
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe

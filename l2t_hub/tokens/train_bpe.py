@@ -26,11 +26,27 @@ QWEN2_SPLIT = (
 def train_bpe(
     texts: Iterable[str], vocab_size: int, *, where: str = "tokenizer.vocab_size"
 ) -> "PreTrainedTokenizerFast":
+    """Train as `train_definition`, and return a tokenizer of transformers; save it with `save_pretrained`."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=train_definition(texts, vocab_size, where=where),
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=EOS,
+        unk_token=EOS,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def train_definition(
+    texts: Iterable[str], vocab_size: int, *, where: str = "tokenizer.vocab_size"
+) -> Tokenizer:
     """Train on `texts`; the same texts in the same order give the same tokenizer, byte for byte.
 
     Byte-level BPE (Radford et al. 2019) with Qwen2's normalisation (NFC) and pre-tokenizer. Any text can be encoded,
     so the unknown token never occurs. `<s>` (id 0) is BOS, `</s>` (id 1) is EOS and padding. Short texts may give
-    fewer than `vocab_size` entries. Save the result with `save_pretrained`.
+    fewer than `vocab_size` entries. transformers is not imported.
 
     Raises UsageError if `vocab_size` is below 258, UserError if there is no text.
     """
@@ -56,7 +72,7 @@ def train_bpe(
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B:1", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
     )
-    return _wrap(tokenizer)
+    return tokenizer
 
 
 def _not_empty(texts: Iterable[str], where: str) -> Iterator[str]:
@@ -70,16 +86,3 @@ def _not_empty(texts: Iterable[str], where: str) -> Iterator[str]:
             f"{where}: there is no text to train a tokenizer on",
             hint="Check the source and its `text_column`, or set a lower `validation.share`.",
         )
-
-
-def _wrap(tokenizer: Tokenizer) -> "PreTrainedTokenizerFast":
-    from transformers import PreTrainedTokenizerFast
-
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=tokenizer,
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=EOS,
-        unk_token=EOS,
-        clean_up_tokenization_spaces=False,
-    )

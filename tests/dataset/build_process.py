@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from l2t_hub.dataset import build
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import LineReporter
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import recipe_from_tree

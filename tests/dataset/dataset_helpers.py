@@ -4,9 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from l2t_hub.dataset import Manifest, build
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.records.dataset_manifest import Manifest
 
 
 class RecordingReporter(SilentReporter):

@@ -11,11 +11,13 @@ import pytest
 from dataset_helpers import RecordingReporter, hashes, make, recipe_of
 from datasets import get_dataset_config_names, load_dataset
 
-from l2t_hub.dataset import build, read_manifest, verify
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.ledger import RAW, Ledger
+from l2t_hub.dataset.verify import verify
 from l2t_hub.errors import UsageError
 from l2t_hub.mixture import is_raw, is_validation
 from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.tasks.registry import TASKS
 from l2t_hub.tokens.load import load_tokenizer
 

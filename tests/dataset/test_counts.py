@@ -14,9 +14,10 @@ from l2t_hub.corpus.blocks import blocks
 from l2t_hub.corpus.document import Document
 from l2t_hub.corpus.sentences import splitter
 from l2t_hub.corpus.source import open_source
-from l2t_hub.dataset import Manifest, verify
 from l2t_hub.dataset.ledger import Ledger
+from l2t_hub.dataset.verify import verify
 from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.tasks.registry import TASKS
 from l2t_hub.tokens.load import encoder_of, load_tokenizer
 

@@ -13,10 +13,12 @@ import psutil
 import pytest
 from dataset_helpers import RecordingReporter, hashes, make
 
-from l2t_hub.dataset import build, read_manifest, verify
+from l2t_hub.dataset.build import build
+from l2t_hub.dataset.verify import verify
 from l2t_hub.dataset.workspace import WORK
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import read_manifest
 
 Recipes = Callable[..., Recipe]
 BUILD_PROCESS = Path(__file__).with_name("build_process.py")

@@ -10,11 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_helpers import RecordingReporter, hashes, make
 
-from l2t_hub.dataset import build, near_duplicates, read_manifest, verify
+from l2t_hub.dataset import near_duplicates
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.near_duplicates import NEAR_IDENTICAL
+from l2t_hub.dataset.verify import verify
 from l2t_hub.mixture import is_validation
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.dataset_manifest import read_manifest
 
 Recipes = Callable[..., Recipe]
 SHARE = 0.1

@@ -201,7 +201,7 @@ def test_shards_of_a_partition_are_split_and_keep_to_the_hubs_advice(
     from datasets import config, load_dataset
     from datasets.utils.py_utils import convert_file_size_to_int
 
-    from l2t_hub.dataset import verify
+    from l2t_hub.dataset.verify import verify
 
     assert convert_file_size_to_int(config.MAX_SHARD_SIZE) >= write.SHARD_BYTES
     monkeypatch.setattr("l2t_hub.dataset.packer.WINDOW_TOKENS", 10_000)

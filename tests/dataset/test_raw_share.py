@@ -13,13 +13,16 @@ from dataset_helpers import RecordingReporter, hashes, make
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2t_hub.dataset import build, read_manifest, token_survey, verify
+from l2t_hub.dataset import token_survey
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.raw_share import solve_threshold
 from l2t_hub.dataset.token_survey import SURVEY, predict_tokens
+from l2t_hub.dataset.verify import verify
 from l2t_hub.errors import UsageError
 from l2t_hub.mixture import uniform
 from l2t_hub.plan import make_plan
 from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.records.dataset_manifest import read_manifest
 
 Recipes = Callable[..., Recipe]
 

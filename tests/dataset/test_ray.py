@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from dataset_helpers import RecordingReporter, hashes, make
 
-from l2t_hub.dataset import build, verify
+from l2t_hub.dataset.build import build
+from l2t_hub.dataset.verify import verify
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
 

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_helpers import hashes, make
 
-from l2t_hub.dataset import build, verify
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.progress import SilentReporter
+from l2t_hub.dataset.verify import verify
 from l2t_hub.dataset.workspace import WORK, open_workspace
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe

@@ -10,9 +10,10 @@ import pytest
 from dataset_helpers import RecordingReporter, hashes, make
 from fake_slurm import FakeSlurm, install
 
-from l2t_hub.dataset import build, verify
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.executors import slurm_queue as queue
 from l2t_hub.dataset.ledger import Ledger
+from l2t_hub.dataset.verify import verify
 from l2t_hub.dataset.workspace import WORK, FinishedPartition, Workspace
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe

@@ -68,7 +68,7 @@ def test_token_ids_are_stored_as_byte_streams(recipe: Recipes, tmp_path: Path) -
 def test_a_build_with_a_local_tokenizer_needs_no_torch(corpus: Path, tokenizer: Path, tmp_path: Path) -> None:
     """Importing it takes longer than building a million words."""
     code = (
-        "import json, sys; from pathlib import Path; from l2t_hub.dataset import build;"
+        "import json, sys; from pathlib import Path; from l2t_hub.dataset.build import build;"
         "from l2t_hub.dataset.progress import SilentReporter; from l2t_hub.recipe import recipe_from_tree;"
         "build(recipe_from_tree(json.loads(sys.argv[1])), Path(sys.argv[2]), workers=1, progress=SilentReporter());"
         "print({'torch', 'datasets'} & sys.modules.keys())"

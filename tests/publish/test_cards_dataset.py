@@ -10,8 +10,9 @@ from huggingface_hub import DatasetCard
 from markdown_it import MarkdownIt
 from tiny_release import Made, make_dataset, tiny_recipe
 
-from l2t_hub.dataset import build, verify
+from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import SilentReporter
+from l2t_hub.dataset.verify import verify
 from l2t_hub.errors import UserError
 from l2t_hub.publish.cards import name_dataset
 from l2t_hub.records.dataset_manifest import read_manifest

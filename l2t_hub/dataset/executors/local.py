@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, forkserver, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,10 @@ import pyarrow as pa
 from datatrove.executor.local import LocalPipelineExecutor
 
 from l2t_hub.artifacts import NO_ROOM, disk_error
-from l2t_hub.dataset.executors.work import Work, cores
+from l2t_hub.dataset.executors.work import Work
+from l2t_hub.dataset.executors.worker_server import PRELOAD, cores
 from l2t_hub.dataset.progress import Meter, MeterWatch, Reporter
 from l2t_hub.errors import UserError
-
-# What every worker needs, imported once for all of them. (pyarrow imports pandas when it first makes an array.)
-PRELOAD = ["l2t_hub.dataset.pipeline", "pandas", "sentencex"]
 
 
 def run_locally(work: Work, workers: int | None, reporter: Reporter) -> None:
@@ -64,7 +62,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
     def run_pool(self) -> None:
         """Run all ranks in worker processes, even a single rank."""
         context = get_context("forkserver")
-        context.set_forkserver_preload(PRELOAD)
+        forkserver.set_forkserver_preload(PRELOAD)
         pool = ProcessPoolExecutor(
             min(self.workers, len(self.ranks)), mp_context=context, initializer=_start_worker
         )

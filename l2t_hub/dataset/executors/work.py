@@ -1,6 +1,5 @@
 """The work that an executor receives: some partitions of a build, and the pipeline that makes one."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,8 +44,3 @@ def run_unfinished(work: Work, execute: Execute) -> list[Path]:
     if unfinished:
         execute(replace(work, ranks=unfinished))
     return [work.workspace.partition_folder(rank, work.keys[rank]) for rank in work.ranks]
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

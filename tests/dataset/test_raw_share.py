@@ -198,6 +198,6 @@ def test_a_plan_tells_the_share_in_both_units(recipe: Recipes, tmp_path: Path) -
     assert plan.data.raw_tokens is not None
     assert plan.data.task_tokens is not None
     assert abs(plan.data.raw_tokens / (plan.data.raw_tokens + plan.data.task_tokens) - 0.4) < 0.01
-    found = re.search(r"For 40% of the tokens, about (\d+)% of the documents are raw\.", plan.data.note)
+    found = re.search(r"For 40% raw tokens, about (\d+)% of the documents are raw text\.", plan.data.note)
     assert found is not None
     assert abs(int(found[1]) / 100 - make(tokens, tmp_path / "out").mixture["raw_share"]["documents"]) < 0.03

@@ -5,6 +5,8 @@ import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from traceback import extract_tb
 from typing import cast
 
 from starlette.applications import Starlette
@@ -92,7 +94,12 @@ class Dispatcher:
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
             logger.error("%s %s: SQLite: %s", request.method, path, error)
             return damaged()
-        logger.error("%s %s failed", request.method, path, exc_info=error)
+        frames = extract_tb(error.__traceback__)
+        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+        logger.error(
+            "%s %s: %s: %s (%s)", request.method, path, type(error).__name__, str(error)[:200], where
+        )
+        logger.debug("The traceback:", exc_info=error)
         return HubError(500, "The local Hub failed to serve this request. Its log has the details.")
 
     async def _routed(self, request: Request, path: str) -> Response:

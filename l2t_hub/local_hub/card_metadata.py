@@ -20,7 +20,7 @@ from l2t_hub.local_hub.hub_request import Hub, HubRequest
 MAX_METADATA_CHARS = 256 * 1024
 MAX_NODES = 50_000
 MAX_DEPTH = 50
-MAX_NUMBER_BITS = 1024
+MAX_DIGITS = 300
 SPACE_COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 _LISTS_OF_TEXT = (
     "tags",
@@ -31,6 +31,7 @@ _LISTS_OF_TEXT = (
     "annotations_creators",
     "models",
 )
+_LONG_NUMBER = re.compile(rf"[-+.0-9].{{{MAX_DIGITS}}}")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _FastLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, ten times as fast, where PyYAML has it
 
@@ -94,6 +95,8 @@ def _check_size(front: str) -> None:
     for count, event in enumerate(yaml.parse(front, Loader=_FastLoader)):
         if isinstance(event, yaml.AliasEvent):
             raise CardError("The metadata must not use YAML aliases.")
+        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and _LONG_NUMBER.match(event.value):
+            raise CardError(f"The metadata has a number of more than {MAX_DIGITS} characters.")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if count > MAX_NODES or depth > MAX_DEPTH:
             raise CardError(
@@ -108,7 +111,7 @@ def _as_json(value: Any) -> Any:
         return [_as_json(item) for item in value]
     if isinstance(value, bool | None):
         return value
-    if isinstance(value, int) and value.bit_length() <= MAX_NUMBER_BITS:
+    if isinstance(value, int):
         return value
     if isinstance(value, float) and value == value and value not in (float("inf"), float("-inf")):
         return value

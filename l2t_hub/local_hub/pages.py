@@ -26,6 +26,7 @@ from l2t_hub.local_hub.repos import visible_repos
 MAX_PREVIEW_BYTES = 200_000
 MAX_ROWS = 1000
 MAX_SCORES = 100
+MAX_CARD_CHARS = 100_000  # a hostile card takes seconds to render
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -120,7 +121,9 @@ def card(request: HubRequest) -> Response:
     except CardError as error:
         metadata, problem = {}, str(error)
     home = f"{ROOT}/{quoted(repo.path)}"
-    rendered = render_markdown(body, f"{home}/blob/main", f"{home}/resolve/{commit}")
+    if len(body) > MAX_CARD_CHARS:
+        problem = problem or f"Only the first {MAX_CARD_CHARS} characters of this card are shown."
+    rendered = render_markdown(body[:MAX_CARD_CHARS], f"{home}/blob/main", f"{home}/resolve/{commit}")
     facts = {
         "head": hub.history.commit(repo.id, commit),
         "tags": card_tags(metadata),

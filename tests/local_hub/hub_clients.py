@@ -63,7 +63,7 @@ def names_of_rows(script: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Told:
+class Reply:
     """One answer of the Hub, as it came over the wire."""
 
     status: int
@@ -82,7 +82,7 @@ def ask(
     *,
     token: str | None = "write",
     headers: dict[str, str] | None = None,
-) -> Told:
+) -> Reply:
     """One request, its path sent byte for byte as given; `token` names one of the Hub's, or is one, or is None."""
     url = urlsplit(hub.url)
     sent = dict(headers or {})
@@ -95,14 +95,14 @@ def ask(
     try:
         connection.request(method, url.path + path, body=body, headers=sent)
         answer = connection.getresponse()
-        return Told(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
     finally:
         connection.close()
 
 
 def commit(
     hub: LocalHub, repo: str, files: dict[str, bytes], *, summary: str = "a commit", **more: Any
-) -> Told:
+) -> Reply:
     """Commit regular files to `datasets/org/name` or the like; `more` joins the header's value."""
     rows = [{"key": "header", "value": {"summary": summary, **more}}]
     for path, content in files.items():
@@ -119,8 +119,8 @@ def make_repo(hub: LocalHub, name: str, kind: str = "model", *, private: bool = 
         "type": kind,
         "visibility": "private" if private else "public",
     }
-    told = ask(hub, "POST", "/api/repos/create", body | ({"sdk": "gradio"} if kind == "space" else {}))
-    assert told.status == 200, told.body
+    reply = ask(hub, "POST", "/api/repos/create", body | ({"sdk": "gradio"} if kind == "space" else {}))
+    assert reply.status == 200, reply.body
 
 
 def put_lfs(hub: LocalHub, repo: str, content: bytes) -> str:
@@ -134,7 +134,7 @@ def put_lfs(hub: LocalHub, repo: str, content: bytes) -> str:
     return sha256
 
 
-def commit_lfs(hub: LocalHub, repo: str, path: str, sha256: str, size: int) -> Told:
+def commit_lfs(hub: LocalHub, repo: str, path: str, sha256: str, size: int) -> Reply:
     """Commit a large file whose content has been uploaded."""
     rows = [
         {"key": "header", "value": {"summary": "large"}},

@@ -139,9 +139,9 @@ def test_failures_of_the_hub_itself_are_answered(
         raise error
 
     monkeypatch.setattr(Store, "write_blob", fail)
-    told = commit(hub, "models/org/a", {"x.txt": b"x"})
-    assert told.status == status
-    assert b"Traceback" not in told.body
+    reply = commit(hub, "models/org/a", {"x.txt": b"x"})
+    assert reply.status == status
+    assert b"Traceback" not in reply.body
 
 
 def test_the_table_counts_and_picks() -> None:

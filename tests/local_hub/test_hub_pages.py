@@ -48,14 +48,14 @@ def released(hub: LocalHub) -> LocalHub:
     make_repo(hub, "data", "dataset")
     files = {"README.md": CARD.encode(), f"data/{NASTY}": NASTY.encode(), "images/loss.png": PNG, "page.html": b"<script>pwned()</script>",
              "pic.svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>pwned()</script></svg>"}  # fmt: skip
-    told = commit(
+    reply = commit(
         hub,
         "datasets/org/data",
         files,
         summary="<script>pwned()</script>",
         description="<img src=x onerror=pwned()>",
     )
-    assert told.status == 200, told.body
+    assert reply.status == 200, reply.body
     ask(
         hub,
         "POST",
@@ -93,11 +93,11 @@ def pages(hub: LocalHub) -> list[str]:
 
 def test_nothing_released_becomes_markup(released: LocalHub) -> None:
     for path in pages(released):
-        told = ask(released, "GET", path, headers={"Accept": "text/html"})
-        html = told.body.decode()
-        assert told.status == (404 if "%3Cscript%3E" in path and "blob" not in path else 200), path
-        assert told.headers["content-type"].startswith("text/html"), path
-        policy = told.headers["content-security-policy"]
+        reply = ask(released, "GET", path, headers={"Accept": "text/html"})
+        html = reply.body.decode()
+        assert reply.status == (404 if "%3Cscript%3E" in path and "blob" not in path else 200), path
+        assert reply.headers["content-type"].startswith("text/html"), path
+        policy = reply.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "script" not in policy
         assert "unsafe" not in policy
@@ -140,10 +140,10 @@ def test_uploads_are_served_as_nothing_a_browser_would_run(released: LocalHub) -
         ("README.md", "text/plain"),
         (".gitattributes", "application/octet-stream"),
     ):
-        told = ask(released, "GET", f"/datasets/org/data/resolve/main/{path}")
-        assert told.headers["content-type"].split(";")[0] == kind, path
-        assert told.headers["x-content-type-options"] == "nosniff"
-        assert "sandbox" in told.headers["content-security-policy"]
+        reply = ask(released, "GET", f"/datasets/org/data/resolve/main/{path}")
+        assert reply.headers["content-type"].split(";")[0] == kind, path
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in reply.headers["content-security-policy"]
 
 
 def test_large_and_binary_files_are_not_shown_but_offered(hub: LocalHub) -> None:

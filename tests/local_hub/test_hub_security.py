@@ -81,9 +81,9 @@ def test_no_query_leaves_the_repo(one_hub: LocalHub, fresh: str, path: str) -> N
         f"/{repo}/blob/main/",
         f"/{repo}/tree/main/",
     ):
-        told = ask(hub, "GET", place + path)
-        assert told.status == 400, place
-        assert hub.keys.write.encode() not in told.body
+        reply = ask(hub, "GET", place + path)
+        assert reply.status == 400, place
+        assert hub.keys.write.encode() not in reply.body
     for place in (f"/api/models/{repo}/tree/", f"/{repo}/resolve/", f"/api/models/{repo}/revision/"):
         assert ask(hub, "GET", place + path + ("/x" if "resolve" in place else "")).status in (
             400,
@@ -301,8 +301,8 @@ def test_no_body_breaks_a_route(one_hub: LocalHub, body: bytes) -> None:
         if route.method in ("POST", "PUT", "PATCH", "DELETE") and route.access not in ("signed", "xet-write"):
             if "repos/delete" in route.template or "/settings" in route.template:
                 continue
-            told = ask(one_hub, route.method, example(route), body)
-            assert told.status < 500, (route.template, told.status, told.body)
+            reply = ask(one_hub, route.method, example(route), body)
+            assert reply.status < 500, (route.template, reply.status, reply.body)
 
 
 def test_what_is_unknown_is_501_and_logged(hub: LocalHub, caplog: pytest.LogCaptureFixture) -> None:
@@ -343,9 +343,9 @@ def test_every_answer_says_rehearsal(hub: LocalHub) -> None:
         "/api/nope",
         "/nope/nope",
     ):
-        told = ask(hub, "GET", path)
-        assert told.headers["server"] == "l2t-rehearsal-hub"
-        assert "not huggingface.co" in told.headers["x-rehearsal"]
+        reply = ask(hub, "GET", path)
+        assert reply.headers["server"] == "l2t-rehearsal-hub"
+        assert "not huggingface.co" in reply.headers["x-rehearsal"]
     made = commit(hub, "spaces/org/a", {"x": b"1"}).json()
     assert "/rehearsal/spaces/org/a/commit/" in made["commitUrl"]
     assert made["rehearsal"] is True

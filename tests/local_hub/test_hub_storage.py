@@ -151,9 +151,9 @@ def test_of_commits_on_one_parent_one_wins_and_nothing_is_lost(hub: LocalHub) ->
     def contend(name: str) -> None:
         for turn in range(10):
             head = ask(hub, "GET", "/api/models/org/raced").json()["sha"]
-            told = commit(hub, "models/org/raced", {f"{name}-{turn}": b"x"}, parentCommit=head)
-            assert told.status in (200, 412)
-            if told.status == 200:
+            reply = commit(hub, "models/org/raced", {f"{name}-{turn}": b"x"}, parentCommit=head)
+            assert reply.status in (200, 412)
+            if reply.status == 200:
                 wins.append((f"{name}-{turn}", head))
 
     threads = [threading.Thread(target=contend, args=(name,)) for name in "abcd"]
@@ -194,14 +194,14 @@ def test_a_killed_server_comes_back_whole(tmp_path: Path) -> None:
         number = len(acknowledged)
         while True:
             try:
-                told = commit(
+                reply = commit(
                     hub,
                     "models/org/killed",
                     {f"{number:04d}.txt": b"%d" % number, "last.txt": b"%d" % number},
                 )
             except (OSError, ValueError):
                 return
-            acknowledged.append((f"{number:04d}.txt", told.json()["commitOid"]))
+            acknowledged.append((f"{number:04d}.txt", reply.json()["commitOid"]))
             number += 1
 
     for moment in range(5):

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pyarrow
 import pytest
-from hub_clients import Told, ask, commit_lfs, make_repo
+from hub_clients import Reply, ask, commit_lfs, make_repo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,7 +139,7 @@ def xet_token(hub: LocalHub, role: str, repo: str = "a") -> str:
     return str(ask(hub, "GET", f"/api/models/org/{repo}/xet-{role}-token/main").json()["accessToken"])
 
 
-def post(hub: LocalHub, path: str, body: bytes) -> Told:
+def post(hub: LocalHub, path: str, body: bytes) -> Reply:
     return ask(hub, "POST", f"/xet/v1/{path}", body, token=xet_token(hub, "write"))
 
 
@@ -161,10 +161,10 @@ def test_a_file_goes_through_the_store_by_hand(hub: LocalHub) -> None:
     # ... and by reconstruction: only the chunks that are needed, from a signed URL.
     name = hash_text(file_hash(chunks))
     path = f"/xet/v1/reconstructions/{name}"
-    told = ask(hub, "GET", path, token=xet_token(hub, "read"), headers={"Range": "bytes=1999-2000"}).json()
-    assert told["offset_into_first_range"] == 999
-    assert told["terms"] == [{"hash": xorb, "unpacked_length": 2000, "range": {"start": 1, "end": 3}}]
-    fetch = told["fetch_info"][xorb][0]
+    reply = ask(hub, "GET", path, token=xet_token(hub, "read"), headers={"Range": "bytes=1999-2000"}).json()
+    assert reply["offset_into_first_range"] == 999
+    assert reply["terms"] == [{"hash": xorb, "unpacked_length": 2000, "range": {"start": 1, "end": 3}}]
+    fetch = reply["fetch_info"][xorb][0]
     wanted = {"Range": f"bytes={fetch['url_range']['start']}-{fetch['url_range']['end']}"}
     piece = ask(hub, "GET", fetch["url"].removeprefix(hub.url), token=None, headers=wanted)
     assert [c.digest for c in read_xorb(io.BytesIO(piece.body))] == [c.digest for c in chunks[1:3]]

@@ -212,13 +212,13 @@ def _():
         path = hf_hub_download(DATA, name, repo_type="dataset")
         assert Path(path).read_bytes() == content
         assert hf_hub_download(DATA, name, repo_type="dataset") == path
-    told = get_hf_file_metadata(hf_hub_url(DATA, "data/big.bin", repo_type="dataset"))
-    assert told.size == len(BIG)
-    assert len(told.etag) == 64
-    assert len(told.commit_hash) == 40
+    reply = get_hf_file_metadata(hf_hub_url(DATA, "data/big.bin", repo_type="dataset"))
+    assert reply.size == len(BIG)
+    assert len(reply.etag) == 64
+    assert len(reply.commit_hash) == 40
 
 
-@row("missing repo, revision and entry are told apart")
+@row("missing repo, revision and entry are reply apart")
 def _():
     from huggingface_hub import errors, file_exists, hf_hub_download
 
@@ -371,12 +371,12 @@ def _():
     assert [t.name for t in refs.tags] == ["v1.0-abc"]
     said = api().comment_discussion(DATA, made.pr_num, "looks **good**", repo_type="dataset")
     assert said.content == "looks **good**"
-    told = api().get_discussion_details(DATA, made.pr_num, repo_type="dataset")
-    assert (told.status, told.conflicting_files, told.target_branch) == ("open", [], "refs/heads/main")
-    assert [e.type for e in told.events] == ["commit", "commit", "comment"]
+    reply = api().get_discussion_details(DATA, made.pr_num, repo_type="dataset")
+    assert (reply.status, reply.conflicting_files, reply.target_branch) == ("open", [], "refs/heads/main")
+    assert [e.type for e in reply.events] == ["commit", "commit", "comment"]
     api().merge_pull_request(DATA, made.pr_num, repo_type="dataset")
-    told = api().get_discussion_details(DATA, made.pr_num, repo_type="dataset")
-    assert (told.status, told.merge_commit_oid) == ("merged", api().dataset_info(DATA).sha)
+    reply = api().get_discussion_details(DATA, made.pr_num, repo_type="dataset")
+    assert (reply.status, reply.merge_commit_oid) == ("merged", api().dataset_info(DATA).sha)
     assert {"pr.txt", "pr.bin", "more.txt"} <= set(api().list_repo_files(DATA, repo_type="dataset"))
     assert status(lambda: api().merge_pull_request(DATA, made.pr_num, repo_type="dataset")) == 409
 
@@ -393,8 +393,8 @@ def _():
     api().change_discussion_status(DATA, made.num, "open", repo_type="dataset")
     api().rename_discussion(DATA, made.num, "new title", repo_type="dataset")
     put("main", b"ours")
-    told = api().get_discussion_details(DATA, made.num, repo_type="dataset")
-    assert (told.title, told.conflicting_files) == ("new title", ["both.txt"])
+    reply = api().get_discussion_details(DATA, made.num, repo_type="dataset")
+    assert (reply.title, reply.conflicting_files) == ("new title", ["both.txt"])
     assert status(lambda: api().merge_pull_request(DATA, made.num, repo_type="dataset")) == 409
     api().change_discussion_status(DATA, made.num, "closed", repo_type="dataset")
     api().create_discussion(DATA, "just talk", repo_type="dataset")

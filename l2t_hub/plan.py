@@ -5,6 +5,7 @@ Documents are counted. Examples and tokens are measured by building the first do
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from l2t_hub.train.architecture import architecture
 
 if TYPE_CHECKING:
     from l2t_hub.dataset.transform import TransformSetup
+    from l2t_hub.tokens.encode import Encoder
 
 SAMPLE_DOCUMENTS = 200
 
@@ -171,11 +173,8 @@ def _setup(recipe: Recipe, sample: Sequence[Record]) -> "TransformSetup":
     from l2t_hub.dataset.transform import TransformSetup
     from l2t_hub.mixture import tasks_of
     from l2t_hub.tasks.registry import tasks_for
-    from l2t_hub.tokens.load import encoder_of
 
-    encoder = encoder_of(
-        _tokenizer(recipe, sample), bos=recipe.tokenizer.bos, where=recipe.where("tokenizer.bos")
-    )
+    encoder = _encoder(recipe, sample)
     mixture = recipe.mixture
     tasks = {} if mixture.scheme == "raw" else tasks_of(mixture, tasks_for(mixture.modules))
     return TransformSetup(recipe, tasks, splitter(recipe.blocks.sentences), encoder, encoder.pad_id or 0)
@@ -196,17 +195,26 @@ def _with_document_share(setup: "TransformSetup", sample: Sequence[Record]) -> "
     return replace(setup, recipe=with_threshold(setup.recipe, threshold)), note
 
 
-def _tokenizer(recipe: Recipe, sample: Sequence[Record]) -> Any:
-    """Return the recipe's tokenizer, or one trained on the sample in place of the one the build would train."""
-    from l2t_hub.tokens.load import load_tokenizer
-    from l2t_hub.tokens.train_bpe import train_bpe
+def _encoder(recipe: Recipe, sample: Sequence[Record]) -> "Encoder":
+    """Return the encoder of the recipe's tokenizer, or of one trained on the sample instead of the training split."""
+    from l2t_hub.tokens.load import encoder_of, load_tokenizer
 
-    if recipe.tokenizer.name is not None:
-        return load_tokenizer(
-            recipe.tokenizer.name, recipe.tokenizer.revision, where=recipe.where("tokenizer.name")
-        )
-    texts = (record.text for record in sample if isinstance(record, Document))
-    return train_bpe(texts, recipe.tokenizer.vocab_size, where=recipe.where("tokenizer.vocab_size"))
+    section = recipe.tokenizer
+    if section.name is None:
+        texts = tuple(record.text for record in sample if isinstance(record, Document))
+        return _trained_encoder(texts, section.vocab_size, recipe.where("tokenizer.vocab_size"))
+    tokenizer = load_tokenizer(section.name, section.revision, where=recipe.where("tokenizer.name"))
+    return encoder_of(tokenizer, bos=section.bos, where=recipe.where("tokenizer.bos"))
+
+
+@lru_cache(maxsize=1)  # the variants of a recipe share their text and tokenizer
+def _trained_encoder(texts: tuple[str, ...], vocab_size: int, where: str) -> "Encoder":
+    from l2t_hub.tokens.encode import Encoder
+    from l2t_hub.tokens.train_bpe import BOS, EOS, train_definition
+
+    definition = train_definition(texts, vocab_size, where=where)
+    bos_id, eos_id = definition.token_to_id(BOS), definition.token_to_id(EOS)
+    return Encoder(definition, bos_id=bos_id, eos_id=eos_id, pad_id=eos_id)
 
 
 def _scheme(recipe: Recipe) -> str:

@@ -126,6 +126,12 @@ def test_everything_that_gets_installed_is_pinned_as_installed_here() -> None:
 def test_the_citation_and_ci_name_the_versions_of_the_project() -> None:
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text("utf-8"))
     assert citation["version"] == __version__
+    authors = citation["preferred-citation"]["authors"]
+    names = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in authors)
+    assert all(
+        names in (REPOSITORY / page).read_text("utf-8")
+        for page in ("README.md", "model_cards/citation.md.j2")
+    )
     workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
     versions = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert PROJECT["requires-python"] == f">={versions[0]}"

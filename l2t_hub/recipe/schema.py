@@ -11,6 +11,19 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from l2t_hub.errors import nearest
+from l2t_hub.records.bounds import (
+    MAX_BATCH,
+    MAX_BLOCK_TOKENS,
+    MAX_HEADS,
+    MAX_LAYERS,
+    MAX_PARTITIONS,
+    MAX_RECORDS,
+    MAX_SEED,
+    MAX_SEQUENCE_LENGTH,
+    MAX_STEPS,
+    MAX_VOCABULARY,
+    MAX_WIDTH,
+)
 
 Scope = Literal["data", "model"]
 
@@ -18,7 +31,9 @@ Scope = Literal["data", "model"]
 class Section(BaseModel):
     """A group of keys. Immutable; values are not converted, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
@@ -46,7 +61,7 @@ class SourceSection(Section):
     """Column with the id of a document; null numbers documents by file and row."""
     token_count_column: str | None = None
     """Column with the token count of a document; null counts the tokens."""
-    limit: int | None = Field(default=None, ge=1)
+    limit: int | None = Field(default=None, ge=1, le=MAX_RECORDS)
     """Number of documents to read, from the start of the source; null reads all."""
     title: str | None = None
     """Title of the source, for the dataset card."""
@@ -72,9 +87,9 @@ class BlocksSection(Section):
 
     sentences: Literal["sentencex", "blingfire"] = "sentencex"
     """Sentence splitter; the paper used BlingFire."""
-    tokens_per_block: int = Field(default=512, ge=16)
+    tokens_per_block: int = Field(default=512, ge=16, le=MAX_BLOCK_TOKENS)
     """Target length of a block: a document of c tokens is cut into floor(c / `tokens_per_block`) + 1 blocks."""
-    min_words: int = Field(default=20, ge=1)
+    min_words: int = Field(default=20, ge=1, le=MAX_BLOCK_TOKENS)
     """Blocks with fewer whitespace-separated words are dropped."""
 
 
@@ -122,7 +137,7 @@ class TokenizerSection(Section):
     """Local directory or Hub name of a fast tokenizer; null trains a byte-level BPE on the training split."""
     revision: str | None = None
     """Hub revision of `name`."""
-    vocab_size: int = Field(default=4096, ge=300)
+    vocab_size: int = Field(default=4096, ge=300, le=MAX_VOCABULARY)
     """Vocabulary size of a trained tokenizer."""
     bos: bool = True
     """Put the beginning-of-sequence token before every raw document and every example."""
@@ -139,7 +154,7 @@ class TokenizerSection(Section):
 class PackingSection(Section):
     """How tokens become training sequences."""
 
-    sequence_length: int = Field(default=2048, ge=32)
+    sequence_length: int = Field(default=2048, ge=32, le=MAX_SEQUENCE_LENGTH)
     """Number of tokens in a training sequence."""
     scheme: Literal["best_fit", "paper"] = "best_fit"
     """How examples are packed: best_fit fills sequences best; paper packs each 1,000 examples as the paper did."""
@@ -161,7 +176,7 @@ class ValidationSection(Section):
 class BuildSection(Section):
     """What a dataset contains, and how the work is divided."""
 
-    partitions: int = Field(default=1, ge=1)
+    partitions: int = Field(default=1, ge=1, le=MAX_PARTITIONS)
     """Number of contiguous parts of the source: the unit of parallel work, of resuming and of shards."""
     raw: Literal["text", "ids", "none"] = "text"
     """Raw view: documents with their text, document ids only, or no such view."""
@@ -171,6 +186,12 @@ class BuildSection(Section):
     """Examples view: all examples, none, or at most this many per task and partition."""
     on_error: Literal["stop", "drop"] = "stop"
     """Unreadable rows, texts and files: stop the build, or drop them and count them in the manifest."""
+
+    @model_validator(mode="after")
+    def _examples_are_a_count(self) -> Self:
+        if isinstance(self.examples, int) and not 0 <= self.examples <= MAX_RECORDS:
+            raise ValueError(f"`examples` must be a number of rows, not {self.examples}")
+        return self
 
 
 # Options of sbatch that the build sets itself.
@@ -189,11 +210,11 @@ class ClusterSection(Section):
     """Slurm: account to charge."""
     qos: str | None = None
     """Slurm: quality of service."""
-    hours: float = Field(default=4.0, gt=0)
+    hours: float = Field(default=4.0, gt=0, le=100_000)
     """Slurm: time limit in hours of one task, which builds one partition of the source."""
-    memory_gb: int = Field(default=2, ge=1)
+    memory_gb: int = Field(default=2, ge=1, le=1_000_000)
     """Slurm and Ray: memory of a task in GB. A task uses one core."""
-    max_array_size: int = Field(default=1001, ge=1)
+    max_array_size: int = Field(default=1001, ge=1, le=1_000_000)
     """Slurm: the cluster's MaxArraySize. More partitions than this are submitted as several jobs in sequence."""
     setup: str | None = None
     """Slurm: shell command to run before each task, such as `module load gcc`. It need not activate a Python."""
@@ -215,44 +236,44 @@ class ModelSection(Section):
 
     size: Literal["nano", "100m", "500m", "1b"] = "500m"
     """Named size. `l2t_hub/train/model.py` has the table of sizes."""
-    num_hidden_layers: int | None = Field(default=None, ge=1)
+    num_hidden_layers: int | None = Field(default=None, ge=1, le=MAX_LAYERS)
     """Number of layers."""
-    hidden_size: int | None = Field(default=None, ge=8)
+    hidden_size: int | None = Field(default=None, ge=8, le=MAX_WIDTH)
     """Width of the hidden states."""
-    num_attention_heads: int | None = Field(default=None, ge=1)
+    num_attention_heads: int | None = Field(default=None, ge=1, le=MAX_HEADS)
     """Number of query heads."""
-    num_key_value_heads: int | None = Field(default=None, ge=1)
+    num_key_value_heads: int | None = Field(default=None, ge=1, le=MAX_HEADS)
     """Number of key and value heads."""
-    head_dim: int | None = Field(default=None, ge=2)
+    head_dim: int | None = Field(default=None, ge=2, le=MAX_WIDTH)
     """Width of a head."""
-    intermediate_size: int | None = Field(default=None, ge=8)
+    intermediate_size: int | None = Field(default=None, ge=8, le=MAX_WIDTH)
     """Width of the MLP."""
 
 
 class TrainSection(Section):
     """The training run. Keys have the names that transformers' TrainingArguments use, where it has them."""
 
-    max_steps: int = Field(default=200_000, ge=1)
+    max_steps: int = Field(default=200_000, ge=1, le=MAX_STEPS)
     """Number of optimiser steps in the learning rate schedule."""
-    stop_after_steps: int | None = Field(default=None, ge=1)
+    stop_after_steps: int | None = Field(default=None, ge=1, le=MAX_STEPS)
     """Stop after this many steps of the schedule, as the paper's single-task models do; null trains to the end."""
-    batch_size: int = Field(default=256, ge=1)
+    batch_size: int = Field(default=256, ge=1, le=MAX_BATCH)
     """Sequences per optimiser step, over all devices and accumulation steps."""
-    per_device_train_batch_size: int = Field(default=8, ge=1)
+    per_device_train_batch_size: int = Field(default=8, ge=1, le=MAX_BATCH)
     """Sequences per device and forward pass; gradients are accumulated up to `batch_size`."""
-    learning_rate: float = Field(default=3e-4, gt=0)
+    learning_rate: float = Field(default=3e-4, gt=0, le=100)
     """Peak learning rate."""
     lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
     """Schedule after the warm-up; cosine and linear end at 0."""
-    warmup_steps: int = Field(default=2000, ge=0)
+    warmup_steps: int = Field(default=2000, ge=0, le=MAX_STEPS)
     """Number of steps of linear warm-up."""
-    weight_decay: float = Field(default=0.1, ge=0)
+    weight_decay: float = Field(default=0.1, ge=0, le=100)
     """Weight decay of AdamW."""
     adam_beta1: float = Field(default=0.9, ge=0, lt=1)
     """Decay rate of AdamW's first moment."""
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)
     """Decay rate of AdamW's second moment."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0, le=1e9)
     """Norm to which gradients are clipped."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Precision of weights and arithmetic: bf16 (the paper), fp32, or auto: bf16 on a GPU with bf16, else fp32."""
@@ -262,13 +283,13 @@ class TrainSection(Section):
     """Include padding in the loss, as the paper did; otherwise padding is ignored (label -100)."""
     attention: Literal["pack", "example"] = "pack"
     """What a token attends to: its whole sequence (the paper), or only its own example (positions restart at 0)."""
-    logging_steps: int = Field(default=100, ge=1)
+    logging_steps: int = Field(default=100, ge=1, le=MAX_STEPS)
     """Steps between two records of the training loss."""
-    eval_steps: int = Field(default=1000, ge=1)
+    eval_steps: int = Field(default=1000, ge=1, le=MAX_STEPS)
     """Steps between two evaluations of the validation loss."""
-    save_steps: int = Field(default=5000, ge=1)
+    save_steps: int = Field(default=5000, ge=1, le=MAX_STEPS)
     """Steps between two checkpoints."""
-    save_total_limit: int | None = Field(default=2, ge=1)
+    save_total_limit: int | None = Field(default=2, ge=1, le=MAX_STEPS)
     """Number of checkpoints to keep, newest first; null keeps all."""
 
     @model_validator(mode="after")
@@ -314,7 +335,7 @@ class Recipe(Section):
     """Name of the release, its directories and its repositories."""
     description: str = ""
     """One or two sentences for listings and cards."""
-    seed: int = Field(default=42, ge=0)
+    seed: int = Field(default=42, ge=0, le=MAX_SEED)
     """Seed of all random choices."""
     source: SourceSection
     blocks: BlocksSection = BlocksSection()

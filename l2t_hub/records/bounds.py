@@ -13,6 +13,8 @@ from pydantic import AfterValidator, FailFast, Field, WrapValidator
 T = TypeVar("T")
 
 MAX_PARTITIONS = 100_000
+MAX_RECORDS = 10**12
+MAX_BLOCK_TOKENS = 10**9
 MAX_SHARDS = 1_000_000
 # A shard has 500 MB or so; these keep the time to read one within minutes, however well it is compressed.
 MAX_SHARD_ROWS = 1 << 28

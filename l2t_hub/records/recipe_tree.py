@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from l2t_hub.records.bounds import (
+    MAX_BLOCK_TOKENS,
     MAX_HEADS,
     MAX_LAYERS,
     MAX_PARTITIONS,
+    MAX_RECORDS,
     MAX_SEED,
     MAX_WIDTH,
     Batch,
@@ -24,6 +26,7 @@ from l2t_hub.records.bounds import (
 )
 from l2t_hub.records.reading import Record, explain
 
+_Block = Annotated[int, Field(ge=1, le=MAX_BLOCK_TOKENS)]
 _Layers = Annotated[int, Field(ge=1, le=MAX_LAYERS)]
 _Heads = Annotated[int, Field(ge=1, le=MAX_HEADS)]
 _Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
@@ -36,12 +39,12 @@ class _Keys(Record):
 class _Source(_Keys):
     path: Text | None
     dataset: Text | None
-    limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_RECORDS)] | None = None
 
 
 class _Blocks(_Keys):
-    tokens_per_block: SequenceLength
-    min_words: SequenceLength
+    tokens_per_block: _Block
+    min_words: _Block
 
 
 class _Mixture(_Keys):
@@ -61,7 +64,7 @@ class _Build(_Keys):
     partitions: Annotated[int, Field(ge=1, le=MAX_PARTITIONS)]
     raw: Literal["text", "ids", "none"]
     packed: bool
-    examples: Literal["all", "none"] | Annotated[int, Field(ge=0, le=10**12)]
+    examples: Literal["all", "none"] | Annotated[int, Field(ge=0, le=MAX_RECORDS)]
 
 
 class _Model(_Keys):

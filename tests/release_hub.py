@@ -1,4 +1,4 @@
-"""An embedded Hub that is watched request by request, and releases in child processes with the real clients."""
+"""A local Hub that records every request, and releases in child processes with the real clients."""
 
 import json
 import os
@@ -25,7 +25,7 @@ Listing = dict[str, tuple[str, int, str]]
 
 @dataclass
 class Seen:
-    """One request as the Hub saw it; `received` counts the bytes of its body."""
+    """A request as the Hub saw it; `received` counts the bytes of its body."""
 
     method: str
     path: str
@@ -34,13 +34,13 @@ class Seen:
 
     @property
     def is_upload(self) -> bool:
-        """Whether its body is content of files."""
+        """Whether its body carries file contents."""
         return any(mark in self.path for mark in ("/lfs/", "/xorbs/", "/commit/"))
 
 
 @dataclass
 class Recorder:
-    """Stands between uvicorn and the Hub: counts what comes in, and calls `hook(number, when)` around each request."""
+    """Sits between uvicorn and the Hub: records requests, and calls `hook(number, when)` before and after each."""
 
     app: Any
     requests: list[Seen] = field(default_factory=list)
@@ -65,12 +65,12 @@ class Recorder:
         self.watch()
 
     def uploaded(self) -> int:
-        """Bytes of all bodies that carried content of files."""
+        """Return the bytes of all bodies that carried file contents."""
         return sum(seen.received for seen in self.requests if seen.is_upload)
 
 
 class _Sender:
-    """A `send` that notes the status; the fault injector cuts connections through `__self__`."""
+    """A `send` that records the status. The fault injector drops connections through `__self__`."""
 
     def __init__(self, send: Any, recorder: Recorder, seen: Seen, number: int) -> None:
         self._send, self._recorder, self._seen, self._number = send, recorder, seen, number
@@ -84,7 +84,7 @@ class _Sender:
 
 
 class WatchedHub(LocalHub):
-    """The embedded Hub with a recorder in front, and short ways to look into its store."""
+    """A local Hub with a recorder in front, and shortcuts to look into its store."""
 
     def __init__(self, directory: Path, limits: Limits | None = None, port: int = 0) -> None:
         super().__init__(directory, port, limits)
@@ -93,18 +93,18 @@ class WatchedHub(LocalHub):
         self.history = History(self._store)
 
     def number(self, kind: str, repo: str) -> int:
-        found = find_repo(self._store, kind, *repo.split("/"))
-        assert found, f"there is no {kind} {repo}"
-        return found.id
+        record = find_repo(self._store, kind, *repo.split("/"))
+        assert record, f"there is no {kind} {repo}"
+        return record.id
 
     def listing(self, kind: str, repo: str, revision: str = "main") -> Listing:
-        """Path -> (oid, size, sha256) of every file."""
+        """Return path -> (oid, size, sha256) of every file."""
         number = self.number(kind, repo)
         tree = self.history.tree(number, self.history.resolve(number, revision))
         return {path: (entry.oid, entry.size, entry.sha256) for path, entry in tree.items()}
 
     def pulls(self, kind: str, repo: str) -> list[str]:
-        """The states of all pull requests."""
+        """Return the states of all pull requests."""
         rows = self._store.rows(
             "SELECT status FROM discussions WHERE repo=? ORDER BY number", self.number(kind, repo)
         )
@@ -114,7 +114,7 @@ class WatchedHub(LocalHub):
         return self.history.refs(self.number(kind, repo), "refs/tags/")
 
     def empty_commits(self, kind: str, repo: str, revision: str) -> int:
-        """How many commits of a revision changed nothing."""
+        """Return how many commits of a revision changed nothing."""
         number = self.number(kind, repo)
         log = list(self.history.log(number, self.history.resolve(number, revision)))
         return sum(1 for commit in log[:-1] if not self.history.changes(number, commit.id))
@@ -125,7 +125,7 @@ class WatchedHub(LocalHub):
         return [item["id"] for row in rows for item in json.loads(row["items"])]
 
     def watch_main(self, kind: str, repo: str) -> list[Listing]:
-        """From now on, after every request: note each state of `main` that a reader could have seen."""
+        """Record, after every request from now on, each state of `main` that a reader could see."""
         states: list[Listing] = []
 
         def look() -> None:
@@ -139,7 +139,7 @@ class WatchedHub(LocalHub):
 
 
 def start(hub: LocalHub, directory: Path, repo: str, *arguments: str, **how: Any) -> "subprocess.Popen[str]":
-    """Begin a release in a child process whose clients talk to `hub` only."""
+    """Start a release in a child process whose clients use only `hub`."""
     home = how.pop("home", directory.parent / "home")
     env = hub.environment(home, **how) | {"OMP_NUM_THREADS": "1", "HF_XET_CLIENT_RETRY_BASE_DELAY": "100ms"}
     command = [sys.executable, str(CLIENTS / "release_one.py"), str(directory), repo, *arguments]
@@ -151,7 +151,7 @@ def start(hub: LocalHub, directory: Path, repo: str, *arguments: str, **how: Any
 def run(
     hub: LocalHub, directory: Path, repo: str, *arguments: str, **how: Any
 ) -> "subprocess.CompletedProcess[str]":
-    """A release in a child process, to its end."""
+    """Run a release in a child process to its end."""
     child = start(hub, directory, repo, *arguments, **how)
     try:
         out, err = child.communicate(timeout=how.pop("timeout", 120))
@@ -161,14 +161,14 @@ def run(
 
 
 def released(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
-    """What a successful release printed."""
+    """Return what a successful release printed."""
     assert done.returncode == 0, done.stderr[-4000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def assert_is(hub: WatchedHub, kind: str, repo: str, directory: Path) -> None:
-    """`main` holds exactly the files of the directory, plus the Hub's and the release's own."""
+    """Check that `main` has exactly the files of the directory, `.gitattributes` and the release record."""
     here = {
         p.relative_to(directory).as_posix(): p
         for p in directory.rglob("*")
@@ -184,7 +184,7 @@ def assert_is(hub: WatchedHub, kind: str, repo: str, directory: Path) -> None:
 
 
 def assert_clean(hub: WatchedHub, kind: str, repo: str, directory: Path, pulls: int = 1) -> None:
-    """The release is whole, and nothing is lost or doubled: one merged pull request, no empty commit, two tags."""
+    """Check that the release is whole and nothing is duplicated: one merged pull request, no empty commit, its tags."""
     assert_is(hub, kind, repo, directory)
     states = hub.pulls(kind, repo)
     assert states.count("merged") == pulls
@@ -197,7 +197,7 @@ def assert_clean(hub: WatchedHub, kind: str, repo: str, directory: Path, pulls: 
 
 
 def put(hub: WatchedHub, kind: str, repo: str, files: dict[str, bytes]) -> None:
-    """Put files on `main` inside the server, past every check a client makes; the repo is made if it is new."""
+    """Put files on `main` inside the server, bypassing the clients' checks. Creates the repo if it is new."""
     from l2t_hub.local_hub.git_objects import lfs_entry, regular_entry
     from l2t_hub.local_hub.history import MAIN, Put, now
 
@@ -210,7 +210,7 @@ def put(hub: WatchedHub, kind: str, repo: str, files: dict[str, bytes]) -> None:
             number = db.execute(row, (kind, namespace, name, now())).lastrowid
             assert number
             hub.history.set_ref(
-                number, MAIN, hub.history.add_commit(number, {}, {}, (), "initial", "", "somebody")
+                number, MAIN, hub.history.add_commit(number, {}, {}, (), "initial", "", "another")
             )
     changes = []
     for path, content in files.items():
@@ -221,12 +221,12 @@ def put(hub: WatchedHub, kind: str, repo: str, files: dict[str, bytes]) -> None:
             else regular_entry(content)
         )
         changes.append(Put(path, entry))
-    hub.history.write(hub.number(kind, repo), MAIN, changes, "past the clients", "", "somebody", None)
+    hub.history.write(hub.number(kind, repo), MAIN, changes, "past the clients", "", "another", None)
 
 
 @contextmanager
 def hub_process(directory: Path, port: int = 0) -> "Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]":
-    """A local Hub as another process, so that it can be killed or measured; and the environment that leads to it."""
+    """Run a local Hub as a process that can be killed or measured. Yields it and the environment of its clients."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""Tiny releases that follow the house's layout: a dataset, a model and a Space, made from a seed."""
+"""Tiny releases made from a seed: a dataset, a model and a Space."""
 
 import json
 import random

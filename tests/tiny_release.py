@@ -1,4 +1,4 @@
-"""Makes a release small enough for every test session: a dataset and a model of it, in seconds, by the real build and trainer."""
+"""A dataset and models of it, made in seconds by the real build and trainer."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,9 @@ TREE = {
 
 
 @dataclass(frozen=True)
-class Made:
+class TinyRelease:
+    """A dataset, a baseline and another model of it, and their scores on the probes."""
+
     dataset: Path
     baseline: Path
     model: Path
@@ -50,18 +52,18 @@ class Made:
 
 
 def tiny_recipe(name: str, **sections: dict[str, object]) -> Recipe:
-    """The recipe of a tiny release, with keys of its sections changed."""
+    """Return the recipe of a tiny release, with some keys of its sections changed."""
     changed = {section: {**TREE.get(section, {}), **keys} for section, keys in sections.items()}
     return recipe_from_tree({**TREE, **changed, "name": name})
 
 
 def make_dataset(recipe: Recipe, folder: Path) -> Path:
-    """Build the dataset of a recipe."""
+    """Build the dataset of a recipe in `folder` and return it."""
     build(recipe, folder, workers=1, progress=SilentReporter())
     return folder
 
 
 def make_model(recipe: Recipe, data: Path, folder: Path) -> Path:
-    """Train the model of a recipe."""
+    """Train the model of a recipe in `folder` and return it."""
     train(recipe, data, folder)
     return folder

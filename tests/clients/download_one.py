@@ -1,4 +1,4 @@
-"""Download a repo in a process of its own with the real clients: prints where it is as JSON, fails like `l2t`."""
+"""Download one repo with the real clients, for tests. Prints its directory as JSON; exits like `l2t`."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from l2t_hub.hub.retry import RetryPolicy
 def main() -> None:
     name, kind = sys.argv[1], sys.argv[2]
     try:
-        directory, found = resolve(
+        directory, download = resolve(
             name,
             kind,
             policy=RetryPolicy(attempts=4, first_wait=0.05, longest_wait=0.4),
@@ -20,19 +20,19 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    told = {"directory": str(directory)}
-    if found:
-        told |= {
-            "revision": found.revision,
-            "verified": found.verified,
-            "skipped": found.skipped,
-            "name": found.name,
+    result = {"directory": str(directory)}
+    if download:
+        result |= {
+            "revision": download.revision,
+            "verified": download.verified,
+            "skipped": download.skipped,
+            "name": download.name,
         }
     if "--peak" in sys.argv:
         import resource
 
-        told["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(told))
+        result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

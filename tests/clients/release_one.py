@@ -1,4 +1,4 @@
-"""One release in a process of its own, with waits short enough for tests: prints the Release as JSON, fails like `l2t`."""
+"""Run one release with short waits, for tests. Prints the Release as JSON; exits like `l2t`."""
 
 import argparse
 import json
@@ -20,25 +20,27 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=4)
     parser.add_argument("--batch-bytes", type=int, default=100_000)
     parser.add_argument("--peak", action="store_true")
-    asked = vars(parser.parse_args())
-    peak = asked.pop("peak")
+    options = vars(parser.parse_args())
+    peak = options.pop("peak")
     policy = RetryPolicy(
-        attempts=asked.pop("attempts"),
+        attempts=options.pop("attempts"),
         first_wait=0.05,
         longest_wait=0.4,
-        batch_bytes=asked.pop("batch_bytes") or None,
+        batch_bytes=options.pop("batch_bytes") or None,
     )
     try:
-        made = release(**asked, policy=policy, say=lambda line: print(line, file=sys.stderr, flush=True))
+        released = release(
+            **options, policy=policy, say=lambda line: print(line, file=sys.stderr, flush=True)
+        )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    told = made.as_dict()
+    result = released.as_dict()
     if peak:
         import resource
 
-        told["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(told))
+        result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ RELEASE_LOCALLY = """
 import json, os, sys
 from l2t_hub.publish.release import release
 from l2t_hub.hub.retry import RetryPolicy
-made = release(
+result = release(
     os.environ["DIRECTORY"], "org/toy", hub="local:the hub", say=lambda line: None, policy=RetryPolicy(2, 0.05)
 )
-print(json.dumps([made.unchanged, made.url, made.rehearsal]))
+print(json.dumps([result.unchanged, result.url, result.rehearsal]))
 """
 
 

@@ -1,4 +1,4 @@
-"""Downloads by name and revision with the real clients: checked against the release, refused where code would run."""
+"""Downloads by name and revision with the real clients: checked against the release, refused if code would run."""
 
 import json
 import subprocess
@@ -31,17 +31,17 @@ def test_a_released_dataset_is_downloaded_by_tag_and_checked(
     old, new = toy(seed=1), toy(seed=2)
     first = released(run(hub, old, "org/toy", xet=xet))
     released(run(hub, new, "org/toy", xet=xet))
-    told = released(download(hub, "org/toy@v1", "dataset", tmp_path / "fresh", xet=xet))
-    assert told["name"] == f"org/toy@{first['revision']}"
-    assert told["verified"] == first["files"] - 1  # its own table of contents does not list itself
-    assert _same(old, Path(told["directory"]))
+    result = released(download(hub, "org/toy@v1", "dataset", tmp_path / "fresh", xet=xet))
+    assert result["name"] == f"org/toy@{first['revision']}"
+    assert result["verified"] == first["files"] - 1  # the release record does not list itself
+    assert _same(old, Path(result["directory"]))
     assert _same(
         new, Path(released(download(hub, "org/toy", "dataset", tmp_path / "fresh", xet=xet))["directory"])
     )
 
 
 def test_the_hugging_face_libraries_read_what_was_released(hub: WatchedHub, toy: Toy, tmp_path: Path) -> None:
-    """load_dataset by config, streaming, and pandas over hf://, from the published repo."""
+    """`load_dataset` by config and streaming, and pandas over hf://, read the published repo."""
     released(run(hub, toy(tasks=("typo", "space")), "org/toy"))
     code = """
 import datasets, pandas, json
@@ -64,12 +64,12 @@ print(json.dumps([sorted(packed), len(packed["train"]), len(typo), len(streamed[
     assert json.loads(done.stdout) == [["train", "validation"], 3 * 234, 20, 128, 20]
 
 
-def test_busy_servers_are_waited_for(hub: WatchedHub, toy: Toy, tmp_path: Path) -> None:
+def test_a_busy_hub_is_retried(hub: WatchedHub, toy: Toy, tmp_path: Path) -> None:
     released(run(hub, toy("model"), "org/toy", xet=False))
     hub.faults.add("*", r"/resolve/.*/model.safetensors", Answer(503))
     hub.faults.add("GET", r"/api/models/org/toy$", Answer(500))
-    told = released(download(hub, "org/toy", "model", tmp_path / "fresh", xet=False))
-    assert told["verified"] == 8
+    result = released(download(hub, "org/toy", "model", tmp_path / "fresh", xet=False))
+    assert result["verified"] == 8
     assert [row.struck for row in hub.faults.rows] == [1, 1]
 
 
@@ -87,7 +87,7 @@ def test_a_changed_file_is_found(hub: WatchedHub, toy: Toy, tmp_path: Path) -> N
     assert "data/packed/train-extra.parquet is not in the release" in refused.stderr
 
 
-def test_what_is_not_there_is_said_in_one_sentence(hub: WatchedHub, toy: Toy, tmp_path: Path) -> None:
+def test_whatever_is_missing_gives_one_sentence(hub: WatchedHub, toy: Toy, tmp_path: Path) -> None:
     released(run(hub, toy("model"), "org/toy", "--private", xet=False))
     put(hub, "dataset", "org/plain", {"README.md": b"# no manifest"})
     cases = {
@@ -97,10 +97,10 @@ def test_what_is_not_there_is_said_in_one_sentence(hub: WatchedHub, toy: Toy, tm
         ("org/plain", "dataset", None): (1, "not a dataset of l2t"),
         ("no such directory", "dataset", None): (2, "not a directory, and not a valid repo name"),
     }
-    for (name, kind, token), (code, said) in cases.items():
+    for (name, kind, token), (code, message) in cases.items():
         refused = download(hub, name, kind, tmp_path / f"fresh{token}", token=token)
         assert (refused.returncode, "Traceback" in refused.stderr) == (code, False)
-        assert said in refused.stderr
+        assert message in refused.stderr
 
 
 def test_a_model_that_would_run_code_is_refused(hub: WatchedHub, toy: Toy, tmp_path: Path) -> None:
@@ -126,8 +126,8 @@ def test_a_model_that_would_run_code_is_refused(hub: WatchedHub, toy: Toy, tmp_p
         assert refused.returncode == 1
         assert "refused" in refused.stderr
     put(hub, "model", "org/both", {**model, "pytorch_model.bin": evil, "evil.py": b"raise SystemExit"})
-    told = released(download(hub, "org/both", "model", tmp_path / "fresh", xet=False))
-    assert sorted(told["skipped"]) == ["evil.py", "pytorch_model.bin"]
+    result = released(download(hub, "org/both", "model", tmp_path / "fresh", xet=False))
+    assert sorted(result["skipped"]) == ["evil.py", "pytorch_model.bin"]
     fetched = {path.name for path in (tmp_path / "fresh").rglob("*") if path.is_file()}
     assert not fetched & {"pytorch_model.bin", "evil.py", "modeling_evil.py"}
     assert not [p for p in (tmp_path / "fresh").rglob("*") if p.is_file() and p.read_bytes() == evil]
@@ -136,9 +136,7 @@ def test_a_model_that_would_run_code_is_refused(hub: WatchedHub, toy: Toy, tmp_p
 @pytest.mark.parametrize(
     "path", ["../outside.json", "/etc/outside.json", "data/../../outside.json", "a\\b.json"]
 )
-def test_a_hub_that_lists_a_path_out_of_the_repo_is_refused(
-    hub: WatchedHub, tmp_path: Path, path: str
-) -> None:
+def test_a_path_that_leaves_the_repo_is_refused(hub: WatchedHub, tmp_path: Path, path: str) -> None:
     put(hub, "dataset", "org/evil", {"l2t_manifest.json": b'{"shards": []}', path: b"{}"})
     refused = download(hub, "org/evil", "dataset", tmp_path / "fresh", xet=False)
     assert refused.returncode == 1
@@ -146,7 +144,7 @@ def test_a_hub_that_lists_a_path_out_of_the_repo_is_refused(
     assert not list(tmp_path.rglob("outside.json"))
 
 
-def test_names(tmp_path: Path) -> None:
+def test_names_and_revisions(tmp_path: Path) -> None:
     assert parse_name("org/toy@v1") == ("org/toy", "v1")
     assert parse_name("org/toy", "abc") == ("org/toy", "abc")
     assert resolve(tmp_path, "dataset") == (tmp_path, None)

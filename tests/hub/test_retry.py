@@ -25,22 +25,22 @@ def test_a_transient_failure_is_retried_and_reported() -> None:
 
 
 def test_the_last_error_is_raised_and_a_permanent_one_at_once() -> None:
-    for error, calls in (
+    for error, expected in (
         (http_error(500), 3),
         (http_error(404), 1),
         (UserError("stop"), 1),
         (ValueError("x"), 1),
     ):
-        made: list[int] = []
+        calls: list[int] = []
 
-        def step(error: Exception = error, made: list[int] = made) -> None:
-            made.append(1)
+        def step(error: Exception = error, calls: list[int] = calls) -> None:
+            calls.append(1)
             raise error
 
         with pytest.raises(type(error)) as caught:
             retrying(step, "a step", POLICY, lambda line: None)
         assert caught.value is error
-        assert len(made) == calls
+        assert len(calls) == expected
 
 
 def test_which_failures_are_transient() -> None:

@@ -1,8 +1,8 @@
-"""The release's road against the real Hub: run by hand with a token and a namespace, never by default.
+"""Releases to the real Hub. Run by hand with a token and a namespace, never by default.
 
     HF_TOKEN=... L2T_LIVE_NAMESPACE=ORG .venv/bin/python -m pytest -m live tests/live
 
-Makes private repos `l2t-live-...` and one private collection of them, and deletes them again. HF_ENDPOINT chooses another Hub.
+Creates private repos `l2t-live-...` and deletes them afterwards. HF_ENDPOINT selects another Hub.
 """
 
 import json
@@ -34,15 +34,15 @@ def _client(tmp_path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def _told(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+def _printed(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-4000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 @pytest.fixture(params=list(TOYS))
 def published(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
-    """Kind, a repo name that is deleted afterwards, and a toy to release as it."""
+    """A kind, the name of a repo that is deleted afterwards, and a toy to release there."""
     namespace = os.environ.get("L2T_LIVE_NAMESPACE")
     if not namespace or not os.environ.get("HF_TOKEN"):
         pytest.skip("set HF_TOKEN and L2T_LIVE_NAMESPACE to try the real Hub")
@@ -62,16 +62,16 @@ def test_release_again_changed_and_downloaded(published: tuple[str, str, Path], 
         "0",
     ]
     foreseen = _client(tmp_path, *release, "--dry-run")
-    assert _told(foreseen)["dry_run"]
-    first = _told(_client(tmp_path, *release))
+    assert _printed(foreseen)["dry_run"]
+    first = _printed(_client(tmp_path, *release))
     assert (first["unchanged"], first["tags"][0]) == (False, "v1")
-    again = _told(_client(tmp_path, *release))
+    again = _printed(_client(tmp_path, *release))
     assert (again["unchanged"], again["revision"], again["tags"]) == (True, first["revision"], first["tags"])
     card = directory / "README.md"
     card.write_text(card.read_text() + "\nA second release.\n")
-    second = _told(_client(tmp_path, *release))
+    second = _printed(_client(tmp_path, *release))
     assert (second["sent_files"], second["tags"][0]) == (2, "v2")
     if kind != "space":
-        fetched = _told(_client(tmp_path, str(CLIENTS / "download_one.py"), f"{repo}@v1", kind))
+        fetched = _printed(_client(tmp_path, str(CLIENTS / "download_one.py"), f"{repo}@v1", kind))
         assert fetched["revision"] == first["revision"]
         assert fetched["verified"] == first["files"] - 1

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from release_fixtures import hub, shared_hub, toy
-from tiny_release import Made, make_dataset, make_model, tiny_recipe
+from tiny_release import TinyRelease, make_dataset, make_model, tiny_recipe
 
-__all__ = ["copied", "hub", "made", "shared_hub", "toy"]
+__all__ = ["copied", "hub", "shared_hub", "tiny", "toy"]
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyRelease:
     """A dataset, two models of it and their scores."""
     from l2t_hub.evaluate import evaluate
 
@@ -24,7 +24,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     model = make_model(other, dataset, folder / "tiny-l2t")
     scores = folder / "scores" / "probes.json"
     evaluate([str(baseline), str(model)], "probes", scores, limit=3)
-    return Made(dataset, baseline, model, scores)
+    return TinyRelease(dataset, baseline, model, scores)
 
 
 @pytest.fixture

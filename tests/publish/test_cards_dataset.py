@@ -1,4 +1,4 @@
-"""The dataset card: everything a reader needs, and the repository's name once it has one."""
+"""The dataset card: everything a reader needs, and the repo name once the dataset has one."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import DatasetCard
 from markdown_it import MarkdownIt
-from tiny_release import Made, make_dataset, tiny_recipe
+from tiny_release import TinyRelease, make_dataset, tiny_recipe
 
 from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import SilentReporter
@@ -27,9 +27,9 @@ def section(text: str, heading: str) -> str:
     return found[1]
 
 
-def test_the_card_says_what_a_reader_needs(made: Made) -> None:
-    manifest = read_manifest(made.dataset)
-    card = DatasetCard.load(made.dataset / "README.md")
+def test_the_card_tells_a_reader_what_they_need(tiny: TinyRelease) -> None:
+    manifest = read_manifest(tiny.dataset)
+    card = DatasetCard.load(tiny.dataset / "README.md")
     mixture = section(card.text, "Mixture")
     assert "a raw share of 0.3 of the documents" in mixture
     assert f"{100 * manifest.mixture['raw_share']['tokens']:.2f}% of the tokens are raw text" in mixture
@@ -41,7 +41,7 @@ def test_the_card_says_what_a_reader_needs(made: Made) -> None:
     examples = section(card.text, "One example of each task")
     made_of = {entry.config for entry in manifest.shards if entry.split == "train"}
     assert re.findall(r"^### `(\w+)`", examples, re.MULTILINE) == [task for task in TASKS if task in made_of]
-    assert len(made_of & set(TASKS)) >= 13, "the sample is large enough for nearly all"
+    assert len(made_of & set(TASKS)) >= 13, "the sample is large enough for nearly all tasks"
     ledger = section(card.text, "Ledger")
     for flow in manifest.ledger:
         for reason in flow["dropped"]:
@@ -59,7 +59,7 @@ def test_the_card_says_what_a_reader_needs(made: Made) -> None:
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
-    """In the recipe, and in the documents: a card shows examples as they are."""
+    """Markup in the recipe or the documents is shown, not rendered."""
     evil = "<script>alert(1)</script> [x](javascript:alert(1)) | b\n---\n# Heading\n<img src=x onerror=y>"
     text = (
         "```\n# Not a heading </textarea><b>bold</b> `````` and so on. " * 3
@@ -88,15 +88,15 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     )
 
 
-def test_wordnet_is_credited_only_where_its_words_are(tmp_path: Path) -> None:
+def test_wordnet_is_credited_only_if_its_words_are_used(tmp_path: Path) -> None:
     dataset = make_dataset(
         tiny_recipe("typos", mixture={"tasks": ["typo"]}, source={"limit": 30}), tmp_path / "data"
     )
     assert "WordNet" not in (dataset / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_released_dataset_is_loaded_by_its_repositorys_name(made: Made, copied: Copy) -> None:
-    directory = copied(made.dataset)
+def test_a_released_dataset_is_loaded_by_its_repo_name(tiny: TinyRelease, copied: Copy) -> None:
+    directory = copied(tiny.dataset)
     before = (directory / "README.md").read_text(encoding="utf-8")
     named = name_dataset(directory, "lab/tiny-data").read_text(encoding="utf-8")
     use = section(named, "How to use it")
@@ -114,19 +114,19 @@ def test_a_released_dataset_is_loaded_by_its_repositorys_name(made: Made, copied
     )
 
 
-def test_a_named_dataset_is_still_the_finished_one(made: Made, copied: Copy) -> None:
-    directory = copied(made.dataset)
+def test_a_dataset_with_a_repo_name_is_not_built_again(tiny: TinyRelease, copied: Copy) -> None:
+    directory = copied(tiny.dataset)
     named = name_dataset(directory, "lab/tiny-data").read_bytes()
-    said: list[str] = []
+    lines: list[str] = []
     report = SilentReporter()
-    report.message = said.append  # type: ignore[method-assign]
+    report.message = lines.append  # type: ignore[method-assign]
     build(tiny_recipe("tiny-l2t"), directory, workers=1, progress=report)
-    assert "nothing has changed" in said[-1]
+    assert "nothing has changed" in lines[-1]
     assert (directory / "README.md").read_bytes() == named
 
 
-def test_a_card_interrupted_before_its_manifest_is_put_right(made: Made, copied: Copy) -> None:
-    directory = copied(made.dataset)
+def test_naming_a_dataset_repairs_an_outdated_hash_of_the_card(tiny: TinyRelease, copied: Copy) -> None:
+    directory = copied(tiny.dataset)
     name_dataset(directory, "lab/tiny-data")
     tree = json.loads((directory / "l2t_manifest.json").read_text(encoding="utf-8"))
     tree["files"]["README.md"] = "0" * 64
@@ -136,8 +136,8 @@ def test_a_card_interrupted_before_its_manifest_is_put_right(made: Made, copied:
     assert not verify(directory).problems
 
 
-def test_a_card_without_the_section_is_an_error(made: Made, copied: Copy) -> None:
-    directory = copied(made.dataset)
+def test_a_card_without_the_section_is_an_error(tiny: TinyRelease, copied: Copy) -> None:
+    directory = copied(tiny.dataset)
     (directory / "README.md").write_text("# Mine\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"the section 'How to use it'.* is missing"):
         name_dataset(directory, "lab/tiny-data")

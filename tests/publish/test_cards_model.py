@@ -1,4 +1,4 @@
-"""The model card: every fact on it, metadata that the Hub's own parser gives back, five lines that run, hostile text."""
+"""The model card: its facts and scores, metadata the Hub's parser accepts, code that runs, hostile text."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
-from tiny_release import Made
+from tiny_release import TinyRelease
 from tokenizers import Tokenizer
 
 from l2t_hub.artifacts import sha256_of
@@ -35,18 +35,18 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
-def card(made: Made, copied: Copy) -> Path:
+def card(tiny: TinyRelease, copied: Copy) -> Path:
     return write_model_card(
-        copied(made.model),
+        copied(tiny.model),
         repo="lab/tiny-l2t",
         dataset="lab/tiny-data",
         dataset_revision=REVISION,
-        scores=[made.scores],
+        scores=[tiny.scores],
         repos={"tiny-raw": "lab/tiny-raw"},
     )
 
 
-def test_the_front_matter_comes_back_from_the_hubs_parser(card: Path, made: Made) -> None:
+def test_the_hubs_parser_reads_the_front_matter(card: Path, tiny: TinyRelease) -> None:
     data = ModelCard.load(card).data
     assert data.library_name == "transformers"
     assert data.pipeline_tag == "text-generation"
@@ -54,7 +54,7 @@ def test_the_front_matter_comes_back_from_the_hubs_parser(card: Path, made: Made
     assert data.base_model is None
     assert "base_model" not in yaml.safe_load(card.read_text().split("---")[1])
     assert {"l2t", "trained-from-scratch", "mixture-disjoint"} <= set(data.tags)
-    model = read_evaluation(made.scores).models[1]
+    model = read_evaluation(tiny.scores).models[1]
     by_name = {result.metric_name: result for result in data.eval_results}
     assert data.model_name == "tiny-l2t"
     assert len(by_name) == 2 + len(model.phenomena)
@@ -71,11 +71,11 @@ def test_the_front_matter_comes_back_from_the_hubs_parser(card: Path, made: Made
         assert (result.dataset_name, result.dataset_config) == ("L2T probes", row.phenomenon)
         assert result.dataset_args == {
             "examples": 3,
-            "harness": read_evaluation(made.scores).protocol.harness_version,
+            "harness": read_evaluation(tiny.scores).protocol.harness_version,
         }
 
 
-def test_every_fact_of_the_training_is_on_the_card(card: Path) -> None:
+def test_the_card_states_every_fact_of_the_training(card: Path) -> None:
     text = card.read_text(encoding="utf-8")
     record = json.loads((card.parent / "training.json").read_text(encoding="utf-8"))
     config = json.loads((card.parent / "config.json").read_text(encoding="utf-8"))
@@ -110,9 +110,9 @@ def test_every_fact_of_the_training_is_on_the_card(card: Path) -> None:
     assert f"| {last['step']} | {last['tokens']:,} |" in text
 
 
-def test_scores_stand_with_intervals_baseline_and_protocol(card: Path, made: Made) -> None:
+def test_scores_have_intervals_baseline_and_protocol(card: Path, tiny: TinyRelease) -> None:
     text = card.read_text(encoding="utf-8")
-    report = read_evaluation(made.scores)
+    report = read_evaluation(tiny.scores)
     baseline, model = report.models
     comparison = report.comparisons[0]
     for mine, other, gain in zip(model.phenomena, baseline.phenomena, comparison.phenomena, strict=True):
@@ -131,45 +131,45 @@ def test_scores_stand_with_intervals_baseline_and_protocol(card: Path, made: Mad
     ):
         assert fact in text, fact
     for name in ("probes.json", "probes.samples.jsonl"):
-        assert (card.parent / "eval" / name).read_bytes() == (made.scores.parent / name).read_bytes()
+        assert (card.parent / "eval" / name).read_bytes() == (tiny.scores.parent / name).read_bytes()
 
 
-def test_the_baselines_card_names_what_is_compared_with_it(made: Made, copied: Copy) -> None:
-    directory = copied(made.baseline)
-    text = write_model_card(directory, repo="lab/tiny-raw", scores=[made.scores]).read_text(encoding="utf-8")
-    macro = read_evaluation(made.scores).comparisons[0].macro
+def test_the_card_of_a_baseline_names_the_models_compared_with_it(tiny: TinyRelease, copied: Copy) -> None:
+    directory = copied(tiny.baseline)
+    text = write_model_card(directory, repo="lab/tiny-raw", scores=[tiny.scores]).read_text(encoding="utf-8")
+    macro = read_evaluation(tiny.scores).comparisons[0].macro
     assert (
         f"This model is the baseline for `tiny-l2t`, which differs from it by {points(macro)} points." in text
     )
     assert "had not been published" in text
 
 
-def test_the_five_lines_run(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_usage_code_runs(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = re.search(
         r"## How to use it\n\n```python\n(.*?)\n```", card.read_text(encoding="utf-8"), re.DOTALL
     )
     assert lines is not None
     assert lines[1] == usage("lab/tiny-l2t")
     assert len(lines[1].splitlines()) == 5
-    # Beside a folder `lab`, transformers takes the repository's name for that folder: nothing is fetched.
+    # In the parent of a folder `lab`, transformers takes the repo name for a path, so nothing is downloaded.
     monkeypatch.chdir(card.parents[2])
-    said = io.StringIO()
+    output = io.StringIO()
     names: dict[str, Any] = {}
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(output):
         exec(compile(lines[1], "the card", "exec"), names)
     trained_with = Tokenizer.from_file(str(card.parent / "tokenizer.json"))
     assert names["inputs"]["input_ids"][0].tolist() == trained_with.encode(PROMPT).ids, "as it was trained"
-    assert "The old man walked down to the river" in said.getvalue()
-    assert said.getvalue().startswith("<s>")
+    assert "The old man walked down to the river" in output.getvalue()
+    assert output.getvalue().startswith("<s>")
 
 
-def test_the_card_is_fit_for_release(card: Path) -> None:
+def test_the_card_passes_validation(card: Path) -> None:
     staged = stage(card.parent)
     assert {"README.md", "eval/probes.json", "loss.png", "model.safetensors"} <= set(staged.paths())
     assert validate(staged)["datasets"] == ["lab/tiny-data"]
 
 
-def test_writing_it_again_gives_the_same_bytes(card: Path, made: Made) -> None:
+def test_writing_the_card_again_gives_the_same_bytes(card: Path, tiny: TinyRelease) -> None:
     before = card.read_bytes()
     again = write_model_card(
         card.parent,
@@ -182,17 +182,17 @@ def test_writing_it_again_gives_the_same_bytes(card: Path, made: Made) -> None:
     assert again.read_bytes() == before
 
 
-def test_a_card_without_scores_leaves_none_beside_it(card: Path) -> None:
+def test_a_card_without_scores_removes_old_reports(card: Path) -> None:
     (card.parent / "eval" / "notes.json").write_text("[]", encoding="utf-8")
     write_model_card(card.parent, repo="lab/tiny-l2t")
     assert "Not evaluated yet." in card.read_text(encoding="utf-8")
     assert [file.name for file in (card.parent / "eval").iterdir()] == ["notes.json"], (
-        "only reports are ours to remove"
+        "only reports may be removed"
     )
 
 
-def test_hostile_text_stays_text(made: Made, copied: Copy) -> None:
-    directory = copied(made.model)
+def test_hostile_text_stays_text(tiny: TinyRelease, copied: Copy) -> None:
+    directory = copied(tiny.model)
     record = json.loads((directory / "training.json").read_text(encoding="utf-8"))
     evil = "<script>alert(1)</script> [x](javascript:alert(1)) `a` | b\n---\n# Heading\n<img src=x onerror=y>"
     record["recipe"]["description"] = evil
@@ -204,15 +204,15 @@ def test_hostile_text_stays_text(made: Made, copied: Copy) -> None:
     record["hardware"]["processor"] = evil
     record["recipe"]["tokenizer"]["name"] = "a`b | <i>c"
     (directory / "training.json").write_text(json.dumps(record), encoding="utf-8")
-    scores = json.loads(made.scores.read_text(encoding="utf-8"))
+    scores = json.loads(tiny.scores.read_text(encoding="utf-8"))
     text = json.dumps(scores).replace('"tiny-raw"', json.dumps("<b>raw</b> | [y](z)"))
     hostile = directory.parent / "probes.json"
     hostile.write_text(text, encoding="utf-8")
     (directory.parent / "probes.samples.jsonl").write_bytes(
-        (made.scores.parent / "probes.samples.jsonl").read_bytes()
+        (tiny.scores.parent / "probes.samples.jsonl").read_bytes()
     )
 
-    plain = write_model_card(copied(made.baseline), repo="lab/x", scores=[made.scores])
+    plain = write_model_card(copied(tiny.baseline), repo="lab/x", scores=[tiny.scores])
     card = write_model_card(directory, repo="lab/x", scores=[hostile])
     markdown = MarkdownIt("commonmark").enable("table")
     tokens = markdown.parse(ModelCard.load(card).text)
@@ -226,17 +226,17 @@ def test_hostile_text_stays_text(made: Made, copied: Copy) -> None:
     assert "evil" not in ModelCard.load(card).data.to_dict()
 
 
-def test_scores_of_other_weights_are_refused(made: Made, copied: Copy) -> None:
-    directory = copied(made.model)
+def test_scores_of_other_weights_are_refused(tiny: TinyRelease, copied: Copy) -> None:
+    directory = copied(tiny.model)
     (directory / "model.safetensors").write_bytes((directory / "model.safetensors").read_bytes()[:-1] + b"\0")
     with pytest.raises(UserError, match="no scores of the weights in"):
-        write_model_card(directory, repo="lab/tiny-l2t", scores=[made.scores])
+        write_model_card(directory, repo="lab/tiny-l2t", scores=[tiny.scores])
     assert not (directory / "README.md").exists()
 
 
-def test_a_model_evaluated_under_its_hub_name_is_found(made: Made, copied: Copy) -> None:
-    directory = copied(made.model)
-    report = json.loads(made.scores.read_text(encoding="utf-8"))
+def test_a_model_evaluated_under_its_hub_name_is_found(tiny: TinyRelease, copied: Copy) -> None:
+    directory = copied(tiny.model)
+    report = json.loads(tiny.scores.read_text(encoding="utf-8"))
     report["models"][1] |= {"model": "lab/tiny-l2t", "revision": REVISION, "weights_sha256": None}
     file = directory.parent / "probes.json"
     file.write_text(json.dumps(report | {"samples_file": None}), encoding="utf-8")
@@ -244,8 +244,8 @@ def test_a_model_evaluated_under_its_hub_name_is_found(made: Made, copied: Copy)
     assert f"L2T probes, measured on revision `{REVISION}`." in text
 
 
-def test_wrong_arguments_are_errors_in_words(made: Made, copied: Copy, tmp_path: Path) -> None:
-    directory = copied(made.model)
+def test_wrong_arguments_are_clear_errors(tiny: TinyRelease, copied: Copy, tmp_path: Path) -> None:
+    directory = copied(tiny.model)
     with pytest.raises(UsageError, match="not a valid repo name"):
         write_model_card(directory, repo="no-namespace")
     with pytest.raises(UsageError, match="dataset lab/x/y"):
@@ -253,12 +253,12 @@ def test_wrong_arguments_are_errors_in_words(made: Made, copied: Copy, tmp_path:
     with pytest.raises(UserError, match=r"training\.json is missing"):
         write_model_card(tmp_path, repo="lab/a")
     lone = directory.parent / "probes.json"
-    lone.write_bytes(made.scores.read_bytes())
+    lone.write_bytes(tiny.scores.read_bytes())
     with pytest.raises(UserError, match=r"probes\.samples\.jsonl, is missing"):
         write_model_card(directory, repo="lab/a", scores=[lone])
 
 
-def test_the_curve_keeps_both_ends_and_joins_losses_of_a_step() -> None:
+def test_the_curve_keeps_both_ends_and_merges_the_losses_of_a_step() -> None:
     log = [{"step": 0, "eval_loss": 9.0, "tokens": 0}]
     for step in range(1, 101):
         log.append({"step": step, "loss": 9 - step / 50, "tokens": step * 8})
@@ -270,19 +270,19 @@ def test_the_curve_keeps_both_ends_and_joins_losses_of_a_step() -> None:
     assert curve(log[:3]) == [{"step": 0, "loss": None, "eval_loss": 9.0, "tokens": 0}, *curve(log[1:3])]
 
 
-def test_a_collections_texts_keep_to_the_hubs_limits(made: Made) -> None:
+def test_collection_texts_respect_the_hubs_limits(tiny: TinyRelease) -> None:
     assert collection_description("tiny", "Short.") == "L2T: tiny. Short."
     long = collection_description("tiny", "word " * 100)
     assert len(long) <= 150
     assert long.endswith("word…")
-    note = collection_note("model", made.model)
-    parameters = json.loads((made.model / "training.json").read_text(encoding="utf-8"))["parameters"]
+    note = collection_note("model", tiny.model)
+    parameters = json.loads((tiny.model / "training.json").read_text(encoding="utf-8"))["parameters"]
     assert f"{parameters:,} parameters" in note
-    assert "scheme disjoint" in collection_note("dataset", made.dataset)
+    assert "scheme disjoint" in collection_note("dataset", tiny.dataset)
     assert (
         max(
             len(collection_note(k, d))
-            for k, d in (("dataset", made.dataset), ("space", "."), ("model", made.model))
+            for k, d in (("dataset", tiny.dataset), ("space", "."), ("model", tiny.model))
         )
         <= 500
     )

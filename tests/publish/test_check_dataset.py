@@ -15,7 +15,7 @@ from l2t_hub.publish.validate import validate
 Toy = Callable[..., Path]
 
 
-def test_configs_must_find_their_files(toy: Toy) -> None:
+def test_configs_must_match_files(toy: Toy) -> None:
     changes = {
         ("train-*.parquet", "training-*.parquet"): "no file matches data/packed/training-",
         ("config_name: typo", "config_name: packed"): "two configs have the name packed",
@@ -29,16 +29,16 @@ def test_configs_must_find_their_files(toy: Toy) -> None:
         ): "matches l2t_manifest.json, which is not a Parquet file",
         ("split: validation, ", ""): "needs `split` and `path`",
     }
-    for number, ((old, new), said) in enumerate(changes.items()):
+    for number, ((old, new), message) in enumerate(changes.items()):
         directory = toy("dataset", name=f"dataset-{number}")
         card = directory / "README.md"
         assert old in card.read_text()
         card.write_text(card.read_text().replace(old, new))
-        assert said in refused(directory), said
+        assert message in refused(directory), message
 
 
 def _rewrite(directory: Path, path: str, table: pa.Table) -> None:
-    """Replace a shard, and put the manifest right: only the schema is then wrong."""
+    """Replace a shard and update the manifest, so that only the schema is wrong."""
 
     pq.write_table(table, directory / path)
     content = (directory / path).read_bytes()
@@ -48,20 +48,20 @@ def _rewrite(directory: Path, path: str, table: pa.Table) -> None:
     (directory / "l2t_manifest.json").write_text(json.dumps(manifest))
 
 
-def test_shards_of_a_config_must_have_one_schema(toy: Toy) -> None:
+def test_shards_of_a_config_must_share_a_schema(toy: Toy) -> None:
     directory = toy()
     path = "data/packed/train-00002-of-00003.parquet"
     table = pq.read_table(directory / path)
     _rewrite(directory, path, table.set_column(1, "lengths", table["lengths"].cast(pa.list_(pa.int64()))))
-    said = refused(directory)
-    assert f"config packed: the schema of {path} differs" in said
-    assert "column lengths is" in said
-    # What the shard's own writer noted about itself is no part of the schema.
+    message = refused(directory)
+    assert f"config packed: the schema of {path} differs" in message
+    assert "column lengths is" in message
+    # The metadata of the writer is not part of the schema.
     _rewrite(directory, path, table.replace_schema_metadata({"writer": "another"}))
     validate(stage(directory))
 
 
-def test_dataset_info_must_count_right(toy: Toy) -> None:
+def test_dataset_info_must_match_the_files(toy: Toy) -> None:
     directory = toy()
     card = directory / "README.md"
     info = "dataset_info:\n- config_name: typo\n  splits: [{name: train, num_examples: %d, num_bytes: 1}]\n---\n# "
@@ -72,7 +72,7 @@ def test_dataset_info_must_count_right(toy: Toy) -> None:
     validate(stage(directory))
 
 
-def test_the_manifest_must_tell_the_truth(toy: Toy) -> None:
+def test_the_manifest_must_match_the_files(toy: Toy) -> None:
     shard = "data/examples/typo/train-00000-of-00001.parquet"
     directory = toy(name="changed")
     content = (directory / shard).read_bytes()

@@ -22,7 +22,7 @@ def test_a_model_that_asks_for_remote_code_isrefused(toy: Toy) -> None:
     assert "modeling.py: Python code in a model repo" in refused(directory)
 
 
-def test_weights_must_be_whole_safetensors(toy: Toy) -> None:
+def test_weights_must_be_intact_safetensors(toy: Toy) -> None:
     for name, change in {
         "cut": lambda b: b[:-1],
         "padded": lambda b: b + b"\0",
@@ -36,6 +36,6 @@ def test_weights_must_be_whole_safetensors(toy: Toy) -> None:
     directory = toy("model", name="gone")
     (directory / "model.safetensors").unlink()
     (directory / "config.json").write_text("{broken")
-    said = refused(directory)
-    assert "model.safetensors: missing" in said
-    assert "config.json: not valid JSON" in said
+    message = refused(directory)
+    assert "model.safetensors: missing" in message
+    assert "config.json: not valid JSON" in message

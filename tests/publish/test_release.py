@@ -1,4 +1,4 @@
-"""A release with nothing going wrong: all three kinds, with Xet and with LFS, again, changed, shrunk, private, tagged."""
+"""Releases without faults: all three kinds, with Xet and LFS, repeated, changed, shrunk, private and tagged."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ Toy = Callable[..., Path]
 
 @pytest.mark.parametrize("xet", [True, False], ids=["xet", "lfs"])
 @pytest.mark.parametrize("kind", ["dataset", "model", "space"])
-def test_a_release_and_the_same_again(hub: WatchedHub, toy: Toy, kind: str, xet: bool) -> None:
+def test_a_release_and_its_repetition(hub: WatchedHub, toy: Toy, kind: str, xet: bool) -> None:
     directory = toy(kind)
     states = hub.watch_main(kind, "org/toy")
     first = released(run(hub, directory, "org/toy", "--collection", "Toys", xet=xet))
@@ -45,27 +45,25 @@ def test_a_release_and_the_same_again(hub: WatchedHub, toy: Toy, kind: str, xet:
     assert hub.collected("Toys") == ["org/toy"]
 
 
-def test_a_new_release_replaces_the_old_at_once_and_sends_only_what_changed(
-    hub: WatchedHub, toy: Toy
-) -> None:
+def test_a_new_release_replaces_the_old_one_and_sends_only_changes(hub: WatchedHub, toy: Toy) -> None:
     old = toy(seed=1, shards=4, tasks=("typo", "deletion", "space"))
     released(run(hub, old, "org/toy"))
     before = hub.listing("dataset", "org/toy")
     states = hub.watch_main("dataset", "org/toy")
     sent = hub.recorder.uploaded()
     new = _changed(old, toy(seed=2, name="new", shards=4, tasks=("typo", "deletion")))
-    told = released(run(hub, new, "org/toy"))
+    result = released(run(hub, new, "org/toy"))
     assert_clean(hub, "dataset", "org/toy", new, pulls=2)
     after = hub.listing("dataset", "org/toy")
     assert states == [before, after]
     assert "data/examples/space/train-00000-of-00001.parquet" in set(before) - set(after)
-    # Three of four packed shards are as they were; a fourth, and the texts, are what is sent.
-    assert told["sent_files"] < len(after) - 3
-    assert hub.recorder.uploaded() - sent < 0.6 * told["size"]
+    # Three of four packed shards are unchanged; the fourth and the examples are sent.
+    assert result["sent_files"] < len(after) - 3
+    assert hub.recorder.uploaded() - sent < 0.6 * result["size"]
 
 
 def _changed(old: Path, new: Path) -> Path:
-    """`new` with the first three packed shards of `old`, its manifest put right."""
+    """Return `new` with the first three packed shards of `old` and a matching manifest."""
     manifest = json.loads((new / "l2t_manifest.json").read_text())
     theirs = {row["path"]: row for row in json.loads((old / "l2t_manifest.json").read_text())["shards"]}
     for row in manifest["shards"]:
@@ -87,13 +85,13 @@ def test_content_that_moved_is_copied_on_the_hub(hub: WatchedHub, toy: Toy, tmp_
             row["path"] = moved
     (directory / "l2t_manifest.json").write_text(json.dumps(manifest))
     sent = hub.recorder.uploaded()
-    told = released(run(hub, directory, "org/toy", home=tmp_path / "another machine"))
-    assert told["copied_files"] == 3
+    result = released(run(hub, directory, "org/toy", home=tmp_path / "another machine"))
+    assert result["copied_files"] == 3
     assert hub.recorder.uploaded() - sent < 20_000
     assert_clean(hub, "dataset", "org/toy", directory, pulls=2)
 
 
-def test_a_file_may_take_the_place_of_a_folder(hub: WatchedHub, toy: Toy) -> None:
+def test_a_file_may_replace_a_folder(hub: WatchedHub, toy: Toy) -> None:
     directory = toy("space")
     (directory / "notes").mkdir()
     (directory / "notes" / "one.txt").write_text("one")
@@ -104,7 +102,7 @@ def test_a_file_may_take_the_place_of_a_folder(hub: WatchedHub, toy: Toy) -> Non
     assert_clean(hub, "space", "org/toy", directory, pulls=2)
 
 
-def test_a_gitignore_left_on_the_hub_hides_nothing(hub: WatchedHub, toy: Toy) -> None:
+def test_a_gitignore_in_the_repo_hides_nothing(hub: WatchedHub, toy: Toy) -> None:
     directory = toy("space")
     released(run(hub, directory, "org/toy"))
     put(hub, "space", "org/toy", {".gitignore": b"*.whl\n*.py\n"})
@@ -113,7 +111,9 @@ def test_a_gitignore_left_on_the_hub_hides_nothing(hub: WatchedHub, toy: Toy) ->
     assert_is(hub, "space", "org/toy", directory)
 
 
-def test_private_stays_private_and_public_is_not_called_private(hub: WatchedHub, toy: Toy) -> None:
+def test_private_repos_stay_private_and_public_ones_refuse_private_releases(
+    hub: WatchedHub, toy: Toy
+) -> None:
     directory = toy("model")
     released(run(hub, directory, "org/secret", "--private"))
     released(run(hub, directory, "org/secret"))
@@ -136,7 +136,7 @@ def test_versions_are_tags_that_do_not_move(hub: WatchedHub, toy: Toy) -> None:
     assert released(run(hub, two, "org/toy"))["tags"][0] == "v1"
 
 
-def test_a_dry_run_says_what_a_release_then_does_and_writes_nothing(hub: WatchedHub, toy: Toy) -> None:
+def test_a_dry_run_predicts_the_release_and_writes_nothing(hub: WatchedHub, toy: Toy) -> None:
     old, new = toy(seed=1, tasks=("typo", "space")), toy(seed=2, tasks=("typo", "deletion"))
     foreseen = run(hub, old, "org/toy", "--dry-run", "--collection", "Toys")
     assert released(foreseen)["dry_run"]
@@ -157,17 +157,17 @@ def test_a_dry_run_says_what_a_release_then_does_and_writes_nothing(hub: Watched
     assert set(deleted) == set(was) - set(now) == {"data/examples/space/train-00000-of-00001.parquet"}
 
 
-def _agree(hub: WatchedHub, said: str, sent: set[str]) -> None:
-    """What a dry run listed is what was sent, file by file and way by way."""
-    rows = [line.split() for line in said.splitlines() if line.startswith(("new  ", "changed  "))]
+def _agree(hub: WatchedHub, message: str, sent: set[str]) -> None:
+    """Check that the dry run listed exactly the files that were sent, each with its storage."""
+    rows = [line.split() for line in message.splitlines() if line.startswith(("new  ", "changed  "))]
     assert {row[-1] for row in rows} == sent
     number = hub.number("dataset", "org/toy")
     tree = hub.history.tree(number, hub.history.resolve(number, "main"))
-    for _, way, *_, path in rows:
-        assert way == ("lfs" if tree[path].lfs else "regular"), path
+    for _, storage, *_, path in rows:
+        assert storage == ("lfs" if tree[path].lfs else "regular"), path
 
 
-def test_what_is_left_out_is_said(hub: WatchedHub, toy: Toy) -> None:
+def test_left_out_files_are_listed(hub: WatchedHub, toy: Toy) -> None:
     directory = toy("model")
     for path in (
         ".cache/x",
@@ -192,7 +192,7 @@ def test_what_is_left_out_is_said(hub: WatchedHub, toy: Toy) -> None:
     assert "left out: .cache/ (hidden), __pycache__/ (cache), checkpoint-10/ (checkpoint)" in done.stderr
 
 
-def test_a_collection_the_hub_would_refuse_is_found_before_anything_is_sent(toy: Toy) -> None:
+def test_an_invalid_collection_is_refused_before_connecting(toy: Toy) -> None:
     for wrong in ({"collection": "t" * 61}, {"collection": " "}, {"collection": "t", "note": "n" * 501}):
         with pytest.raises(UsageError):
             release(

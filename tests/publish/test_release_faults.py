@@ -1,4 +1,4 @@
-"""Releases through a Hub that fails: busy, broken, cut off, answering wrongly. A sample by default, the whole as `slow`."""
+"""Releases to a Hub that is busy, fails or drops connections. A sample runs by default, all combinations as `slow`."""
 
 import shlex
 import subprocess
@@ -18,7 +18,7 @@ TITLE = "Faulty"
 
 @dataclass(frozen=True)
 class Step:
-    """A request a release makes: how to recognise it, and by which way of uploading it is made."""
+    """A request that a release makes: how to recognise it, and which ways of uploading make it."""
 
     method: str
     path: str
@@ -61,7 +61,7 @@ FAULTS: dict[str, Action] = {
     "cut-during": Cut("during"),
     "cut-after": Cut("after"),
 }
-# Steps that change something on the Hub, without a retry of the client's own: the hardest cases run by default.
+# The hardest cases run by default: steps that change the Hub and that the client does not retry itself.
 SAMPLE = [
     ("whoami", "429-wait-1", "lfs"),
     ("create-repo", "503-but-done", "lfs"),
@@ -81,41 +81,43 @@ SAMPLE = [
 MATRIX = [(step, fault, way) for step, row in STEPS.items() for fault in FAULTS for way in row.ways]
 
 
-def _through(hub: WatchedHub, toy: Toy, step: str, fault: str, way: str) -> None:
-    """One fault, once, at one step: the release ends well by itself, and as if nothing had happened."""
+def _release_through(hub: WatchedHub, toy: Toy, step: str, fault: str, way: str) -> None:
+    """Inject one fault once at one step: the release succeeds by itself, with the same result as without it."""
     repo = f"org/{step}-{fault}-{way}"
-    # Content of its own: what the Hub has from another case would not be sent again, and the fault never struck.
+    # Each case has its own content: content known from another case would not be sent, and the fault never strike.
     directory = toy(seed=hash((step, fault, way)) % 10**6, tasks=("typo",), shards=2)
     row = STEPS[step]
     hub.faults.clear()
     struck = hub.faults.add(row.method, row.path, FAULTS[fault], nth=row.nth)
     states = hub.watch_main("dataset", repo)
-    told = released(run(hub, directory, repo, "--collection", TITLE, xet=way == "xet"))
+    result = released(run(hub, directory, repo, "--collection", TITLE, xet=way == "xet"))
     hub.faults.clear()
     assert struck.struck == 1
     assert_clean(hub, "dataset", repo, directory)
-    assert told["tags"][0] == "v1"
+    assert result["tags"][0] == "v1"
     assert hub.collected(TITLE).count(repo) == 1
     assert [set(state) for state in states] == [{".gitattributes"}, set(hub.listing("dataset", repo))]
 
 
 @pytest.mark.parametrize(("step", "fault", "way"), SAMPLE)
-def test_a_release_goes_through_a_fault(
+def test_a_release_survives_a_fault(
     shared_hub: WatchedHub, toy: Toy, step: str, fault: str, way: str
 ) -> None:
-    _through(shared_hub, toy, step, fault, way)
+    _release_through(shared_hub, toy, step, fault, way)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "fault", "way"), MATRIX)
-def test_a_release_goes_through_every_fault(
+def test_a_release_survives_every_fault(
     shared_hub: WatchedHub, toy: Toy, step: str, fault: str, way: str
 ) -> None:
-    _through(shared_hub, toy, step, fault, way)
+    _release_through(shared_hub, toy, step, fault, way)
 
 
 @pytest.mark.parametrize("way", ["xet", "lfs"])
-def test_a_full_disk_on_the_hub_is_said_and_resumed(hub: WatchedHub, toy: Toy, way: str) -> None:
+def test_a_full_disk_on_the_hub_is_reported_and_the_release_resumes(
+    hub: WatchedHub, toy: Toy, way: str
+) -> None:
     directory = toy()
     hub.faults.add("POST", r"/commit/|/xorbs/", DiskFull(), nth=3, times=None)
     hub.faults.add("PUT", r"/lfs/object/", DiskFull(), nth=3, times=None)
@@ -130,7 +132,7 @@ def test_a_full_disk_on_the_hub_is_said_and_resumed(hub: WatchedHub, toy: Toy, w
     assert_clean(hub, "dataset", "org/toy", directory)
 
 
-def test_a_hub_that_stays_broken_ends_in_one_sentence_and_the_command(hub: WatchedHub, toy: Toy) -> None:
+def test_a_hub_that_keeps_failing_gives_one_sentence_and_the_command(hub: WatchedHub, toy: Toy) -> None:
     directory = toy("model")
     hub.faults.add("POST", r"/merge$", Answer(500), times=None)
     failed = run(hub, directory, "org/toy", "--attempts", "2", "--collection", "My toys")
@@ -158,12 +160,12 @@ def test_a_token_that_cannot_write(hub: WatchedHub, toy: Toy, way: str) -> None:
         "hf_nonsense_nonsense": "is invalid or has expired",
         "": "no token for",
     }
-    for token, said in cases.items():
+    for token, message in cases.items():
         refused = run(
             hub, directory, "org/toy", token=token, xet=way == "xet", home=directory.parent / "empty"
         )
         assert refused.returncode == 1
-        assert said in refused.stderr
+        assert message in refused.stderr
         assert "hf auth login" in refused.stderr
         assert not token or token not in refused.stderr
     assert not hub._store.rows("SELECT * FROM repos")
@@ -172,7 +174,7 @@ def test_a_token_that_cannot_write(hub: WatchedHub, toy: Toy, way: str) -> None:
 @pytest.mark.parametrize(
     ("way", "where"), [("xet", r"/xet-write-token/"), ("lfs", r"/objects/batch"), ("xet", r"/commit/")]
 )
-def test_a_token_that_expires_on_the_way(hub: WatchedHub, toy: Toy, way: str, where: str) -> None:
+def test_a_token_that_expires_during_the_release(hub: WatchedHub, toy: Toy, way: str, where: str) -> None:
     directory = toy()
     token = hub.keys.mint()
 
@@ -195,8 +197,8 @@ def test_a_token_that_expires_on_the_way(hub: WatchedHub, toy: Toy, way: str, wh
     assert_clean(hub, "dataset", "org/toy", directory)
 
 
-def test_somebody_commits_to_the_pull_request_meanwhile(hub: WatchedHub, toy: Toy) -> None:
-    """A stale parent: the commit is refused with 412, and the release looks again and goes on from what it finds."""
+def test_another_commit_to_the_pull_request(hub: WatchedHub, toy: Toy) -> None:
+    """Our commit is refused with 412, a stale parent. The release reads the tree again and continues."""
     from l2t_hub.local_hub.git_objects import regular_entry
     from l2t_hub.local_hub.history import Put
 
@@ -209,7 +211,7 @@ def test_somebody_commits_to_the_pull_request_meanwhile(hub: WatchedHub, toy: To
             hub._store.write_blob(b"not part of it")
             change = [Put(f"stray-{number}.txt", regular_entry(b"not part of it"))]
             hub.history.write(
-                hub.number("dataset", "org/toy"), "refs/pr/1", change, "a stray", "", "somebody", None
+                hub.number("dataset", "org/toy"), "refs/pr/1", change, "a stray", "", "another", None
             )
 
     hub.recorder.hook = commit
@@ -219,7 +221,7 @@ def test_somebody_commits_to_the_pull_request_meanwhile(hub: WatchedHub, toy: To
 
 
 @pytest.mark.parametrize("way", ["xet", "lfs"])
-def test_a_file_that_changes_while_it_is_sent_is_not_released(hub: WatchedHub, toy: Toy, way: str) -> None:
+def test_a_file_that_changes_during_the_upload_is_not_released(hub: WatchedHub, toy: Toy, way: str) -> None:
     directory = toy("model")
     weights = directory / "model.safetensors"
     content = weights.read_bytes()
@@ -244,8 +246,8 @@ def test_a_file_that_changes_while_it_is_sent_is_not_released(hub: WatchedHub, t
     assert_clean(hub, "model", "org/toy", directory)
 
 
-def test_the_command_in_the_message_resumes(hub: WatchedHub, toy: Toy) -> None:
-    """The last line of a failure, given to the shell as it stands, ends the release."""
+def test_the_command_in_the_error_message_resumes(hub: WatchedHub, toy: Toy) -> None:
+    """The last line of an error message is a shell command that completes the release."""
     directory = toy("space", name="a space's directory")
     hub.faults.add("POST", r"/merge$", Answer(500), times=None)
     failed = run(
@@ -279,9 +281,7 @@ def test_the_command_in_the_message_resumes(hub: WatchedHub, toy: Toy) -> None:
     assert "v2.0" in hub.tags("space", "org/toy")
 
 
-def test_an_unfinished_release_of_other_content_is_mentioned_and_left_alone(
-    hub: WatchedHub, toy: Toy
-) -> None:
+def test_an_unfinished_release_of_other_content_is_reported_and_left_alone(hub: WatchedHub, toy: Toy) -> None:
     old, new = toy("model", seed=1), toy("model", seed=2)
     hub.faults.add("POST", r"/merge$", Answer(500), times=None)
     assert run(hub, old, "org/toy", "--attempts", "1").returncode == 1
@@ -292,7 +292,7 @@ def test_an_unfinished_release_of_other_content_is_mentioned_and_left_alone(
     assert hub.pulls("model", "org/toy") == ["open", "merged"]
 
 
-def test_no_hub_at_all(hub: WatchedHub, toy: Toy) -> None:
+def test_an_unreachable_hub(hub: WatchedHub, toy: Toy) -> None:
     directory = toy("model")
     hub.stop()
     failed = run(hub, directory, "org/toy", "--attempts", "2")

@@ -1,7 +1,7 @@
-"""A release killed with SIGKILL at points spread over all its requests, before and after the Hub acted; and resumed.
+"""Releases killed with SIGKILL at points spread over their requests, before and after the Hub acts, then resumed.
 
-Each time: `main` was whole at every moment, the repo ends byte-identical to an undisturbed release, nothing is doubled,
-and what the Hub had taken is not sent again.
+Each time `main` is whole at every moment, the repo ends identical to an undisturbed release, nothing is duplicated, and
+what the Hub has stored is not sent again.
 """
 
 import os
@@ -18,15 +18,15 @@ from release_hub import CLIENTS, WatchedHub, assert_clean, hub_process, released
 
 Toy = Callable[..., Path]
 POINTS = 20
-# The kill points, of twenty spread over a release, that the default suite takes: early, in the upload, at the merge.
+# The kill points of the default suite, out of twenty: early, during the upload, at the merge.
 SAMPLE = (5, 11, 17)
-# Enough content that a batch of 60 kB is a small part of it: what a kill in mid-batch may cost.
+# Enough content that a batch of 60 kB, which a kill may cost, is a small part of it.
 SIZES = {"shards": 24, "shard_bytes": 50_000}
-RESENT = 0.10
+MAX_RESENT = 0.10
 
 
 def _undisturbed(hub: WatchedHub, toy: Toy, kind: str, way: str) -> tuple[int, int]:
-    """Requests and uploaded bytes of a release to which nothing happens."""
+    """Return the requests and uploaded bytes of a release without a kill."""
     directory = toy(kind, name="undisturbed", seed=0, **_sizes(kind))
     requests, sent = len(hub.recorder.requests), hub.recorder.uploaded()
     released(run(hub, directory, "org/undisturbed", *_batches(), "--collection", "Toys", xet=way == "xet"))
@@ -43,7 +43,7 @@ def _batches() -> tuple[str, ...]:
 
 def _killed_at(hub: WatchedHub, toy: Toy, kind: str, way: str, point: int, requests: int, usual: int) -> None:
     repo = f"org/killed-{point}"
-    # Other content than the undisturbed release's, or the Hub would have it; of the same size to the byte or nearly.
+    # Other content than the undisturbed release, or the Hub would have it already, but nearly the same size.
     directory = toy(kind, name=f"killed-{point}", seed=point, **_sizes(kind))
     number = len(hub.recorder.requests) + max(2, round(point * requests / (POINTS + 1)))
     when_to_kill = "before" if point % 2 else "after"
@@ -60,22 +60,22 @@ def _killed_at(hub: WatchedHub, toy: Toy, kind: str, way: str, point: int, reque
     child.communicate(timeout=120)
     hub.recorder.hook = lambda request, when: None
     assert child.returncode == -signal.SIGKILL, "the release ended before it was killed"
-    told = released(
+    result = released(
         run(hub, directory, repo, *_batches(), "--collection", "Toys", xet=way == "xet", home=home)
     )
     assert_clean(hub, kind, repo, directory)
     assert hub.collected("Toys").count(repo) == 1
-    assert told["tags"][0] == "v1"
+    assert result["tags"][0] == "v1"
     whole = hub.listing(kind, repo)
     assert [state for state in states if state != whole] in (
         [],
         [{".gitattributes": whole[".gitattributes"]}],
     )
     again = hub.recorder.uploaded() - sent - usual
-    print(f"{kind} {way}, killed at point {point}: {again / usual:.1%} of the bytes went again")
-    # A small release is one batch: killed within it, all of it may be under way and not yet taken.
-    under_way = 0 if kind == "dataset" else usual
-    assert again < RESENT * usual + under_way, f"{again} of {usual} bytes went twice"
+    print(f"{kind} {way}, killed at point {point}: {again / usual:.1%} of the bytes were sent again")
+    # A small release is a single batch: a kill within it may cost all of it.
+    in_flight = 0 if kind == "dataset" else usual
+    assert again < MAX_RESENT * usual + in_flight, f"{again} of {usual} bytes were sent twice"
 
 
 @pytest.mark.parametrize("way", ["xet", "lfs"])
@@ -96,7 +96,7 @@ def test_killed_at_twenty_points_and_resumed(hub: WatchedHub, toy: Toy, kind: st
 
 
 def test_killed_in_the_last_moments(hub: WatchedHub, toy: Toy) -> None:
-    """After the merge was made, before the client heard of it; after the first tag, before the second."""
+    """After the merge, before the client learns of it; after the first tag, before the second."""
     for name, mark in (("at-merge", "/discussions/1/merge"), ("at-tag", "/tag/")):
         directory = toy("model", name=name, seed=len(name))
         child = start(hub, directory, f"org/{name}", "--collection", "Toys")
@@ -109,8 +109,8 @@ def test_killed_in_the_last_moments(hub: WatchedHub, toy: Toy) -> None:
         child.communicate(timeout=60)
         hub.recorder.hook = lambda request, when: None
         assert child.returncode == -signal.SIGKILL
-        told = released(run(hub, directory, f"org/{name}", "--collection", "Toys"))
-        assert (told["unchanged"], told["tags"][0]) == (True, "v1")
+        result = released(run(hub, directory, f"org/{name}", "--collection", "Toys"))
+        assert (result["unchanged"], result["tags"][0]) == (True, "v1")
         assert_clean(hub, "model", f"org/{name}", directory)
     assert hub.collected("Toys") == ["org/at-merge", "org/at-tag"]
 

@@ -1,4 +1,4 @@
-"""Two releases to one repo at once: both end well, or one says clearly that it lost; `main` never shows a mixture."""
+"""Two releases to one repo at once: both succeed, or one reports that it lost. `main` never shows a mixture."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ def _pair(hub: WatchedHub, one: Path, two: Path, tmp_path: Path) -> list[tuple[i
     return [(child.returncode, err) for child in children for err in [child.communicate(timeout=120)[1]]]
 
 
-def test_the_same_content_twice_at_once_ends_well_twice(hub: WatchedHub, toy: Toy, tmp_path: Path) -> None:
+def test_equal_content_at_once_succeeds_twice(hub: WatchedHub, toy: Toy, tmp_path: Path) -> None:
     one, two = toy(seed=3, name="one"), toy(seed=3, name="two")
     for path in (one, two):
         (path / ".home").mkdir()
@@ -27,8 +27,8 @@ def test_the_same_content_twice_at_once_ends_well_twice(hub: WatchedHub, toy: To
     assert [code for code, _ in done] == [0, 0], "\n".join(err for _, err in done)
     assert_is(hub, "dataset", "org/toy", one)
     pulls = hub.pulls("dataset", "org/toy")
-    # Usually one. A Hub's merge does not take the head it expects, so between the last look at `main` and the merge
-    # the twin may be merged: then the second merge changes no file, and no state of `main` shows anything else.
+    # Usually one. A merge on the Hub cannot name the head it expects, so the other release may be merged after our
+    # last look at `main`. Our merge then changes no file, and no state of `main` shows anything else.
     assert pulls.count("merged") in (1, 2)
     assert all(state == states[-1] for state in states[1:])
     assert set(states[-1]) == set(hub.listing("dataset", "org/toy"))
@@ -58,7 +58,7 @@ def test_different_content_at_once_never_mixes(hub: WatchedHub, toy: Toy, tmp_pa
 
 @pytest.mark.parametrize("moment", ["upload", "merge"])
 def test_losing_the_race_at_a_given_moment(hub: WatchedHub, toy: Toy, tmp_path: Path, moment: str) -> None:
-    """While one is stopped, another is released: during its upload, or in the instant between its last look and its merge."""
+    """Another release is merged while this one uploads, or between its last look at `main` and its merge."""
     mine, other = toy("model", seed=1), toy("model", seed=2)
     mark = "/preupload/" if moment == "upload" else "/merge"
     ran: list[int] = []
@@ -66,7 +66,7 @@ def test_losing_the_race_at_a_given_moment(hub: WatchedHub, toy: Toy, tmp_path: 
     def overtake(number: int, when: str) -> None:
         if when == "before" and mark in hub.recorder.requests[number - 1].path and not ran:
             ran.append(number)
-            _merge_by_the_store(hub, other)
+            _release_inside_the_server(hub, other)
 
     hub.recorder.hook = overtake
     lost = run(hub, mine, "org/toy", xet=False)
@@ -77,13 +77,13 @@ def test_losing_the_race_at_a_given_moment(hub: WatchedHub, toy: Toy, tmp_path: 
     assert lost.stderr.rstrip().splitlines()[-1] == f"l2t release {mine} --repo org/toy"
     assert_is(hub, "model", "org/toy", other)
     sent = hub.recorder.uploaded()
-    told = released(run(hub, mine, "org/toy", xet=False, home=tmp_path / "fresh"))
-    assert told["copied_files"] == 1
+    result = released(run(hub, mine, "org/toy", xet=False, home=tmp_path / "fresh"))
+    assert result["copied_files"] == 1
     assert hub.recorder.uploaded() - sent < 10_000
     assert_is(hub, "model", "org/toy", mine)
     assert hub.pulls("model", "org/toy") == ["closed", "merged"]
 
 
-def _merge_by_the_store(hub: WatchedHub, directory: Path) -> None:
-    """Another release, made in one step inside the server: its own files and its own table of contents."""
+def _release_inside_the_server(hub: WatchedHub, directory: Path) -> None:
+    """Make another release in one step inside the server, with its own files and release record."""
     put(hub, "model", "org/toy", {file.path: file.read() for file in stage(directory).files})

@@ -1,4 +1,4 @@
-"""A dataset of 2,000 files and 1 GB: released and downloaded with less than 500 MB of memory in any process."""
+"""A dataset of 2,000 files and 1 GB is released and downloaded with less than 500 MB of memory per process."""
 
 import json
 import subprocess
@@ -63,5 +63,5 @@ def _timed(command: list[Any], env: dict[str, str]) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told | {"seconds": time.monotonic() - started}
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result | {"seconds": time.monotonic() - started}

@@ -1,4 +1,4 @@
-"""A staged Space: its front matter, its wheel, and that the page runs from it without this checkout."""
+"""The directory of a Space: its front matter, and a wheel from which the app runs without this checkout."""
 
 import os
 import subprocess
@@ -67,7 +67,7 @@ def test_the_front_matter_names_the_release(space: Path) -> None:
     assert sha256_of(space / WHEEL) in card.text
 
 
-def test_it_is_fit_for_release_and_the_same_every_time(space: Path, tmp_path: Path) -> None:
+def test_it_passes_validation_and_is_reproducible(space: Path, tmp_path: Path) -> None:
     staged = stage(space)
     validate(staged)
     assert staged.kind == "space"
@@ -89,7 +89,7 @@ def test_a_private_release_is_not_preloaded(tmp_path: Path) -> None:
 
 
 def test_the_page_comes_from_the_wheel(space: Path, installed: Path) -> None:
-    """As `app.py` does it: unpack the wheel that lies beside it, then import the page."""
+    """As `app.py` does: unpack the wheel beside it, then import the page."""
     code = (
         "import app; from pathlib import Path\n"
         "app.use_wheel(Path('.').resolve())\n"
@@ -108,7 +108,7 @@ def test_the_page_comes_from_the_wheel(space: Path, installed: Path) -> None:
 def test_an_installed_package_gives_the_same_wheel_again(
     space: Path, installed: Path, tmp_path: Path
 ) -> None:
-    """From a wheel there is no checkout to build from: the files are put together again."""
+    """Without a checkout, the wheel is reassembled from the installed files."""
     code = (
         "from pathlib import Path; from l2t_hub.publish.wheel import build_wheel\n"
         f"print(build_wheel(Path({str(tmp_path)!r})))"
@@ -128,7 +128,7 @@ def test_an_installed_package_gives_the_same_wheel_again(
     assert (target / "l2t_hub" / "_data" / "recipes" / "nano.yaml").is_file()
 
 
-def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_directory_with_other_contents_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UsageError, match=r"has other contents: thesis\.tex"):
         stage_space(tmp_path, models=MODELS)
@@ -141,7 +141,7 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
         stage_space(tmp_path / "new", models=MODELS, datasets=["lab"])
 
 
-def test_what_a_wheel_needs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_wheel_needs_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(wheels, "find_spec", lambda name: None)
         with pytest.raises(UserError, match="hatchling is not installed"):

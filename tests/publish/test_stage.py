@@ -17,7 +17,7 @@ Toy = Callable[..., Path]
 
 
 @pytest.mark.parametrize("kind", list(TOYS))
-def test_a_toy_is_fit_for_release_and_its_stage_depends_on_content_alone(toy: Toy, kind: str) -> None:
+def test_a_toy_passes_and_its_digest_depends_on_content_alone(toy: Toy, kind: str) -> None:
     one, two, other = stage(toy(kind, name="one")), stage(toy(kind, name="two")), stage(toy(kind, seed=9))
     validate(one)
     assert (one.kind, one.digest, one.fingerprint) == (kind, two.digest, two.fingerprint)
@@ -44,9 +44,7 @@ def test_a_symlink_is_refused_wherever_it_points(toy: Toy, tmp_path: Path, targe
         stage(directory)
 
 
-def test_a_link_put_there_at_the_last_moment_is_not_followed(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_created_at_the_last_moment_is_not_followed(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     from l2t_hub.publish import stage as staging
 
     directory = toy("model")
@@ -63,14 +61,14 @@ def test_a_link_put_there_at_the_last_moment_is_not_followed(
         stage(directory)
 
 
-def test_a_pipe_and_a_socket_are_refused(toy: Toy) -> None:
+def test_a_pipe_is_refused(toy: Toy) -> None:
     directory = toy("space")
     os.mkfifo(directory / "pipe")
     with pytest.raises(UserError, match="neither a file nor a folder"):
         stage(directory)
 
 
-def test_names_the_hub_cannot_take_are_refused(toy: Toy) -> None:
+def test_file_names_the_hub_rejects_are_refused(toy: Toy) -> None:
     for name in ("new\nline.txt", "back\\slash.txt", os.fsdecode(b"latin\xff.txt")):
         directory = toy("space", name=f"space-{ord(name[3])}")
         (directory / name).write_text("x")
@@ -82,13 +80,13 @@ def test_names_the_hub_cannot_take_are_refused(toy: Toy) -> None:
         stage(directory)
 
 
-def test_a_directory_that_is_none_of_the_three(toy: Toy, tmp_path: Path) -> None:
+def test_a_directory_must_be_exactly_one_kind_of_release(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for wrong, said in (
+    for wrong, message in (
         (tmp_path / "empty", "neither a dataset, a model nor a Space"),
         (tmp_path / "none", "no such directory"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             stage(wrong)
     both = toy("dataset")
     (both / "training.json").write_text("{}")
@@ -96,7 +94,7 @@ def test_a_directory_that_is_none_of_the_three(toy: Toy, tmp_path: Path) -> None
         stage(both)
 
 
-def test_a_file_with_the_token_in_it_is_refused(toy: Toy) -> None:
+def test_a_file_that_contains_the_token_is_refused(toy: Toy) -> None:
     directory = toy("model")
     token = "hf_rehearsal_write_0123456789abcdef"
     (directory / "train_log.jsonl").write_bytes(b"x" * (2**20 - 10) + token.encode() + b"y" * 100)

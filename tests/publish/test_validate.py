@@ -27,7 +27,7 @@ def test_a_pickle_is_refused_by_name_and_by_content(toy: Toy, kind: str, name: s
     assert re.search(rf"{name}: .*pickle", refused(directory))
 
 
-def test_cards_that_do_not_say_what_they_must(toy: Toy) -> None:
+def test_the_card_must_be_valid_and_complete(toy: Toy) -> None:
     cases = {
         "# no front matter": "no front matter",
         "---\nlicense: [mit\n---\n": r"README.md:2?3?: the front matter is not valid YAML",
@@ -35,10 +35,10 @@ def test_cards_that_do_not_say_what_they_must(toy: Toy) -> None:
         "---\nlicense: mit\nlicence: mit\n---\n": "unknown key `licence`",
         "---\nlanguage: en\n---\n": "`license` is missing",
     }
-    for number, (card, said) in enumerate(cases.items()):
+    for number, (card, message) in enumerate(cases.items()):
         directory = toy("model", name=f"model-{number}")
         (directory / "README.md").write_text(card)
-        assert re.search(said, refused(directory)), said
+        assert re.search(message, refused(directory)), message
     directory = toy("model", name="without")
     (directory / "README.md").unlink()
     assert "README.md: missing" in refused(directory)
@@ -50,7 +50,7 @@ def test_a_space_must_be_able_to_build(toy: Toy) -> None:
     (directory / "app.py").rename(directory / "main.py")
     card = directory / "README.md"
     card.write_text(card.read_text().replace("colorFrom: blue", "colorFrom: mauve"))
-    said = refused(directory)
-    assert "`app_file` is app.py, which does not exist" in said
-    assert "requirements.txt: l2t_hub-1.0-py3-none-any.whl is not in the directory" in said
-    assert "`colorFrom` must be one of" in said
+    message = refused(directory)
+    assert "`app_file` is app.py, which does not exist" in message
+    assert "requirements.txt: l2t_hub-1.0-py3-none-any.whl is not in the directory" in message
+    assert "`colorFrom` must be one of" in message

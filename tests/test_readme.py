@@ -51,6 +51,7 @@ class Clone:
             "PYTHONPATH": str(self.folder),
             "HOME": str(folder),
             "BROWSER": "true",
+            "OMP_NUM_THREADS": "1",  # also fast where other processes use the cores
         }
 
     def run(self, line: str, **environment: str) -> str:

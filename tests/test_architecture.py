@@ -37,7 +37,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 
 
 def _modules() -> dict[str, Path]:
-    """Every module of the package by its dotted name, data files with Python in them included."""
+    """Every module of the package, by its dotted name."""
     return {
         ".".join(("l2t_hub", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
             ".__init__"
@@ -52,7 +52,7 @@ def _tree(path: Path) -> ast.Module:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """The modules of this package that a file imports, wherever in the file the import stands."""
+    """The modules of this package that a file imports, also inside functions."""
     modules = _modules()
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "l2t_hub":
@@ -67,7 +67,7 @@ def _room(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-def test_every_room_has_a_floor() -> None:
+def test_every_room_has_a_place_in_the_order() -> None:
     rooms = {_room(module) for module in _modules()} - {""}
     assert rooms == set(FLOOR)
 
@@ -94,7 +94,7 @@ def test_imports_point_downwards() -> None:
     assert not wrong
 
 
-def test_no_module_imports_itself_by_a_detour() -> None:
+def test_no_imports_form_a_cycle() -> None:
     graph = {module: set(_imports(path)) - {module} for module, path in _modules().items()}
     try:
         TopologicalSorter(graph).prepare()
@@ -114,21 +114,21 @@ def test_the_local_hub_knows_nothing_of_l2t() -> None:
 
 
 def test_no_two_modules_share_a_name() -> None:
-    places = defaultdict(list)
+    modules = defaultdict(list)
     for module, path in _modules().items():
         if path.stem not in ("__init__", "__main__"):
-            places[path.stem].append(module)
+            modules[path.stem].append(module)
     packages = {path.parent.name for path in _modules().values() if path.stem == "__init__"}
-    assert not {name: found for name, found in places.items() if len(found) > 1 or name in packages}
+    assert not {name: same for name, same in modules.items() if len(same) > 1 or name in packages}
 
 
 def test_no_two_classes_share_a_name() -> None:
-    places = defaultdict(list)
+    modules = defaultdict(list)
     for module, path in _modules().items():
         for node in ast.walk(_tree(path)):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places[node.name].append(module)
-    assert not {name: found for name, found in places.items() if len(found) > 1}
+                modules[node.name].append(module)
+    assert not {name: same for name, same in modules.items() if len(same) > 1}
 
 
 def test_files_and_functions_are_short() -> None:

@@ -127,6 +127,11 @@ def test_links_lead_somewhere(page: Path) -> None:
             }, target
 
 
+def test_the_readme_links_every_page() -> None:
+    linked = set(re.findall(r"\]\(([\w/.-]+\.md)\)", text_of(PAGES[0])))
+    assert {page.relative_to(REPOSITORY).as_posix() for page in PAGES[1:]} <= linked
+
+
 def test_the_recipes_in_the_docs_are_valid(tmp_path: Path) -> None:
     for page in PAGES:
         for number, block in enumerate(fenced(page, "yaml")):

@@ -1,7 +1,10 @@
 """What is stored is git's own, is whole, and is still there after a restart or a SIGKILL."""
 
 import errno
+import hashlib
+import http.client
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -14,7 +17,7 @@ import pytest
 from hub_clients import ask, commit, commit_lfs, make_repo, put_lfs
 
 from l2t_hub.errors import UserError
-from l2t_hub.local_hub.git_objects import TreeEntry, commit_hash, folder_oids, regular_entry
+from l2t_hub.local_hub.git_objects import TreeEntry, commit_hash, folder_oids, git_hash, regular_entry
 from l2t_hub.local_hub.history import MAIN, History, Put, Remove, applied, difference
 from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.server import LocalHub, running
@@ -184,50 +187,76 @@ LocalHub(pathlib.Path(sys.argv[1]), int(sys.argv[2])).serve()
 """
 
 
-def test_a_killed_server_comes_back_whole(tmp_path: Path) -> None:
-    """Killed at five moments while it takes commits: what it acknowledged is there, what it did not is whole or absent."""
+class Writer:
+    """Commits to a Hub from a thread until the server is gone, and remembers what was acknowledged."""
+
+    def __init__(self, hub: LocalHub) -> None:
+        self.hub = hub
+        self.acknowledged: list[tuple[str, str, str]] = []
+        self._count = 0
+
+    def run(self) -> None:
+        while True:
+            name, self._count = f"{self._count:04d}", self._count + 1
+            content = f"\0{name}".encode()
+            try:
+                reply = commit(self.hub, "models/org/killed", {f"{name}.txt": content, "last.txt": content})
+                if reply.status == 200:
+                    self.acknowledged.append((f"{name}.txt", reply.json()["commitOid"], "regular"))
+                sha256 = put_lfs(self.hub, "org/killed", content * 50_000)
+                reply = commit_lfs(
+                    self.hub, "models/org/killed", f"{name}.bin", sha256, len(content) * 50_000
+                )
+                if reply.status == 200:
+                    self.acknowledged.append((f"{name}.bin", reply.json()["commitOid"], sha256))
+            except (OSError, ValueError, http.client.HTTPException):
+                return
+
+
+def check_whole(hub: LocalHub, writer: Writer) -> None:
+    """What was acknowledged is there, every commit is listed, and every file reads back with its hash."""
+    commits = ask(hub, "GET", "/api/models/org/killed/commits/main?limit=1000").json()
+    assert list((hub.directory / "tmp").iterdir()) == []
+    assert {oid for _, oid, _ in writer.acknowledged} <= {row["id"] for row in commits}
+    files = [n["path"] for n in ask(hub, "GET", "/api/models/org/killed/tree/main").json()]
+    assert {name for name, _, _ in writer.acknowledged} <= set(files)
+    for name in files[-4:]:
+        reply = ask(hub, "GET", f"/org/killed/resolve/main/{name}")
+        assert reply.status == 200
+        etag = reply.headers["etag"].strip('"')
+        actual = hashlib.sha256(reply.body).hexdigest() if len(etag) == 64 else git_hash("blob", reply.body)
+        assert etag == actual
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+def test_a_killed_server_comes_back_whole(tmp_path: Path, kills: int) -> None:
+    """SIGKILL at random moments while the server takes commits and uploads."""
+    seed = random.SystemRandom().getrandbits(32)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
     hub = LocalHub(tmp_path / "hub")  # for its tokens and its port
     hub.stop()
-    acknowledged: list[tuple[str, str]] = []
-
-    def write_on() -> None:
-        number = len(acknowledged)
-        while True:
-            try:
-                reply = commit(
-                    hub,
-                    "models/org/killed",
-                    {f"{number:04d}.txt": b"%d" % number, "last.txt": b"%d" % number},
-                )
-            except (OSError, ValueError):
-                return
-            acknowledged.append((f"{number:04d}.txt", reply.json()["commitOid"]))
-            number += 1
-
-    for moment in range(5):
+    writer = Writer(hub)
+    for kill in range(kills):
         command = [sys.executable, "-c", SERVE, str(hub.directory), str(hub.port)]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
         while True:
             try:
-                if moment == 0:
+                if kill == 0:
                     make_repo(hub, "killed")
-                ask(hub, "GET", "/api/whoami-v2")
+                check_whole(hub, writer)
                 break
             except ConnectionError:
+                assert server.poll() is None
+                assert time.monotonic() < deadline
                 time.sleep(0.02)
-        writer = threading.Thread(target=write_on)
-        writer.start()
-        time.sleep(0.15 + 0.031 * moment)
+        thread = threading.Thread(target=writer.run)
+        thread.start()
+        time.sleep(moments.uniform(0.01, 0.5))
         server.send_signal(signal.SIGKILL)
         server.wait()
-        writer.join()
+        thread.join()
     with running(hub.directory, hub.port) as back:
-        assert list((hub.directory / "tmp").iterdir()) == []
-        titles = ask(back, "GET", "/api/models/org/killed/commits/main?limit=1000").json()
-        listed = {row["id"] for row in titles}
-        assert {oid for _, oid in acknowledged} <= listed
-        files = [n["path"] for n in ask(back, "GET", "/api/models/org/killed/tree/main").json()]
-        assert len(acknowledged) >= 5
-        assert {name for name, _ in acknowledged} <= set(files)
-        for name in files[-3:]:
-            assert ask(back, "GET", f"/org/killed/resolve/main/{name}").status == 200
+        check_whole(back, writer)
+    assert len(writer.acknowledged) >= kills

@@ -149,7 +149,7 @@ def _without_secrets(say: Say, endpoint: Endpoint) -> Say:
 
 def _silence_clients() -> None:
     """Turn off warnings of the clients, which print URLs with signatures. The release reports what matters."""
-    from huggingface_hub.utils.tqdm import disable_progress_bars
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     if not sys.stderr.isatty():

@@ -168,8 +168,7 @@ class RemoteRepo:
     def read(self, path: str, revision: str) -> bytes:
         """Return the content of a small file, read from the Hub and not from a cache."""
         from huggingface_hub import get_session, hf_hub_url
-        from huggingface_hub.utils._headers import build_hf_headers
-        from huggingface_hub.utils._http import hf_raise_for_status
+        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
         url = hf_hub_url(
             self.repo_id, path, repo_type=self.kind, revision=revision, endpoint=self.endpoint.url

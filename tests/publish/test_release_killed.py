@@ -126,7 +126,7 @@ def test_the_hub_is_killed_and_comes_back(tmp_path: Path, toy: Toy, way: str) ->
         env |= {"HF_HOME": str(tmp_path / "home"), "HF_XET_CLIENT_RETRY_BASE_DELAY": "100ms"}
         env |= {"HF_HUB_DISABLE_XET": "1"} if way == "lfs" else {}
         script = str(CLIENTS / "release_one.py")
-        command = [sys.executable, script, str(directory), "org/toy", *_batches(), "--attempts", "12"]
+        command = [sys.executable, script, str(directory), "org/toy", *_batches(), "--attempts", "200"]
         client = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         stored = folder / ("blobs" if way == "lfs" else "xorbs")
         until(lambda: sum(path.is_file() for path in stored.rglob("*")) > 8)

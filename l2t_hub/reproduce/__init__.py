@@ -1,4 +1,4 @@
-"""Follows a release back to its recipe: makes it again and says what is equal, and where it first is not."""
+"""Reproduces a release: rebuilds or retrains it from its records and compares the result with what was published."""
 
 from l2t_hub.reproduce.checks import Check, ReproduceReport
 from l2t_hub.reproduce.reproduction import reproduce

@@ -1,4 +1,4 @@
-"""What a reproduction found: one check after another, each equal or not, and the first difference in words."""
+"""The result of a reproduction: a list of checks, and the report made of them."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class Check:
-    """One thing compared. `published` and `here` are short: a hash, a loss, a count; `note` says the rest."""
+    """One comparison. `published` and `here` are short (a hash, a loss, a count); `note` has the details."""
 
     what: str
     equal: bool
@@ -19,25 +19,31 @@ class Check:
 
 
 @dataclass(frozen=True)
-class ReproduceReport:
-    """All checks of one reproduction. `scope` says how much was made again, `rule` what counts as equal.
+class Outcome:
+    """What was compared. `scope` says how much was rebuilt, `rule` what counts as equal.
 
-    `environment` names what differs between the machine of the release and this one. It decides nothing by itself,
-    but explains differences, and for a model whether losses must agree to the last bit.
+    `environment` lists how this machine differs from the one of the release. It explains differences, and decides
+    whether the losses of a model must be equal or only close.
     """
 
-    target: str
     kind: str
     fingerprint: str
     scope: str
     rule: str
     checks: tuple[Check, ...]
     environment: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReproduceReport(Outcome):
+    """An outcome with the name that was given, and the seconds it took."""
+
+    target: str
     seconds: float
 
     @property
     def equal(self) -> bool:
-        """Whether everything that was compared is equal."""
+        """Whether every check passed."""
         return all(check.equal for check in self.checks)
 
     @property
@@ -46,7 +52,7 @@ class ReproduceReport:
         return next((check for check in self.checks if not check.equal), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """For a program to read."""
+        """Return the report as JSON types."""
         first = self.first_difference
         return {
             **asdict(self),
@@ -55,27 +61,26 @@ class ReproduceReport:
         }
 
     def summary(self) -> str:
-        """For a person to read: what was compared, whether it is equal, and where it first is not."""
-        passed = sum(check.equal for check in self.checks)
+        """Return the report in words: what was compared, whether it is equal, and the first difference."""
         lines = [f"{self.target}: {self.kind} {self.fingerprint[:12]}, {self.scope} ({self.seconds:.1f} s)"]
         first = self.first_difference
+        count = len(self.checks)
         if first is None:
-            lines.append(f"reproduced: all {passed} comparisons are equal; {self.rule}")
+            lines.append(f"reproduced: all {count} comparisons are equal. {self.rule}")
         else:
+            differing = sum(not check.equal for check in self.checks)
+            lines.append(f"NOT reproduced: {differing} of {count} comparisons differ. {self.rule}")
+            note = f" ({first.note})" if first.note else ""
             lines.append(
-                f"NOT reproduced: {len(self.checks) - passed} of {len(self.checks)} comparisons differ; {self.rule}"
-            )
-            where = f"; {first.note}" if first.note else ""
-            lines.append(
-                f"first difference: {first.what}: published {first.published}, here {first.here}{where}"
+                f"first difference: {first.what}: published {first.published}, here {first.here}{note}"
             )
         if self.environment:
-            lines.append("this machine differs from the one of the release:")
+            lines.append("This machine differs from the one that made the release:")
             lines += [f"  {line}" for line in self.environment]
         return "\n".join(lines)
 
     def table(self) -> Table:
-        """Every comparison, a row each."""
+        """Return a table with a row per check."""
         table = Table("", "compared", "published", "here", "", header_style="bold")
         for check in self.checks:
             mark = Text("=", style="green") if check.equal else Text("≠", style="bold red")

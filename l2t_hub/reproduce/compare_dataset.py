@@ -1,4 +1,4 @@
-"""A dataset made again from what its manifest says, and compared shard by shard with what was published."""
+"""Rebuilds a dataset from its manifest and compares it with the published one, shard by shard."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,97 +14,93 @@ from l2t_hub.dataset.shards import Shard
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.records.dataset_manifest import LedgerRow, Manifest, ShardEntry
-from l2t_hub.reproduce.checks import Check
+from l2t_hub.reproduce.checks import Check, Outcome
 from l2t_hub.reproduce.compare_shards import first_difference
-from l2t_hub.reproduce.rebuild import Pinned, Rebuilt, rebuild
+from l2t_hub.reproduce.rebuild import PublishedTokenizer, Rebuilt, rebuild
 
-RULE = "equal means equal in every byte (SHA-256); the card, README.md, is not compared"
+RULE = "Files are compared byte for byte (SHA-256), except the card, README.md."
 
 
 @dataclass(frozen=True)
-class Published:
-    """A dataset to be reproduced: its manifest, and a function that brings files of it into a directory here."""
+class PublishedDataset:
+    """The dataset to reproduce: its manifest, and a function that fetches files of it into a directory."""
 
     manifest: Manifest
-    bring: Callable[[Sequence[str]], Path]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a comparison found, and how much was compared."""
-
-    checks: list[Check]
-    environment: list[str]
-    scope: str
+    fetch: Callable[[Sequence[str]], Path]
 
 
 def reproduce_dataset(
-    published: Published,
+    published: PublishedDataset,
     folder: Path,
     *,
     sample: int | None,
     workers: int,
-    place: str | None,
+    source_path: str | None,
     keep: Path | None,
-    report: Reporter,
+    reporter: Reporter,
 ) -> Outcome:
-    """Rebuild a dataset (or the partitions of `sample` of its shards) in `folder` and compare.
+    """Rebuild a dataset in `folder`, or only the partitions of `sample` of its shards, and compare.
 
-    `place` is where this machine has the source; differing shards are kept in `keep`. If the source is not what it
-    was, nothing is built: the checks say which of its files differ. Raises what a build raises.
+    `source_path` is the path of the source if it has moved. Shards that differ are kept in `keep`. If the source has
+    changed, nothing is built, and the checks name the files that differ. Raises what a build raises.
     """
     manifest = published.manifest
-    recipe = pinned_recipe(manifest, place)
-    source = _open(recipe, place)
+    recipe = pinned_recipe(manifest, source_path)
+    source = _open_source(recipe, moved=source_path is not None)
     environment = _environment(manifest, recipe, source)
     checks = _source_checks(manifest, source)
     if not all(check.equal for check in checks):
-        return Outcome(checks, environment, "nothing built, because the source is not the same")
+        return _outcome(manifest, "nothing rebuilt because the source has changed", checks, environment)
     ranks = _ranks(manifest, sample)
-    theirs = published.bring(_files(manifest, ranks))
-    pinned = None
+    fetched = published.fetch(_files(manifest, ranks))
+    tokenizer = None
     if sample is not None or manifest.tokenizer.trained is None:
-        pinned = Pinned(_tokenizer(manifest, theirs), manifest.tokenizer)
-    built = rebuild(recipe, source, folder, ranks, workers, report, pinned)
+        tokenizer = PublishedTokenizer(_tokenizer_folder(manifest, fetched), manifest.tokenizer)
+    rebuilt = rebuild(recipe, source, folder, ranks, workers, reporter, tokenizer)
     checks += [
-        _check("fingerprint", manifest.fingerprint, built.keys.fingerprint),
-        *_tokenizer_checks(manifest, built, trained_again=pinned is None),
-        *_part_checks(manifest, theirs, built, keep),
+        _check("fingerprint", manifest.fingerprint, rebuilt.keys.fingerprint),
+        *_tokenizer_checks(manifest, rebuilt, retrained=tokenizer is None),
+        *_ledger_checks(manifest, rebuilt),
+        *_shard_checks(manifest, fetched, rebuilt, keep),
     ]
-    count = len(manifest.partitions)
-    shards = sum(entry.partition in ranks for entry in manifest.shards)
+    compared = sum(entry.partition in ranks for entry in manifest.shards)
     scope = (
-        f"{len(ranks)} of {count} partitions built again, {shards} of {len(manifest.shards)} shards compared"
+        f"{len(ranks)} of {len(manifest.partitions)} partitions rebuilt, "
+        f"{compared} of {len(manifest.shards)} shards compared"
     )
-    return Outcome(checks, environment, scope)
+    return _outcome(manifest, scope, checks, environment)
 
 
-def pinned_recipe(manifest: Manifest, place: str | None) -> Recipe:
-    """The manifest's recipe, its source at the revision that was read, or at `place` on this machine."""
+def _outcome(manifest: Manifest, scope: str, checks: list[Check], environment: list[str]) -> Outcome:
+    return Outcome("dataset", manifest.fingerprint, scope, RULE, tuple(checks), tuple(environment))
+
+
+def pinned_recipe(manifest: Manifest, source_path: str | None) -> Recipe:
+    """Return the manifest's recipe with the source at the revision that was read, or at `source_path`."""
     tree = {**manifest.recipe, "source": dict(manifest.recipe["source"])}
     source, contents = tree["source"], manifest.source["contents"]
-    if place is not None:
+    if source_path is not None:
         key = "path" if source["path"] is not None else "dataset"
-        source[key] = place
+        source[key] = source_path
     elif source["dataset"] is not None and not Path(source["dataset"]).is_dir():
         source["revision"] = next(iter(contents.values()))
     return recipe_from_tree(tree)
 
 
-def _open(recipe: Recipe, place: str | None) -> Source:
+def _open_source(recipe: Recipe, *, moved: bool) -> Source:
     try:
         return open_source(recipe)
     except UsageError as error:
-        if place is not None:
+        if moved:
             raise
         raise UserError(
             f"the source of this dataset is not on this machine: {error.message}",
-            "Say where it is here, with --source; whether it is the same text is checked by its hashes.",
+            "If it has moved, give its path with --source. Its hashes show whether it is the same text.",
         ) from None
 
 
 def _environment(manifest: Manifest, recipe: Recipe, source: Source) -> list[str]:
-    """What made the published shards and is another version here, in words."""
+    """Return, in words, which versions differ between the release and this machine."""
     from l2t_hub.dataset.keys import module_digests
     from l2t_hub.dataset.manifest import made_by
 
@@ -116,7 +112,7 @@ def _environment(manifest: Manifest, recipe: Recipe, source: Source) -> list[str
 
 
 def _source_checks(manifest: Manifest, source: Source) -> list[Check]:
-    """The source as a whole if it is the same, else each file of it that is not."""
+    """Return one check if the whole source is the same, else one per file that differs."""
     then, now = manifest.source["contents"], source.contents
     if then == now:
         return [Check(f"source: {len(now):,} {'file' if len(now) == 1 else 'files'}", True, "same", "same")]
@@ -125,7 +121,7 @@ def _source_checks(manifest: Manifest, source: Source) -> list[Check]:
 
 
 def _ranks(manifest: Manifest, sample: int | None) -> list[int]:
-    """The partitions to build: all, or those of `sample` shards spread evenly over the list of shards."""
+    """Return the partitions to rebuild: all, or those of `sample` shards spread evenly over the list of shards."""
     count = len(manifest.shards)
     if sample is None or sample >= count:
         return list(range(len(manifest.partitions)))
@@ -134,51 +130,61 @@ def _ranks(manifest: Manifest, sample: int | None) -> list[int]:
 
 
 def _files(manifest: Manifest, ranks: Sequence[int]) -> list[str]:
-    """What is needed of the published dataset: its tokenizer, and the shards that are compared."""
+    """Return the published files that are needed: the tokenizer, and the shards to compare."""
     shards = [entry.path for entry in manifest.shards if entry.partition in ranks]
-    return [name for name in manifest.files if name.startswith(f"{TOKENIZER}/")] + shards
+    return [*_tokenizer_files(manifest), *shards]
 
 
-def _tokenizer(manifest: Manifest, theirs: Path) -> Path:
-    """The published tokenizer's folder on this machine, its files as the manifest says."""
-    for name, digest in manifest.files.items():
-        if name.startswith(f"{TOKENIZER}/") and _digest(theirs / name) != digest:
+def _tokenizer_files(manifest: Manifest) -> dict[str, str]:
+    """Return the SHA-256 of each of the tokenizer's files by its path."""
+    return {path: digest for path, digest in manifest.files.items() if path.startswith(f"{TOKENIZER}/")}
+
+
+def _tokenizer_folder(manifest: Manifest, fetched: Path) -> Path:
+    """Return the folder of the published tokenizer after checking its files against the manifest."""
+    for path, digest in _tokenizer_files(manifest).items():
+        if _digest(fetched / path) != digest:
             raise UserError(
-                f"{theirs / name}: not the tokenizer file that the manifest names",
-                "Download or build it again.",
+                f"{fetched / path}: not the tokenizer file that the manifest names",
+                "Download or build the dataset again.",
             )
-    return theirs / TOKENIZER
+    return fetched / TOKENIZER
 
 
-def _tokenizer_checks(manifest: Manifest, built: Rebuilt, trained_again: bool) -> list[Check]:
-    note = "trained again" if trained_again else "the published one was used"
-    checks = [_check("tokenizer", manifest.tokenizer.sha256, built.tokenizer.sha256, note)]
-    for name, digest in manifest.files.items():
-        if name.startswith(f"{TOKENIZER}/") and trained_again:
-            here = built.tokenizer_folder / Path(name).name
-            checks.append(_check(name, digest, _digest(here)))
+def _tokenizer_checks(manifest: Manifest, rebuilt: Rebuilt, *, retrained: bool) -> list[Check]:
+    note = "trained again" if retrained else "the published one was used"
+    checks = [_check("tokenizer", manifest.tokenizer.sha256, rebuilt.tokenizer.sha256, note)]
+    if retrained:
+        folder = rebuilt.tokenizer_folder
+        checks += [
+            _check(path, digest, _digest(folder / Path(path).name))
+            for path, digest in _tokenizer_files(manifest).items()
+        ]
     return checks
 
 
-def _part_checks(manifest: Manifest, theirs: Path, built: Rebuilt, keep: Path | None) -> list[Check]:
-    """Ledger and shards of the partitions that were built again, in the order of the manifest's shards."""
-    ranks = list(built.parts)
+def _ledger_checks(manifest: Manifest, rebuilt: Rebuilt) -> list[Check]:
     checks = []
-    for rank in ranks:
-        then, now = manifest.partitions[rank].ledger, built.parts[rank].ledger.to_json()
-        note = "" if then == now else _ledger_difference(then, now)
-        checks.append(
-            Check(f"ledger of partition {rank}", then == now, f"{len(then)} flows", f"{len(now)} flows", note)
-        )
-    shards = {rank: _by_file(built.parts[rank].shards) for rank in ranks}
+    for rank, partition in rebuilt.partitions.items():
+        theirs, ours = manifest.partitions[rank].ledger, partition.ledger.to_json()
+        note = "" if theirs == ours else _ledger_difference(theirs, ours)
+        counts = f"{len(theirs)} flows", f"{len(ours)} flows"
+        checks.append(Check(f"ledger of partition {rank}", theirs == ours, *counts, note))
+    return checks
+
+
+def _shard_checks(manifest: Manifest, fetched: Path, rebuilt: Rebuilt, keep: Path | None) -> list[Check]:
+    """Compare the shards of the rebuilt partitions, in the order of the manifest; then list any extra ones."""
+    unmatched = {rank: _by_file(partition.shards) for rank, partition in rebuilt.partitions.items()}
+    checks = []
     for entry in manifest.shards:
-        if entry.partition in shards:
-            waiting = shards[entry.partition][_file_of(entry)]
-            shard = waiting.pop(0) if waiting else None
-            checks.append(_shard_check(theirs / entry.path, built, entry, shard, keep))
-    for rank in ranks:
-        extra = [shard.file for waiting in shards[rank].values() for shard in waiting]
-        checks += [Check(f"{name} of partition {rank}", False, "missing", "built") for name in extra]
+        if entry.partition in unmatched:
+            candidates = unmatched[entry.partition][entry.view, entry.config, entry.split]
+            shard = candidates.pop(0) if candidates else None
+            checks.append(_shard_check(fetched / entry.path, rebuilt, entry, shard, keep))
+    for rank, files in unmatched.items():
+        extra = [shard.file for shards in files.values() for shard in shards]
+        checks += [Check(f"{name} of partition {rank}", False, "missing", "rebuilt") for name in extra]
     return checks
 
 
@@ -189,42 +195,36 @@ def _by_file(shards: Sequence[Shard]) -> defaultdict[tuple[str, str, str], list[
     return files
 
 
-def _file_of(entry: ShardEntry) -> tuple[str, str, str]:
-    return entry.view, entry.config, entry.split
-
-
 def _shard_check(
-    theirs: Path, built: Rebuilt, entry: ShardEntry, shard: Shard | None, keep: Path | None
+    fetched: Path, rebuilt: Rebuilt, entry: ShardEntry, shard: Shard | None, keep: Path | None
 ) -> Check:
-    """Compare the file itself, as it is published, with the one built here."""
-    path = entry.path
+    """Compare a published file, not only its entry in the manifest, with the rebuilt one."""
     if shard is None:
-        return Check(path, False, _short(entry.sha256), "missing")
-    found = _digest(theirs)
-    if found == shard.sha256:
-        return Check(path, True, _short(found), _short(shard.sha256))
-    ours = built.path(built.parts[entry.partition], shard)
+        return Check(entry.path, False, _short(entry.sha256), "missing")
+    digest = _digest(fetched)
+    if digest == shard.sha256:
+        return _check(entry.path, digest, shard.sha256)
+    rebuilt_file = rebuilt.path(entry.partition, shard)
     if keep is not None:
+        kept = keep / entry.path
         with disk_errors(keep):
-            (keep / path).parent.mkdir(parents=True, exist_ok=True)
-            (keep / path).unlink(missing_ok=True)
-            link_or_copy(ours, keep / path)
-    note = first_difference(theirs, ours) if found != "missing" else ""
-    if found != entry.sha256:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.unlink(missing_ok=True)
+            link_or_copy(rebuilt_file, kept)
+    note = first_difference(fetched, rebuilt_file) if digest != "missing" else ""
+    if digest != entry.sha256:
         note = f"the published file is not the one its manifest names; {note}".removesuffix("; ")
-    return Check(path, False, _short(found), _short(shard.sha256), note)
+    return _check(entry.path, digest, shard.sha256, note)
 
 
-def _ledger_difference(then: list[LedgerRow], now: list[LedgerRow]) -> str:
-    flows = [{(row["stage"], row["split"], row["what"]): row for row in rows} for rows in (then, now)]
+def _ledger_difference(theirs: list[LedgerRow], ours: list[LedgerRow]) -> str:
+    flows = [{(row["stage"], row["split"], row["what"]): row for row in rows} for rows in (theirs, ours)]
     for key in sorted({*flows[0], *flows[1]}):
-        one, other = flows[0].get(key), flows[1].get(key)
-        if one != other:
+        rows = [ledger.get(key) for ledger in flows]
+        if rows[0] != rows[1]:
             name = ", ".join(part for part in key if part)
-            said = [
-                f"{row['in']:,} in, {row['out']:,} out" if row else "no such flow" for row in (one, other)
-            ]
-            return f"{name}: {said[0]} published, {said[1]} here"
+            counts = [f"{row['in']:,} in, {row['out']:,} out" if row else "no such flow" for row in rows]
+            return f"{name}: {counts[0]} published, {counts[1]} here"
     return "the same flows in another order"
 
 

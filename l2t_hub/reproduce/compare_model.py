@@ -1,6 +1,7 @@
-"""The first steps of a training run made again from the published data, its losses compared with those published."""
+"""Repeats the first steps of a training run on the published dataset and compares the losses."""
 
 import importlib.metadata
+import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,15 +12,14 @@ from l2t_hub import __version__
 from l2t_hub.artifacts import TRAINING_LOG, WEIGHTS, sha256_of
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe, recipe_from_tree
-from l2t_hub.reproduce.checks import Check
-from l2t_hub.reproduce.compare_dataset import Outcome
+from l2t_hub.reproduce.checks import Check, Outcome
 from l2t_hub.train.locate import DatasetLocation, locate
 from l2t_hub.train.training_log import read_log
 
 LOSSES = ("loss", "eval_loss")
 EXACT = (*LOSSES, "learning_rate", "grad_norm")
-# Another platform rounds otherwise, and training amplifies it. Measured on the nano recipe over 60 steps: fp32 with
-# baseline against vector kernels differs by up to 4e-7 of the loss; bf16 against fp32 itself by up to 7e-3.
+# Other platforms round differently, and training amplifies it. Measured on the nano recipe over 60 steps: fp32 losses
+# with baseline and with vector kernels differ by up to 4e-7 of the loss, bf16 and fp32 losses by up to 7e-3.
 TOLERANCE = {"fp32": 1e-4, "bf16": 1e-2}
 DECISIVE = ("torch", "transformers", "trl", "accelerate", "numpy")
 
@@ -31,96 +31,92 @@ def reproduce_model(
     data: str | None,
     steps: int,
     folder: Path,
-) -> tuple[Outcome, str]:
-    """Train the first `steps` (to the next logged one) of a recorded run in `folder`, compare, and say by which rule.
+) -> Outcome:
+    """Repeat the first `steps` of a recorded run in `folder`, up to a logged step, and compare.
 
-    On the platform of the record every logged number must be the same to the last bit, and after all steps the
-    weights too; elsewhere losses must agree within TOLERANCE of themselves. `data` is where the dataset is, if not
-    where the record says. Raises UserError if the data cannot be had, and what training raises.
+    On the platform of the record, every logged number must be equal to the last bit, and so must the weights if all
+    steps were repeated. Elsewhere, losses must agree within the relative TOLERANCE. `data` is the dataset if it has
+    moved. Raises UserError if the dataset is not available, and what training raises.
     """
-    dataset = _find(record, data)
+    dataset = _find_dataset(record, data)
     differences = platform_differences(record)
     tolerance = TOLERANCE[record["precision"]] if differences else None
-    rule = (
-        f"on another platform losses are compared within {tolerance:g} of themselves"
-        if tolerance
-        else "on the same platform every logged number is compared to the last bit"
-    )
     fingerprint = str(record["dataset_fingerprint"])
-    checks = [
-        Check(
-            "dataset fingerprint",
-            dataset.fingerprint == fingerprint,
-            fingerprint[:12],
-            dataset.fingerprint[:12],
-        )
-    ]
-    if not checks[0].equal:
-        return Outcome(checks, differences, "nothing trained, because the data is not the same"), rule
-    last = comparable_step(log, steps)
-    total = int(record["steps"])
-    with _threads(record, same=not differences):
-        here = _train(_first_steps(record, last), dataset, folder)
-    checks += _loss_checks(log, read_log(here / TRAINING_LOG), last, tolerance)
-    if last == total and tolerance is None:
-        checks.append(_weights_check(weights(), here / WEIGHTS))
-    return Outcome(checks, differences, f"{last:,} of {total:,} steps trained again"), rule
+    same_data = dataset.fingerprint == fingerprint
+    checks = [Check("dataset fingerprint", same_data, fingerprint[:12], dataset.fingerprint[:12])]
+    scope = "nothing trained because the dataset is another one"
+    if same_data:
+        last, total = comparable_step(log, steps), int(record["steps"])
+        with _recorded_threads(record, same_platform=not differences):
+            model = _train(_first_steps(record, last), dataset, folder)
+        checks += _loss_checks(log, read_log(model / TRAINING_LOG), last, tolerance)
+        if last == total and tolerance is None:
+            checks.append(_weights_check(weights(), model / WEIGHTS))
+        scope = f"{last:,} of {total:,} steps repeated"
+    rule = (
+        f"Losses are compared within {tolerance:g} of their value, because the platforms differ."
+        if tolerance
+        else "Every logged number is compared to the last bit."
+    )
+    return Outcome("model", str(record["fingerprint"]), scope, rule, tuple(checks), tuple(differences))
 
 
 def comparable_step(log: Sequence[Mapping[str, Any]], steps: int) -> int:
-    """The last logged step up to `steps`, else the first there is: only logged losses can be compared."""
+    """Return the last logged step up to `steps`, else the first one. Only logged losses can be compared."""
     logged = sorted({int(entry["step"]) for entry in log if "loss" in entry})
     if not logged:
-        raise UserError("the published log holds no training loss", "It cannot be compared with anything.")
+        raise UserError(
+            "the published training log has no training loss", "There is nothing to compare with."
+        )
     return max((step for step in logged if step <= steps), default=logged[0])
 
 
 def platform_differences(record: Mapping[str, Any]) -> list[str]:
-    """What of the machine and the libraries decides the last bit of a loss and is another here, in words."""
+    """Return, in words, the differences in machine and libraries that can change the last bit of a loss."""
     from l2t_hub.train.batch_layout import count_devices
     from l2t_hub.train.hardware import hardware
 
     then, now = record["hardware"], hardware()
-    found = [
+    differences = [
         f"{name} was {then.get(name) or 'none'}, is {now[name] or 'none'}"
         for name in ("machine", "processor", "gpus")
         if then.get(name) != now[name]
     ]
-    devices = record["batch"]["devices"], count_devices()
-    if devices[0] != devices[1]:
-        found.append(f"devices were {devices[0]}, are {devices[1]}")
-    versions = record["versions"]
-    here = {name: importlib.metadata.version(name) for name in DECISIVE}
-    here |= {"l2t_hub": __version__, "python": platform.python_version()}
-    found += [
-        f"version of {name} changed from {versions.get(name)} to {version}"
-        for name, version in here.items()
-        if versions.get(name) != version
+    recorded_devices, devices = record["batch"]["devices"], count_devices()
+    if recorded_devices != devices:
+        differences.append(f"number of devices was {recorded_devices}, is {devices}")
+    versions = {name: importlib.metadata.version(name) for name in DECISIVE}
+    versions |= {"l2t_hub": __version__, "python": platform.python_version()}
+    differences += [
+        f"version of {name} changed from {record['versions'].get(name)} to {version}"
+        for name, version in versions.items()
+        if record["versions"].get(name) != version
     ]
-    return found
+    return differences
 
 
-def _find(record: Mapping[str, Any], data: str | None) -> DatasetLocation:
-    """The dataset of a record: where the user says, else the published one at its revision, else the directory."""
-    known = record["dataset"]
+def _find_dataset(record: Mapping[str, Any], data: str | None) -> DatasetLocation:
+    """Return the dataset the user gave, else the published one at its revision, else the recorded directory."""
+    dataset = record["dataset"]
     if data is not None:
         return locate(data)
-    if known.get("repository"):
+    if dataset.get("repository"):
         from l2t_hub.hub.download import download
 
-        revision = known.get("revision")
-        found = download(known["repository"], "dataset", revision, only=["data/packed/*", "tokenizer/*"])
-        return locate(found.directory)
-    if not Path(known["name"]).is_dir():
-        raise UserError(
-            f"{known['name']}: this model's dataset is not on this machine, and the record names no published one",
-            "Say where it is, with --data; whether it is the same is checked by its fingerprint.",
+        files = ["data/packed/*", "tokenizer/*"]
+        return locate(
+            download(dataset["repository"], "dataset", dataset.get("revision"), only=files).directory
         )
-    return locate(known["name"])
+    if not Path(dataset["name"]).is_dir():
+        raise UserError(
+            f"{dataset['name']}: this model's dataset is not on this machine, and it was not published",
+            "If it has moved, give its path with --data. Its fingerprint shows whether it is the same dataset.",
+        )
+    return locate(dataset["name"])
 
 
 def _first_steps(record: Mapping[str, Any], last: int) -> Recipe:
-    """The recorded recipe, stopped after `last` steps of the same schedule, in the precision that was used."""
+    """Return the recorded recipe, stopped after `last` steps of its schedule, in the precision that was used."""
     tree = record["recipe"]
     train = {**tree["train"], "stop_after_steps": last, "precision": record["precision"], "save_steps": last}
     return recipe_from_tree({**tree, "train": train})
@@ -133,12 +129,12 @@ def _train(recipe: Recipe, dataset: DatasetLocation, folder: Path) -> Path:
 
 
 @contextmanager
-def _threads(record: Mapping[str, Any], *, same: bool) -> Iterator[None]:
-    """As many threads as the recorded run had: their number decides the order of sums, and so the last bit."""
+def _recorded_threads(record: Mapping[str, Any], *, same_platform: bool) -> Iterator[None]:
+    """Use as many threads as the recorded run. The number decides the order of sums, and so the last bit."""
     import torch
 
     before = torch.get_num_threads()
-    if same:
+    if same_platform:
         torch.set_num_threads(int(record["hardware"].get("threads") or before))
     try:
         yield
@@ -148,28 +144,26 @@ def _threads(record: Mapping[str, Any], *, same: bool) -> Iterator[None]:
 
 def _loss_checks(
     published: Sequence[Mapping[str, Any]],
-    here: Sequence[Mapping[str, Any]],
+    repeated: Sequence[Mapping[str, Any]],
     last: int,
     tolerance: float | None,
 ) -> list[Check]:
-    """A check for every number of the published log up to step `last`."""
-    found = {(entry["step"], key): entry[key] for entry in here for key in EXACT if key in entry}
+    """Return a check for every number of the published log up to step `last`."""
+    values = {(entry["step"], key): entry[key] for entry in repeated for key in EXACT if key in entry}
     checks = []
     for entry in published:
-        if entry["step"] > last:
-            continue
         for key in LOSSES if tolerance else EXACT:
-            if key not in entry:
-                continue
-            theirs, ours = entry[key], found.get((entry["step"], key))
-            off = abs(theirs - ours) if ours is not None else float("inf")
-            equal = off == 0 if tolerance is None else off <= tolerance * abs(theirs)
-            note = "" if off in (0, float("inf")) else f"{off / abs(theirs):.1e} of itself"
-            checks.append(Check(f"step {entry['step']:,}: {key}", equal, repr(theirs), repr(ours), note))
+            if key in entry and entry["step"] <= last:
+                theirs, ours = entry[key], values.get((entry["step"], key))
+                difference = abs(theirs - ours) if ours is not None else math.inf
+                equal = difference <= (tolerance or 0) * abs(theirs)
+                relative = difference / abs(theirs) if theirs else math.inf
+                note = "" if difference in (0, math.inf) else f"relative difference {relative:.1e}"
+                checks.append(Check(f"step {entry['step']:,}: {key}", equal, repr(theirs), repr(ours), note))
     return checks
 
 
-def _weights_check(weights: Path, here: Path) -> Check:
-    theirs = sha256_of(weights)[:12] if weights.is_file() else "missing"
-    ours = sha256_of(here)[:12]
+def _weights_check(published: Path, repeated: Path) -> Check:
+    theirs = sha256_of(published)[:12] if published.is_file() else "missing"
+    ours = sha256_of(repeated)[:12]
     return Check("weights after the last step", theirs == ours, theirs, ours)

@@ -1,4 +1,4 @@
-"""Partitions built again, away from everything finished: a build's own pipeline, on the partitions asked for."""
+"""Rebuilds some partitions of a dataset with the pipeline of a build, in a folder of its own."""
 
 import shutil
 from collections.abc import Sequence
@@ -20,26 +20,26 @@ from l2t_hub.records.dataset_manifest import TokenizerInfo
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What was rebuilt: the keys of the whole dataset, the tokenizer, and some of the partitions."""
+    """The result of a rebuild: the keys of the whole dataset, the tokenizer, and the rebuilt partitions by rank."""
 
     workspace: Workspace
     keys: BuildKeys
     tokenizer: TokenizerInfo
-    parts: dict[int, FinishedPartition]
+    partitions: dict[int, FinishedPartition]
 
     @property
     def tokenizer_folder(self) -> Path:
-        """Where the tokenizer's files are."""
+        """The folder with the tokenizer's files."""
         return self.workspace.folder / TOKENIZER
 
-    def path(self, part: FinishedPartition, shard: Shard) -> Path:
-        """Where a shard lies."""
-        return self.workspace.partition_folder(part.rank, part.key) / shard.file
+    def path(self, rank: int, shard: Shard) -> Path:
+        """Return the path of a shard of a rebuilt partition."""
+        return self.workspace.partition_folder(rank, self.partitions[rank].key) / shard.file
 
 
 @dataclass(frozen=True)
-class Pinned:
-    """A published tokenizer, used as it is instead of being trained or fetched again."""
+class PublishedTokenizer:
+    """A published tokenizer that the rebuild uses instead of training or fetching one."""
 
     folder: Path
     info: TokenizerInfo
@@ -52,19 +52,20 @@ def rebuild(
     ranks: Sequence[int],
     workers: int,
     reporter: Reporter,
-    pinned: Pinned | None = None,
+    tokenizer: PublishedTokenizer | None = None,
 ) -> Rebuilt:
-    """Build the partitions `ranks` of a recipe in a new `folder`; without `pinned`, its tokenizer too.
+    """Build the partitions `ranks` of a recipe in a new `folder`, and its tokenizer unless one is given.
 
-    Raises what a build raises, and UserError if a partition is not whole afterwards.
+    Raises what a build raises, and UserError if a partition is incomplete afterwards.
     """
     with open_workspace(folder) as workspace:
-        if pinned is not None:
-            shutil.copytree(pinned.folder, workspace.folder / TOKENIZER)
+        if tokenizer is not None:
+            shutil.copytree(tokenizer.folder, workspace.folder / TOKENIZER)
         run = partial(execute, executor="local", workers=workers, reporter=reporter)
-        tokenizer = pinned.info if pinned else None
-        prepared = prepare(recipe, source, workspace, run, reporter, tokenizer=tokenizer)
+        info = tokenizer.info if tokenizer else None
+        prepared = prepare(recipe, source, workspace, run, reporter, tokenizer=info)
         count = len(prepared.keys.partition_keys)
         description = f"rebuilding {recipe.name} ({len(ranks)} of {count} partitions)"
-        parts = build_partitions(workspace, prepared, ranks, run, reporter, description)
-        return Rebuilt(workspace, prepared.keys, prepared.tokenizer, {part.rank: part for part in parts})
+        built = build_partitions(workspace, prepared, ranks, run, reporter, description)
+        partitions = {partition.rank: partition for partition in built}
+        return Rebuilt(workspace, prepared.keys, prepared.tokenizer, partitions)

@@ -1,4 +1,4 @@
-"""`reproduce`: what the argument names, which of the three roads back it is, and the report."""
+"""Reproduces what the argument names (a dataset, a model or a recipe) and reports whether the result is equal."""
 
 import json
 import os
@@ -16,13 +16,12 @@ from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe
 from l2t_hub.records.dataset_manifest import read_manifest
-from l2t_hub.reproduce.checks import ReproduceReport
-from l2t_hub.reproduce.compare_dataset import RULE, Outcome, Published, reproduce_dataset
+from l2t_hub.reproduce.checks import Outcome, ReproduceReport
+from l2t_hub.reproduce.compare_dataset import PublishedDataset, reproduce_dataset
 from l2t_hub.train.training_log import read_log
 
 REPORT = "reproduce.json"
 STEPS = 20
-Fetch = Callable[[str], Path]
 
 
 def reproduce(
@@ -36,38 +35,33 @@ def reproduce(
     out: Path | str | None = None,
     progress: Reporter | None = None,
 ) -> ReproduceReport:
-    """Make a release again and compare.
+    """Rebuild a release and compare the result with what was published.
 
     `target` is a dataset or model directory, a Hub name (`namespace/name[@revision]`, on the Hub that `connected` or
-    the environment chose), or a recipe without variants, which is built twice, with one worker and with several.
+    the environment chose), or a recipe without variants. A recipe is built twice, with one worker and with several.
 
-    A dataset is built again with the published source revision, its shards compared by SHA-256; `sample` builds only
-    the partitions of that many shards, with the published tokenizer. For a model the first `steps` are trained again.
-    `source` says where this machine has the text, `data` the dataset of a model, where the release's own place does
-    not do. `out` gets the report as JSON, and shards that differ. Raises UsageError for a target that is none,
-    UserError for what cannot be read or fetched; a difference is no error, it is in the report.
+    A dataset is rebuilt from the recorded revision of its source, and its shards are compared by SHA-256. `sample`
+    rebuilds only the partitions of that many shards, with the published tokenizer. For a model, the first `steps` of
+    training are repeated. `source` and `data` are the paths of the source text and of a model's dataset, if they have
+    moved. `out` is a directory for the report (JSON) and for shards that differ.
+
+    Raises UsageError for a target that is none of these, UserError for what cannot be read or fetched. Differences
+    are not errors; they are in the report.
     """
     if sample is not None and sample < 1:
-        raise UsageError(f"--sample {sample}: at least one shard")
+        raise UsageError(f"--sample {sample}: must be at least one shard")
     if steps < 1:
-        raise UsageError(f"--steps {steps}: at least one step")
-    began = time.monotonic()
+        raise UsageError(f"--steps {steps}: must be at least one step")
+    start = time.monotonic()
     keep = Path(out) if out is not None else None
-    work = _Work(
-        sample, steps, workers or os.cpu_count() or 1, source, data, keep, progress or default_reporter()
-    )
+    reporter = progress or default_reporter()
+    options = _Options(sample, steps, workers or os.cpu_count() or 1, source, data, keep, reporter)
     with tempfile.TemporaryDirectory(prefix="l2t-reproduce-") as folder:
-        road = _walk(target, work, Path(folder))
-    name = target.name if isinstance(target, Recipe) else str(target)
+        outcome = _reproduce(target, options, Path(folder))
     report = ReproduceReport(
-        target=name,
-        kind=road.kind,
-        fingerprint=road.fingerprint,
-        scope=road.outcome.scope,
-        rule=road.rule,
-        checks=tuple(road.outcome.checks),
-        environment=tuple(road.outcome.environment),
-        seconds=round(time.monotonic() - began, 3),
+        **vars(outcome),
+        target=target.name if isinstance(target, Recipe) else str(target),
+        seconds=round(time.monotonic() - start, 3),
     )
     if keep is not None:
         with disk_errors(keep):
@@ -77,8 +71,8 @@ def reproduce(
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What the caller asked for."""
+class _Options:
+    """The arguments of `reproduce` with their defaults filled in."""
 
     sample: int | None
     steps: int
@@ -86,78 +80,66 @@ class _Work:
     source: str | None
     data: str | None
     keep: Path | None
-    report: Reporter
+    reporter: Reporter
 
 
-@dataclass(frozen=True)
-class _Road:
-    """One reproduction done: of what kind of thing, with which fingerprint, what came of it, what counts as equal."""
-
-    kind: str
-    fingerprint: str
-    outcome: Outcome
-    rule: str
-
-
-def _walk(target: str | Path | Recipe, work: _Work, folder: Path) -> _Road:
-    """Take the road back that fits the target: a directory here, else a recipe, else a name on the Hub."""
+def _reproduce(target: str | Path | Recipe, options: _Options, folder: Path) -> Outcome:
+    """Reproduce the target: a directory on this machine, else a recipe, else a name on the Hub."""
     if isinstance(target, Recipe):
-        return _recipe(target, work, folder)
+        return _recipe(target, options, folder)
     directory = Path(target)
     if directory.is_dir():
-        return _directory(directory, work, folder)
+        return _directory(directory, options, folder)
     if directory.is_file() or str(target) in bundled_recipes():
-        return _recipe(load_recipe(target), work, folder)
-    return _from_hub(str(target), work, folder)
+        return _recipe(load_recipe(target), options, folder)
+    return _from_hub(str(target), options, folder)
 
 
-def _directory(directory: Path, work: _Work, folder: Path) -> _Road:
+def _directory(directory: Path, options: _Options, folder: Path) -> Outcome:
     if (directory / MANIFEST).is_file():
-        return _dataset(Published(read_manifest(directory), lambda paths: directory), work, folder)
+        published = PublishedDataset(read_manifest(directory), lambda paths: directory)
+        return _dataset(published, options, folder)
     if (directory / TRAINING_RECORD).is_file():
-        return _model(lambda path: directory / path, work, folder)
+        return _model(lambda path: directory / path, options, folder)
     raise UsageError(
-        f"{directory}: neither a dataset nor a finished model of l2t",
-        f"A dataset directory holds {MANIFEST}, a model directory {TRAINING_RECORD}.",
+        f"{directory}: neither a dataset nor a finished model",
+        f"A dataset directory contains {MANIFEST}, a model directory {TRAINING_RECORD}.",
     )
 
 
-def _recipe(recipe: Recipe, work: _Work, folder: Path) -> _Road:
-    """A recipe has nothing published to be compared with: two builds from nothing must agree."""
+def _recipe(recipe: Recipe, options: _Options, folder: Path) -> Outcome:
+    """Build a recipe twice and compare, since it has nothing published to compare with."""
     if recipe.variants:
-        names = ", ".join(recipe.variants)
         raise UsageError(
-            f"{recipe.name} describes several releases: {names}",
-            f"Say which: --variant {next(iter(recipe.variants))}",
+            f"{recipe.name} has several variants: {', '.join(recipe.variants)}",
+            f"Choose one, for example --variant {next(iter(recipe.variants))}.",
         )
     first = folder / "first"
-    manifest = build(recipe, first, workers=1, progress=work.report)
-    several = replace(work, workers=max(2, work.workers), source=None)
-    road = _dataset(Published(manifest, lambda paths: first), several, folder)
-    scope = f"built twice, with 1 worker and with {several.workers}: {road.outcome.scope}"
-    return replace(road, kind="recipe", outcome=replace(road.outcome, scope=scope))
+    manifest = build(recipe, first, workers=1, progress=options.reporter)
+    second = replace(options, workers=max(2, options.workers), source=None)
+    outcome = _dataset(PublishedDataset(manifest, lambda paths: first), second, folder)
+    scope = f"built twice, with 1 worker and with {second.workers}: {outcome.scope}"
+    return replace(outcome, kind="recipe", scope=scope)
 
 
-def _dataset(published: Published, work: _Work, folder: Path) -> _Road:
-    outcome = reproduce_dataset(
+def _dataset(published: PublishedDataset, options: _Options, folder: Path) -> Outcome:
+    return reproduce_dataset(
         published,
         folder / "again",
-        sample=work.sample,
-        workers=work.workers,
-        place=work.source,
-        keep=work.keep,
-        report=work.report,
+        sample=options.sample,
+        workers=options.workers,
+        source_path=options.source,
+        keep=options.keep,
+        reporter=options.reporter,
     )
-    return _Road("dataset", published.manifest.fingerprint, outcome, RULE)
 
 
-def _model(fetch: Fetch, work: _Work, folder: Path) -> _Road:
+def _model(fetch: Callable[[str], Path], options: _Options, folder: Path) -> Outcome:
     from l2t_hub.reproduce.compare_model import reproduce_model
 
     record = _read(fetch(TRAINING_RECORD))
     log = read_log(fetch(TRAINING_LOG))
-    outcome, rule = reproduce_model(record, log, lambda: fetch(WEIGHTS), work.data, work.steps, folder)
-    return _Road("model", str(record["fingerprint"]), outcome, rule)
+    return reproduce_model(record, log, lambda: fetch(WEIGHTS), options.data, options.steps, folder)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -171,23 +153,23 @@ def _read(path: Path) -> dict[str, Any]:
     return record
 
 
-def _from_hub(name: str, work: _Work, folder: Path) -> _Road:
-    """A published dataset or model at one commit; of it only what is compared is fetched, and checked."""
+def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:
+    """Reproduce a published dataset or model at one commit. Only what is compared is fetched."""
     from l2t_hub.hub.download import download, parse_name
 
     repo, revision = parse_name(name)
-    kind, commit = _kind_of(repo, revision)
+    kind, commit = _kind_and_commit(repo, revision)
 
-    def bring(paths: Sequence[str]) -> Path:
-        return download(repo, kind, commit, only=paths, say=work.report.message).directory
+    def fetch(paths: Sequence[str]) -> Path:
+        return download(repo, kind, commit, only=paths, say=options.reporter.message).directory
 
     if kind == "dataset":
-        return _dataset(Published(read_manifest(bring([MANIFEST])), bring), work, folder)
-    return _model(lambda path: bring([path]) / path, work, folder)
+        return _dataset(PublishedDataset(read_manifest(fetch([MANIFEST])), fetch), options, folder)
+    return _model(lambda path: fetch([path]) / path, options, folder)
 
 
-def _kind_of(repo: str, revision: str | None) -> tuple[str, str]:
-    """Whether a name is a dataset or a model, and its commit. Raises UserError if the Hub has neither."""
+def _kind_and_commit(repo: str, revision: str | None) -> tuple[str, str]:
+    """Return "dataset" or "model", and the commit. Raises UserError if the Hub has neither of that name."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -196,14 +178,14 @@ def _kind_of(repo: str, revision: str | None) -> tuple[str, str]:
 
     api = HfApi()
     for kind in ("dataset", "model"):
-        look = partial(api.repo_info, repo, repo_type=kind, revision=revision)
+        lookup = partial(api.repo_info, repo, repo_type=kind, revision=revision)
         try:
-            return kind, str(retrying(look, f"looking up {repo}", RetryPolicy(), lambda line: None).sha)
+            return kind, str(retrying(lookup, f"looking up {repo}", RetryPolicy(), lambda line: None).sha)
         except RepositoryNotFoundError:
             continue
         except Exception as error:
             raise hub_error(error, f"{repo}: lookup failed", api.endpoint) from error
     raise UserError(
         f"{repo}: no such directory or recipe, and {api.endpoint} has no dataset or model of that name",
-        "Check the name; for a private repo set HF_TOKEN.",
+        "Check the name. For a private repo, set HF_TOKEN.",
     )

@@ -1,4 +1,4 @@
-"""`l2t reproduce`: what is equal is said to be equal, and any change to a release is found and named."""
+"""`l2t reproduce` confirms an unchanged release, and finds and names any change to one."""
 
 import io
 import json
@@ -83,7 +83,7 @@ def test_an_untouched_dataset_is_reproduced_in_every_shard(dataset: Path, tmp_pa
         "source: 180 files",
     } <= compared
     assert report.scope == (
-        f"3 of 3 partitions built again, {len(manifest.shards)} of {len(manifest.shards)} shards compared"
+        f"3 of 3 partitions rebuilt, {len(manifest.shards)} of {len(manifest.shards)} shards compared"
     )
     assert "reproduced: all" in report.summary()
     assert json.loads(
@@ -104,14 +104,14 @@ def test_a_sample_builds_only_its_partitions(dataset: Path) -> None:
     middle = manifest.shards[len(manifest.shards) // 2]
     mine = [entry.path for entry in manifest.shards if entry.partition == middle.partition]
     assert [check.what for check in report.checks if check.what.startswith("data/")] == mine
-    assert report.scope.startswith("1 of 3 partitions built again")
+    assert report.scope.startswith("1 of 3 partitions rebuilt")
     assert (
         next(check.note for check in report.checks if check.what == "tokenizer")
         == "the published one was used"
     )
 
 
-def test_what_a_build_finds_out_beforehand_is_found_out_again(tmp_path: Path) -> None:
+def test_what_a_build_computes_beforehand_is_computed_again(tmp_path: Path) -> None:
     """A raw share in tokens needs a threshold, and a held-out document's copy is dropped: both by the whole source."""
     (tmp_path / "text.jsonl").write_text(_copies_of_the_sample(), encoding="utf-8")
     recipe = tiny_recipe(
@@ -177,7 +177,7 @@ def test_a_missing_shard_and_one_too_many_are_found(dataset: Path, copy: Copy) -
         (
             f"{Path(shards[-1].path).parent.name}-validation-00000.parquet of partition 2",
             "missing",
-            "built",
+            "rebuilt",
         ),
     ]
 
@@ -205,10 +205,10 @@ def test_versions_that_differ_are_named_and_decide_nothing(dataset: Path, copy: 
     report = again(directory, sample=1)
     assert report.equal
     assert report.environment == (f"version of pyarrow changed from 1.2.3 to {pa.__version__}",)
-    assert "this machine differs" in report.summary()
+    assert "This machine differs" in report.summary()
 
 
-def test_a_source_that_moved_or_changed_is_said_to_be(tmp_path: Path) -> None:
+def test_a_source_that_moved_or_changed_is_named(tmp_path: Path) -> None:
     sample = Path(__file__).parents[2] / "l2t_hub" / "corpus" / "sample" / "letters"
     text = Path(shutil.copytree(sample, tmp_path / "here"))
     recipe = tiny_recipe("letters", source={"path": str(text)}, build={"partitions": 1})
@@ -227,7 +227,7 @@ def test_a_source_that_moved_or_changed_is_said_to_be(tmp_path: Path) -> None:
     assert [check.what for check in report.checks] == ["source beans-by-post.txt", "source sod-house.txt"]
     assert report.first_difference.what == "source beans-by-post.txt"  # type: ignore[union-attr]
     assert report.checks[1].here == "missing"
-    assert report.scope.startswith("nothing built")
+    assert report.scope.startswith("nothing rebuilt")
 
 
 def test_a_published_tokenizer_that_is_another_is_refused(dataset: Path, copy: Copy) -> None:
@@ -261,7 +261,7 @@ def test_steps_reach_to_a_logged_step(model: Path) -> None:
     log = [json.loads(line) for line in (model / "train_log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [comparable_step(log, steps) for steps in (1, 2, 3, 5, 100)] == [2, 2, 2, 4, 6]
     report = again(model, steps=3)
-    assert report.scope == "2 of 6 steps trained again"
+    assert report.scope == "2 of 6 steps repeated"
     assert report.equal, report.summary()
     assert "weights" not in report.checks[-1].what
 
@@ -281,12 +281,12 @@ def test_the_last_bit_counts_on_the_same_platform_only(model: Path, copy: Copy) 
     report = again(directory, steps=4)
     assert not report.equal
     assert report.first_difference.what == "step 4: loss"  # type: ignore[union-attr]
-    assert "of itself" in report.first_difference.note  # type: ignore[union-attr]
+    assert "relative difference" in report.first_difference.note  # type: ignore[union-attr]
 
     edit(directory / "training.json", lambda r: r["versions"].update(torch="1.0"))
     report = again(directory, steps=4)
     assert report.equal, report.summary()
-    assert "within 0.0001 of themselves" in report.rule
+    assert "within 0.0001 of their value" in report.rule
     assert report.environment == (f"version of torch changed from 1.0 to {torch.__version__}",)
     assert not any("grad_norm" in check.what for check in report.checks)
 
@@ -346,14 +346,14 @@ def test_a_recipe_is_built_twice() -> None:
     assert report.scope.startswith("built twice, with 1 worker and with 2: 3 of 3 partitions")
 
 
-def test_what_is_no_release_is_said_to_be_none(tmp_path: Path, model: Path, copy: Copy) -> None:
-    with pytest.raises(UsageError, match="nano describes several releases: nano-raw, nano-l2t"):
+def test_a_target_that_is_no_release_is_an_error(tmp_path: Path, model: Path, copy: Copy) -> None:
+    with pytest.raises(UsageError, match="nano has several variants: nano-raw, nano-l2t"):
         again("nano")
-    with pytest.raises(UsageError, match="describes several"):
+    with pytest.raises(UsageError, match="has several variants"):
         again(load_recipe("nano"))
     with pytest.raises(UsageError, match="neither a dataset nor a finished model"):
         again(tmp_path)
-    with pytest.raises(UsageError, match="neither a directory nor the name of a repo"):
+    with pytest.raises(UsageError, match="not a directory, and not a valid repo name"):
         again("./not/there")
     with pytest.raises(UsageError, match="at least one shard"):
         again(tmp_path, sample=0)
@@ -384,9 +384,7 @@ def test_differences_of_shards_in_words(tmp_path: Path) -> None:
     recoded = shard(tmp_path, "recoded", table, compression="gzip", row_group_size=7)
     assert first_difference(base, recoded).startswith("all 3,000 rows are equal, only their encoding differs")
     shorter = shard(tmp_path, "shorter", table.slice(0, 2500), row_group_size=100)
-    assert first_difference(base, shorter) == (
-        "row 2,500 on: 3,000 rows published, 2,500 here; those before are equal"
-    )
+    assert first_difference(base, shorter) == ("3,000 rows published, 2,500 here; the first 2,500 are equal")
     other = table.set_column(1, "ids", pa.array([[n, n + 1 + (n == 2047)] for n in range(rows)]))
     assert first_difference(base, shard(tmp_path, "other", other, row_group_size=999)) == (
         "row 2,047, column ids: [2047, 2048] published, [2047, 2049] here"
@@ -398,7 +396,7 @@ def test_differences_of_shards_in_words(tmp_path: Path) -> None:
     assert first_difference(base, shard(tmp_path, "less", table.select(["id"]))).endswith("missing here")
     broken = tmp_path / "broken"
     broken.write_bytes(b"no parquet")
-    assert first_difference(broken, base).startswith("the published file cannot be read")
+    assert first_difference(broken, base).startswith("the published file is not readable")
 
 
 def test_a_long_value_is_shown_from_where_it_differs(tmp_path: Path) -> None:
@@ -459,7 +457,7 @@ def test_published_releases_are_reproduced_by_name(dataset: Path, copy: Copy, tm
     assert done.returncode == 0, done.stderr
     shards = len(read_manifest(dataset).shards)
     said = done.stdout.splitlines()
-    assert said[0].startswith("True | dataset | 1 of 3 partitions built again")
-    assert said[1] == f"True | dataset | 3 of 3 partitions built again, {shards} of {shards} shards compared"
-    assert said[2] == "True | model | 6 of 6 steps trained again"
+    assert said[0].startswith("True | dataset | 1 of 3 partitions rebuilt")
+    assert said[1] == f"True | dataset | 3 of 3 partitions rebuilt, {shards} of {shards} shards compared"
+    assert said[2] == "True | model | 6 of 6 steps repeated"
     assert "has no dataset or model of that name" in said[3]

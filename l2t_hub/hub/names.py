@@ -3,7 +3,9 @@
 from l2t_hub.errors import UsageError
 from l2t_hub.records.bounds import is_repo
 
+# Limits of a collection on the Hub.
 MAX_TITLE_CHARS = 60
+MAX_DESCRIPTION_CHARS = 150
 MAX_NOTE_CHARS = 500
 
 

@@ -26,7 +26,7 @@ from l2t_hub.artifacts import (
 from l2t_hub.dataset.card import use_values
 from l2t_hub.errors import UserError
 from l2t_hub.hub.endpoint import PUBLIC
-from l2t_hub.hub.names import check_repo
+from l2t_hub.hub.names import MAX_DESCRIPTION_CHARS, MAX_NOTE_CHARS, check_repo
 from l2t_hub.publish.scores import CardScores, copy_reports, interval, model_index, points, read_scores
 from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.templates import render, render_card
@@ -37,8 +37,6 @@ PROMPT = "The old man walked down to the river"
 # Less than 1% of the 105 billion tokens on which the models of the paper were trained (arXiv:2601.03448).
 DEMONSTRATION_TOKENS = 1_000_000_000
 CURVE_POINTS = 10
-# Limits of the Hub, in characters.
-MAX_NOTE, MAX_DESCRIPTION = 500, 150
 _USE = re.compile(r"^## How to use it\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
 _ARCHITECTURE = (
     ("num_hidden_layers", "layers"),
@@ -208,7 +206,7 @@ def collection_description(name: str, description: str) -> str:
     """Return the description of a collection, at most 150 characters."""
     return _within(
         render("collection.md.j2", {"kind": "collection", "name": name, "description": description}),
-        MAX_DESCRIPTION,
+        MAX_DESCRIPTION_CHARS,
     )
 
 
@@ -225,7 +223,7 @@ def collection_note(kind: str, directory: Path | str) -> str:
     elif kind == "model":
         record = _read(directory / TRAINING_RECORD)
         values |= {"name": record["name"], "record": record, "recipe": record["recipe"]}
-    return _within(render("collection.md.j2", values), MAX_NOTE)
+    return _within(render("collection.md.j2", values), MAX_NOTE_CHARS)
 
 
 def _within(text: str, limit: int) -> str:

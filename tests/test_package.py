@@ -99,6 +99,25 @@ def test_a_missing_extra_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatc
     assert caught.value.hint == "Install the extra: pip install 'l2t_hub[local-hub]'"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (("hub", "serve", "--dir", "hub"), "local-hub"),
+        (("release", "data", "--repo", "org/data", "--hub", "local:hub"), "local-hub"),
+        (("demo", "model"), "demo"),
+    ],
+)
+def test_a_verb_without_its_extra_says_so(tmp_path: Path, arguments: tuple[str, ...], extra: str) -> None:
+    hidden = "".join(f"sys.modules[{library!r}] = None; " for library in LIBRARIES[extra])
+    code = f"import sys; {hidden}sys.argv = {['l2t', *arguments]!r}; from l2t_hub.cli.app import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert f"pip install 'l2t_hub[{extra}]'" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="constraints.txt pins versions for Python 3.11")
 def test_everything_that_gets_installed_is_pinned_as_installed_here() -> None:
     text = (REPOSITORY / "constraints.txt").read_text("utf-8")

@@ -138,6 +138,9 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the local Hub until Ctrl-C."""
+    from l2t_hub.extras import require
+
+    require("local-hub", "`l2t hub serve`")
     from l2t_hub.local_hub.hub_process import serve_hub
 
     serve_hub(directory, port)

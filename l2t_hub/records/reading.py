@@ -24,6 +24,8 @@ MAX_DEPTH = 100
 # Bounds memory: an empty object takes 3 bytes of JSON and 70 of memory. The largest honest records have 3 million.
 MAX_VALUES = 8_000_000
 MAX_INTEGER = 2**64 - 1
+# The one larger number that is let through: transformers writes it where a tokenizer has no maximum length.
+NO_MAXIMUM_LENGTH = int(1e30)
 _MAX_KEYS = 100
 _SHOWN = 60
 
@@ -166,7 +168,7 @@ def _object(pairs: list[tuple[str, Any]], refuse: Callable[[str], NoReturn]) -> 
 
 
 def _integer(text: str, refuse: Callable[[str], NoReturn]) -> int:
-    if len(text) > 21 or abs(int(text)) > MAX_INTEGER:
+    if len(text) > 31 or (abs(int(text)) > MAX_INTEGER and int(text) != NO_MAXIMUM_LENGTH):
         refuse(f"the number {quoted(text)} is too large")
     return int(text)
 

@@ -30,6 +30,7 @@ REFUSED = {
     "minus infinite float": (b"[-1e400]", "too large"),
     "2 to the 64": (b"[18446744073709551616]", "too large"),
     "-2 to the 64": (b"[-18446744073709551616]", "too large"),
+    "31 digits": (b"[1000000000000000019884624838657]", "too large"),
     "digits": (b"[" + b"9" * 5000 + b"]", "too large|out of range"),
     "key twice": (b'{"a": 1, "b": 2, "a": 3}', "'a' is there twice"),
     "key twice below": (b'{"x": [{"a": 1, "a": 1}]}', "'a' is there twice"),
@@ -68,6 +69,7 @@ def test_bad_json_is_one_sentence_with_its_file(name: str) -> None:
         (b'{"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]}', {"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]}),
         ('{"é": "漢\\ud83d\\ude00"}'.encode(), {"é": "漢😀"}),
         (b"[18446744073709551615]", [2**64 - 1]),
+        (b"[1000000000000000019884624838656]", [int(1e30)]),
         (b'"\\u0000\\n"', "\x00\n"),
     ],
 )

@@ -6,16 +6,21 @@ Every deliberate error is a `UserError`. `l2t` prints it without a traceback and
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from l2t_hub.text import visible
+
 
 class UserError(Exception):
-    """An error the user can fix, such as a missing file, a full disk or a broken row. `l2t` exits with 1."""
+    """An error the user can fix, such as a missing file, a full disk or a broken row. `l2t` exits with 1.
+
+    Control characters in it are made visible: messages quote names and text that others wrote.
+    """
 
     exit_code = 1
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = visible(message)
+        self.hint = visible(hint) if hint else hint
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message

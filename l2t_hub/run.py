@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 
+from l2t_hub.console import error_console
 from l2t_hub.dataset.build import build
 from l2t_hub.plan import check_names
 from l2t_hub.recipe import Recipe
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from l2t_hub.publish.release import Release
 
 DATASETS, MODELS, SCORES, SPACES = "datasets", "models", "scores", "spaces"
-_console = Console(stderr=True, highlight=False, soft_wrap=True)
+_console = error_console(soft_wrap=True)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from typing import Any
 
 from l2t_hub.artifacts import CONFIG
 from l2t_hub.errors import UserError, nearest
+from l2t_hub.hub.download import download
+from l2t_hub.hub.model_check import check_loaded, check_weights, read_model_config
+from l2t_hub.text import visible
 from l2t_hub.tokens.load import load_exact_tokenizer
 
 BATCH_TOKENS = 2048
@@ -119,31 +122,64 @@ def load_scorer(
     Only safetensors weights are read, and no code from the model's repository is run. `device` is a torch device; the
     default is the first GPU, or the CPU if there is none. `prefix_id` replaces the prefix token.
 
-    Raises UserError if the model does not exist, cannot be loaded, or has no token to use as prefix.
+    Raises UserError if the model does not exist, cannot be loaded, or has no token to use as prefix, if its weights
+    are not those of its architecture, or if loading it would run code.
     """
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
 
     source = model if isinstance(model, ModelSource) else find_model(model)
+    directory = _local_directory(source)
     try:
-        tokenizer = load_exact_tokenizer(source.location, source.revision)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source.location,
-            revision=source.revision or "main",
-            dtype="auto",
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
+        tokenizer = load_exact_tokenizer(directory)
+        loaded = _load_model(directory, source.name)
         loaded.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        reason = str(error).strip().split("\n")[0]
-        hint = "It is not a local directory. To load it from the Hub, check the name and the network."
-        raise UserError(
-            f"{source.name}: cannot load this model: {reason}", None if source.is_local else hint
-        ) from error
+    except UserError:
+        raise
+    except Exception as error:  # a stranger's files raise errors of many types in three libraries
+        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        raise UserError(f"{source.name}: cannot load this model: {visible(reason[:300])}") from error
     loaded.eval()
     return Scorer(loaded, tokenizer, _prefix(source.name, tokenizer, prefix_id), source)
+
+
+def _local_directory(source: ModelSource) -> Path:
+    """Return the directory of a model, downloaded and checked if it is on the Hub, or from the cache when offline."""
+    from huggingface_hub import is_offline_mode, snapshot_download
+
+    if source.is_local or Path(source.location).is_dir():
+        return Path(source.location)
+    if not is_offline_mode():
+        return download(source.location, "model", source.revision, say=lambda line: None).directory
+    try:
+        return Path(snapshot_download(source.location, revision=source.revision, local_files_only=True))
+    except (OSError, ValueError):
+        raise UserError(
+            f"{source.name}: not a local directory, and not in the Hub cache of this machine",
+            "Check the name, or go online: HF_HUB_OFFLINE is set.",
+        ) from None
+
+
+def _load_model(directory: Path, name: str) -> Any:
+    """Load a model after checking its configuration and the headers of its weights, and check what was loaded."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    settings = read_model_config(directory, name)
+    config = AutoConfig.for_model(**settings)
+    with torch.device("meta"):
+        architecture = AutoModelForCausalLM.from_config(config)
+    check_weights(directory, name, sum(parameter.numel() for parameter in architecture.parameters()))
+    loaded, loading = AutoModelForCausalLM.from_pretrained(
+        directory,
+        config=config,
+        dtype="auto",
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    check_loaded(name, loading)
+    return loaded
 
 
 def _prefix(name: str, tokenizer: Any, prefix_id: int | None) -> int:

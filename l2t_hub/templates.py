@@ -5,7 +5,6 @@ type is `Markdown`. A template that uses a name without a value is an error.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import jinja2
 from huggingface_hub import CardData
 
 from l2t_hub.resources import resource_folder
+from l2t_hub.text import visible
 
 UNKNOWN = "not recorded"
 # The characters with a meaning inside a line of GitHub's Markdown; `_` has one only at the edge of a word.
@@ -68,7 +68,7 @@ def code(value: object) -> Markdown:
 def fence(text: str, language: str = "text") -> Markdown:
     """Return a code block. Its fence is longer than any run of backticks in the text."""
     marks = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-    return Markdown(f"{marks}{language}\n{_visible(text)}\n{marks}")
+    return Markdown(f"{marks}{language}\n{visible(text)}\n{marks}")
 
 
 def link(text: object, url: str | None) -> Markdown:
@@ -97,21 +97,7 @@ def plain(value: object) -> Markdown:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(_visible(text).split())
-
-
-def _visible(text: str) -> str:
-    """Replace control characters and those that change the direction of text."""
-    return "".join("\ufffd" if _is_control(character) else character for character in text)
-
-
-def _is_control(character: str) -> bool:
-    if character in "\n\t\r":
-        return False
-    return (
-        unicodedata.category(character) == "Cc"
-        or character in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    )
+    return " ".join(visible(text).split())
 
 
 def _environment(folder: Path) -> jinja2.Environment:

@@ -4,17 +4,19 @@ import json
 import sys
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+from l2t_hub.console import SafeConsole, error_console
+
+out = SafeConsole(highlight=False)
+err = error_console(soft_wrap=True)
 
 
 def answer(as_json: bool, value: Any, *parts: Any) -> None:
     """Print a result: `value` as JSON for a program, or `parts` (text and tables) for a person."""
     if as_json:
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        # In ASCII, so that no character of a stranger's record reaches a terminal as it is.
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
         return
     for part in parts:
         out.print(part, markup=False, soft_wrap=isinstance(part, str))

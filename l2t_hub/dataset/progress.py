@@ -15,8 +15,10 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from l2t_hub.console import error_console
+from l2t_hub.text import visible
 
 RECORDS_PER_UPDATE = 64
 SECONDS_PER_UPDATE = 0.2
@@ -58,7 +60,7 @@ class LineReporter:
 
     def message(self, line: str) -> None:
         """Print the line."""
-        print(line, file=self._stream, flush=True)
+        print(visible(line), file=self._stream, flush=True)
 
     def update(self, done: int, total: int | None) -> None:
         """Print count, rate and estimate, unless the last line is too recent."""
@@ -78,7 +80,7 @@ class BarReporter:
     """Shows a rich progress bar on a terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = error_console()
         columns = (
             TextColumn("documents"),
             BarColumn(),

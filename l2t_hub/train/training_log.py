@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from l2t_hub.artifacts import write_text
+from l2t_hub.console import error_console
 
 Record = dict[str, Any]
 
@@ -56,7 +56,7 @@ class TrainingLog:
 
     def __init__(self, path: Path | None, steps: int, name: str) -> None:
         self.path, self.steps, self.name = path, steps, name
-        self._console = Console(stderr=True, highlight=False, quiet=path is None)
+        self._console = error_console(quiet=path is None)
         self._bar: Progress | None = None
         self._latest: Record = {}
 

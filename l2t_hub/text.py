@@ -1,0 +1,24 @@
+"""Text that others wrote, made safe to show: what a terminal would obey or a reader could not see becomes visible."""
+
+import unicodedata
+
+# Characters that reorder the text around them, and so can show a name that is not there.
+_DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_KEPT = frozenset("\n\t")
+REPLACEMENT = "\ufffd"
+
+
+def visible(text: str) -> str:
+    """Return `text` with control, escape and direction characters and lone surrogates replaced by U+FFFD.
+
+    Line feeds and tabs stay. Carriage returns do not: on a terminal they overwrite the line.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(REPLACEMENT if _is_hidden(character) else character for character in text)
+
+
+def _is_hidden(character: str) -> bool:
+    if character in _KEPT:
+        return False
+    return character in _DIRECTION or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")

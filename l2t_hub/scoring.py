@@ -164,12 +164,12 @@ def _load_model(directory: Path, name: str) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    settings = read_model_config(directory, name)
-    config = AutoConfig.for_model(**settings)
+    models: Any = AutoModelForCausalLM  # its methods are not typed
+    config = AutoConfig.for_model(**read_model_config(directory, name))
     with torch.device("meta"):
-        architecture = AutoModelForCausalLM.from_config(config)
+        architecture = models.from_config(config)
     check_weights(directory, name, sum(parameter.numel() for parameter in architecture.parameters()))
-    loaded, loading = AutoModelForCausalLM.from_pretrained(
+    loaded, loading = models.from_pretrained(
         directory,
         config=config,
         dtype="auto",

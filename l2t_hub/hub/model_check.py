@@ -10,6 +10,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from l2t_hub.artifacts import CONFIG, WEIGHTS
 from l2t_hub.errors import UserError
 from l2t_hub.hub.unsafe_files import REMOTE_CODE_FILES, has_auto_map
@@ -34,7 +36,12 @@ def read_model_config(directory: Path, name: str) -> dict[str, Any]:
         path = inside(directory, file)
         if file != CONFIG and not path.is_file():
             continue
-        tree = parse_json(read_bounded(path, MAX_CONFIG_BYTES), f"{name}: {file}")
+        content = read_bounded(path, MAX_CONFIG_BYTES)
+        tree = (
+            parse_json(content, f"{name}: {file}")
+            if file == CONFIG
+            else _any_json(content, f"{name}: {file}")
+        )
         if not isinstance(tree, dict):
             raise UserError(f"{name}: {file} is not a JSON object", _REMEDY)
         if has_auto_map(tree):
@@ -51,6 +58,14 @@ def read_model_config(directory: Path, name: str) -> dict[str, Any]:
         )
     _check_numbers(config, name)
     return {key: value for key, value in config.items() if not key.endswith(("_implementation", "_impl"))}
+
+
+def _any_json(content: bytes, where: str) -> Any:
+    """Parse JSON with numbers of any size, such as a tokenizer's `model_max_length`. Raises UserError."""
+    try:
+        return from_json(content)
+    except ValueError as error:
+        raise UserError(f"{where}: not JSON: {error}", _REMEDY) from None
 
 
 def _check_numbers(config: Mapping[str, Any], name: str) -> None:

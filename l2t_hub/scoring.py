@@ -224,6 +224,11 @@ def score(scorer: Scorer, sentences: Sequence[str], *, batch_tokens: int = BATCH
     bits: list[list[float]] = [[] for _ in ids]
     for batch in batches([len(sequence) for sequence in ids], batch_tokens):
         values = _surprisals(scorer, [ids[i] for i in batch])
+        if not all(math.isfinite(value) for row in values for value in row):
+            raise UserError(
+                f"{scorer.source.name}: the model returns NaN instead of probabilities",
+                "Its training diverged, or its weights are damaged. Check its loss curve.",
+            )
         for i, row in zip(batch, values, strict=True):
             bits[i] = row
     return [

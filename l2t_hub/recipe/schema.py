@@ -11,19 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from l2t_hub.errors import nearest
-from l2t_hub.records.bounds import (
-    MAX_BATCH,
-    MAX_BLOCK_TOKENS,
-    MAX_HEADS,
-    MAX_LAYERS,
-    MAX_PARTITIONS,
-    MAX_RECORDS,
-    MAX_SEED,
-    MAX_SEQUENCE_LENGTH,
-    MAX_STEPS,
-    MAX_VOCABULARY,
-    MAX_WIDTH,
-)
+from l2t_hub.records import bounds
 
 Scope = Literal["data", "model"]
 
@@ -61,7 +49,7 @@ class SourceSection(Section):
     """Column with the id of a document; null numbers documents by file and row."""
     token_count_column: str | None = None
     """Column with the token count of a document; null counts the tokens."""
-    limit: int | None = Field(default=None, ge=1, le=MAX_RECORDS)
+    limit: int | None = Field(default=None, ge=1, le=bounds.MAX_RECORDS)
     """Number of documents to read, from the start of the source; null reads all."""
     title: str | None = None
     """Title of the source, for the dataset card."""
@@ -87,9 +75,9 @@ class BlocksSection(Section):
 
     sentences: Literal["sentencex", "blingfire"] = "sentencex"
     """Sentence splitter; the paper used BlingFire."""
-    tokens_per_block: int = Field(default=512, ge=16, le=MAX_BLOCK_TOKENS)
+    tokens_per_block: int = Field(default=512, ge=16, le=bounds.MAX_BLOCK_TOKENS)
     """Target length of a block: a document of c tokens is cut into floor(c / `tokens_per_block`) + 1 blocks."""
-    min_words: int = Field(default=20, ge=1, le=MAX_BLOCK_TOKENS)
+    min_words: int = Field(default=20, ge=1, le=bounds.MAX_BLOCK_TOKENS)
     """Blocks with fewer whitespace-separated words are dropped."""
 
 
@@ -137,7 +125,7 @@ class TokenizerSection(Section):
     """Local directory or Hub name of a fast tokenizer; null trains a byte-level BPE on the training split."""
     revision: str | None = None
     """Hub revision of `name`."""
-    vocab_size: int = Field(default=4096, ge=300, le=MAX_VOCABULARY)
+    vocab_size: int = Field(default=4096, ge=300, le=bounds.MAX_VOCABULARY)
     """Vocabulary size of a trained tokenizer."""
     bos: bool = True
     """Put the beginning-of-sequence token before every raw document and every example."""
@@ -154,7 +142,7 @@ class TokenizerSection(Section):
 class PackingSection(Section):
     """How tokens become training sequences."""
 
-    sequence_length: int = Field(default=2048, ge=32, le=MAX_SEQUENCE_LENGTH)
+    sequence_length: int = Field(default=2048, ge=32, le=bounds.MAX_SEQUENCE_LENGTH)
     """Number of tokens in a training sequence."""
     scheme: Literal["best_fit", "paper"] = "best_fit"
     """How examples are packed: best_fit fills sequences best; paper packs each 1,000 examples as the paper did."""
@@ -176,7 +164,7 @@ class ValidationSection(Section):
 class BuildSection(Section):
     """What a dataset contains, and how the work is divided."""
 
-    partitions: int = Field(default=1, ge=1, le=MAX_PARTITIONS)
+    partitions: int = Field(default=1, ge=1, le=bounds.MAX_PARTITIONS)
     """Number of contiguous parts of the source: the unit of parallel work, of resuming and of shards."""
     raw: Literal["text", "ids", "none"] = "text"
     """Raw view: documents with their text, document ids only, or no such view."""
@@ -189,7 +177,7 @@ class BuildSection(Section):
 
     @model_validator(mode="after")
     def _examples_are_a_count(self) -> Self:
-        if isinstance(self.examples, int) and not 0 <= self.examples <= MAX_RECORDS:
+        if isinstance(self.examples, int) and not 0 <= self.examples <= bounds.MAX_RECORDS:
             raise ValueError(f"`examples` must be a number of rows, not {self.examples}")
         return self
 
@@ -235,37 +223,37 @@ class ModelSection(Section):
     """The architecture (Qwen2): a size, and keys that override parts of it; null keeps the value of the size."""
 
     size: Literal["nano", "100m", "500m", "1b"] = "500m"
-    """Named size. `l2t_hub/train/model.py` has the table of sizes."""
-    num_hidden_layers: int | None = Field(default=None, ge=1, le=MAX_LAYERS)
+    """Named size. `l2t_hub/train/architecture.py` has the table of sizes."""
+    num_hidden_layers: int | None = Field(default=None, ge=1, le=bounds.MAX_LAYERS)
     """Number of layers."""
-    hidden_size: int | None = Field(default=None, ge=8, le=MAX_WIDTH)
+    hidden_size: int | None = Field(default=None, ge=8, le=bounds.MAX_WIDTH)
     """Width of the hidden states."""
-    num_attention_heads: int | None = Field(default=None, ge=1, le=MAX_HEADS)
+    num_attention_heads: int | None = Field(default=None, ge=1, le=bounds.MAX_HEADS)
     """Number of query heads."""
-    num_key_value_heads: int | None = Field(default=None, ge=1, le=MAX_HEADS)
+    num_key_value_heads: int | None = Field(default=None, ge=1, le=bounds.MAX_HEADS)
     """Number of key and value heads."""
-    head_dim: int | None = Field(default=None, ge=2, le=MAX_WIDTH)
+    head_dim: int | None = Field(default=None, ge=2, le=bounds.MAX_WIDTH)
     """Width of a head."""
-    intermediate_size: int | None = Field(default=None, ge=8, le=MAX_WIDTH)
+    intermediate_size: int | None = Field(default=None, ge=8, le=bounds.MAX_WIDTH)
     """Width of the MLP."""
 
 
 class TrainSection(Section):
     """The training run. Keys have the names that transformers' TrainingArguments use, where it has them."""
 
-    max_steps: int = Field(default=200_000, ge=1, le=MAX_STEPS)
+    max_steps: int = Field(default=200_000, ge=1, le=bounds.MAX_STEPS)
     """Number of optimiser steps in the learning rate schedule."""
-    stop_after_steps: int | None = Field(default=None, ge=1, le=MAX_STEPS)
+    stop_after_steps: int | None = Field(default=None, ge=1, le=bounds.MAX_STEPS)
     """Stop after this many steps of the schedule, as the paper's single-task models do; null trains to the end."""
-    batch_size: int = Field(default=256, ge=1, le=MAX_BATCH)
+    batch_size: int = Field(default=256, ge=1, le=bounds.MAX_BATCH)
     """Sequences per optimiser step, over all devices and accumulation steps."""
-    per_device_train_batch_size: int = Field(default=8, ge=1, le=MAX_BATCH)
+    per_device_train_batch_size: int = Field(default=8, ge=1, le=bounds.MAX_BATCH)
     """Sequences per device and forward pass; gradients are accumulated up to `batch_size`."""
     learning_rate: float = Field(default=3e-4, gt=0, le=100)
     """Peak learning rate."""
     lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
     """Schedule after the warm-up; cosine and linear end at 0."""
-    warmup_steps: int = Field(default=2000, ge=0, le=MAX_STEPS)
+    warmup_steps: int = Field(default=2000, ge=0, le=bounds.MAX_STEPS)
     """Number of steps of linear warm-up."""
     weight_decay: float = Field(default=0.1, ge=0, le=100)
     """Weight decay of AdamW."""
@@ -283,13 +271,13 @@ class TrainSection(Section):
     """Include padding in the loss, as the paper did; otherwise padding is ignored (label -100)."""
     attention: Literal["pack", "example"] = "pack"
     """What a token attends to: its whole sequence (the paper), or only its own example (positions restart at 0)."""
-    logging_steps: int = Field(default=100, ge=1, le=MAX_STEPS)
+    logging_steps: int = Field(default=100, ge=1, le=bounds.MAX_STEPS)
     """Steps between two records of the training loss."""
-    eval_steps: int = Field(default=1000, ge=1, le=MAX_STEPS)
+    eval_steps: int = Field(default=1000, ge=1, le=bounds.MAX_STEPS)
     """Steps between two evaluations of the validation loss."""
-    save_steps: int = Field(default=5000, ge=1, le=MAX_STEPS)
+    save_steps: int = Field(default=5000, ge=1, le=bounds.MAX_STEPS)
     """Steps between two checkpoints."""
-    save_total_limit: int | None = Field(default=2, ge=1, le=MAX_STEPS)
+    save_total_limit: int | None = Field(default=2, ge=1, le=bounds.MAX_STEPS)
     """Number of checkpoints to keep, newest first; null keeps all."""
 
     @model_validator(mode="after")
@@ -335,7 +323,7 @@ class Recipe(Section):
     """Name of the release, its directories and its repositories."""
     description: str = ""
     """One or two sentences for listings and cards."""
-    seed: int = Field(default=42, ge=0, le=MAX_SEED)
+    seed: int = Field(default=42, ge=0, le=bounds.MAX_SEED)
     """Seed of all random choices."""
     source: SourceSection
     blocks: BlocksSection = BlocksSection()

@@ -1,11 +1,12 @@
-"""Measure an optimiser step of `l2t train` against the plain transformers Trainer and TRL's SFTTrainer.
+"""Measure an optimiser step of `l2t train` against transformers' Trainer, TRL's SFTTrainer and torch's loss.
 
     python benchmarks/train_step.py [--size nano] [--rounds 8] [--json FILE]
 
-Every arm trains the same model on the same rows in fp32. Rounds are interleaved (each arm takes its turn of a few
-steps, in a rotating order), the first two steps of a turn are warm-up, and what is compared is the median of the
-steps. The SFTTrainer differs from the plain Trainer in nothing but TRL's loss path: its bf16 autocast and its
-checkpointed activations are off. On a busy machine believe the processor time, with OMP_NUM_THREADS=1.
+Every arm trains the same model on the same rows in fp32. In each round the arms take turns of a few steps, in a
+rotating order. The first two steps of a turn are warm-up; the medians of the other steps are compared. The SFTTrainer
+differs from the plain Trainer only in TRL's loss: bf16 autocast and activation checkpointing are off. The last arm is
+`l2t train` with torch's chunked linear_cross_entropy as its loss (benchmarks/loss.py measures the two losses alone).
+On a busy machine compare the CPU time, with OMP_NUM_THREADS=1.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import platform
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -21,6 +23,8 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
+from torch.nn import LinearCrossEntropyOptions
+from torch.nn.functional import linear_cross_entropy, pad
 from transformers import PreTrainedTokenizerFast, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
@@ -28,6 +32,7 @@ from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import divide_batch
 from l2t_hub.train.hardware import hardware
+from l2t_hub.train.loss import IGNORED, SLICE
 from l2t_hub.train.model import model_config, new_model
 from l2t_hub.train.packed_data import Collator
 from l2t_hub.train.trainer import PackTrainer
@@ -39,7 +44,7 @@ Spent = tuple[float, float]
 
 
 class Stopwatch(TrainerCallback):
-    """Notes when each step ended, by the clock and by the processor time spent."""
+    """Records the end of each step in wall and CPU time."""
 
     def __init__(self) -> None:
         self.ends: list[Spent] = []
@@ -53,7 +58,7 @@ class Stopwatch(TrainerCallback):
 
 
 class SkipCard(SFTTrainer):
-    """TRL's trainer without its card and its telemetry; the steps are untouched."""
+    """TRL's trainer without its model card and telemetry. Its steps are unchanged."""
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         pass
@@ -62,10 +67,25 @@ class SkipCard(SFTTrainer):
         pass
 
 
+class TorchLoss(PackTrainer):
+    """`l2t train` with torch's chunked loss, and as many positions in a chunk as our loss has in a slice."""
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        labels = pad(inputs["labels"][:, 1:], (0, 1), value=IGNORED).reshape(-1)
+        hidden = model.model(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state
+        weight = model.lm_head.weight
+        chunks = LinearCrossEntropyOptions(batch_chunk_size=max(1, SLICE["cpu"] // weight.shape[0]))
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        total = linear_cross_entropy(flat, weight, labels, reduction="sum", options=chunks)
+        return total / num_items_in_batch
+
+
 def arms(
     recipe: Recipe, rows: datasets.Dataset, tokenizer: Any, vocab_size: int
 ) -> dict[str, Callable[[Path], Any]]:
-    """The trainers to compare, each built afresh in a directory of its own."""
+    """Return a builder for each trainer; it gets a new directory for every turn."""
     train = recipe.train
     common: dict[str, Any] = {
         "max_steps": train.max_steps,
@@ -85,13 +105,13 @@ def arms(
         return new_model(model_config(recipe, vocab_size, 0, 1, 1), recipe.seed)
 
     def collate(batch: Any) -> Any:
-        made = Collator()(batch)
-        return made | {"attention_mask": torch.ones_like(made["input_ids"])}
+        tensors = Collator()(batch)
+        return tensors | {"attention_mask": torch.ones_like(tensors["input_ids"])}
 
-    def ours(folder: Path) -> Any:
+    def pack_trainer(kind: type[PackTrainer], folder: Path) -> Any:
         batches = divide_batch(recipe, 1)
         training_log = TrainingLog(None, batches.steps, recipe.name)
-        return PackTrainer(recipe, model(), rows, None, tokenizer, batches, folder, training_log)
+        return kind(recipe, model(), rows, None, tokenizer, batches, folder, training_log)
 
     def plain(folder: Path) -> Any:
         arguments = TrainingArguments(str(folder), **common)
@@ -102,11 +122,16 @@ def arms(
         arguments = SFTConfig(str(folder), **common, **prepared, bf16=False, activation_checkpointing=False)
         return SkipCard(model(), arguments, collate, rows, processing_class=tokenizer)
 
-    return {PLAIN: plain, "l2t train": ours, "SFTTrainer's loss": sft}
+    return {
+        PLAIN: plain,
+        "l2t train": partial(pack_trainer, PackTrainer),
+        "SFTTrainer's loss": sft,
+        "torch's chunked loss": partial(pack_trainer, TorchLoss),
+    }
 
 
 def packed_rows(vocab_size: int, length: int, count: int) -> datasets.Dataset:
-    """Random sequences, a twentieth of each padding."""
+    """Return random sequences; the last twentieth of each is padding."""
     ids = np.random.default_rng(0).integers(2, vocab_size, (count, length))
     filled = length - length // 20
     ids[:, filled:] = 1
@@ -115,7 +140,7 @@ def packed_rows(vocab_size: int, length: int, count: int) -> datasets.Dataset:
 
 
 def measure(builders: dict[str, Callable[[Path], Any]], rounds: int) -> dict[str, list[Spent]]:
-    """Seconds per step of each arm, over all rounds."""
+    """Return the wall and CPU seconds of each arm's steps, over all rounds."""
     seconds: dict[str, list[Spent]] = {name: [] for name in builders}
     for turn in range(rounds):
         names = list(builders)
@@ -138,8 +163,8 @@ def main() -> None:
     parser.add_argument("--sequence-length", type=int, default=256)
     parser.add_argument("--batch-size", type=int, default=8, help="sequences per step")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=8, help="steps per turn, the first two not counted")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument("--steps", type=int, default=8, help="steps per turn; the first two do not count")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     asked = parser.parse_args()
     quiet_libraries()
     keys = {
@@ -170,18 +195,18 @@ def main() -> None:
         times = f"{f['ms']:9.1f}{f['tokens_per_second']:10,.0f}{f['of_plain']:10.2f}"
         print(f"{name:22}{times}{f['cpu_ms']:9.1f}{f['of_plain_cpu']:10.2f}{f['steps']:7.0f}")
     if asked.json:
-        about = {
+        machine = {
             "size": asked.size,
             "parameters": parameters,
             "tokens_per_step": tokens,
             "hardware": hardware(),
         }
-        about |= {"python": platform.python_version(), "torch": torch.__version__, "arms": figures}
-        asked.json.write_text(json.dumps(about, indent=2) + "\n")
+        machine |= {"python": platform.python_version(), "torch": torch.__version__, "arms": figures}
+        asked.json.write_text(json.dumps(machine, indent=2) + "\n")
 
 
 def summarise(seconds: dict[str, list[Spent]], tokens: int) -> dict[str, dict[str, float]]:
-    """Medians per arm, and its speed as a multiple of the plain Trainer's (above 1 is faster)."""
+    """Return medians per arm, and its speed relative to the plain Trainer (above 1 is faster)."""
     medians = {name: [median(column) for column in zip(*v, strict=True)] for name, v in seconds.items()}
     wall, cpu = medians[PLAIN]
     return {

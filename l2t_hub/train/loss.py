@@ -81,13 +81,17 @@ class _SlicedCrossEntropy(torch.autograd.Function):
             states, target = hidden[start : start + step], targets[start : start + step]
             kept = (target != IGNORED).unsqueeze(1)
             index = target.clamp(min=0).unsqueeze(1)
-            log_p = torch.log_softmax((states @ weight.t()).float(), dim=-1)
-            loss -= torch.where(kept, log_p.gather(1, index), 0.0).sum()
+            # softmax(x) = exp(x - max x) / sum: with one exponential, in the memory of the logits.
+            logits = (states @ weight.t()).float()
+            logits -= logits.amax(1, keepdim=True)
+            target_logits = logits.gather(1, index)
+            normaliser = logits.exp_().sum(1, keepdim=True)
+            loss += torch.where(kept, normaliser.log() - target_logits, 0.0).sum()
             if grad_hidden is None or grad_weight is None:
                 continue
-            # d loss / d logits = softmax - one-hot, in place of the log-probabilities.
-            grad_logits = log_p.exp_().scatter_add_(1, index, log_p.new_full((1, 1), -1.0).expand_as(index))
-            grad_logits = grad_logits.mul_(kept * scale).to(weight.dtype)
+            # d loss / d logits = softmax - one-hot, or 0 for an ignored target.
+            factor = kept * scale
+            grad_logits = logits.mul_(factor / normaliser).scatter_add_(1, index, -factor).to(weight.dtype)
             torch.mm(grad_logits, weight, out=grad_hidden[start : start + step])
             _add_product(grad_weight, grad_logits.t(), states)
         if grad_hidden is not None and grad_weight is not None:

@@ -1,7 +1,7 @@
 """The page that compares two models on a minimal pair: `l2t demo` on this machine, `spaces/compare` on the Hub.
 
-`comparison` aligns and judges, `view` turns that into HTML, `page` is the one Gradio definition, `models` loads and
-scores, `names` and `examples` say what can be chosen. Here they are put together and served.
+`choice` and `examples` hold what can be chosen, `model_cache` loads and scores models, `comparison` aligns the two
+sentences, `view` renders the result as HTML, and `page` is the Gradio page. This module puts them together.
 """
 
 import os
@@ -27,11 +27,12 @@ def demo(
 ) -> None:
     """Serve the page until Ctrl-C.
 
-    `models` are directories or Hub names; empty means those of the environment variable `L2T_DEMO_MODELS` or of the
-    front matter of `readme`. `port` 0 takes a free one, None what the environment (a Space) or Gradio says. `share`
-    opens Gradio's tunnel to the internet; else only this machine is served, unless `GRADIO_SERVER_NAME` says more.
+    `models` are directories or Hub names. If there are none, the page offers those of the environment variable
+    `L2T_DEMO_MODELS` or of the front matter of `readme`. `port` 0 picks a free port; None leaves the choice to the
+    environment (a Space) or Gradio. `share` opens Gradio's tunnel to the internet. Without it, only this machine is
+    served, unless `GRADIO_SERVER_NAME` is set.
 
-    Raises UsageError when there is no model, UserError when the port is taken.
+    Raises UsageError if there are no models, UserError if Gradio is missing or the port is taken.
     """
     require("demo", "the page")
     from l2t_hub.demo.model_cache import lazy_scores
@@ -48,14 +49,14 @@ def demo(
             quiet=True,
             **launch_settings(),
         )
-        say(f"The page is at {public or local} (Ctrl-C ends it)")
+        say(f"The page is at {public or local} (press Ctrl-C to stop)")
         threading.Event().wait()
     except OSError as error:
         raise UserError(
-            f"The page cannot be served: {error}", "Choose another port, or 0 for a free one."
+            f"the page cannot be served: {error}", "Choose another --port, or 0 for a free one."
         ) from error
     except KeyboardInterrupt:
-        say("The page is closed.")
+        say("Stopped.")
     finally:
         page.close(verbose=False)
 

@@ -1,4 +1,4 @@
-"""Which models the page offers, and what it calls them."""
+"""Which models the page offers, and under which names."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -9,23 +9,23 @@ from huggingface_hub import metadata_load
 from l2t_hub.errors import UsageError, UserError
 
 MODELS_VARIABLE = "L2T_DEMO_MODELS"
-"""Environment variable of a Space: model names, separated by commas or blanks."""
+"""Environment variable of a Space: model names separated by commas or spaces."""
 
 
 def chosen_models(
     given: Sequence[str], environment: Mapping[str, str], readme: Path | None = None
 ) -> tuple[str, ...]:
-    """Give the models to offer: those given, else those of the environment variable, else the README's `models:`.
+    """Return the models to offer: those given, else those in the environment variable, else the README's `models:`.
 
-    Raises UsageError when none of the three names any.
+    Raises UsageError if none of the three names a model.
     """
     listed = environment.get(MODELS_VARIABLE, "").replace(",", " ").split()
     models = list(given) or listed or (_readme_models(readme) if readme else [])
     if not models:
         raise UsageError(
-            "There is no model to show.",
-            f"Name one or two: l2t demo MODEL MODEL (a Space: set {MODELS_VARIABLE}, or `models:` in its README). "
-            "No models yet? `l2t run nano` makes two in a few minutes.",
+            "no models to compare",
+            f"Name one or two: l2t demo MODEL MODEL. On a Space, set {MODELS_VARIABLE}, or list `models:` in its "
+            "README. `l2t run nano` trains two models in a few minutes.",
         )
     return tuple(dict.fromkeys(models))
 
@@ -39,15 +39,15 @@ def _readme_models(readme: Path) -> list[str]:
         raise UserError(f"{readme}: the front matter cannot be read: {error}") from error
     models = metadata.get("models") or []
     if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
-        raise UserError(f"{readme}: `models` must be a list of model names.")
+        raise UserError(f"{readme}: `models` is not a list of model names")
     return models
 
 
 def display_names(models: Sequence[str]) -> dict[str, str]:
-    """Give each model a short name, unique on the page: name -> model.
+    """Return a short, unique name for each model: name -> model.
 
-    It is the end of the path that tells the models apart: `runs/a/models/nano-raw` is `nano-raw`, unless another
-    model ends the same way.
+    The name is the shortest end of the path that is unique: `runs/a/models/nano-raw` becomes `nano-raw`, unless
+    another model ends in `nano-raw` too.
     """
     parts = {model: _parts(model) for model in models}
     names: dict[str, str] = {}
@@ -57,7 +57,7 @@ def display_names(models: Sequence[str]) -> dict[str, str]:
         while length < len(own) and any(own[-length:] == other[-length:] for other in others):
             length += 1
         names["/".join(own[-length:]) or model] = model
-    # Two spellings of one path end alike all the way up; only their full names still differ.
+    # Two spellings of the same path have all their parts in common; only the full names differ.
     return names if len(names) == len(models) else {model: model for model in models}
 
 

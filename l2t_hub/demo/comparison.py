@@ -1,6 +1,6 @@
-"""What one model says about a minimal pair, and how its two sentences line up token by token.
+"""A minimal pair under one model: which sentence it prefers, and the two sentences aligned token by token.
 
-Pure: surprisals come in, columns and a verdict in words go out. Nothing here knows of models or of HTML.
+Pure functions of surprisals, independent of models and HTML.
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from functools import cached_property
 from l2t_hub.scoring import Score, Token
 
 TIE_BITS = 0.05
-"""Preferences smaller than this (bits) print as 0.0 or 0.1 and are called a tie."""
+"""Preferences below this many bits, shown as 0.0 or 0.1, count as a tie."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """Tokens that stand in one place of both sentences; None where a sentence has no token there."""
+    """The aligned tokens of both sentences; None where a sentence has no token at this position."""
 
     good: Token | None
     bad: Token | None
 
     @property
     def same(self) -> bool:
-        """Whether both sentences have the same token here."""
+        """Whether both sentences have the same token."""
         return self.good is not None and self.bad is not None and self.good.id == self.bad.id
 
 
@@ -37,12 +37,12 @@ class PairComparison:
 
     @property
     def preference(self) -> float:
-        """log2 P(good) - log2 P(bad): bits in favour of the grammatical sentence, negative for the other."""
+        """log2 P(good) - log2 P(bad), in bits: positive if the grammatical sentence is more probable."""
         return self.bad.bits - self.good.bits
 
     @property
     def choice(self) -> str:
-        """Which sentence is the more probable one: `good`, `bad` or `tie`."""
+        """Which sentence is more probable: `good`, `bad` or `tie`."""
         if abs(self.preference) < TIE_BITS:
             return "tie"
         return "good" if self.preference > 0 else "bad"
@@ -54,15 +54,15 @@ class PairComparison:
 
     @cached_property
     def critical(self) -> range:
-        """The columns of the critical region: from the first difference to where the sentences agree again."""
+        """The columns from the first difference to where the sentences agree again."""
         return critical_region(self.columns)
 
 
 def align(good: Sequence[Token], bad: Sequence[Token]) -> tuple[Column, ...]:
-    """Line up two token sequences: their common beginning and end first, what lies between by longest matches.
+    """Align two token sequences: first their common start and end, then the rest by longest matches.
 
-    Beginning and end are taken off before `difflib` sees the rest, because it looks for the longest match anywhere
-    and would else now and then tear the beginning apart, though there both sentences have the same context.
+    The common start and end are removed before `difflib` aligns the rest. `difflib` looks for the longest match
+    anywhere, and could otherwise split the start, where both sentences have the same context.
     """
     start = _common_length(good, bad)
     end = _common_length(good[start:][::-1], bad[start:][::-1])
@@ -81,9 +81,9 @@ def align(good: Sequence[Token], bad: Sequence[Token]) -> tuple[Column, ...]:
     return (*columns, *(Column(g, b) for g, b in tail))
 
 
-def _common_length(one: Sequence[Token], other: Sequence[Token]) -> int:
+def _common_length(first: Sequence[Token], second: Sequence[Token]) -> int:
     length = 0
-    for a, b in zip(one, other, strict=False):
+    for a, b in zip(first, second, strict=False):
         if a.id != b.id:
             break
         length += 1
@@ -91,20 +91,20 @@ def _common_length(one: Sequence[Token], other: Sequence[Token]) -> int:
 
 
 def critical_region(columns: Sequence[Column]) -> range:
-    """Give the first run of columns in which the sentences differ; empty when they nowhere do."""
+    """Return the first run of columns in which the sentences differ, empty if they are equal."""
     start = next((i for i, column in enumerate(columns) if not column.same), len(columns))
     end = next((i for i in range(start, len(columns)) if columns[i].same), len(columns))
     return range(start, end)
 
 
-def verdict(comparisons: Sequence[PairComparison]) -> str:
-    """Say in one line which sentence each model prefers, and by how many bits.
+def summarize_preferences(comparisons: Sequence[PairComparison]) -> str:
+    """Return one line that says which sentence each model prefers, and by how many bits.
 
     Models that agree share a clause: "raw and l2t both prefer the grammatical sentence, by 1.2 and 3.2 bits."
     """
     choices = [comparison.choice for comparison in comparisons]
     if len(comparisons) == 2 and choices[0] == choices[1]:
-        return _together(comparisons[0], comparisons[1])
+        return _agreement(comparisons[0], comparisons[1])
     clauses: list[str] = []
     for comparison in comparisons:
         if comparison.choice == "tie":
@@ -120,11 +120,11 @@ def verdict(comparisons: Sequence[PairComparison]) -> str:
 
 
 def sentence_name(choice: str) -> str:
-    """Name a sentence of the pair in running text."""
+    """Return what a sentence of the pair is called in running text."""
     return {"good": "the grammatical sentence", "bad": "the ungrammatical sentence"}[choice]
 
 
-def _together(first: PairComparison, second: PairComparison) -> str:
+def _agreement(first: PairComparison, second: PairComparison) -> str:
     names = f"{first.model} and {second.model}"
     if first.choice == "tie":
         return f"{names} both find the two sentences equally probable."

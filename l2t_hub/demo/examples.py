@@ -1,7 +1,8 @@
-"""A few pairs per phenomenon from the bundled probes, for people who would rather pick than type."""
+"""Example pairs for the page, a few per phenomenon, from the bundled probes."""
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from l2t_hub.resources import PACKAGE
@@ -13,10 +14,10 @@ PER_PHENOMENON = 6
 def example_pairs(
     folder: Path = PROBES, per_phenomenon: int = PER_PHENOMENON
 ) -> dict[str, list[tuple[str, str]]]:
-    """Give up to `per_phenomenon` (grammatical, ungrammatical) pairs for each phenomenon found in `folder`.
+    """Return up to `per_phenomenon` (grammatical, ungrammatical) pairs for each phenomenon in `folder`.
 
-    Every `*.jsonl` there is read, however many there are; the rows of a phenomenon are taken from its paradigms in
-    turn, so that a few pairs show all of what it covers.
+    Every `*.jsonl` file is read. The pairs of a phenomenon are taken from its paradigms in turn, so that a few pairs
+    cover many of them.
     """
     phenomena: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for file in sorted(folder.glob("*.jsonl")):
@@ -25,9 +26,7 @@ def example_pairs(
             paradigms = phenomena.setdefault(phenomenon_title(row["phenomenon"]), {})
             paradigms.setdefault(row["paradigm"], []).append((row["good"], row["bad"]))
     return {
-        name: [
-            pair for _, pair in zip(range(per_phenomenon), _in_turn(list(paradigms.values())), strict=False)
-        ]
+        name: list(islice(_in_turn(list(paradigms.values())), per_phenomenon))
         for name, paradigms in sorted(phenomena.items())
     }
 
@@ -40,7 +39,7 @@ def _in_turn(lists: list[list[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
 
 
 def phenomenon_title(name: str) -> str:
-    """Give a phenomenon's name for reading: `subject_verb_agreement` is "Subject-verb agreement"."""
+    """Return a readable name: `subject_verb_agreement` becomes "Subject-verb agreement"."""
     title = name.replace("_", " ")
     for compound in ("subject verb", "determiner noun", "filler gap"):
         title = title.replace(compound, compound.replace(" ", "-"))

@@ -1,4 +1,4 @@
-"""The models of the page: loaded when first asked for, the few used last kept, scored through `l2t_hub.scoring`."""
+"""The models of the page: loaded on first use, the last few kept in memory, scored by `l2t_hub.scoring`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from l2t_hub.errors import UserError
 from l2t_hub.scoring import Score, Scorer, load_scorer, score
 
 KEPT = 4
-"""Models in memory at once: two are compared, two more make going back and forth quick (1b: 2 GB each in bf16)."""
+"""Models in memory: the two on the page, and two more for switching back (a 1b model takes 2 GB in bf16)."""
 
 
 def lazy_scores(models: Mapping[str, str]) -> ScoreFunction:
-    """Give the function that scores sentences by a model of the page (`models`: name -> path or Hub name).
+    """Return a function that scores sentences with a model of the page (`models`: name -> path or Hub name).
 
-    It raises UserError for a model that cannot be loaded (and tries again next time), for a sentence the model cannot
-    read, and for a model whose probabilities are no numbers.
+    It raises UserError for a model that cannot be loaded (the next call tries again), for a sentence the model cannot
+    read, and for a model whose probabilities are NaN.
     """
     lock = Lock()
 
@@ -26,17 +26,18 @@ def lazy_scores(models: Mapping[str, str]) -> ScoreFunction:
         return load_scorer(model)
 
     def scores(name: str, sentences: Sequence[str]) -> list[Score]:
-        # One at a time: a second visitor would else load the same model again.
+        # One call at a time, so that two visitors do not load the same model twice.
         with lock:
-            found = score(loaded(models[name]), sentences)
-        if not all(math.isfinite(sentence.bits) for sentence in found):
+            scored = score(loaded(models[name]), sentences)
+        if not all(math.isfinite(sentence.bits) for sentence in scored):
             raise UserError(
-                f"{name} gives no probabilities, only NaN.", "Its training diverged: look at its loss curve."
+                f"{name}: all probabilities are NaN", "The training may have diverged. Check its loss curve."
             )
-        if not all(sentence.tokens for sentence in found):
+        if not all(sentence.tokens for sentence in scored):
             raise UserError(
-                f"The tokenizer of {name} makes nothing of a sentence.", "Is tokenizer.json beside the model?"
+                f"{name}: the tokenizer returns no tokens for this sentence",
+                "Check that tokenizer.json is in the model's folder.",
             )
-        return found
+        return scored
 
     return scores

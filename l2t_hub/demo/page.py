@@ -1,7 +1,6 @@
-"""The page itself, the one definition of it: inputs, examples, and what happens when the button is pressed.
+"""The Gradio page: inputs, examples, and what the button does.
 
-Used by `l2t demo` on this machine and by `spaces/compare/app.py` on a Space. It scores nothing itself: it is given a
-function that does.
+Both `l2t demo` and `spaces/compare/app.py` serve this page. It is given the function that scores sentences.
 """
 
 import os
@@ -9,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# Gradio reads this at import; the page reports to nobody.
+# Gradio reads this at import. The page sends no usage data.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
@@ -21,12 +20,12 @@ from l2t_hub.scoring import Score
 
 Pair = tuple[str, str]
 ScoreFunction = Callable[[str, Sequence[str]], Sequence[Score]]
-"""(name of a model on the page, sentences) -> their scores; raises UserError."""
+"""(name of a model on the page, sentences) -> scores of the sentences. Raises UserError."""
 
 TITLE = "Which sentence does the model believe?"
 INTRODUCTION = f"""# {TITLE}
-Two models read a *minimal pair*: two sentences that differ in one point of grammar. A model that knows the point
-finds the grammatical sentence more probable. Type a pair, or pick one."""
+A *minimal pair* is two sentences that differ in one point of grammar. A model that has learned this point finds the
+grammatical sentence more probable. Type a pair or pick an example, and compare two models."""
 MAX_CHARACTERS = 1000
 CSS = Path(__file__).with_name("page.css")
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
@@ -35,7 +34,7 @@ SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"
 def build_page(
     names: Sequence[str], score: ScoreFunction, examples: Mapping[str, Sequence[Pair]]
 ) -> gr.Blocks:
-    """Lay out the page for the models called `names` (one at least), with `examples` by phenomenon."""
+    """Return the page for the models called `names` (at least one), with `examples` by phenomenon."""
     compare = comparer(score)
     start = _first_example(examples)
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
@@ -68,7 +67,7 @@ def build_page(
 
 
 def launch_settings() -> dict[str, Any]:
-    """Give the arguments of `launch()` that make the page look as it should: Gradio 6 takes theme and CSS there."""
+    """Return the arguments of `launch()` for the look of the page. Gradio 6 takes theme and CSS there."""
     theme = gr.themes.Default(
         primary_hue=gr.themes.colors.blue,
         font=SYSTEM_FONTS,
@@ -78,7 +77,7 @@ def launch_settings() -> dict[str, Any]:
 
 
 def comparer(score: ScoreFunction) -> Callable[[str, str, str, str], str]:
-    """Make the function behind the button: two models and two sentences in, HTML out, also for every mistake."""
+    """Return the function behind the button: it turns two models and two sentences into HTML, errors included."""
 
     def compare(first: str, second: str, good: str, bad: str) -> str:
         try:
@@ -87,7 +86,7 @@ def comparer(score: ScoreFunction) -> Callable[[str, str, str, str], str]:
             for name in dict.fromkeys(name for name in (first, second) if name):
                 comparisons.append(PairComparison(name, *score(name, sentences)))
             if not comparisons:
-                raise UserError("No model is chosen.", "Choose one or two models above.")
+                raise UserError("No model selected.", "Select one or two models above.")
         except UserError as error:
             return message_page(error.message, error.hint)
         return comparison_page(comparisons)
@@ -96,9 +95,9 @@ def comparer(score: ScoreFunction) -> Callable[[str, str, str, str], str]:
 
 
 def check_pair(good: str | None, bad: str | None) -> Pair:
-    """Give the two sentences as they will be scored, without blanks around them.
+    """Return the two sentences as they will be scored, without surrounding whitespace.
 
-    Raises UserError when one is empty or too long to show, or when they are equal.
+    Raises UserError if one is empty or too long to show, or if they are equal.
     """
     pair = (_clean(good), _clean(bad))
     for sentence, kind in zip(pair, ("grammatical", "ungrammatical"), strict=True):
@@ -108,18 +107,19 @@ def check_pair(good: str | None, bad: str | None) -> Pair:
             )
         if len(sentence) > MAX_CHARACTERS:
             raise UserError(
-                f"The {kind} sentence has {len(sentence):,} characters; this page takes {MAX_CHARACTERS:,}.",
-                "Minimal pairs are short: try one sentence.",
+                f"The {kind} sentence has {len(sentence):,} characters; the limit is {MAX_CHARACTERS:,}.",
+                "Minimal pairs are short. Use a single sentence.",
             )
     if pair[0] == pair[1]:
         raise UserError(
-            "The two sentences are the same.", "Change one of them: a minimal pair differs in one point."
+            "The two sentences are the same.",
+            "Change one of them: a minimal pair differs in one point of grammar.",
         )
     return pair
 
 
 def _clean(text: str | None) -> str:
-    # A lone surrogate (half an emoji, cut in pasting) is no text, and tokenizers refuse it.
+    # Pasting can leave a lone surrogate (half an emoji), which tokenizers refuse.
     return (text or "").encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
 
 
@@ -151,7 +151,7 @@ def _example_pickers(examples: Mapping[str, Sequence[Pair]]) -> tuple[gr.Dropdow
 
 
 def pair_choices(pairs: Sequence[Pair]) -> list[tuple[str, str | int | float]]:
-    """Give the choices of the pair dropdown: what it shows, and the pair's number."""
+    """Return the choices of the pair menu: (text shown, number of the pair)."""
     return [(f"{good}  ↔  {bad}", number) for number, (good, bad) in enumerate(pairs)]
 
 
@@ -161,7 +161,7 @@ def _wire_examples(
     examples: Mapping[str, Sequence[Pair]],
     scoring: dict[str, Any],
 ) -> None:
-    """Choosing a phenomenon shows its first pair, choosing a pair shows that one, and both score it at once."""
+    """Show and score the first pair of a phenomenon when it is chosen, and a pair when it is chosen."""
     phenomenon, pair = picker
 
     def of_phenomenon(name: str) -> tuple[Any, str, str]:

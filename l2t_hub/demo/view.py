@@ -1,26 +1,26 @@
-"""What the page shows, as HTML: the verdict, and for each model its totals, bars and coloured tokens.
+"""Renders comparisons as HTML: a summary line, and for each model its totals, bars and coloured tokens.
 
-Pure functions from comparisons to markup. Everything that came from a person or a model goes through `visible`, so
-that nothing typed in is ever read as markup and no control character rearranges the page.
+All text from users and models goes through `visible`, so that it is never read as markup, and control characters
+cannot rearrange the page.
 """
 
 import unicodedata
 from collections.abc import Sequence
 from html import escape
 
-from l2t_hub.demo.comparison import TIE_BITS, Column, PairComparison, sentence_name, verdict
+from l2t_hub.demo.comparison import TIE_BITS, Column, PairComparison, sentence_name, summarize_preferences
 from l2t_hub.scoring import Token
 
 GRID_STEPS = (1, 2, 5, 10, 20, 50, 100)
 GRID_LINES = 4
-"""At most so many lines of the grid (a line every `GRID_STEPS` bits) behind the tallest bar."""
+"""Maximum number of grid lines behind the tallest bar. One of `GRID_STEPS` is the distance between them in bits."""
 
 NAMES = {"good": "grammatical", "bad": "ungrammatical"}
 JOINERS = frozenset("\u200c\u200d")
 
 
 def visible(text: str) -> str:
-    """Escape a text for HTML, with control and direction characters shown instead of obeyed."""
+    """Escape a text for HTML and replace control and direction characters by visible ones."""
     return escape("".join(_symbol(character) for character in text), quote=True)
 
 
@@ -36,27 +36,27 @@ def _symbol(character: str) -> str:
 
 
 def token_label(text: str) -> str:
-    """Give the text of a token as its chip shows it (HTML): no leading space, blanks made visible."""
+    """Return the label of a token as HTML: no leading space, other spaces made visible."""
     stripped = text.removeprefix(" ")
     return visible(stripped) if stripped.strip(" ") else "\u2423" * max(len(text), 1)
 
 
 def comparison_page(comparisons: Sequence[PairComparison]) -> str:
-    """Give the whole answer: the verdict line, the key to the figures, one card per model."""
+    """Return the whole result: the summary line, the key to the figures, and one card per model."""
     top = max((t.bits for c in comparisons for t in (*c.good.tokens, *c.bad.tokens)), default=1.0) or 1.0
     step = next((s for s in GRID_STEPS if top / s <= GRID_LINES), GRID_STEPS[-1])
     cards = "".join(_card(comparison, top) for comparison in comparisons)
-    # A style attribute takes numbers only: nothing typed in reaches it.
+    # Style attributes hold numbers only, never text from a user.
     return (
         f'<div class="l2t" style="--grid:{min(step / top, 1):.4f}">'
-        f'<p class="l2t-verdict" role="status">{visible(verdict(comparisons))}</p>'
+        f'<p class="l2t-summary" role="status">{visible(summarize_preferences(comparisons))}</p>'
         f"{_key(step)}"
         f'<div class="l2t-cards">{cards}</div></div>'
     )
 
 
 def message_page(message: str, hint: str | None = None) -> str:
-    """Give a friendly message in place of the figures: what is wrong, and what to do."""
+    """Return an error message in place of the figures: what is wrong, and what to do."""
     more = f"<p>{visible(hint)}</p>" if hint else ""
     return (
         '<div class="l2t"><div class="l2t-message" role="alert">'
@@ -68,11 +68,11 @@ def _key(step: float) -> str:
     unit = "bit" if step == 1 else "bits"
     return (
         '<ul class="l2t-key">'
-        '<li><span class="l2t-swatch l2t-both"></span>same words so far</li>'
+        '<li><span class="l2t-swatch l2t-both"></span>same tokens so far</li>'
         '<li><span class="l2t-swatch l2t-good"></span>grammatical</li>'
         '<li><span class="l2t-swatch l2t-bad"></span>ungrammatical</li>'
         '<li><span class="l2t-swatch l2t-frame"></span>first difference</li>'
-        f"<li>taller and deeper in colour = more surprising; a line every {step} {unit}</li></ul>"
+        f"<li>taller and darker = more surprising; one line every {step} {unit}</li></ul>"
     )
 
 
@@ -93,7 +93,7 @@ def _card(comparison: PairComparison, top: float) -> str:
 
 
 def preference_text(comparison: PairComparison) -> str:
-    """Say in a few words what the model prefers, and by how much."""
+    """Return what the model prefers, and by how much, in a few words."""
     if comparison.choice == "tie":
         return "finds both equally probable"
     return f"prefers {sentence_name(comparison.choice)} by {abs(comparison.preference):.1f} bits"
@@ -130,10 +130,10 @@ def _signed(number: float) -> str:
 
 
 def figure(comparison: PairComparison, top: float) -> str:
-    """Give bars over coloured tokens, a column for each aligned place; columns wrap where the screen is narrow.
+    """Return bars over coloured tokens, a column per aligned position. Columns wrap on narrow screens.
 
-    `top` is the surprisal (bits) of the tallest bar, shared by all figures on a page so that models compare by eye.
-    Before the first difference both sentences have the same tokens in the same context: one bar and chip say it all.
+    `top` is the surprisal in bits of the tallest bar. All figures on a page share it, so that models can be compared
+    by eye. Before the first difference, both sentences have the same tokens and context, so one bar is enough.
     """
     parts = []
     first_difference = comparison.critical.start
@@ -192,9 +192,9 @@ def _numbers(comparison: PairComparison) -> str:
         mark = ' class="l2t-critical"' if i in comparison.critical else ""
         rows.append(f"<tr{mark}>{cells}<td>{difference}</td></tr>")
     return (
-        '<details class="l2t-numbers"><summary>The numbers</summary><div><table><thead><tr>'
+        '<details class="l2t-numbers"><summary>Numbers</summary><div><table><thead><tr>'
         '<th scope="col">grammatical</th><th scope="col">bits</th>'
         '<th scope="col">ungrammatical</th><th scope="col">bits</th>'
-        '<th scope="col" title="ungrammatical less grammatical, in bits">Δ</th>'
+        '<th scope="col" title="ungrammatical minus grammatical, in bits">Δ</th>'
         f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div></details>"
     )

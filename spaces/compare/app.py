@@ -1,7 +1,7 @@
-"""The comparison page as a Space: find l2t_hub, then open the page `l2t demo` opens, with the models of this Space.
+"""The comparison page as a Space: the page of `l2t demo`, with the models of this Space.
 
-A Space installs requirements.txt before its files are there, so a wheel beside this file cannot stand in that list:
-it is unpacked here instead. Without a wheel the installed package is used, as in a checkout:
+A Space installs requirements.txt before its other files exist, so requirements.txt cannot name the wheel beside this
+file. The wheel is unpacked here instead. Without a wheel, the installed package is used, as in a checkout:
 `python spaces/compare/app.py MODEL MODEL`.
 """
 
@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def use_wheel(folder: Path) -> None:
-    """Put the newest l2t_hub wheel of `folder`, if there is one, in front of everything else Python can import."""
+    """Put the newest l2t_hub wheel in `folder`, if there is one, first on the import path."""
     wheels = sorted(folder.glob("l2t_hub-*.whl"), key=lambda wheel: wheel.stat().st_mtime)
     if wheels:
         unpacked = tempfile.mkdtemp(prefix="l2t_hub-")
@@ -24,7 +24,7 @@ def use_wheel(folder: Path) -> None:
 
 
 def main() -> None:
-    """Open the page; on a Space the host sets address and port in the environment."""
+    """Serve the page. On a Space, the host sets address and port in the environment."""
     use_wheel(HERE)
     from l2t_hub.demo import demo
     from l2t_hub.errors import UserError

@@ -123,9 +123,9 @@ def test_a_typed_pair_shows_both_models_scores(page: Page, tiny_models: tuple[st
                     token.bits, abs=0.0051
                 )
         assert card.locator(".l2t-first").count() == 1
-    verdict = page.locator(".l2t-verdict").inner_text()
-    assert "tiny-raw" in verdict
-    assert "tiny-l2t" in verdict
+    summary = page.locator(".l2t-summary").inner_text()
+    assert "tiny-raw" in summary
+    assert "tiny-l2t" in summary
 
 
 @both_screens

@@ -1,10 +1,10 @@
-"""Alignment, critical region and verdict of a minimal pair."""
+"""Alignment, critical region and summary of a minimal pair."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2t_hub.demo.comparison import Column, PairComparison, align, critical_region, verdict
+from l2t_hub.demo.comparison import Column, PairComparison, align, critical_region, summarize_preferences
 from l2t_hub.scoring import Score, Token
 
 
@@ -97,6 +97,6 @@ def test_totals_and_preference() -> None:
         ((1.0,), "l2t prefers the grammatical sentence by 1.0 bits."),
     ],
 )
-def test_verdict(preferences: tuple[float, ...], expected: str) -> None:
+def test_summary_of_preferences(preferences: tuple[float, ...], expected: str) -> None:
     comparisons = [preferring(name, bits) for name, bits in zip(("l2t", "raw"), preferences, strict=False)]
-    assert verdict(comparisons) == expected
+    assert summarize_preferences(comparisons) == expected

@@ -18,7 +18,7 @@ def by_word(name: str, sentences: Sequence[str]) -> list[Score]:
     ]
 
 
-def test_two_models_give_two_cards_and_a_verdict() -> None:
+def test_two_models_give_two_cards_and_a_summary() -> None:
     page = comparer(by_word)("raw", "l2t", " The cat sits. ", "The cat sitting.")
     assert page.count("<article") == 2
     assert "raw and l2t both prefer the grammatical sentence, by 3.0 and 6.0 bits." in page
@@ -46,7 +46,7 @@ def test_a_pair_that_cannot_be_scored_gets_a_message(good: str, bad: str, messag
 
 
 def test_no_model_chosen_gets_a_message() -> None:
-    assert "No model is chosen." in comparer(by_word)("", "", "a", "b")
+    assert "No model selected." in comparer(by_word)("", "", "a", "b")
 
 
 def test_an_error_of_the_scorer_is_shown_with_its_hint_escaped() -> None:

@@ -89,7 +89,7 @@ def test_the_space_runs_from_the_wheel_beside_it_and_stops_on_an_interrupt(
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 0, output
     assert "Traceback" not in output
-    assert output.splitlines()[-1] == "The page is closed."
+    assert output.splitlines()[-1] == "Stopped."
 
 
 def test_without_a_model_the_space_says_what_to_set(source: Path, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_without_a_model_the_space_says_what_to_set(source: Path, tmp_path: Path
         check=False,
     )
     assert done.returncode == 1
-    assert "There is no model to show." in done.stderr
+    assert "no models to compare" in done.stderr
     assert MODELS_VARIABLE in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -62,7 +62,7 @@ def comparison(good: str = " are", bad: str = " is", model: str = "m") -> PairCo
     )
 
 
-def test_totals_verdict_and_numbers_are_shown() -> None:
+def test_totals_summary_and_numbers_are_shown() -> None:
     found = parse(comparison_page([comparison()]))
     assert "m prefers the grammatical sentence by 5.2 bits." in found.text
     assert "\u221221.0" in found.text

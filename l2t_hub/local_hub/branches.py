@@ -12,7 +12,7 @@ def refs(request: HubRequest) -> Response:
     """GET /api/T/R/refs ?include_prs."""
 
     def listed(prefix: str) -> list[dict[str, str]]:
-        targets = request.hub.history.refs(request.repo.id, prefix)
+        targets = request.history.refs(request.repo.id, prefix)
         return [
             {"name": name, "ref": prefix + name, "targetCommit": target} for name, target in targets.items()
         ]
@@ -32,8 +32,8 @@ def create_branch(request: HubRequest) -> Response:
     body = request.json()
     branch = identifiers.ref_name(request.params["rev"], "branch")
     ref = f"refs/heads/{branch}"
-    history, repo = request.hub.history, request.repo.id
-    with request.hub.store.transaction():
+    history, repo = request.history, request.repo.id
+    with request.store.transaction():
         start = history.resolve(repo, text_field(body, "startingPoint") or "main")
         if history.ref_of(repo, ref) and body.get("overwrite") is not True:
             raise HubError(409, f"Reference already exists: {ref}")
@@ -57,8 +57,8 @@ def create_tag(request: HubRequest) -> Response:
     body = request.json()
     tag = identifiers.ref_name(body.get("tag"), "tag")
     ref = f"refs/tags/{tag}"
-    history, repo = request.hub.history, request.repo.id
-    with request.hub.store.transaction():
+    history, repo = request.history, request.repo.id
+    with request.store.transaction():
         target = request.commit_id()
         if history.ref_of(repo, ref):
             raise HubError(409, f"Tag already exists: {tag}")
@@ -72,10 +72,10 @@ def delete_tag(request: HubRequest) -> Response:
 
 
 def _delete(request: HubRequest, ref: str) -> Response:
-    with request.hub.store.transaction():
-        if not request.hub.history.ref_of(request.repo.id, ref):
+    with request.store.transaction():
+        if not request.history.ref_of(request.repo.id, ref):
             raise revision_not_found(ref)
-        request.hub.history.delete_ref(request.repo.id, ref)
+        request.history.delete_ref(request.repo.id, ref)
     return JSONResponse({})
 
 
@@ -85,8 +85,8 @@ def super_squash(request: HubRequest) -> Response:
         request.json().get("message") or "Super-squash", "The commit message", 500
     )
     ref = f"refs/heads/{identifiers.ref_name(request.params['rev'], 'branch')}"
-    history, repo = request.hub.history, request.repo.id
-    with request.hub.store.transaction():
+    history, repo = request.history, request.repo.id
+    with request.store.transaction():
         if not history.ref_of(repo, ref):
             raise revision_not_found(request.params["rev"])
         tree = history.tree(repo, history.resolve(repo, ref))

@@ -146,14 +146,9 @@ def read_card(hub: Hub, readme: TreeEntry | None) -> dict[str, Any]:
 def card_tags(card: dict[str, Any]) -> list[str]:
     """Return the tags that huggingface.co derives from a card for its filters."""
     tags = _listed(card.get("tags"))
-    for key, prefix in (
-        ("license", "license:"),
-        ("language", "language:"),
-        ("datasets", "dataset:"),
-        ("task_categories", "task_categories:"),
-        ("size_categories", "size_categories:"),
-    ):
-        tags += [prefix + item for item in _listed(card.get(key))]
+    for key in ("license", "language", "datasets", "task_categories", "size_categories"):
+        prefix = "dataset" if key == "datasets" else key
+        tags += [f"{prefix}:{item}" for item in _listed(card.get(key))]
     if isinstance(card.get("library_name"), str):
         tags.append(card["library_name"])
     return list(dict.fromkeys(tags))
@@ -171,8 +166,8 @@ def validate(request: HubRequest) -> Response:
     content, kind = body.get("content"), identifiers.repo_kind(body.get("repoType"))
     if not isinstance(content, str):
         raise HubError(400, "content must be a string.")
-    if len(content) > request.hub.limits.card_bytes:
-        raise HubError(413, f"A card has at most {request.hub.limits.card_bytes} bytes.")
+    if len(content) > request.limits.card_bytes:
+        raise HubError(413, f"A card has at most {request.limits.card_bytes} bytes.")
     errors, warnings = problems_of(content, kind)
     answer = {
         "errors": [{"message": text} for text in errors],

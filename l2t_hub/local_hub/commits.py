@@ -28,7 +28,7 @@ def preupload(request: HubRequest) -> Response:
     files = body.get("files")
     if not isinstance(files, list) or len(files) > MAX_PREUPLOAD_FILES:
         raise HubError(400, f"files must be a list of at most {MAX_PREUPLOAD_FILES}.")
-    hub, limit = request.hub, request.hub.limits.card_bytes
+    hub, limit = request.hub, request.limits.card_bytes
     commit = request.commit_id()
     tree = hub.history.tree(request.repo.id, commit)
     attributes = read_text(hub, tree.get(".gitattributes"), limit) or ""
@@ -85,15 +85,15 @@ async def commit(request: HubRequest) -> Response:
     number = 0
     async for line in _lines(request):
         number += 1
-        if number > request.hub.limits.commit_lines:
-            raise HubError(413, f"The commit has more than {request.hub.limits.commit_lines} operations.")
+        if number > request.limits.commit_lines:
+            raise HubError(413, f"The commit has more than {request.limits.commit_lines} operations.")
         if line.strip():
             await run_in_threadpool(_take_line, request, draft, line)
     return await run_in_threadpool(_finish, request, draft)
 
 
 async def _lines(request: HubRequest) -> AsyncIterator[bytes]:
-    limit = request.hub.limits.commit_line_bytes
+    limit = request.limits.commit_line_bytes
     pending = bytearray()
     async for piece in request.http.stream():
         searched = len(pending)
@@ -137,12 +137,12 @@ def _regular_file(request: HubRequest, value: dict[str, object]) -> Put:
     if not isinstance(content, str):
         raise HubError(400, f"{path}: the content is missing.")
     data = _base64(content) if value.get("encoding") == "base64" else content.encode()
-    limit = request.hub.limits.regular_bytes
+    limit = request.limits.regular_bytes
     if len(data) > limit:
         raise HubError(400, f"{path}: files above {limit} bytes must go to large-file storage.")
     if path == "README.md":
         check_unicode(data)
-    request.hub.store.write_blob(data)
+    request.store.write_blob(data)
     return Put(path, regular_entry(data))
 
 
@@ -150,7 +150,7 @@ def _large_file(request: HubRequest, value: dict[str, object]) -> Put:
     path, sha256 = identifiers.file_path(value.get("path")), identifiers.sha256_hex(value.get("oid"))
     if value.get("algo") != "sha256":
         raise HubError(400, f"{path}: algo must be sha256.")
-    size = stored_size(request.hub.store, sha256)
+    size = stored_size(request.store, sha256)
     if size is None:
         raise HubError(400, f"{path}: the content {sha256} was not uploaded before the commit.")
     if value.get("size") not in (None, size):
@@ -163,8 +163,8 @@ def _large_file(request: HubRequest, value: dict[str, object]) -> Put:
 def _finish(request: HubRequest, draft: _Draft) -> Response:
     if not draft.summary:
         raise HubError(400, "The commit has no header.")
-    history, repo, revision = request.hub.history, request.repo, request.params["rev"]
-    with request.hub.store.transaction():
+    history, repo, revision = request.history, request.repo, request.params["rev"]
+    with request.store.transaction():
         ref = history.ref_of(repo.id, revision)
         if ref is None or ref.startswith("refs/tags/"):
             raise revision_not_found(revision)
@@ -195,7 +195,7 @@ def _finish(request: HubRequest, draft: _Draft) -> Response:
 
 def log(request: HubRequest) -> Response:
     """GET /api/T/R/commits/{rev} ?p, limit: one page of commits, newest first."""
-    commits = list(request.hub.history.log(request.repo.id, request.commit_id()))
+    commits = list(request.history.log(request.repo.id, request.commit_id()))
     page, size = request.number("p", 0, 10**6), request.number("limit", LOG_PAGE, 1000, minimum=1)
     start = page * size
     rows: list[object] = []

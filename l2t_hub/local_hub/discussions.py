@@ -25,9 +25,7 @@ def _number(request: HubRequest) -> int:
 
 
 def _row(request: HubRequest, number: int) -> sqlite3.Row:
-    row = request.hub.store.row(
-        "SELECT * FROM discussions WHERE repo=? AND number=?", request.repo.id, number
-    )
+    row = request.store.row("SELECT * FROM discussions WHERE repo=? AND number=?", request.repo.id, number)
     if row is None:
         raise HubError(404, f"There is no discussion or pull request {number}.")
     return row
@@ -57,7 +55,7 @@ def _comment(request: HubRequest, text: str) -> dict[str, object]:
 
 def _append(request: HubRequest, row: sqlite3.Row, event: dict[str, object]) -> None:
     events = json.dumps([*events_of(row), event])
-    with request.hub.store.transaction() as db:
+    with request.store.transaction() as db:
         db.execute(
             "UPDATE discussions SET events=? WHERE repo=? AND number=?",
             (events, request.repo.id, row["number"]),
@@ -68,8 +66,8 @@ def open_pull_request(
     request: HubRequest, title: str, description: str, *, base: str = MAIN, draft: bool
 ) -> int:
     """Open a pull request from the head of the branch `base` and return its number."""
-    history, repo = request.hub.history, request.repo.id
-    with request.hub.store.transaction():
+    history, repo = request.history, request.repo.id
+    with request.store.transaction():
         number = _insert(
             request, title, description, pull=True, status="draft" if draft else "open", base=base
         )
@@ -81,7 +79,7 @@ def _insert(
     request: HubRequest, title: str, description: str, *, pull: bool, status: str, base: str | None
 ) -> int:
     events = json.dumps([_comment(request, description)] if description else [])
-    with request.hub.store.transaction() as db:
+    with request.store.transaction() as db:
         row = db.execute(
             "SELECT MAX(number) AS last FROM discussions WHERE repo=?", (request.repo.id,)
         ).fetchone()
@@ -114,9 +112,7 @@ def summarise(request: HubRequest, row: sqlite3.Row) -> dict[str, object]:
 
 def rows_of(request: HubRequest) -> list[sqlite3.Row]:
     """Return all discussions and pull requests of the repo, newest first."""
-    return request.hub.store.rows(
-        "SELECT * FROM discussions WHERE repo=? ORDER BY number DESC", request.repo.id
-    )
+    return request.store.rows("SELECT * FROM discussions WHERE repo=? ORDER BY number DESC", request.repo.id)
 
 
 def numbered(request: HubRequest) -> sqlite3.Row:
@@ -165,7 +161,7 @@ def details(request: HubRequest) -> Response:
     if row["pull"]:
         conflicts: list[str] = []
         if row["status"] in ("open", "draft"):
-            history, repo = request.hub.history, request.repo.id
+            history, repo = request.history, request.repo.id
             head = history.resolve(repo, f"refs/pr/{row['number']}")
             conflicts = history.merged_tree(repo, history.resolve(repo, row["base"]), head)[1]
         changes = {"base": row["base"]} | ({"mergeCommitId": row["merged"]} if row["merged"] else {})
@@ -178,7 +174,7 @@ def comment(request: HubRequest) -> Response:
     event = _comment(
         request, identifiers.required_text(request.json().get("comment"), "The comment", MAX_COMMENT_CHARS)
     )
-    with request.hub.store.transaction():
+    with request.store.transaction():
         _append(request, numbered(request), event)
     return JSONResponse({"newMessage": event})
 
@@ -186,7 +182,7 @@ def comment(request: HubRequest) -> Response:
 def rename(request: HubRequest) -> Response:
     """POST /api/T/R/discussions/{n}/title {title}."""
     title = identifiers.required_text(request.json().get("title"), "The title", identifiers.MAX_TITLE_CHARS)
-    with request.hub.store.transaction() as db:
+    with request.store.transaction() as db:
         row = numbered(request)
         event = _event(request, "title-change", {"from": row["title"], "to": title})
         _append(request, row, event)
@@ -203,7 +199,7 @@ def change_status(request: HubRequest) -> Response:
     status = body.get("status")
     if status not in ("open", "closed"):
         raise HubError(400, "status must be open or closed.")
-    with request.hub.store.transaction():
+    with request.store.transaction():
         row = numbered(request)
         if row["status"] == "merged":
             raise HubError(409, "A merged pull request cannot be opened or closed.")
@@ -217,7 +213,7 @@ def change_status(request: HubRequest) -> Response:
 def _set_status(request: HubRequest, row: sqlite3.Row, status: str) -> dict[str, object]:
     event = _event(request, "status-change", {"status": status})
     _append(request, row, event)
-    with request.hub.store.transaction() as db:
+    with request.store.transaction() as db:
         db.execute(
             "UPDATE discussions SET status=? WHERE repo=? AND number=?",
             (status, request.repo.id, row["number"]),
@@ -231,8 +227,8 @@ def merge(request: HubRequest) -> Response:
     409 if files conflict, or if the pull request is a draft, closed or merged.
     """
     text = text_field(request.json(), "comment")[:MAX_COMMENT_CHARS]
-    history, repo = request.hub.history, request.repo.id
-    with request.hub.store.transaction() as db:
+    history, repo = request.history, request.repo.id
+    with request.store.transaction() as db:
         row = pull_request(request, _number(request), still_open=True)
         if row["status"] == "draft":
             raise HubError(

@@ -72,22 +72,14 @@ class History:
 
     def refs(self, repo: int, prefix: str) -> dict[str, str]:
         """Return the commits of the refs below `prefix` ('refs/heads/'), by their name after the prefix."""
-        rows = self.store.rows(
-            "SELECT name, target FROM refs WHERE repo=? AND substr(name, 1, ?)=? ORDER BY name",
-            repo,
-            len(prefix),
-            prefix,
-        )
+        below = "SELECT name, target FROM refs WHERE repo=? AND substr(name, 1, ?)=? ORDER BY name"
+        rows = self.store.rows(below, repo, len(prefix), prefix)
         return {row["name"][len(prefix) :]: row["target"] for row in rows}
 
     def ref_of(self, repo: int, revision: str) -> str | None:
         """Return the full name of the branch, tag or pull request that `revision` means, None for anything else."""
-        full = (
-            [revision]
-            if revision.startswith("refs/")
-            else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
-        )
-        for name in full:
+        short = not revision.startswith("refs/")
+        for name in (f"refs/heads/{revision}", f"refs/tags/{revision}") if short else (revision,):
             if self.store.row("SELECT 1 FROM refs WHERE repo=? AND name=?", repo, name):
                 return name
         return None
@@ -100,12 +92,8 @@ class History:
             if row:
                 return str(row["target"])
         if identifiers.looks_like_commit(revision):
-            rows = self.store.rows(
-                "SELECT id FROM commits WHERE repo=? AND substr(id, 1, ?)=? LIMIT 2",
-                repo,
-                len(revision),
-                revision,
-            )
+            matching = "SELECT id FROM commits WHERE repo=? AND substr(id, 1, ?)=? LIMIT 2"
+            rows = self.store.rows(matching, repo, len(revision), revision)
             if len(rows) == 1:
                 return str(rows[0]["id"])
         raise revision_not_found(revision)
@@ -150,14 +138,8 @@ class History:
         row = self.store.row("SELECT * FROM commits WHERE repo=? AND id=?", repo, commit)
         if row is None:
             raise revision_not_found(commit)
-        return Commit(
-            row["id"],
-            tuple(from_json(row["parents"])),
-            row["title"],
-            row["message"],
-            row["author"],
-            row["date"],
-        )
+        parents = tuple(from_json(row["parents"]))
+        return Commit(row["id"], parents, row["title"], row["message"], row["author"], row["date"])
 
     def log(self, repo: int, commit: str) -> Iterable[Commit]:
         """Yield the commit and the chain of its first parents, newest first."""
@@ -198,21 +180,10 @@ class History:
             for path, entry in files.items()
         }
         packed = {path: [e.oid, e.size, e.sha256, e.lfs, e.commit] for path, e in dated.items()}
+        compressed = zlib.compress(json.dumps(packed).encode(), 1)
+        row = (repo, commit, json.dumps(parents), title, message, author, now(), compressed)
         with self.store.transaction() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO commits(repo, id, parents, title, message, author, date, tree)"
-                " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    repo,
-                    commit,
-                    json.dumps(parents),
-                    title,
-                    message,
-                    author,
-                    now(),
-                    zlib.compress(json.dumps(packed).encode(), 1),
-                ),
-            )
+            db.execute("INSERT OR IGNORE INTO commits VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             db.executemany(
                 "INSERT OR IGNORE INTO objects VALUES(?, ?)",
                 [(repo, e.sha256) for e in files.values() if e.lfs],

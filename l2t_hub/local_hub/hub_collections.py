@@ -37,7 +37,7 @@ def _collection(request: HubRequest) -> sqlite3.Row:
     slug = f"{request.params['ns']}/{request.params['slug']}"
     if not _SLUG.fullmatch(request.params["slug"]):
         raise HubError(404, f"Collection {slug[:120]} not found.")
-    return visible_collection(request.hub.store, slug, request.identity)
+    return visible_collection(request.store, slug, request.identity)
 
 
 def visible_items(store: Store, row: sqlite3.Row, identity: TokenIdentity | None) -> Items:
@@ -60,7 +60,7 @@ def _summary(request: HubRequest, row: sqlite3.Row, maximum: int | None = None) 
         "title": row["title"],
         "description": row["description"],
         "owner": {"name": row["owner"], "type": "org"},
-        "items": visible_items(request.hub.store, row, request.identity)[:maximum],
+        "items": visible_items(request.store, row, request.identity)[:maximum],
         "lastUpdated": row["updated"],
         "private": bool(row["private"]),
         "theme": row["theme"],
@@ -72,7 +72,7 @@ def _summary(request: HubRequest, row: sqlite3.Row, maximum: int | None = None) 
 
 
 def _details(request: HubRequest, slug: str) -> dict[str, object]:
-    return {**_summary(request, visible_collection(request.hub.store, slug, request.identity)), "position": 0}
+    return {**_summary(request, visible_collection(request.store, slug, request.identity)), "position": 0}
 
 
 def listing(request: HubRequest) -> Response:
@@ -81,7 +81,7 @@ def listing(request: HubRequest) -> Response:
         request.http.query_params.getlist("owner"),
         request.http.query_params.getlist("item"),
     )
-    rows = request.hub.store.rows("SELECT * FROM collections ORDER BY updated DESC")
+    rows = request.store.rows("SELECT * FROM collections ORDER BY updated DESC")
     listed = []
     for row in rows:
         if (owners and row["owner"] not in owners) or (
@@ -89,8 +89,7 @@ def listing(request: HubRequest) -> Response:
         ):
             continue
         held = {
-            f"{item['type']}s/{item['id']}"
-            for item in visible_items(request.hub.store, row, request.identity)
+            f"{item['type']}s/{item['id']}" for item in visible_items(request.store, row, request.identity)
         }
         if not items or held & set(items):
             listed.append(_summary(request, row, _IN_LISTS))
@@ -106,20 +105,12 @@ def create(request: HubRequest) -> Response:
     owner = identifiers.namespace(body.get("namespace") or request.user)
     words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "collection"
     slug = f"{owner}/{words}-{secrets.token_hex(12)}"
-    with request.hub.store.transaction() as db:
-        same = request.hub.store.row("SELECT slug FROM collections WHERE owner=? AND title=?", owner, title)
+    with request.store.transaction() as db:
+        same = request.store.row("SELECT slug FROM collections WHERE owner=? AND title=?", owner, title)
         if same:
             raise HubError(409, f"The collection '{title}' exists already.", fields={"slug": same["slug"]})
-        values = (
-            slug,
-            owner,
-            title,
-            _description(body),
-            int(body.get("private") is True),
-            "blue",
-            now(),
-            "[]",
-        )
+        private = int(body.get("private") is True)
+        values = (slug, owner, title, _description(body), private, "blue", now(), "[]")
         db.execute("INSERT INTO collections VALUES(?, ?, ?, ?, ?, ?, ?, ?)", values)
     return JSONResponse(_details(request, slug))
 
@@ -139,7 +130,7 @@ def get(request: HubRequest) -> Response:
 def update(request: HubRequest) -> Response:
     """PATCH /api/collections/{ns}/{slug} {title, description, private, theme, position}."""
     body = request.json()
-    with request.hub.store.transaction() as db:
+    with request.store.transaction() as db:
         row = _collection(request)
         title = identifiers.required_text(body.get("title", row["title"]), "The title", MAX_TITLE)
         description = _description(body) if "description" in body else row["description"]
@@ -157,7 +148,7 @@ def update(request: HubRequest) -> Response:
 
 def delete(request: HubRequest) -> Response:
     """DELETE /api/collections/{ns}/{slug}."""
-    with request.hub.store.transaction() as db:
+    with request.store.transaction() as db:
         db.execute("DELETE FROM collections WHERE slug=?", (_collection(request)["slug"],))
     return JSONResponse({})
 
@@ -177,7 +168,7 @@ def add_item(request: HubRequest) -> Response:
         raise HubError(400, "item must be an object with an id and a type.")
     kind = identifiers.repo_kind(item.get("type"))
     namespace, _, name = text_field(item, "id").partition("/")
-    full_name = visible_repo(request.hub.store, kind, namespace, name, request.identity, moved=True).full_name
+    full_name = visible_repo(request.store, kind, namespace, name, request.identity, moved=True).full_name
     row = _collection(request)
     new_item: dict[str, object] = {"_id": secrets.token_hex(12), "id": full_name, "type": kind}
     if body.get("note"):
@@ -193,7 +184,7 @@ def add_item(request: HubRequest) -> Response:
 
 
 def _change(request: HubRequest, change: Callable[[Items], None]) -> None:
-    with request.hub.store.transaction() as db:
+    with request.store.transaction() as db:
         row = _collection(request)
         items: Items = from_json(row["items"])
         change(items)

@@ -82,6 +82,21 @@ class HubRequest:
     body: bytes = b""
 
     @property
+    def store(self) -> Store:
+        """The content and database of the Hub."""
+        return self.hub.store
+
+    @property
+    def history(self) -> History:
+        """The commits and refs of the Hub."""
+        return self.hub.history
+
+    @property
+    def limits(self) -> Limits:
+        """The largest sizes the Hub accepts."""
+        return self.hub.limits
+
+    @property
     def repo(self) -> Repo:
         """The repo named in the route."""
         if self.found_repo is None:
@@ -100,7 +115,7 @@ class HubRequest:
 
     def commit_id(self) -> str:
         """Return the commit that the route's revision means. Raises HubError 404 RevisionNotFound."""
-        return self.hub.history.resolve(self.repo.id, self.params.get("rev", "main"))
+        return self.history.resolve(self.repo.id, self.params.get("rev", "main"))
 
     def query(self, name: str) -> str | None:
         """Return the last value of a query parameter."""

@@ -14,15 +14,15 @@ URL_PREFIX = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 RESERVED = frozenset(
     {
         "api",
-        "models",
-        "datasets",
-        "spaces",
         "collections",
-        "static",
+        "datasets",
         "lfs",
-        "xet",
+        "models",
         "organizations",
         "settings",
+        "spaces",
+        "static",
+        "xet",
     }
 )
 

@@ -55,7 +55,7 @@ def _announced(item: object) -> tuple[str, int]:
 def _upload_plan(request: HubRequest, item: object, multipart: bool) -> dict[str, object]:
     sha256, size = _announced(item)
     answer: dict[str, object] = {"oid": sha256, "size": size, "authenticated": True}
-    stored, limits = stored_size(request.hub.store, sha256), request.hub.limits
+    stored, limits = stored_size(request.store, sha256), request.limits
     if size > limits.object_bytes or stored not in (None, size):
         reason = "is too large" if stored is None else f"has {stored} bytes, not {size}"
         return {**answer, "error": {"code": 422, "message": f"The object {sha256} {reason}."}}
@@ -79,7 +79,7 @@ def _upload_plan(request: HubRequest, item: object, multipart: bool) -> dict[str
 def verify(request: HubRequest) -> Response:
     """POST /P R.git/info/lfs/objects/verify {oid, size}. 404 if the Hub lacks the content, 422 for another size."""
     sha256, size = _announced(request.json())
-    stored = stored_size(request.hub.store, sha256)
+    stored = stored_size(request.store, sha256)
     if stored is None:
         raise HubError(404, f"The Hub does not have the object {sha256}.")
     if stored != size:
@@ -97,7 +97,7 @@ def check_signature(request: HubRequest) -> None:
 async def put_object(request: HubRequest) -> Response:
     """PUT /lfs/object/{oid}/{size}: the whole content."""
     size = int(request.params["size"])
-    with request.hub.store.incoming() as file:
+    with request.store.incoming() as file:
         await receive(request, file, size)
         await run_in_threadpool(file.keep_as_blob, identifiers.sha256_hex(request.params["oid"]), size)
     return Response(status_code=200)
@@ -106,14 +106,14 @@ async def put_object(request: HubRequest) -> Response:
 async def put_part(request: HubRequest) -> Response:
     """PUT /lfs/part/{oid}/{size}/{n}: one part. The client returns its ETag at completion."""
     sha256, number = identifiers.sha256_hex(request.params["oid"]), int(request.params["number"])
-    with request.hub.store.incoming() as file:
+    with request.store.incoming() as file:
         await receive(request, file, _part_length(request, number))
-        await run_in_threadpool(file.keep_at, request.hub.store.part_path(sha256, number))
+        await run_in_threadpool(file.keep_at, request.store.part_path(sha256, number))
     return Response(status_code=200, headers={"ETag": f'"{file.md5}"'})
 
 
 def _part_length(request: HubRequest, number: int) -> int:
-    size, part_bytes = int(request.params["size"]), request.hub.limits.part_bytes
+    size, part_bytes = int(request.params["size"]), request.limits.part_bytes
     return min(part_bytes, size - (number - 1) * part_bytes)
 
 
@@ -142,10 +142,10 @@ async def copy_body(request: HubRequest, file: IncomingFile, limit: int, too_lon
 def complete(request: HubRequest) -> Response:
     """POST /lfs/complete/{oid}/{size} {oid, parts: [{partNumber, etag}]}: join the parts and check the result."""
     sha256, size = identifiers.sha256_hex(request.params["oid"]), int(request.params["size"])
-    store, body = request.hub.store, request.json()
+    store, body = request.store, request.json()
     if stored_size(store, sha256) is not None:  # the answer to an earlier completion was lost
         return JSONResponse({"message": "complete"}, media_type=_JSON)
-    etags = _etags(body.get("parts"), ceil(size / request.hub.limits.part_bytes))
+    etags = _etags(body.get("parts"), ceil(size / request.limits.part_bytes))
     if body.get("oid") != sha256:
         raise HubError(400, "The oid differs from that of the upload.")
     with store.incoming() as whole:

@@ -75,7 +75,7 @@ def style(request: HubRequest) -> Response:
 def index(request: HubRequest) -> Response:
     """GET / and /{ns}: the repos and collections the caller may read, all or of one namespace."""
     owner = request.params.get("ns")
-    store = request.hub.store
+    store = request.store
     shelves = {}
     for kind in identifiers.KINDS:
         repos = [
@@ -183,7 +183,7 @@ def blob(request: HubRequest) -> Response:
     """GET /P R/blob/{rev}/{path}: shows text and images, and offers other files for download."""
     rev, path = request.params["rev"], identifiers.file_path(request.params["path"])
     commit = request.commit_id()
-    entry = request.hub.history.tree(request.repo.id, commit).get(path)
+    entry = request.history.tree(request.repo.id, commit).get(path)
     if entry is None:
         raise entry_not_found(path, commit)
     kind = content_type(path)
@@ -205,13 +205,13 @@ def blob(request: HubRequest) -> Response:
 def commits(request: HubRequest) -> Response:
     """GET /P R/commits/{rev}."""
     rev = request.params["rev"]
-    log = list(request.hub.history.log(request.repo.id, request.commit_id()))
+    log = list(request.history.log(request.repo.id, request.commit_id()))
     return _page("commits.html", **_frame(request, "commits", rev), log=log[:MAX_ROWS], count=len(log))
 
 
 def commit(request: HubRequest) -> Response:
     """GET /P R/commit/{id}: which files it changed."""
-    history, repo = request.hub.history, request.repo.id
+    history, repo = request.history, request.repo.id
     shown = history.commit(repo, request.commit_id())
     changed = history.changes(repo, shown.id)
     rows = list(changed.items())[:MAX_ROWS]
@@ -236,10 +236,10 @@ def discussion(request: HubRequest) -> Response:
 def collection(request: HubRequest) -> Response:
     """GET /collections/{ns}/{slug}."""
     row = visible_collection(
-        request.hub.store, f"{request.params['ns']}/{request.params['slug']}", request.identity
+        request.store, f"{request.params['ns']}/{request.params['slug']}", request.identity
     )
     items = [
         {**item, "path": identifiers.URL_PREFIX[str(item["type"])] + str(item["id"])}
-        for item in visible_items(request.hub.store, row, request.identity)
+        for item in visible_items(request.store, row, request.identity)
     ]
     return _page("collection.html", title=row["title"], collection=row, items=items)

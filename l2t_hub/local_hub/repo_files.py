@@ -32,8 +32,8 @@ class TreeLister:
         self._request = request
         self._repo = request.repo.id
         self._expand = expand
-        self.tree: Tree = request.hub.history.tree(self._repo, commit)
-        self._folders: Mapping[str, str] = request.hub.history.folders(self._repo, commit)
+        self.tree: Tree = request.history.tree(self._repo, commit)
+        self._folders: Mapping[str, str] = request.history.folders(self._repo, commit)
         self._commits: dict[str, Commit] = {}
 
     def node(self, path: str) -> dict[str, object] | None:
@@ -61,7 +61,7 @@ class TreeLister:
         if entry.lfs:
             size = len(pointer(entry.sha256, entry.size))
             node["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": size}
-            xet = xet_file_of(self._request.hub.store, entry.sha256)
+            xet = xet_file_of(self._request.store, entry.sha256)
             if xet:
                 node["xetHash"] = xet.digest
         if self._expand:
@@ -71,7 +71,7 @@ class TreeLister:
 
     def _commit(self, commit: str) -> Commit:
         if commit not in self._commits:
-            self._commits[commit] = self._request.hub.history.commit(self._repo, commit)
+            self._commits[commit] = self._request.history.commit(self._repo, commit)
         return self._commits[commit]
 
     @staticmethod
@@ -130,7 +130,7 @@ def resolve(request: HubRequest) -> Response:
     """GET and HEAD /P R/resolve/{rev}/{path}: the content, with the headers that clients cache it by."""
     commit = request.commit_id()
     path = identifiers.file_path(request.params["path"])
-    entry = request.hub.history.tree(request.repo.id, commit).get(path)
+    entry = request.history.tree(request.repo.id, commit).get(path)
     if entry is None:
         raise entry_not_found(path, commit)
     headers = {
@@ -143,13 +143,13 @@ def resolve(request: HubRequest) -> Response:
     }
     if entry.lfs:
         headers |= {"X-Linked-Etag": f'"{entry.sha256}"', "X-Linked-Size": str(entry.size)}
-        xet = xet_file_of(request.hub.store, entry.sha256)
+        xet = xet_file_of(request.store, entry.sha256)
         if xet:
             repo = f"{request.repo.kind}s/{request.repo.full_name}"
             token_url = f"{request.base}/api/{repo}/xet-read-token/{commit}"
             headers |= {"X-Xet-Hash": xet.digest, "Link": f'<{token_url}>; rel="xet-auth"'}
     part = byte_range(request.http.headers.get("range"), entry.size)
-    return content_response(request, entry.size, reader_of(request.hub.store, entry), headers, part)
+    return content_response(request, entry.size, reader_of(request.store, entry), headers, part)
 
 
 def content_type(path: str) -> str:

@@ -25,16 +25,7 @@ SPACE_RUNTIME = {
 
 
 def _repo(row: sqlite3.Row) -> Repo:
-    return Repo(
-        row["id"],
-        row["kind"],
-        row["namespace"],
-        row["name"],
-        bool(row["private"]),
-        row["gated"],
-        row["sdk"],
-        row["created"],
-    )
+    return Repo(**{**row, "private": bool(row["private"])})
 
 
 def find_repo(store: Store, kind: str, namespace: str, name: str) -> Repo | None:
@@ -44,13 +35,8 @@ def find_repo(store: Store, kind: str, namespace: str, name: str) -> Repo | None
 
 
 def _moved_repo(store: Store, kind: str, namespace: str, name: str) -> Repo | None:
-    row = store.row(
-        "SELECT repos.* FROM repos JOIN former_names AS old ON repos.id=old.repo"
-        " WHERE old.kind=? AND old.namespace=? AND old.name=?",
-        kind,
-        namespace,
-        name,
-    )
+    former = "SELECT repo FROM former_names WHERE kind=? AND namespace=? AND name=?"
+    row = store.row(f"SELECT * FROM repos WHERE id=({former})", kind, namespace, name)
     return _repo(row) if row else None
 
 
@@ -80,7 +66,7 @@ def whoami(request: HubRequest) -> Response:
     """GET /api/whoami-v2."""
     if request.identity is None:
         raise HubError(401, "This request needs a token.")
-    rows = request.hub.store.rows("SELECT DISTINCT namespace FROM repos ORDER BY namespace")
+    rows = request.store.rows("SELECT DISTINCT namespace FROM repos ORDER BY namespace")
     orgs = [row["namespace"] for row in rows if row["namespace"] != OWNER] if request.user == OWNER else []
     token = {
         "displayName": "rehearsal",
@@ -115,9 +101,9 @@ def create(request: HubRequest) -> Response:
         "name": f"{namespace}/{name}",
         "rehearsal": True,
     }
-    history = request.hub.history
-    with request.hub.store.transaction() as db:
-        if find_repo(request.hub.store, kind, namespace, name):
+    history = request.history
+    with request.store.transaction() as db:
+        if find_repo(request.store, kind, namespace, name):
             raise HubError(409, f"You already created this {kind} repo: {namespace}/{name}", fields=answer)
         repo = db.execute(
             "INSERT INTO repos(kind, namespace, name, private, sdk, created) VALUES(?, ?, ?, ?, ?, ?)",
@@ -127,7 +113,7 @@ def create(request: HubRequest) -> Response:
             raise RuntimeError("SQLite returned no row number for the new repo")
         _forget_former_name(db, kind, namespace, name)
         first_file = attributes_file()
-        request.hub.store.write_blob(first_file)
+        request.store.write_blob(first_file)
         tree = {".gitattributes": regular_entry(first_file)}
         commit = history.add_commit(repo, tree, {}, (), "initial commit", "", request.user)
         history.set_ref(repo, MAIN, commit)
@@ -160,12 +146,12 @@ def _privacy(body: dict[str, object], default: bool) -> bool:
 def delete(request: HubRequest) -> Response:
     """DELETE /api/repos/delete {name, organization, type}. Content stays on disk, as other repos may use it."""
     kind, namespace, name = _named_repo(request, request.json())
-    repo = visible_repo(request.hub.store, kind, namespace, name, request.identity)
-    with request.hub.store.transaction() as db:
+    repo = visible_repo(request.store, kind, namespace, name, request.identity)
+    with request.store.transaction() as db:
         for table in ("refs", "commits", "objects", "discussions", "former_names"):
             db.execute(f"DELETE FROM {table} WHERE repo=?", (repo.id,))
         db.execute("DELETE FROM repos WHERE id=?", (repo.id,))
-    request.hub.history.forget(repo.id)
+    request.history.forget(repo.id)
     return JSONResponse({})
 
 
@@ -177,9 +163,9 @@ def move(request: HubRequest) -> Response:
     if len(old) != 2 or len(new) != 2:
         raise HubError(400, "fromRepo and toRepo must both have the form namespace/name.")
     namespace, name = identifiers.namespace(new[0]), identifiers.repo_name(new[1])
-    with request.hub.store.transaction() as db:
-        repo = visible_repo(request.hub.store, kind, old[0], old[1], request.identity)
-        if find_repo(request.hub.store, kind, namespace, name):
+    with request.store.transaction() as db:
+        repo = visible_repo(request.store, kind, old[0], old[1], request.identity)
+        if find_repo(request.store, kind, namespace, name):
             raise HubError(409, f"{namespace}/{name} exists already.")
         db.execute("UPDATE repos SET namespace=?, name=? WHERE id=?", (namespace, name, repo.id))
         _forget_former_name(db, kind, namespace, name)
@@ -195,7 +181,7 @@ def settings(request: HubRequest) -> Response:
     if gated not in ("auto", "manual", False, None):
         raise HubError(400, "gated must be 'auto', 'manual' or false.")
     private = _privacy(body, default=request.repo.private)
-    with request.hub.store.transaction() as db:
+    with request.store.transaction() as db:
         db.execute(
             "UPDATE repos SET private=?, gated=? WHERE id=?", (int(private), gated or None, request.repo.id)
         )
@@ -274,7 +260,7 @@ def listing(request: HubRequest) -> Response:
     author, search = request.query("author"), (request.query("search") or "").lower()
     repos = [
         repo
-        for repo in visible_repos(request.hub.store, kind, request.identity)
+        for repo in visible_repos(request.store, kind, request.identity)
         if (author is None or repo.namespace == author) and search in repo.full_name.lower()
     ]
     start, size = request.number("cursor", 0, 10**9), request.number("limit", 100, 100, minimum=1)
@@ -283,7 +269,7 @@ def listing(request: HubRequest) -> Response:
     left_out |= set() if request.flag("full") else {"siblings", "usedStorage", "sha"}
     rows: list[object] = []
     for repo in repos[start : start + size]:
-        facts = describe(request.hub, repo, request.hub.history.resolve(repo.id, "main"))
+        facts = describe(request.hub, repo, request.history.resolve(repo.id, "main"))
         tags = facts["tags"]
         if isinstance(tags, list) and wanted_tags <= set(tags):
             rows.append({key: value for key, value in facts.items() if key not in left_out})

@@ -94,14 +94,7 @@ def route(
     return Route(method, _compiled(template), template, access, handler, streams, page)
 
 
-GIT_ENDPOINTS = (
-    ("GET", ".git/info/refs"),
-    ("GET", "/info/refs"),
-    ("POST", ".git/git-upload-pack"),
-    ("POST", "/git-upload-pack"),
-    ("POST", ".git/git-receive-pack"),
-    ("POST", "/git-receive-pack"),
-)
+GIT_ENDPOINTS = (("GET", "info/refs"), ("POST", "git-upload-pack"), ("POST", "git-receive-pack"))
 API: tuple[Route, ...] = (
     route("GET", "/api/whoami-v2", "user", repos.whoami),
     route("GET", "/api/agent-harnesses", "open", repos.agent_harnesses),
@@ -144,7 +137,11 @@ API: tuple[Route, ...] = (
     route("DELETE", "/api/collections/{ns}/{slug}/items/{id}", "write", hub_collections.delete_item),
     route("POST", "/{home}.git/info/lfs/objects/batch", "repo-write", lfs.batch),
     route("POST", "/{home}.git/info/lfs/objects/verify", "repo-write", lfs.verify),
-    *(route(method, "/{home}" + path, "anyone", git_protocol.refuse) for method, path in GIT_ENDPOINTS),
+    *(
+        route(method, "/{home}" + suffix + path, "anyone", git_protocol.refuse)
+        for method, path in GIT_ENDPOINTS
+        for suffix in (".git/", "/")
+    ),
     route("PUT", "/lfs/object/{oid}/{size:n}", "signed", lfs.put_object, streams=True),
     route("PUT", "/lfs/part/{oid}/{size:n}/{number:n}", "signed", lfs.put_part, streams=True),
     route("POST", "/lfs/complete/{oid}/{size:n}", "signed", lfs.complete),

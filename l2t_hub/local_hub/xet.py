@@ -76,10 +76,10 @@ def absent(request: HubRequest) -> Response:
 async def post_xorb(request: HubRequest) -> Response:
     """POST /xet/v1/xorbs/default/{hash}: a serialised xorb."""
     digest = _hash(request.params["hash"])
-    limit = request.hub.limits.xorb_bytes
-    with request.hub.store.incoming() as file:
+    limit = request.limits.xorb_bytes
+    with request.store.incoming() as file:
         await copy_body(request, file, limit, HubError(413, f"A xorb has at most {limit} bytes."))
-        inserted = await run_in_threadpool(_keep_xorb, request.hub.store, digest, file)
+        inserted = await run_in_threadpool(_keep_xorb, request.store, digest, file)
     return JSONResponse({"was_inserted": inserted})
 
 
@@ -105,8 +105,8 @@ async def post_shard(request: HubRequest) -> Response:
     data = bytearray()
     async for piece in request.http.stream():
         data += piece
-        if len(data) > request.hub.limits.shard_bytes:
-            raise HubError(413, f"A shard has at most {request.hub.limits.shard_bytes} bytes.")
+        if len(data) > request.limits.shard_bytes:
+            raise HubError(413, f"A shard has at most {request.limits.shard_bytes} bytes.")
     inserted = await run_in_threadpool(_keep_shard, request.hub, bytes(data))
     return JSONResponse({"result": 1 if inserted else 0})
 
@@ -158,7 +158,7 @@ def _checked(store: Store, file: ShardFile, limit: int) -> XetFile:
 def reconstruction(request: HubRequest) -> Response:
     """GET /xet/v1/reconstructions/{hash} with an optional Range: which parts of which xorbs make up the file."""
     grant = require(request, "read")
-    store = request.hub.store
+    store = request.store
     file = xet_file(store, _hash(request.params["hash"]))
     readable = file and store.row("SELECT 1 FROM objects WHERE repo=? AND sha256=?", grant.repo, file.sha256)
     if file is None or not readable:
@@ -211,7 +211,7 @@ def get_xorb(request: HubRequest) -> Response:
 
     A Range header counts from the start of the xorb, as in the reconstruction, and must stay inside that range.
     """
-    path = request.hub.store.xorb_path(_hash(request.params["hash"]))
+    path = request.store.xorb_path(_hash(request.params["hash"]))
     granted = int(request.params["start"]), int(request.params["end"])
     if not path.is_file():
         raise HubError(404, "There is no such xorb.")

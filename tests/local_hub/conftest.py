@@ -1,4 +1,4 @@
-"""The embedded Hub as a fixture."""
+"""The local Hub as a fixture."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,6 @@ from l2t_hub.local_hub.server import LocalHub, running
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[LocalHub]:
-    """A fresh embedded Hub, with parts of one megabyte."""
+    """A new local Hub that takes parts of one megabyte."""
     with running(tmp_path / "hub", limits=SMALL_PARTS) as hub:
         yield hub

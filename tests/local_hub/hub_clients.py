@@ -1,4 +1,4 @@
-"""Running the real clients in child processes, where their environment points them at an embedded Hub."""
+"""Runs the real clients in child processes whose environment points them to a local Hub."""
 
 import hashlib
 import http.client
@@ -15,7 +15,7 @@ from l2t_hub.local_hub.hub_request import Limits
 from l2t_hub.local_hub.server import LocalHub
 
 CLIENTS = Path(__file__).parent / "clients"
-# Small parts, so that files of a few megabytes go up in several.
+# Small parts, so that files of a few megabytes are uploaded in several.
 SMALL_PARTS = Limits(part_bytes=1 << 20)
 
 
@@ -26,7 +26,7 @@ def run_client(
     *arguments: str,
     xet: bool = True,
     token: str | None = None,
-    timeout: float = 120,
+    timeout: float = 280,
 ) -> subprocess.CompletedProcess[str]:
     """Run `clients/<script>` in a child process whose clients talk to `hub`."""
     workdir.mkdir(parents=True, exist_ok=True)
@@ -50,21 +50,21 @@ def run_client(
 
 
 def rows_of(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """What a script of rows found."""
+    """Return the result of each row of a script."""
     assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    results: dict[str, Any] = json.loads(done.stdout)
+    return results
 
 
 def names_of_rows(script: str) -> list[str]:
-    """The rows of a script, without running it: a row that disappears must not pass unseen."""
+    """Return the rows of a script without running it, so that a row that disappears is noticed."""
     lines = (CLIENTS / script).read_text(encoding="utf-8").splitlines()
     return [line.removeprefix('@row("').removesuffix('")') for line in lines if line.startswith("@row(")]
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer of the Hub, as it came over the wire."""
+    """One response of the Hub, as it was received."""
 
     status: int
     headers: dict[str, str]
@@ -83,7 +83,7 @@ def ask(
     token: str | None = "write",
     headers: dict[str, str] | None = None,
 ) -> Reply:
-    """One request, its path sent byte for byte as given; `token` names one of the Hub's, or is one, or is None."""
+    """Send one request with exactly this path. `token` is the name of a token of the Hub, a token, or None."""
     url = urlsplit(hub.url)
     sent = dict(headers or {})
     if token:
@@ -103,7 +103,7 @@ def ask(
 def commit(
     hub: LocalHub, repo: str, files: dict[str, bytes], *, summary: str = "a commit", **more: Any
 ) -> Reply:
-    """Commit regular files to `datasets/org/name` or the like; `more` joins the header's value."""
+    """Commit regular files to a repo such as `datasets/org/name`. `more` joins the value of the header."""
     rows = [{"key": "header", "value": {"summary": summary, **more}}]
     for path, content in files.items():
         value = {"path": path, "content": b64encode(content).decode(), "encoding": "base64"}
@@ -112,7 +112,7 @@ def commit(
 
 
 def make_repo(hub: LocalHub, name: str, kind: str = "model", *, private: bool = False) -> None:
-    """A new repo `org/name`."""
+    """Create the repo `org/name`."""
     body = {
         "name": name,
         "organization": "org",
@@ -124,10 +124,10 @@ def make_repo(hub: LocalHub, name: str, kind: str = "model", *, private: bool = 
 
 
 def put_lfs(hub: LocalHub, repo: str, content: bytes) -> str:
-    """Upload `content` over LFS to `org/name`, without a commit; its sha256."""
+    """Upload `content` to `org/name` over LFS, without a commit, and return its SHA-256."""
     sha256 = hashlib.sha256(content).hexdigest()
-    wanted = {"operation": "upload", "objects": [{"oid": sha256, "size": len(content)}]}
-    answer = ask(hub, "POST", f"/{repo}.git/info/lfs/objects/batch", wanted).json()["objects"][0]
+    batch = {"operation": "upload", "objects": [{"oid": sha256, "size": len(content)}]}
+    answer = ask(hub, "POST", f"/{repo}.git/info/lfs/objects/batch", batch).json()["objects"][0]
     if "actions" in answer:
         href = answer["actions"]["upload"]["href"].removeprefix(hub.url)
         assert ask(hub, "PUT", href, content, token=None).status == 200
@@ -135,7 +135,7 @@ def put_lfs(hub: LocalHub, repo: str, content: bytes) -> str:
 
 
 def commit_lfs(hub: LocalHub, repo: str, path: str, sha256: str, size: int) -> Reply:
-    """Commit a large file whose content has been uploaded."""
+    """Commit a large file that was uploaded before."""
     rows = [
         {"key": "header", "value": {"summary": "large"}},
         {"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": sha256, "size": size}},

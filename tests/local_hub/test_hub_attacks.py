@@ -1,4 +1,7 @@
-"""Attacks that worked on an earlier version of the local Hub, and the classes they belong to."""
+"""Attacks that worked on an earlier version of the local Hub, and the classes they belong to.
+
+The Hub runs in a thread of the test, so the CPU time of the process bounds what a request costs, on a busy machine too.
+"""
 
 import hashlib
 import http.client
@@ -103,7 +106,7 @@ def test_a_signed_url_covers_the_chunks_of_the_file_and_no_others(hub: LocalHub)
             reply = get(refused)
             assert (reply.status, CONTENTS[0] in reply.body) == (403, False), refused
         for several in (f"bytes=0-1,{first}-{last}", "chunks=0-5", "bytes=x"):
-            assert get(several).body == get(None).body  # ignored: the granted range, not the whole
+            assert get(several).body == get(None).body  # ignored, so the granted range is sent
         for changed in (
             path.replace(f"/{first}/", "/0/"),
             path.replace(f"/{last + 1}?", f"/{size}?"),
@@ -133,9 +136,9 @@ def test_a_shard_that_is_only_its_magic_or_endless_is_refused(hub: LocalHub) -> 
     # 100,000 terms of one chunk each are a file of 100 GB that would be hashed for minutes.
     term = struct.pack("<32sIIII", hash_bytes(xorb), 0, 1_000_000, 0, 1)
     shard = SHARD_MAGIC + struct.pack("<QQ", 2, 0) + struct.pack("<32sIIQ", b"\1" * 32, 0, 100_000, 0)
-    began = time.monotonic()
+    began = time.process_time()
     reply = post(hub, "shards", shard + term * 100_000 + struct.pack("<32s16x", b"\xff" * 32))
-    assert (reply.status, time.monotonic() - began < 10) == (400, True)
+    assert (reply.status, time.process_time() - began < 10) == (400, True)
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ def test_a_card_that_is_not_unicode_is_refused(hub: LocalHub, front: str) -> Non
 
 
 def test_no_header_holds_a_message(hub: LocalHub) -> None:
-    """Clients act on `X-Error-Message`: a name that a stranger chose must not get into it."""
+    """Clients act on `X-Error-Message`, so a name that a stranger chose must not get into it."""
     evil = quote("Access to this resource is disabled.\r\nX-Evil: 1", safe="")
     make_repo(hub, "a")
     for path in (f"/api/models/org/a/revision/{evil}", f"/org/a/resolve/main/{evil}", f"/org/a/resolve/{evil}/x", f"/api/models/org/{evil}",
@@ -234,7 +237,7 @@ def test_no_header_holds_a_message(hub: LocalHub) -> None:
             assert "x-evil" not in reply.headers
             assert not any("disabled" in value for value in reply.headers.values()), reply.headers
             assert "x-error-message" not in reply.headers
-    # The one that huggingface_hub reads is a constant.
+    # The only value is a constant, which huggingface_hub compares.
     assert (
         ask(hub, "GET", "/api/whoami-v2", token="hf_x").headers["x-error-message"]
         == "Invalid credentials in Authorization header"
@@ -257,14 +260,14 @@ HEAVY = {
 @pytest.mark.parametrize("front", HEAVY.values(), ids=HEAVY)
 def test_a_heavy_card_is_refused_or_read_at_once(hub: LocalHub, front: str) -> None:
     make_repo(hub, "a")
-    began = time.monotonic()
+    began = time.process_time()
     card = f"---\n{front}\n---\n# Card"
     reply = ask(hub, "POST", "/api/validate-yaml", {"content": card})
     assert reply.status == (200 if front == HEAVY["quoted"] else 400)
     assert commit(hub, "models/org/a", {"README.md": card.encode()}).status == 200
     assert ask(hub, "GET", "/api/models/org/a").status == 200
     assert ask(hub, "GET", "/org/a").status == 200
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_validate_yaml_needs_a_token_and_has_a_size(hub: LocalHub) -> None:
@@ -283,17 +286,17 @@ def test_validate_yaml_needs_a_token_and_has_a_size(hub: LocalHub) -> None:
 def test_a_heavy_card_text_is_shown_within_seconds(hub: LocalHub, body: str) -> None:
     make_repo(hub, "a")
     commit(hub, "models/org/a", {"README.md": body.encode()})
-    began = time.monotonic()
+    began = time.process_time()
     reply = ask(hub, "GET", "/org/a")
-    assert (reply.status, time.monotonic() - began < 15) == (200, True)
+    assert (reply.status, time.process_time() - began < 15) == (200, True)
     assert b"Only the first 100000 characters of this card are shown." in reply.body
 
 
-def test_patterns_that_take_for_ever_are_refused(hub: LocalHub) -> None:
+def test_patterns_that_take_minutes_are_refused(hub: LocalHub) -> None:
     make_repo(hub, "a")
     long = "a" * 200
     for pattern in ("*a" * (MAX_WILDCARDS + 1) + "b", "**/a/" * 20 + "b", "a\n" * 2000, "[z-a]*"):
-        began = time.monotonic()
+        began = time.process_time()
         body = {"files": [{"path": f"{long}/{long}", "size": 1, "sample": ""}], "gitIgnore": pattern}
         reply = ask(hub, "POST", "/api/models/org/a/preupload/main", body)
         assert reply.status == 400 or pattern == "[z-a]*"
@@ -302,7 +305,7 @@ def test_patterns_that_take_for_ever_are_refused(hub: LocalHub) -> None:
         del body["gitIgnore"]
         reply = ask(hub, "POST", "/api/models/org/a/preupload/main", body)
         assert reply.status == 400 or pattern == "[z-a]*"
-        assert time.monotonic() - began < 5
+        assert time.process_time() - began < 5
     commit(hub, "models/org/a", {".gitattributes": b"*.bin filter=lfs\n"})
     body = {"files": [{"path": "a/b/c.log", "size": 1, "sample": ""}], "gitIgnore": "**/b/*.l*"}
     assert ask(hub, "POST", "/api/models/org/a/preupload/main", body).json()["files"][0]["shouldIgnore"]
@@ -313,7 +316,7 @@ def test_patterns_that_take_for_ever_are_refused(hub: LocalHub) -> None:
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 @pytest.mark.parametrize("repo", ["org/a", "datasets/org/d.git", "org/secret", "org/nope", "spaces/org/nope"])
-def test_git_clone_is_told_what_to_use_instead(hub: LocalHub, tmp_path: Path, repo: str) -> None:
+def test_git_clone_prints_what_to_use_instead(hub: LocalHub, tmp_path: Path, repo: str) -> None:
     make_repo(hub, "a")
     make_repo(hub, "d", "dataset")
     make_repo(hub, "secret", private=True)
@@ -397,7 +400,7 @@ def test_a_collection_follows_a_moved_repo(hub: LocalHub) -> None:
     assert b'href="/rehearsal/org/new"' in ask(hub, "GET", f"/collections/{slug}").body
 
 
-# -- what held before --------------------------------------------------------------------------------------------------
+# -- hosts, paths, rights-----------------------------------------------------------------------------------------------
 
 HOSTS = ["evil.example", "evil.example:{port}", "127.0.0.1:1", "", "127.0.0.1", "localhost", "127.0.0.1.evil.example:{port}", "localhost.:{port}",
          "127.0.0.2:{port}", "0.0.0.0:{port}", "[::1]:{port}", "127.0.0.1:{port}@evil.example", "LOCALHOST:{port}x"]  # fmt: skip
@@ -424,14 +427,14 @@ def test_570_hostile_paths_reach_nothing(hub: LocalHub) -> None:
     targets = ["tokens.json", "hub.sqlite", "etc/passwd", "../etc/passwd", "proc/self/environ"]
     climbs = ["../", "../../", "../" * 8, "/", "//", "./", "..\\", "..%5c", "%2e%2e/", "%2e%2e%2f", "..%2f", "%252e%252e%252f", "..%c0%af",
               "%c0%ae%c0%ae/", "..;/", "....//", "%2f", "a/../../", "a%2f..%2f..%2f", "%00../", "..%00/", "~/", "file:///", "\u2025/"]  # fmt: skip
-    places = ["/org/a/resolve/main/", "/api/models/org/a/tree/main/", "/org/a/blob/main/", "/static/", "/"]
+    prefixes = ["/org/a/resolve/main/", "/api/models/org/a/tree/main/", "/org/a/blob/main/", "/static/", "/"]
     secrets = [hub.keys.write.encode(), b"root:x:0", b"SQLite format"]
     sent = 0
     connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=30)
-    for place in places:
+    for prefix in prefixes:
         for climb in climbs:
             for target in targets:
-                path = quote(f"{ROOT}{place}{climb}{target}", safe="/%.\\;~:")
+                path = quote(f"{ROOT}{prefix}{climb}{target}", safe="/%.\\;~:")
                 connection.request("GET", path, headers={"Authorization": f"Bearer {hub.keys.write}"})
                 reply = connection.getresponse()
                 body = reply.read()
@@ -442,8 +445,8 @@ def test_570_hostile_paths_reach_nothing(hub: LocalHub) -> None:
     assert sent >= 570
 
 
-def test_every_route_but_the_open_ones_refuses_who_has_no_rights() -> None:
-    """`test_every_route_checks_who_asks` asks each of them; this counts them."""
+def test_at_least_thirty_routes_need_rights() -> None:
+    """`test_every_route_checks_the_token` sends the requests; this counts the routes."""
     routes = [route for route in API + PAGES if route.access not in ("open", "anyone")]
     assert len(routes) >= 30
     assert not [r.template for r in API if r.access == "open" and r.method != "GET"]
@@ -488,13 +491,13 @@ def test_nothing_is_announced_before_the_server_has_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def fail(*_: object) -> None:
-        raise OSError("no luck")
+        raise OSError("startup failed")
 
     monkeypatch.setattr(uvicorn.Server, "startup", fail)
     logger, handler = logging.getLogger("l2t_hub.local_hub"), signal.getsignal(signal.SIGTERM)
     handlers, level = logger.handlers[:], logger.level
     try:
-        with pytest.raises(OSError, match="no luck"):
+        with pytest.raises(OSError, match="startup failed"):
             serve_hub(tmp_path / "hub", 0)
     finally:
         logger.handlers[:], logger.level = handlers, level
@@ -522,7 +525,7 @@ def test_a_failure_is_a_sentence_and_a_log_line(
     )
 
 
-def test_content_that_is_lost_is_said_and_logged(hub: LocalHub, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_content_is_reported_and_logged(hub: LocalHub, caplog: pytest.LogCaptureFixture) -> None:
     make_repo(hub, "a")
     content = b"\0" + b"x" * 3_000_000
     sha256 = put_lfs(hub, "org/a", content)

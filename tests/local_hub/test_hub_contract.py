@@ -1,6 +1,6 @@
-"""The contract between the Hugging Face clients and a Hub: every row with the real clients, over plain LFS and over Xet.
+"""The contract between the Hugging Face clients and a Hub: every row with the real clients, over LFS and over Xet.
 
-A new version of a client that changes what it asks for, or how, fails here before it fails anywhere else.
+If a new version of a client changes its requests, it fails here first.
 """
 
 import logging
@@ -19,7 +19,7 @@ LINE = re.compile(r"^(\w+) (\S+) -> (\d+) ")
 
 
 class Requests(logging.Handler):
-    """Keeps what the Hub logs of each request."""
+    """Keeps the log lines of the Hub, one for each request."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,19 +31,19 @@ class Requests(logging.Handler):
 
 @pytest.fixture(scope="module", params=["lfs", "xet"])
 def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """What each row found, and what was asked of the Hub, for one way of transfer."""
+    """The result of each row and the log of the Hub, for one way of transfer."""
     folder = tmp_path_factory.mktemp(request.param)
     logger = logging.getLogger("l2t_hub.local_hub")
     seen = Requests()
     logger.addHandler(seen)
     logger.setLevel(logging.INFO)
-    found = {}
+    rows = {}
     with running(folder / "hub", limits=SMALL_PARTS) as hub:
         for script in SCRIPTS:
             done = run_client(hub, script, folder / script, xet=request.param == "xet")
-            found |= {(script, name): said for name, said in rows_of(done).items()}
+            rows |= {(script, name): result for name, result in rows_of(done).items()}
     logger.removeHandler(seen)
-    return {"rows": found, "lines": seen.lines, "way": request.param}
+    return {"rows": rows, "lines": seen.lines, "way": request.param}
 
 
 @pytest.mark.parametrize(("script", "name"), ROWS, ids=[f"{s.removesuffix('.py')}: {n}" for s, n in ROWS])
@@ -51,22 +51,22 @@ def test_row(results: dict[str, dict[tuple[str, str], str]], script: str, name: 
     assert results["rows"][script, name] == ""
 
 
-def test_all_rows_are_known_here(results: dict[str, dict[tuple[str, str], str]]) -> None:
+def test_all_rows_are_listed(results: dict[str, dict[tuple[str, str], str]]) -> None:
     assert set(results["rows"]) == set(ROWS)
 
 
 def served(lines: list[str]) -> set[str]:
-    """The routes that answered a request well."""
-    found = set()
+    """Return the routes that answered a request with success."""
+    templates = set()
     for line in lines:
         match = LINE.match(line)
         if match and match[3].startswith(("2", "3")):
             path = match[2].removeprefix("/rehearsal")
-            found |= {route.template for route in API if route.match(match[1], path) is not None}
-    return found
+            templates |= {route.template for route in API if route.match(match[1], path) is not None}
+    return templates
 
 
-# What only Xet uses, what answers 404 by design, and pages, which browsers ask for.
+# What only Xet uses, and what answers 404 or 403 by design.
 ONLY_XET = ("/xet/", "xet-read-token", "xet-write-token")
 NOT_BY_CLIENTS = (
     "/xet/v1/chunks",
@@ -81,15 +81,15 @@ NOT_BY_CLIENTS = (
 
 def test_every_route_is_used_by_a_real_client(results: dict[str, list[str]]) -> None:
     spared = NOT_BY_CLIENTS + (ONLY_XET if results["way"] == "lfs" else ("/lfs/object",))
-    wanted = {
+    expected = {
         route.template
         for route in API
         if not route.page and not any(part in route.template for part in spared)
     }
-    assert wanted - served(results["lines"]) == set()
+    assert expected - served(results["lines"]) == set()
 
 
-def test_no_client_asked_for_what_the_hub_does_not_know(results: dict[str, list[str]]) -> None:
+def test_no_client_requests_an_unknown_endpoint(results: dict[str, list[str]]) -> None:
     assert [line for line in results["lines"] if " -> 501 " in line or " -> 500 " in line] == []
 
 

@@ -1,4 +1,4 @@
-"""The directory of a local Hub: what it claims and what it leaves alone, its modes, and files somebody changed."""
+"""The directory of a local Hub: which ones it accepts, their permissions, and damaged files."""
 
 import json
 import os
@@ -19,8 +19,8 @@ from l2t_hub.local_hub.server import LocalHub, running
 from l2t_hub.local_hub.storage import Store
 
 
-def picture(directory: Path) -> dict[str, tuple[int, int, int, str]]:
-    """Mode, size, modification time and link target of everything below a directory, and of itself."""
+def snapshot(directory: Path) -> dict[str, tuple[int, int, int, str]]:
+    """Return mode, size, modification time and link target of a directory and of everything in it."""
     return {
         str(p.relative_to(directory)): (
             p.lstat().st_mode,
@@ -54,11 +54,11 @@ def test_a_directory_of_something_else_is_refused_and_unchanged(
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text(text)
     os.utime(home / next(iter(files)), (0, 0))
-    before = picture(home)
+    before = snapshot(home)
     with pytest.raises(UserError, match="files that do not belong to a local Hub") as caught:
         LocalHub(home)
     assert "empty directory" in str(caught.value.hint)
-    assert picture(home) == before
+    assert snapshot(home) == before
 
 
 LINKED = ["lock", "hub.sqlite", "hub.sqlite-wal", "tokens.json", "port", "serving.json", "hub.log", MARKER]
@@ -72,10 +72,10 @@ def test_a_linked_file_is_refused_and_its_target_unchanged(tmp_path: Path, name:
     target.write_text("precious" if name != MARKER else (tmp_path / "hub" / MARKER).read_text())
     (tmp_path / "hub" / name).unlink(missing_ok=True)
     (tmp_path / "hub" / name).symlink_to(target)
-    before = picture(tmp_path)
+    before = snapshot(tmp_path)
     with pytest.raises(UserError, match=r"does not follow links|do not belong"):
         LocalHub(tmp_path / "hub")
-    assert picture(tmp_path) == before
+    assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["tmp", "parts", "blobs", "xorbs", "blobs/ab", "parts/old"])
@@ -89,10 +89,10 @@ def test_a_linked_folder_is_refused_and_its_target_unchanged(tmp_path: Path, nam
     if (tmp_path / "hub" / name).exists():
         (tmp_path / "hub" / name).rmdir()
     (tmp_path / "hub" / name).symlink_to(target)
-    before = picture(tmp_path)
+    before = snapshot(tmp_path)
     with pytest.raises(UserError, match="does not follow links"):
         LocalHub(tmp_path / "hub")
-    assert picture(tmp_path) == before
+    assert snapshot(tmp_path) == before
 
 
 def test_a_link_among_leftovers_is_deleted_not_followed(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_fifo_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
         LocalHub(tmp_path / "hub")
 
 
-def test_a_hub_from_before_there_was_a_marker_gets_one(tmp_path: Path) -> None:
+def test_a_directory_of_an_older_version_gets_a_marker(tmp_path: Path) -> None:
     with running(tmp_path / "hub") as hub:
         make_repo(hub, "kept")
     (tmp_path / "hub" / MARKER).unlink()
@@ -139,7 +139,7 @@ def test_everything_is_private_whatever_the_umask_is(tmp_path: Path) -> None:
     assert {p: oct(mode) for p, mode in modes.items() if mode != (0o700 if p.is_dir() else 0o600)} == {}
 
 
-def test_a_hub_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+def test_an_existing_directory_becomes_private(tmp_path: Path) -> None:
     with running(tmp_path / "hub") as hub:
         make_repo(hub, "a")
     for path in (tmp_path / "hub", *(tmp_path / "hub").rglob("*")):
@@ -248,7 +248,7 @@ def test_a_malformed_row_is_answered_with_a_sentence(
 
 
 @pytest.mark.parametrize("what", ["home", "tokens", "database", "port"])
-def test_the_command_says_it_in_one_sentence(tmp_path: Path, what: str) -> None:
+def test_the_command_prints_one_sentence(tmp_path: Path, what: str) -> None:
     hub = LocalHub(tmp_path / "hub")
     if what != "port":
         hub.stop()

@@ -1,4 +1,4 @@
-"""Injected faults against the real clients: what they retry, what they pass on, and that the Hub stays whole."""
+"""Injected faults with the real clients: what they retry, what they report, and that the Hub stays consistent."""
 
 import errno
 import json
@@ -47,13 +47,13 @@ TRANSFERS: dict[str, dict[str, tuple[str, str, object, int]]] = {
 }
 
 
-def outcome(said: str) -> str:
-    return "connection" if said in CONNECTION else said
+def outcome(answer: str) -> str:
+    return "connection" if answer in CONNECTION else answer
 
 
 @pytest.fixture(scope="module")
 def afterwards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, int]]:
-    """What the client said in each case, and how many commits `main` has then."""
+    """The outcome for the client in each case, and the number of commits on `main` afterwards."""
     folder = tmp_path_factory.mktemp("faults")
     with running(folder / "hub", limits=SMALL_PARTS) as hub:
         for name, (method, path, action, nth, _, _) in CASES.items():
@@ -63,7 +63,7 @@ def afterwards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str,
         assert done.returncode == 0, done.stderr[-2000:]
         assert [row for row in hub.faults.rows if row.struck != 1] == []
         return {
-            name: (outcome(said), commits_of(hub, name)) for name, said in json.loads(done.stdout).items()
+            name: (outcome(answer), commits_of(hub, name)) for name, answer in json.loads(done.stdout).items()
         }
 
 
@@ -72,13 +72,13 @@ def commits_of(hub: LocalHub, name: str) -> int:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_fault_does_what_it_says(afterwards: dict[str, tuple[str, int]], name: str) -> None:
-    *_, said, commits = CASES[name]
-    assert afterwards[name] == (said, commits)
+def test_a_fault_has_its_outcome(afterwards: dict[str, tuple[str, int]], name: str) -> None:
+    *_, answer, commits = CASES[name]
+    assert afterwards[name] == (answer, commits)
 
 
 @pytest.mark.parametrize("way", TRANSFERS)
-def test_transfers_that_break_off_are_retried_and_end_whole(tmp_path: Path, way: str) -> None:
+def test_interrupted_transfers_are_retried_and_complete(tmp_path: Path, way: str) -> None:
     with running(tmp_path / "hub", limits=SMALL_PARTS) as hub:
         for name, (method, path, action, nth) in TRANSFERS[way].items():
             make_repo(hub, name)
@@ -97,7 +97,7 @@ def test_transfers_that_break_off_are_retried_and_end_whole(tmp_path: Path, way:
             hub.faults.clear()
 
 
-def test_a_full_disk_keeps_nothing_of_the_request(hub: LocalHub) -> None:
+def test_a_full_disk_stores_nothing_of_the_request(hub: LocalHub) -> None:
     make_repo(hub, "a")
     before = sorted(
         p for p in hub.directory.rglob("*") if p.is_file() and p.parent.name not in ("", hub.directory.name)
@@ -124,7 +124,7 @@ def test_a_full_disk_keeps_nothing_of_the_request(hub: LocalHub) -> None:
     ("error", "status"),
     [
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 507),
-        (OSError(errno.EIO, "no luck"), 500),
+        (OSError(errno.EIO, "input/output error"), 500),
         (KeyError("a bug"), 500),
     ],
 )
@@ -144,7 +144,7 @@ def test_failures_of_the_hub_itself_are_answered(
     assert b"Traceback" not in reply.body
 
 
-def test_the_table_counts_and_picks() -> None:
+def test_the_table_counts_requests() -> None:
     table = FaultTable()
     second = table.add("GET", r"/a$", Answer(500), nth=2, times=2)
     always = table.add("*", r"/b", Cut("before"), times=None)

@@ -1,4 +1,4 @@
-"""Random requests to every route: each gets an answer below 500, within seconds, and the Hub stays usable.
+"""Random requests to every route: each gets a status below 500 within seconds, and the Hub stays usable.
 
 Reproduce a failure with the seed that hypothesis prints: `pytest --hypothesis-seed=N`.
 """
@@ -91,7 +91,7 @@ cards = st.builds(
 
 
 def valid_bodies(sha256: str) -> list[dict[str, Any]]:
-    """A body that each route accepts, for the fuzzer to change."""
+    """Return a body for each kind of request, which the fuzzer changes."""
     return [
         {"name": "a", "organization": "org", "type": "model"},
         {"name": "s", "organization": "org", "type": "space", "sdk": "gradio", "visibility": "private"},
@@ -115,12 +115,12 @@ def valid_bodies(sha256: str) -> list[dict[str, Any]]:
 
 
 def as_json(value: object) -> bytes:
-    """JSON with anything in it: lone surrogates as escapes or, at times, as the three bytes UTF-8 forbids."""
+    """Encode a value as JSON. Half of the time, lone surrogates become bytes that are not UTF-8."""
     return json.dumps(value, ensure_ascii=bool(hash(str(value)) % 2)).encode("utf-8", "surrogatepass")
 
 
 def seed(hub: LocalHub) -> dict[str, str]:
-    """Bring the Hub to a state in which every route has something to do; what is there already stays."""
+    """Create what is missing for every route to succeed."""
     for name, kind, private in (
         ("a", "model", False),
         ("d", "dataset", False),
@@ -154,8 +154,8 @@ def seed(hub: LocalHub) -> dict[str, str]:
 
 @st.composite
 def requests(draw: st.DrawFn, known: dict[str, str]) -> dict[str, Any]:
-    """Method, path, query, headers and body of one request: most parts are usual ones, so that it gets somewhere."""
-    rng = draw(st.randoms(use_true_random=True))  # hypothesis' own choices are too extreme to be served
+    """Draw one request. Most of its parts are valid, so that many requests succeed."""
+    rng = draw(st.randoms(use_true_random=True))  # the choices of hypothesis are too extreme to succeed
     route: Route = rng.choice(API + PAGES)
     kind, name = rng.choice(
         [("models", "a"), ("datasets", "d"), ("models", "a"), ("spaces", "s"), ("models", "old")]
@@ -199,7 +199,7 @@ def requests(draw: st.DrawFn, known: dict[str, str]) -> dict[str, Any]:
 
 
 def usual_body(route: Route, known: dict[str, str], rng: random.Random) -> dict[str, Any]:
-    """A body that the route accepts."""
+    """Return a body that the route accepts."""
     fitting = {
         "create": [0, 1], "delete": [0], "move": [2, 3], "validate-yaml": [4], "preupload": [5], "paths-info": [6], "branch": [7], "tag": [8],
         "super-squash": [10], "comment": [10], "title": [9], "status": [11], "merge": [10], "discussions": [9], "items": [13, 14],
@@ -212,7 +212,7 @@ def usual_body(route: Route, known: dict[str, str], rng: random.Random) -> dict[
 
 @st.composite
 def bodies(draw: st.DrawFn, route: Route, known: dict[str, str], rng: random.Random) -> bytes:
-    """A body for a route: valid, valid with fields changed, other JSON, lines of a commit, or noise."""
+    """Draw a body: valid, valid with changed fields, other JSON, the lines of a commit, or noise."""
     if "/commit/" in route.template:
         lines = [{"key": "header", "value": {"summary": draw(texts) or "s"}}] if rng.random() < 0.9 else []
         for _ in range(rng.randrange(4)):
@@ -248,7 +248,7 @@ def bodies(draw: st.DrawFn, route: Route, known: dict[str, str], rng: random.Ran
 
 
 class Fuzzer:
-    """One Hub under fuzz. Keeps a connection, the errors it logged, and a count of requests."""
+    """Sends requests to a Hub, checks the responses, and counts them by status."""
 
     def __init__(self, hub: LocalHub, errors: list[str]) -> None:
         self.hub, self.errors = hub, errors
@@ -292,7 +292,7 @@ class Fuzzer:
             self.known = seed(hub)
 
     def check(self) -> None:
-        """Whatever was stored can be listed and shown."""
+        """Check that everything stored can be listed and shown."""
         for path in (
             "/api/models?full=1&cardData=1",
             "/api/datasets",
@@ -311,7 +311,7 @@ class Fuzzer:
 
 
 class Errors(logging.Handler):
-    """Keeps what is logged as an error."""
+    """Keeps the errors that are logged."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -362,7 +362,7 @@ def test_twenty_thousand_random_requests_are_answered(fuzzer: Fuzzer) -> None:
     "count", [60, pytest.param(2000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 )
 def test_bytes_that_are_not_http_are_refused(fuzzer: Fuzzer, count: int) -> None:
-    """Broken request lines, headers, lengths and chunks: an answer or a closed connection, and no error."""
+    """Broken request lines, headers and lengths get a response or a closed connection, and cause no error."""
     hub = fuzzer.hub
     seed_number = random.SystemRandom().getrandbits(32)
     print(f"seed {seed_number}")

@@ -1,4 +1,4 @@
-"""The pages show what was released, and nothing that was released can act on them."""
+"""The pages show a release, and nothing in a release can run on them."""
 
 import re
 import shutil
@@ -62,14 +62,14 @@ def released(hub: LocalHub) -> LocalHub:
         "/api/datasets/org/data/discussions",
         {"title": "<b onclick=pwned()>", "description": "<script>pwned()</script>"},
     )
-    made = ask(
+    collection = ask(
         hub,
         "POST",
         "/api/collections",
         {"title": "<script>pwned()</script>", "namespace": "org", "description": "<b>d</b>"},
     ).json()
     item = {"item": {"id": "org/data", "type": "dataset"}, "note": "<script>pwned()</script>"}
-    ask(hub, "POST", f"/api/collections/{made['slug']}/items", item)
+    ask(hub, "POST", f"/api/collections/{collection['slug']}/items", item)
     return hub
 
 
@@ -122,7 +122,7 @@ def test_the_card_page_shows_the_card_and_its_facts(released: LocalHub) -> None:
         assert fact in html
 
 
-def test_a_card_that_does_not_parse_says_so(hub: LocalHub) -> None:
+def test_a_card_that_does_not_parse_is_reported(hub: LocalHub) -> None:
     make_repo(hub, "odd")
     commit(hub, "models/org/odd", {"README.md": b"---\nlicense: [mit\n---\n# Shown all the same"})
     html = ask(hub, "GET", "/org/odd").body.decode()
@@ -132,7 +132,7 @@ def test_a_card_that_does_not_parse_says_so(hub: LocalHub) -> None:
     assert "has no card" in ask(hub, "GET", "/org/bare").body.decode()
 
 
-def test_uploads_are_served_as_nothing_a_browser_would_run(released: LocalHub) -> None:
+def test_uploads_are_never_served_as_html(released: LocalHub) -> None:
     for path, kind in (
         ("page.html", "text/plain"),
         ("pic.svg", "image/svg+xml"),
@@ -146,7 +146,7 @@ def test_uploads_are_served_as_nothing_a_browser_would_run(released: LocalHub) -
         assert "sandbox" in reply.headers["content-security-policy"]
 
 
-def test_large_and_binary_files_are_not_shown_but_offered(hub: LocalHub) -> None:
+def test_large_and_binary_files_are_offered_for_download(hub: LocalHub) -> None:
     make_repo(hub, "a")
     commit(hub, "models/org/a", {"long.txt": b"x" * 300_000, "nul.dat": b"a\0b"})
     put_lfs(hub, "org/a", b"\0")
@@ -184,7 +184,7 @@ def test_sizes_and_front_matter() -> None:
         ("space", f"sdk: gradio\nshort_description: {'x' * 61}", "short_description"),
     ],
 )
-def test_what_a_card_must_not_say(kind: str, front: str, word: str) -> None:
+def test_card_errors(kind: str, front: str, word: str) -> None:
     errors, _ = problems_of(f"---\n{front}\n---\n", kind)
     assert len(errors) == 1
     assert word in errors[0]
@@ -193,7 +193,7 @@ def test_what_a_card_must_not_say(kind: str, front: str, word: str) -> None:
 
 @pytest.mark.browser
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
-def test_a_browser_runs_nothing_and_fetches_nothing_from_elsewhere(released: LocalHub) -> None:
+def test_a_browser_runs_nothing_and_loads_nothing_from_other_hosts(released: LocalHub) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:

@@ -1,4 +1,4 @@
-"""What a stranger, a page in a browser or a broken client may try: nothing leaves its place, nobody gets too much."""
+"""Requests of strangers, web pages and broken clients: paths stay in the repo, and rights are checked."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ BAD_PATHS = [
 
 @pytest.fixture(scope="module")
 def one_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """One Hub for all tests that do not care who was there before."""
+    """One Hub for all tests that do not need a new one."""
     with running(tmp_path_factory.mktemp("security") / "hub") as hub:
         make_repo(hub, "secret", private=True)
         yield hub
@@ -30,7 +30,7 @@ def one_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 @pytest.fixture
 def fresh(one_hub: LocalHub) -> str:
-    """The name of a new model repo on it."""
+    """The name of a new model repo on that Hub."""
     name = f"r{secrets.token_hex(4)}"
     make_repo(one_hub, name)
     return name
@@ -75,21 +75,21 @@ def test_no_path_leaves_the_repo(one_hub: LocalHub, fresh: str, path: str) -> No
 )
 def test_no_query_leaves_the_repo(one_hub: LocalHub, fresh: str, path: str) -> None:
     hub, repo = one_hub, f"org/{fresh}"
-    for place in (
+    for prefix in (
         f"/api/models/{repo}/tree/main/",
         f"/{repo}/resolve/main/",
         f"/{repo}/blob/main/",
         f"/{repo}/tree/main/",
     ):
-        reply = ask(hub, "GET", place + path)
-        assert reply.status == 400, place
+        reply = ask(hub, "GET", prefix + path)
+        assert reply.status == 400, prefix
         assert hub.keys.write.encode() not in reply.body
-    for place in (f"/api/models/{repo}/tree/", f"/{repo}/resolve/", f"/api/models/{repo}/revision/"):
-        assert ask(hub, "GET", place + path + ("/x" if "resolve" in place else "")).status in (
+    for prefix in (f"/api/models/{repo}/tree/", f"/{repo}/resolve/", f"/api/models/{repo}/revision/"):
+        assert ask(hub, "GET", prefix + path + ("/x" if "resolve" in prefix else "")).status in (
             400,
             404,
             501,
-        ), place
+        ), prefix
     assert ask(hub, "GET", f"/static/{path}").status in (400, 404)
     assert ask(hub, "GET", f"/{path}").status in (400, 404)
 
@@ -98,10 +98,10 @@ def test_no_query_leaves_the_repo(one_hub: LocalHub, fresh: str, path: str) -> N
     "oid",
     ["../../../tokens.json", "..%2F..", "A" * 64, "0" * 63, "0" * 65, "g" * 64, "0" * 63 + "\n", 7, None],
 )
-def test_no_oid_is_a_path(one_hub: LocalHub, fresh: str, oid: object) -> None:
+def test_an_oid_is_not_a_path(one_hub: LocalHub, fresh: str, oid: object) -> None:
     hub, repo = one_hub, f"org/{fresh}"
-    wanted = {"operation": "upload", "objects": [{"oid": oid, "size": 5}]}
-    assert ask(hub, "POST", f"/{repo}.git/info/lfs/objects/batch", wanted).status == 400
+    batch = {"operation": "upload", "objects": [{"oid": oid, "size": 5}]}
+    assert ask(hub, "POST", f"/{repo}.git/info/lfs/objects/batch", batch).status == 400
     assert ask(hub, "POST", f"/{repo}.git/info/lfs/objects/verify", {"oid": oid, "size": 5}).status == 400
     assert commit_lfs(hub, f"models/{repo}", "x", oid, 5).status == 400
     quoted = str(oid).replace("\n", "%0A").replace("/", "%2F")
@@ -113,7 +113,7 @@ def test_no_oid_is_a_path(one_hub: LocalHub, fresh: str, oid: object) -> None:
 @pytest.mark.parametrize(
     "name", ["..", "a..b", "a--b", "-a", "a.git", "a b", "a/b", "é", "x" * 97, "", ".a", "a\n"]
 )
-def test_repo_names_are_the_hubs(one_hub: LocalHub, name: str) -> None:
+def test_repo_names_follow_the_rules_of_the_hub(one_hub: LocalHub, name: str) -> None:
     body = {"name": name, "organization": "org", "type": "model"}
     assert ask(one_hub, "POST", "/api/repos/create", body).status == 400
     assert (
@@ -125,7 +125,7 @@ def test_repo_names_are_the_hubs(one_hub: LocalHub, name: str) -> None:
     "ref",
     ["../x", "refs/heads/x", "refs/pr/1", "a..b", "a/.b", "x.lock", "-x", "0" * 40, "x" * 201, "a~1", "a:b"],
 )
-def test_ref_names_are_gits(one_hub: LocalHub, fresh: str, ref: str) -> None:
+def test_ref_names_follow_the_rules_of_git(one_hub: LocalHub, fresh: str, ref: str) -> None:
     hub, repo = one_hub, f"org/{fresh}"
     encoded = ref.replace("/", "%2F").replace("~", "%7E")
     assert ask(hub, "POST", f"/api/models/{repo}/branch/{encoded}", {}).status == 400
@@ -133,7 +133,7 @@ def test_ref_names_are_gits(one_hub: LocalHub, fresh: str, ref: str) -> None:
     assert ask(hub, "DELETE", f"/api/models/{repo}/branch/main").status == 403
 
 
-# -- who may do what ---------------------------------------------------------------------------------------------------
+# -- rights -------------------------------------------------------------------------------------------------------------
 
 VALUES = {"kinds": "models", "ns": "org", "name": "secret", "rev": "main", "number": "1", "path": "README.md", "oid": "0" * 64,
           "size": "5", "start": "0", "end": "5", "hash": "0" * 64, "prefix": "default", "slug": "x-" + "0" * 24, "id": "0" * 24, "rest": "x"}  # fmt: skip
@@ -146,7 +146,7 @@ def example(route: Route) -> str:
 
 
 @pytest.mark.parametrize("route", API + PAGES, ids=lambda route: f"{route.method} {route.template}")
-def test_every_route_checks_who_asks(one_hub: LocalHub, route: Route) -> None:
+def test_every_route_checks_the_token(one_hub: LocalHub, route: Route) -> None:
     hub, path = one_hub, example(route)
 
     def status(token: str | None) -> int:
@@ -192,10 +192,10 @@ def test_a_private_repo_is_in_no_list_page_or_collection(hub: LocalHub) -> None:
         assert b"hidden" in ask(hub, "GET", path, token="read").body or path == "/api/collections", path
 
 
-def test_signed_urls_hold_for_what_was_signed_only(hub: LocalHub) -> None:
+def test_a_signed_url_is_valid_for_its_path_only(hub: LocalHub) -> None:
     make_repo(hub, "a")
-    wanted = {"operation": "upload", "objects": [{"oid": "1" * 64, "size": 5}]}
-    href = ask(hub, "POST", "/org/a.git/info/lfs/objects/batch", wanted).json()["objects"][0]["actions"][
+    batch = {"operation": "upload", "objects": [{"oid": "1" * 64, "size": 5}]}
+    href = ask(hub, "POST", "/org/a.git/info/lfs/objects/batch", batch).json()["objects"][0]["actions"][
         "upload"
     ]["href"]
     path = href.removeprefix(hub.url)
@@ -218,7 +218,7 @@ def test_other_host_names_are_refused(hub: LocalHub) -> None:
     assert ask(hub, "GET", "/api/models", headers={"Host": f"localhost:{hub.port}"}).status == 200
 
 
-def test_a_browsers_password_reads_pages_and_writes_nothing(hub: LocalHub) -> None:
+def test_the_password_of_a_browser_cannot_write(hub: LocalHub) -> None:
     from base64 import b64encode
 
     make_repo(hub, "secret", private=True)
@@ -305,7 +305,7 @@ def test_no_body_breaks_a_route(one_hub: LocalHub, body: bytes) -> None:
             assert reply.status < 500, (route.template, reply.status, reply.body)
 
 
-def test_what_is_unknown_is_501_and_logged(hub: LocalHub, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_endpoint_is_501_and_logged(hub: LocalHub, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "l2t_hub.local_hub"):
         assert ask(hub, "GET", "/api/jobs/org").status == 501
         assert ask(hub, "POST", "/api/models/org/a/like", {}).status == 501
@@ -346,6 +346,6 @@ def test_every_answer_says_rehearsal(hub: LocalHub) -> None:
         reply = ask(hub, "GET", path)
         assert reply.headers["server"] == "l2t-rehearsal-hub"
         assert "not huggingface.co" in reply.headers["x-rehearsal"]
-    made = commit(hub, "spaces/org/a", {"x": b"1"}).json()
-    assert "/rehearsal/spaces/org/a/commit/" in made["commitUrl"]
-    assert made["rehearsal"] is True
+    answer = commit(hub, "spaces/org/a", {"x": b"1"}).json()
+    assert "/rehearsal/spaces/org/a/commit/" in answer["commitUrl"]
+    assert answer["rehearsal"] is True

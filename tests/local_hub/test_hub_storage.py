@@ -1,4 +1,4 @@
-"""What is stored is git's own, is whole, and is still there after a restart or a SIGKILL."""
+"""Hashes are those of git, and stored content survives a restart and a SIGKILL."""
 
 import errno
 import hashlib
@@ -39,7 +39,7 @@ def tree(files: dict[str, bytes]) -> dict[str, TreeEntry]:
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-def test_hashes_are_gits_own(tmp_path: Path) -> None:
+def test_hashes_are_those_of_git(tmp_path: Path) -> None:
     def git(*arguments: str, **more: str) -> str:
         env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", **more}
         return subprocess.run(
@@ -103,7 +103,7 @@ def test_a_merge_takes_both_sides_and_names_conflicts(tmp_path: Path) -> None:
     store.close()
 
 
-def test_content_that_is_not_what_was_announced_leaves_nothing(tmp_path: Path) -> None:
+def test_content_that_differs_from_its_announcement_is_not_stored(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with store.incoming() as file:
         file.write(b"abc")
@@ -139,7 +139,7 @@ def test_everything_survives_a_restart(tmp_path: Path) -> None:
     assert (tmp_path / "tokens.json").stat().st_mode & 0o077 == 0
 
 
-def test_one_server_a_folder_and_one_a_port(tmp_path: Path) -> None:
+def test_a_directory_and_a_port_have_one_server(tmp_path: Path) -> None:
     with running(tmp_path / "one") as hub:
         with pytest.raises(UserError, match="another local Hub"):
             LocalHub(tmp_path / "one")
@@ -147,7 +147,7 @@ def test_one_server_a_folder_and_one_a_port(tmp_path: Path) -> None:
             LocalHub(tmp_path / "two", hub.port)
 
 
-def test_of_commits_on_one_parent_one_wins_and_nothing_is_lost(hub: LocalHub) -> None:
+def test_one_of_several_commits_on_a_parent_succeeds(hub: LocalHub) -> None:
     make_repo(hub, "raced")
     wins = []
 
@@ -188,7 +188,7 @@ LocalHub(pathlib.Path(sys.argv[1]), int(sys.argv[2])).serve()
 
 
 class Writer:
-    """Commits to a Hub from a thread until the server is gone, and remembers what was acknowledged."""
+    """Commits to a Hub until the server is killed, and records what was acknowledged."""
 
     def __init__(self, hub: LocalHub) -> None:
         self.hub = hub
@@ -214,7 +214,7 @@ class Writer:
 
 
 def check_whole(hub: LocalHub, writer: Writer) -> None:
-    """What was acknowledged is there, every commit is listed, and every file reads back with its hash."""
+    """Check that acknowledged commits and files exist and that content has its hash."""
     commits = ask(hub, "GET", "/api/models/org/killed/commits/main?limit=1000").json()
     assert list((hub.directory / "tmp").iterdir()) == []
     assert {oid for _, oid, _ in writer.acknowledged} <= {row["id"] for row in commits}
@@ -229,7 +229,7 @@ def check_whole(hub: LocalHub, writer: Writer) -> None:
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
-def test_a_killed_server_comes_back_whole(tmp_path: Path, kills: int) -> None:
+def test_a_killed_server_loses_nothing_it_acknowledged(tmp_path: Path, kills: int) -> None:
     """SIGKILL at random moments while the server takes commits and uploads."""
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")

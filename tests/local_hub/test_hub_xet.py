@@ -1,4 +1,4 @@
-"""The Xet formats against published values, and a store that takes nothing it has not verified."""
+"""The Xet formats against published values, and a store that verifies every upload."""
 
 import hashlib
 import io
@@ -55,9 +55,9 @@ TREES = [
 
 @pytest.mark.parametrize(("chunks", "root", "file"), TREES)
 def test_merkle_hashes_are_the_published_ones(chunks: list[tuple[str, int]], root: str, file: str) -> None:
-    made = [Chunk(hash_bytes(text), 0, length) for text, length in chunks]
-    assert hash_text(tree_hash(made)) == root
-    assert hash_text(file_hash(made)) == file
+    hashed = [Chunk(hash_bytes(text), 0, length) for text, length in chunks]
+    assert hash_text(tree_hash(hashed)) == root
+    assert hash_text(file_hash(hashed)) == file
 
 
 def test_a_hash_is_written_as_four_numbers() -> None:
@@ -68,7 +68,7 @@ def test_a_hash_is_written_as_four_numbers() -> None:
 
 
 def grouped(content: bytes) -> bytes:
-    return b"".join(content[place::4] for place in range(4))
+    return b"".join(content[offset::4] for offset in range(4))
 
 
 def stored_chunk(content: bytes, scheme: int) -> bytes:
@@ -99,7 +99,7 @@ def test_xorbs_of_every_compression_are_read(contents: list[bytes], scheme: int)
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 40))
-def test_bytes_that_are_no_xorb_and_no_shard_are_refused(noise: bytes, cut: int) -> None:
+def test_malformed_xorbs_and_shards_are_refused(noise: bytes, cut: int) -> None:
     data, _ = make_xorb([b"some content", b"and more"], 1)
     for broken in (noise, data[:cut] + noise, data[: len(data) - 1 - cut % 20]):
         with suppress(FormatError):  # nothing else may be raised; bytes that pass are chunks
@@ -110,7 +110,7 @@ def test_bytes_that_are_no_xorb_and_no_shard_are_refused(noise: bytes, cut: int)
 
 
 def make_shard(chunks: list[Chunk], content: bytes, **wrong: object) -> bytes:
-    """A shard of one file made of one whole xorb; `wrong` replaces a field."""
+    """Return a shard of one file that consists of one whole xorb. `wrong` replaces fields."""
     fields: dict[str, object] = {
         "file": file_hash(chunks),
         "xorb": tree_hash(chunks),
@@ -143,7 +143,7 @@ def post(hub: LocalHub, path: str, body: bytes) -> Reply:
     return ask(hub, "POST", f"/xet/v1/{path}", body, token=xet_token(hub, "write"))
 
 
-def test_a_file_goes_through_the_store_by_hand(hub: LocalHub) -> None:
+def test_a_file_is_uploaded_and_downloaded_by_hand(hub: LocalHub) -> None:
     make_repo(hub, "a")
     make_repo(hub, "b")
     data, chunks = make_xorb(CONTENTS, 2)
@@ -165,8 +165,8 @@ def test_a_file_goes_through_the_store_by_hand(hub: LocalHub) -> None:
     assert reply["offset_into_first_range"] == 999
     assert reply["terms"] == [{"hash": xorb, "unpacked_length": 2000, "range": {"start": 1, "end": 3}}]
     fetch = reply["fetch_info"][xorb][0]
-    wanted = {"Range": f"bytes={fetch['url_range']['start']}-{fetch['url_range']['end']}"}
-    piece = ask(hub, "GET", fetch["url"].removeprefix(hub.url), token=None, headers=wanted)
+    headers = {"Range": f"bytes={fetch['url_range']['start']}-{fetch['url_range']['end']}"}
+    piece = ask(hub, "GET", fetch["url"].removeprefix(hub.url), token=None, headers=headers)
     assert [c.digest for c in read_xorb(io.BytesIO(piece.body))] == [c.digest for c in chunks[1:3]]
     # A token for another repo does not reach the file, nor is the xorb there without a signature.
     assert ask(hub, "GET", path, token=xet_token(hub, "read", "b")).status == 404
@@ -174,7 +174,7 @@ def test_a_file_goes_through_the_store_by_hand(hub: LocalHub) -> None:
     assert ask(hub, "GET", path, token=xet_token(hub, "read"), headers={"Range": "bytes=5000-"}).status == 416
 
 
-def test_nothing_unverified_is_taken(hub: LocalHub) -> None:
+def test_uploads_that_fail_verification_are_refused(hub: LocalHub) -> None:
     make_repo(hub, "a")
     data, chunks = make_xorb(CONTENTS)
     xorb = hash_text(tree_hash(chunks))

@@ -34,13 +34,13 @@ def do(name: str) -> None:
         answer.raise_for_status()
 
 
-found = {}
+outcomes = {}
 for name in sys.argv[1:]:
     try:
         do(name)
-        found[name] = "ok"
+        outcomes[name] = "ok"
     except Exception as error:
         cause = error.__cause__ if "Error while uploading" in str(error) else error
         code = getattr(getattr(cause, "response", None), "status_code", "")
-        found[name] = f"{type(cause).__name__} {code}".strip()
-print(json.dumps(found))
+        outcomes[name] = f"{type(cause).__name__} {code}".strip()
+print(json.dumps(outcomes))

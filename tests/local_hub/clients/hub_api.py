@@ -198,9 +198,9 @@ def _():
 
 @row("paths-info tells of files and folders and leaves out what is missing")
 def _():
-    found = api().get_paths_info(DATA, ["README.md", "data", "nope"], repo_type="dataset", expand=True)
-    assert [(type(e).__name__, e.path) for e in found] == [("RepoFile", "README.md"), ("RepoFolder", "data")]
-    assert found[0].last_commit.title == "first"
+    nodes = api().get_paths_info(DATA, ["README.md", "data", "nope"], repo_type="dataset", expand=True)
+    assert [(type(e).__name__, e.path) for e in nodes] == [("RepoFile", "README.md"), ("RepoFolder", "data")]
+    assert nodes[0].last_commit.title == "first"
 
 
 @row("hf_hub_download of regular, large and empty files; the second time from the cache")
@@ -345,58 +345,58 @@ def _():
     raises(RevisionNotFoundError, lambda: api().delete_tag(DATA, tag="passing", repo_type="dataset"))
 
 
-@row("a pull request made by a commit is read by its ref, listed, commented, merged at once")
+@row("a pull request of a commit is read by its ref, listed, commented, merged at once")
 def _():
     from huggingface_hub import CommitOperationAdd, hf_hub_download
 
     before = api().dataset_info(DATA).sha
     add = [CommitOperationAdd("pr.txt", b"pr"), CommitOperationAdd("pr.bin", BIG[:70_000])]
-    made = api().create_commit(
+    pull = api().create_commit(
         DATA, add, commit_message="a pull request", repo_type="dataset", create_pr=True
     )
-    assert made.pr_revision == f"refs/pr/{made.pr_num}"
+    assert pull.pr_revision == f"refs/pr/{pull.pr_num}"
     api().upload_file(
         path_or_fileobj=b"more",
         path_in_repo="more.txt",
         repo_id=DATA,
         repo_type="dataset",
-        revision=made.pr_revision,
+        revision=pull.pr_revision,
     )
     assert api().dataset_info(DATA).sha == before
-    path = hf_hub_download(DATA, "pr.bin", repo_type="dataset", revision=made.pr_revision)
+    path = hf_hub_download(DATA, "pr.bin", repo_type="dataset", revision=pull.pr_revision)
     assert Path(path).read_bytes() == BIG[:70_000]
     refs = api().list_repo_refs(DATA, repo_type="dataset", include_pull_requests=True)
-    assert made.pr_revision in [r.ref for r in refs.pull_requests]
+    assert pull.pr_revision in [r.ref for r in refs.pull_requests]
     assert [b.name for b in refs.branches] == ["main"]
     assert [t.name for t in refs.tags] == ["v1.0-abc"]
-    said = api().comment_discussion(DATA, made.pr_num, "looks **good**", repo_type="dataset")
-    assert said.content == "looks **good**"
-    reply = api().get_discussion_details(DATA, made.pr_num, repo_type="dataset")
+    comment = api().comment_discussion(DATA, pull.pr_num, "looks **good**", repo_type="dataset")
+    assert comment.content == "looks **good**"
+    reply = api().get_discussion_details(DATA, pull.pr_num, repo_type="dataset")
     assert (reply.status, reply.conflicting_files, reply.target_branch) == ("open", [], "refs/heads/main")
     assert [e.type for e in reply.events] == ["commit", "commit", "comment"]
-    api().merge_pull_request(DATA, made.pr_num, repo_type="dataset")
-    reply = api().get_discussion_details(DATA, made.pr_num, repo_type="dataset")
+    api().merge_pull_request(DATA, pull.pr_num, repo_type="dataset")
+    reply = api().get_discussion_details(DATA, pull.pr_num, repo_type="dataset")
     assert (reply.status, reply.merge_commit_oid) == ("merged", api().dataset_info(DATA).sha)
     assert {"pr.txt", "pr.bin", "more.txt"} <= set(api().list_repo_files(DATA, repo_type="dataset"))
-    assert status(lambda: api().merge_pull_request(DATA, made.pr_num, repo_type="dataset")) == 409
+    assert status(lambda: api().merge_pull_request(DATA, pull.pr_num, repo_type="dataset")) == 409
 
 
 @row("discussions: a draft pull request is opened first, titles and states change, conflicts are named")
 def _():
-    made = api().create_pull_request(DATA, "my title", description="what", repo_type="dataset")
-    assert (made.status, made.is_pull_request) == ("draft", True)
+    pull = api().create_pull_request(DATA, "my title", description="what", repo_type="dataset")
+    assert (pull.status, pull.is_pull_request) == ("draft", True)
     put = lambda revision, text: api().upload_file(  # noqa: E731
         path_or_fileobj=text, path_in_repo="both.txt", repo_id=DATA, repo_type="dataset", revision=revision
     )
-    put(made.git_reference, b"theirs")
-    assert status(lambda: api().merge_pull_request(DATA, made.num, repo_type="dataset")) == 409
-    api().change_discussion_status(DATA, made.num, "open", repo_type="dataset")
-    api().rename_discussion(DATA, made.num, "new title", repo_type="dataset")
+    put(pull.git_reference, b"theirs")
+    assert status(lambda: api().merge_pull_request(DATA, pull.num, repo_type="dataset")) == 409
+    api().change_discussion_status(DATA, pull.num, "open", repo_type="dataset")
+    api().rename_discussion(DATA, pull.num, "new title", repo_type="dataset")
     put("main", b"ours")
-    reply = api().get_discussion_details(DATA, made.num, repo_type="dataset")
+    reply = api().get_discussion_details(DATA, pull.num, repo_type="dataset")
     assert (reply.title, reply.conflicting_files) == ("new title", ["both.txt"])
-    assert status(lambda: api().merge_pull_request(DATA, made.num, repo_type="dataset")) == 409
-    api().change_discussion_status(DATA, made.num, "closed", repo_type="dataset")
+    assert status(lambda: api().merge_pull_request(DATA, pull.num, repo_type="dataset")) == 409
+    api().change_discussion_status(DATA, pull.num, "closed", repo_type="dataset")
     api().create_discussion(DATA, "just talk", repo_type="dataset")
     listed = list(api().get_repo_discussions(DATA, repo_type="dataset", discussion_type="pull_request"))
     assert [d.status for d in listed] == ["closed", "merged"]
@@ -494,33 +494,39 @@ def _():
 
 @row("collections: create, 409 and exists_ok, items with notes, order, update, delete")
 def _():
-    made = api().create_collection("L2T nano", namespace="org", description="d" * 150)
-    assert "/rehearsal/collections/org/" in made.url
-    assert api().create_collection("L2T nano", namespace="org", exists_ok=True).slug == made.slug
+    collection = api().create_collection("L2T nano", namespace="org", description="d" * 150)
+    assert "/rehearsal/collections/org/" in collection.url
+    assert api().create_collection("L2T nano", namespace="org", exists_ok=True).slug == collection.slug
     assert status(lambda: api().create_collection("L2T nano", namespace="org")) == 409
     assert status(lambda: api().create_collection("x", namespace="org", description="d" * 151)) == 400
-    api().add_collection_item(made.slug, DATA, "dataset", note="n" * 500)
-    api().add_collection_item(made.slug, "org/folder", "model")
-    api().add_collection_item(made.slug, "org/folder", "model", exists_ok=True)
-    assert status(lambda: api().add_collection_item(made.slug, "org/folder", "model")) == 409
-    assert status(lambda: api().add_collection_item(made.slug, "org/nope", "model")) == 404
-    assert status(lambda: api().add_collection_item(made.slug, "org/space", "space", note="n" * 501)) == 400
-    items = api().get_collection(made.slug).items
+    api().add_collection_item(collection.slug, DATA, "dataset", note="n" * 500)
+    api().add_collection_item(collection.slug, "org/folder", "model")
+    api().add_collection_item(collection.slug, "org/folder", "model", exists_ok=True)
+    assert status(lambda: api().add_collection_item(collection.slug, "org/folder", "model")) == 409
+    assert status(lambda: api().add_collection_item(collection.slug, "org/nope", "model")) == 404
+    assert (
+        status(lambda: api().add_collection_item(collection.slug, "org/space", "space", note="n" * 501))
+        == 400
+    )
+    items = api().get_collection(collection.slug).items
     assert [(i.item_id, i.item_type, i.note) for i in items] == [
         (DATA, "dataset", "n" * 500),
         ("org/folder", "model", None),
     ]
-    api().update_collection_item(made.slug, items[1].item_object_id, note="moved", position=0)
-    items = api().get_collection(made.slug).items
+    api().update_collection_item(collection.slug, items[1].item_object_id, note="moved", position=0)
+    items = api().get_collection(collection.slug).items
     assert [(i.item_id, i.note) for i in items] == [("org/folder", "moved"), (DATA, "n" * 500)]
-    api().delete_collection_item(made.slug, items[0].item_object_id)
-    api().delete_collection_item(made.slug, items[0].item_object_id, missing_ok=True)
-    assert api().update_collection_metadata(made.slug, title="New title", private=True).title == "New title"
-    assert status(lambda: api().get_collection(made.slug, token=False)) == 404
-    assert [c.slug for c in api().list_collections(owner="org")] == [made.slug]
+    api().delete_collection_item(collection.slug, items[0].item_object_id)
+    api().delete_collection_item(collection.slug, items[0].item_object_id, missing_ok=True)
+    assert (
+        api().update_collection_metadata(collection.slug, title="New title", private=True).title
+        == "New title"
+    )
+    assert status(lambda: api().get_collection(collection.slug, token=False)) == 404
+    assert [c.slug for c in api().list_collections(owner="org")] == [collection.slug]
     assert list(api().list_collections(owner="org", token=False)) == []
-    api().delete_collection(made.slug)
-    api().delete_collection(made.slug, missing_ok=True)
+    api().delete_collection(collection.slug)
+    api().delete_collection(collection.slug, missing_ok=True)
 
 
 @row("HfFileSystem lists, globs, opens by range and writes")

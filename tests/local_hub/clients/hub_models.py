@@ -70,12 +70,12 @@ def _():
     import torch
     from transformers import AutoModelForCausalLM
 
-    made = _model(2).push_to_hub("org/tiny", create_pr=True)
-    waiting = AutoModelForCausalLM.from_pretrained("org/tiny", revision=made.pr_revision)
+    pull = _model(2).push_to_hub("org/tiny", create_pr=True)
+    waiting = AutoModelForCausalLM.from_pretrained("org/tiny", revision=pull.pr_revision)
     assert torch.equal(_logits(waiting), _logits(_model(2)))
 
 
-@row("a missing model is said to be missing")
+@row("a missing model is reported as missing")
 def _():
     from transformers import AutoModelForCausalLM
 

@@ -1,4 +1,4 @@
-"""Runs rows: named checks of a client's contract, in a child process whose environment points it at the embedded Hub.
+"""Runs rows, which are named checks of the contract with a client, in a child process that talks to a local Hub.
 
 A script decorates its checks with `@row("what it shows")` and ends with `main()`, which runs them in order and prints one
 JSON object: row -> "" if it held, else the traceback. A failing row does not stop those after it.

@@ -1,15 +1,15 @@
-"""How fast a dataset is built: the whole build against `encode_batch` of the tokenizers library (and any other
-program), the parts of a build, and the memory of every process.
+"""Measure how fast a dataset is built: the whole build against `encode_batch` of the tokenizers library (and any
+other program), the parts of a build, and the memory of every process.
 
 python benchmarks/build.py SOURCE... --tokenizer FOLDER [--views packed,all] [--workers 1,2] [--repeats 3]
     [--partitions 8] [--amortise 4] [--against COMMAND] [--parts] [--set KEY=VALUE]... [--json FILE]
 
-SOURCE is a source as a recipe names it: a file, a folder or a glob. The yardstick encodes every text once, in
-batches, on as many threads as the build has workers, with reading and start-up left out: 1.00. A build's seconds are
-those of the whole command, from its start to its end. All contenders take turns in every round, each a fresh process
-pinned to its cores; ratios are taken within a round, and medians over the rounds are printed. The start-up is
-measured as the build of 8 documents; `--amortise N` also gives the ratio with a start-up spread over N such sources.
-`--against` runs another program in the same turns: {source}, {out} and {workers} in COMMAND stand for what it gets.
+SOURCE is a file, a folder or a glob, as in a recipe. The baseline, 1.00, encodes every text once, in batches, on as
+many threads as the build has workers; reading and start-up are not counted. A build's seconds are those of the whole
+command. In every round all contenders run in turn, each in a new process pinned to its cores. Ratios are taken within
+a round, and medians over the rounds are printed. Start-up is measured as the build of 8 documents; `--amortise N`
+also prints the ratio with the start-up spread over N such sources. `--against` runs another program in the same
+rounds; {source}, {out} and {workers} in COMMAND are replaced.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def parse() -> argparse.Namespace:
 
 
 def recipe(arguments: argparse.Namespace, source: str, views: str, limit: int | None) -> dict[str, Any]:
-    """The paper's disjoint mixture of all tasks, half of the documents raw, in sequences of 2,048 tokens."""
+    """Return the paper's disjoint mixture: half of the documents raw, all tasks, sequences of 2,048 tokens."""
     tree: dict[str, Any] = {
         "name": "benchmark",
         "source": {"path": str(Path(source).absolute()), "limit": limit},
@@ -79,109 +79,109 @@ def recipe(arguments: argparse.Namespace, source: str, views: str, limit: int | 
 
 
 def contenders(arguments: argparse.Namespace) -> list[tuple[str, str, int]]:
-    """What takes turns: (what, views, workers)."""
-    found = []
+    """Return the contenders of a round: (what, views, workers)."""
+    result = []
     for workers in arguments.workers:
-        found.append(("library", "", workers))
+        result.append(("library", "", workers))
         for views in arguments.views:
-            found += [("build", views, workers), ("start-up", views, workers)]
+            result += [("build", views, workers), ("start-up", views, workers)]
         if arguments.against:
-            found.append(("against", "", workers))
-    return found
+            result.append(("against", "", workers))
+    return result
 
 
 def measure(arguments: argparse.Namespace, source: str) -> dict[str, Any]:
-    """All rounds of one source."""
+    """Run all rounds of one source."""
     rounds = []
     for number in range(arguments.repeats):
         rounds.append([turn(arguments, source, *contender) for contender in contenders(arguments)])
         print(f"{source}: round {number + 1} of {arguments.repeats}", file=sys.stderr)
     results = [summary([turns[n] for turns in rounds], rounds, n) for n in range(len(rounds[0]))]
-    yardstick = next(one for one in rounds[0] if one["what"] == "library")
+    baseline = next(cost for cost in rounds[0] if cost["what"] == "library")
     measured = {
         "source": Path(source).name,
-        "tokens": yardstick["said"]["tokens"],
-        "documents": yardstick["said"]["documents"],
+        "tokens": baseline["answer"]["tokens"],
+        "documents": baseline["answer"]["documents"],
         "results": results,
         "rounds": rounds,
     }
     for result in results:
-        begin = matching(results, "start-up", result["views"], result["workers"])
-        if result["what"] == "build" and begin is not None:
+        start_up = matching(results, "start-up", result["views"], result["workers"])
+        if result["what"] == "build" and start_up is not None:
             result["amortised_ratio"] = amortised(rounds, result, arguments.amortise)
     if arguments.parts:
-        measured["parts"] = turn(arguments, source, "parts", arguments.views[-1], 1)["said"]
+        measured["parts"] = turn(arguments, source, "parts", arguments.views[-1], 1)["answer"]
     return measured
 
 
 def turn(arguments: argparse.Namespace, source: str, what: str, views: str, workers: int) -> dict[str, Any]:
-    """Run one contender once."""
+    """Run one contender once, and return its cost."""
     with tempfile.TemporaryDirectory() as folder:
         out, tree = Path(folder) / "out", Path(folder) / "recipe.json"
         limit = SMALL if what == "start-up" else None
         tree.write_text(json.dumps(recipe(arguments, source, views or "packed", limit)))
         if what == "against":
-            places = {"source": str(Path(source).absolute()), "out": str(out), "workers": str(workers)}
-            command = [part.format(**places) for part in shlex.split(arguments.against)]
+            values = {"source": str(Path(source).absolute()), "out": str(out), "workers": str(workers)}
+            command = [part.format(**values) for part in shlex.split(arguments.against)]
         else:
             program = "build" if what == "start-up" else what
             command = [sys.executable, str(PROGRAM), program, str(tree), str(out), str(workers)]
         cores = sorted(os.sched_getaffinity(0))[:workers]
         environment = {"RAYON_NUM_THREADS": str(workers), "OMP_NUM_THREADS": "1"}
         environment["TOKENIZERS_PARALLELISM"] = "true" if what == "library" else "false"
-        took = run(command, cores, environment)
-    return {"what": what, "views": views, "workers": workers, **figures(took, what)}
+        cost = run(command, cores, environment)
+    return {"what": what, "views": views, "workers": workers, **figures(cost, what)}
 
 
-def figures(took: Run, what: str) -> dict[str, Any]:
-    """A run as JSON. The yardstick's times are those it took itself, around the encoding alone."""
-    found = asdict(took)
-    output = found.pop("output")
-    found["said"] = json.loads(output.splitlines()[-1]) if what != "against" else None
+def figures(cost: Run, what: str) -> dict[str, Any]:
+    """Return a run as JSON. The baseline measures its own times, around the encoding alone."""
+    result = asdict(cost)
+    output = result.pop("output")
+    result["answer"] = json.loads(output.splitlines()[-1]) if what != "against" else None
     if what == "library":
-        found |= {key: found["said"][key] for key in ("seconds", "cpu_seconds")}
-    return found
+        result |= {key: result["answer"][key] for key in ("seconds", "cpu_seconds")}
+    return result
 
 
 def matching(turns: list[dict[str, Any]], what: str, views: str, workers: int) -> dict[str, Any] | None:
-    """The turn of a contender in a round."""
-    wanted = (what, views, workers)
-    return next((t for t in turns if (t["what"], t["views"], t["workers"]) == wanted), None)
+    """Return the turn of a contender in a round, or None."""
+    contender = (what, views, workers)
+    return next((t for t in turns if (t["what"], t["views"], t["workers"]) == contender), None)
 
 
 def summary(own: list[dict[str, Any]], rounds: list[list[dict[str, Any]]], n: int) -> dict[str, Any]:
-    """Medians over the rounds; the ratio to the yardstick on as many cores, by the clock and by CPU time."""
+    """Return medians over the rounds, and ratios to the baseline on as many cores, by wall clock and CPU time."""
     first = own[0]
     result = {key: first[key] for key in ("what", "views", "workers")}
     for key in ("seconds", "cpu_seconds", "others"):
-        result[key] = statistics.median(one[key] for one in own)
-    roles = sorted({role for one in own for role in one["peak_mb"]})
-    result["peak_mb"] = {role: max(max(one["peak_mb"].get(role, [0])) for one in own) for role in roles}
+        result[key] = statistics.median(cost[key] for cost in own)
+    roles = sorted({role for cost in own for role in cost["peak_mb"]})
+    result["peak_mb"] = {role: max(max(cost["peak_mb"].get(role, [0])) for cost in own) for role in roles}
     if first["what"] == "start-up":
         return result
     for key, ratio in (("seconds", "ratio"), ("cpu_seconds", "cpu_ratio")):
         pairs = [(matching(turns, "library", "", first["workers"]), turns[n]) for turns in rounds]
-        ratios = [base[key] / one[key] for base, one in pairs if base is not None]
+        ratios = [baseline[key] / cost[key] for baseline, cost in pairs if baseline is not None]
         result[ratio], result[f"{ratio}_range"] = statistics.median(ratios), [min(ratios), max(ratios)]
     return result
 
 
 def amortised(rounds: list[list[dict[str, Any]]], result: dict[str, Any], times: float) -> float:
-    """The median ratio with the start-up spread over `times` sources of this size."""
+    """Return the median ratio with the start-up spread over `times` sources of this size."""
     ratios = []
     for turns in rounds:
-        base = matching(turns, "library", "", result["workers"])
-        one = matching(turns, "build", result["views"], result["workers"])
-        begin = matching(turns, "start-up", result["views"], result["workers"])
-        assert base is not None
-        assert one is not None
-        assert begin is not None
-        ratios.append(base["seconds"] / (one["seconds"] - begin["seconds"] * (1 - 1 / times)))
+        baseline = matching(turns, "library", "", result["workers"])
+        whole = matching(turns, "build", result["views"], result["workers"])
+        start_up = matching(turns, "start-up", result["views"], result["workers"])
+        assert baseline is not None
+        assert whole is not None
+        assert start_up is not None
+        ratios.append(baseline["seconds"] / (whole["seconds"] - start_up["seconds"] * (1 - 1 / times)))
     return statistics.median(ratios)
 
 
 def table(measured: dict[str, Any], times: float) -> str:
-    """The results as text."""
+    """Return the results as text."""
     tokens = measured["tokens"]
     lines = [
         f"{measured['source']}: {measured['documents']:,} documents, {tokens:,} tokens; encode_batch = 1.00",
@@ -197,7 +197,10 @@ def table(measured: dict[str, Any], times: float) -> str:
             f"{ratios[0]:>7}{ratios[1]:>7}{ratios[2]:>10}{r['others']:>8.2f}  {peaks}"
         )
     lines += scaling(measured["results"])
-    for where, title in (("within", "parts of a build, one process"), ("alone", "each alone: the ceilings")):
+    for where, title in (
+        ("within", "parts of a build, one process"),
+        ("alone", "parts run alone: upper bounds"),
+    ):
         if "parts" in measured:
             lines += [f"{title:32}{'CPU s':>8}{'M tok/s':>9}"]
             for name, seconds in measured["parts"][where].items():
@@ -206,16 +209,16 @@ def table(measured: dict[str, Any], times: float) -> str:
 
 
 def scaling(results: list[dict[str, Any]]) -> list[str]:
-    """How many times faster more workers are, start-up left out."""
+    """Return lines on the speed-up by more workers, without the start-up."""
     lines = []
     for r in results:
-        one = matching(results, "build", r["views"], 1)
-        if r["what"] == "build" and r["workers"] > 1 and one is not None:
-            begin = [matching(results, "start-up", r["views"], n) for n in (1, r["workers"])]
-            work = [a["seconds"] - b["seconds"] for a, b in zip((one, r), begin, strict=True) if b]
-            times, whole = work[0] / work[1], one["seconds"] / r["seconds"]
+        single = matching(results, "build", r["views"], 1)
+        if r["what"] == "build" and r["workers"] > 1 and single is not None:
+            starts = [matching(results, "start-up", r["views"], n) for n in (1, r["workers"])]
+            work = [cost["seconds"] - s["seconds"] for cost, s in zip((single, r), starts, strict=True) if s]
+            speed_up, whole = work[0] / work[1], single["seconds"] / r["seconds"]
             lines.append(
-                f"{r['views']}: {r['workers']} workers {times:.2f} times one worker "
+                f"{r['views']}: {r['workers']} workers are {speed_up:.2f} times as fast as one "
                 f"({whole:.2f} with the start-up)"
             )
     return lines

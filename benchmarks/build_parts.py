@@ -1,4 +1,4 @@
-"""What `benchmarks/build.py` runs in processes of its own: the yardstick, a build, and the parts of a build alone.
+"""The programs that `benchmarks/build.py` runs in separate processes: baseline, build, and the parts of a build.
 
 python benchmarks/build_parts.py library|build|parts RECIPE.json OUT WORKERS     prints one line of JSON
 """
@@ -17,7 +17,7 @@ BATCH = 1000
 
 
 def library(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
-    """Encode every text once with `encode_batch`, on as many threads as there are cores for it; nothing else."""
+    """Encode every text once with `encode_batch`, on as many threads as the process has cores."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(f"{recipe.tokenizer.name}/tokenizer.json")
@@ -26,12 +26,12 @@ def library(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     for start in range(0, len(texts), BATCH):
         encodings = tokenizer.encode_batch(texts[start : start + BATCH], add_special_tokens=False)
         tokens += sum(map(len, encodings))
-    took = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-    return {**took, "tokens": tokens, "documents": len(texts)}
+    cost = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    return {**cost, "tokens": tokens, "documents": len(texts)}
 
 
 def whole_build(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
-    """The build as `l2t build` runs it."""
+    """Build as `l2t build` does."""
     from l2t_hub.dataset.build import build
     from l2t_hub.dataset.progress import SilentReporter
 
@@ -46,29 +46,29 @@ def whole_build(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
 
 
 class Clock:
-    """CPU seconds by part of a build; a part that runs inside another is not counted twice."""
+    """CPU seconds by part of a build. A part that runs inside another is not counted twice."""
 
     def __init__(self) -> None:
         self.parts: dict[str, float] = {}
         self._inner = 0.0
 
     def calls(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, with its time booked under `name`."""
+        """Return the function, with its time counted under `name`."""
 
         def timed(*arguments: Any, **options: Any) -> Any:
-            began, outer = time.process_time(), self._inner
+            start, outer = time.process_time(), self._inner
             self._inner = 0.0
             try:
                 return function(*arguments, **options)
             finally:
-                took = time.process_time() - began
-                self.parts[name] = self.parts.get(name, 0.0) + took - self._inner
-                self._inner = outer + took
+                seconds = time.process_time() - start
+                self.parts[name] = self.parts.get(name, 0.0) + seconds - self._inner
+                self._inner = outer + seconds
 
         return timed
 
     def steps(self, name: str, items: Iterable[Any]) -> Iterator[Any]:
-        """The items, with the time it takes to get each booked under `name`."""
+        """Yield the items, with the time of getting each counted under `name`."""
         following = self.calls(name, iter(items).__next__)
         while True:
             try:
@@ -78,7 +78,7 @@ class Clock:
 
 
 class TimedEncoder:
-    """An encoder whose two methods are timed."""
+    """An encoder with timed methods."""
 
     def __init__(self, encoder: Any, clock: Clock) -> None:
         self._encoder = encoder
@@ -90,7 +90,7 @@ class TimedEncoder:
 
 
 def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
-    """The parts of a build within one, then each alone (its ceiling), all in this process, in CPU seconds."""
+    """Return the CPU seconds of the parts of a build, within a build and each alone (its upper bound)."""
     from l2t_hub.artifacts import TOKENIZER
     from l2t_hub.corpus.source import open_source
     from l2t_hub.dataset.pipeline import transform_setup
@@ -100,39 +100,39 @@ def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     from l2t_hub.dataset.workspace import open_workspace
 
     clock, source = Clock(), open_source(recipe)
-    with open_workspace(out) as space:
-        info = prepare_tokenizer(recipe, source, space, None, SilentReporter())
-        setup = transform_setup(recipe, space.folder / TOKENIZER, info)
+    with open_workspace(out) as workspace:
+        info = prepare_tokenizer(recipe, source, workspace, None, SilentReporter())
+        setup = transform_setup(recipe, workspace.folder / TOKENIZER, info)
         timed = replace(
             setup,
             splitter=clock.calls("splitting sentences", setup.splitter),
             encoder=TimedEncoder(setup.encoder, clock),
         )
-        kept = []
+        batches = []
         for number in range(recipe.build.partitions):
             rows = PartitionTransform(timed).rows(clock.steps("reading", source.read(number)))
             write, close = writers(out, f"{number}")
-            for one in clock.steps("tasks, packing and the rest", rows):
-                clock.calls("writing", write)(one)
-                kept.append(one)
+            for batch in clock.steps("tasks, packing and the rest", rows):
+                clock.calls("writing", write)(batch)
+                batches.append(batch)
             clock.calls("writing", close)()
-        alone = ceilings(recipe, setup, kept, out)
+        alone = upper_bounds(recipe, setup, batches, out)
     return {"within": clock.parts, "alone": alone}
 
 
 def writers(out: Path, name: str) -> tuple[Callable[[Any], None], Callable[[], None]]:
-    """The writers of one partition: one that takes rows, and one that closes all files."""
+    """Return two functions: one writes a batch of rows of a partition, the other closes all its files."""
     from l2t_hub.dataset.shards import ShardWriter
 
     folder = out / f"benchmark-{name}"
     folder.mkdir(parents=True)
     files: dict[tuple[str, str, str], ShardWriter] = {}
 
-    def write(rows: Any) -> None:
-        about = (rows.view, rows.split, rows.task)
-        if about not in files:
-            files[about] = ShardWriter(folder, *about)
-        files[about].write(rows.table, rows.tokens)
+    def write(batch: Any) -> None:
+        file = (batch.view, batch.split, batch.task)
+        if file not in files:
+            files[file] = ShardWriter(folder, *file)
+        files[file].write(batch.table, batch.tokens)
 
     def close() -> None:
         for file in files.values():
@@ -141,8 +141,8 @@ def writers(out: Path, name: str) -> tuple[Callable[[Any], None], Callable[[], N
     return write, close
 
 
-def ceilings(recipe: Recipe, setup: Any, rows: list[Any], out: Path) -> dict[str, float]:
-    """What a build could not be faster than, if it did only this: CPU seconds of each part, one core."""
+def upper_bounds(recipe: Recipe, setup: Any, row_batches: list[Any], out: Path) -> dict[str, float]:
+    """Return the CPU seconds of each part alone, on one core. No build can be faster than any of them."""
     import numpy as np
     from tokenizers import Tokenizer
 
@@ -159,7 +159,7 @@ def ceilings(recipe: Recipe, setup: Any, rows: list[Any], out: Path) -> dict[str
     for name, encoder in (("encoding", Encoder(tokenizer)), ("encoding, words known", None)):
         known = encoder or known  # noqa: F821 - the first turn's encoder
         encoded = clock.calls(name, lambda encode: [encode(batch) for batch in batches])(known.encode)
-    ids = np.concatenate([one.ids for one in encoded])
+    ids = np.concatenate([batch.ids for batch in encoded])
     lengths = np.diff(np.append(np.arange(0, len(ids), 1000), len(ids)))
 
     def pack() -> None:
@@ -167,8 +167,8 @@ def ceilings(recipe: Recipe, setup: Any, rows: list[Any], out: Path) -> dict[str
 
     clock.calls("packing", pack)()
     write, close = writers(out, "alone")
-    for one in rows:
-        clock.calls("writing", write)(one)
+    for batch in row_batches:
+        clock.calls("writing", write)(batch)
     clock.calls("writing", close)()
     return clock.parts
 
@@ -183,7 +183,7 @@ def _texts(recipe: Recipe) -> list[str]:
 
 
 if __name__ == "__main__":
-    what, tree, folder, count = sys.argv[1:]
+    program, tree, folder, count = sys.argv[1:]
     programs = {"library": library, "build": whole_build, "parts": parts}
-    answer = programs[what](recipe_from_tree(json.loads(Path(tree).read_text())), Path(folder), int(count))
+    answer = programs[program](recipe_from_tree(json.loads(Path(tree).read_text())), Path(folder), int(count))
     print(json.dumps(answer))

@@ -1,12 +1,12 @@
-"""How fast texts become token ids: the word cache against `encode_batch` of the tokenizers library, same
-text, same cores.
+"""Measure how fast texts are encoded: the word cache against `encode_batch` of the tokenizers library, with the same
+text and cores.
 
 python benchmarks/encode.py TEXT --tokenizer FOLDER [--words N] [--repeats N] [--json FILE]
 
-TEXT is a Parquet file with a `text` column. Each measurement is a fresh process (two for the word cache on
-two cores, as a build has them; the library uses its own threads), pinned to its cores; all contenders take
-turns in every round, so that a busy machine slows them alike, and medians are printed. "cold" is the first
-pass over the text, "warm" the second.
+TEXT is a Parquet file with a `text` column. Each measurement runs in a new process pinned to its cores; on two cores
+the word cache runs in two processes, as in a build, and the library uses its own threads. All contenders run in turn
+in every round, so that a busy machine slows them alike, and medians are printed. "cold" is the first pass over the
+text, "warm" the second.
 """
 
 import argparse
@@ -26,9 +26,7 @@ CONTENDERS = (("library", 1), ("words", 1), ("library", 2), ("words", 2))
 
 @dataclass(frozen=True)
 class Measurement:
-    """One contender in one round: seconds of a first and a second pass, tokens, and the largest process's
-    peak memory.
-    """
+    """One contender in one round: seconds of the first and the second pass, and the peak of its largest process."""
 
     method: str
     cores: int
@@ -74,9 +72,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure(arguments: argparse.Namespace, method: str, cores: list[int]) -> Measurement:
-    """Run one contender: one process, or one per core for the word cache. Both wait for the word "go" after
-    loading.
-    """
+    """Run one contender: one process, or one per core for the word cache. After loading, they wait for a line."""
     shares = [[core] for core in cores] if method == "words" else [cores]
     workers = []
     for number, share in enumerate(shares):
@@ -105,7 +101,7 @@ def measure(arguments: argparse.Namespace, method: str, cores: list[int]) -> Mea
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """The measuring process: load, say "ready", and encode the text each time a line comes."""
+    """Load, print "ready", and encode the text for every line on standard input, in a measuring process."""
     job = json.loads(arguments.worker)
     os.sched_setaffinity(0, job["cores"])
     import pyarrow.parquet as pq
@@ -141,15 +137,13 @@ def work(arguments: argparse.Namespace) -> None:
 
 
 def summary(own: list[Measurement], rounds: list[list[Measurement]]) -> dict[str, object]:
-    """Medians over the rounds; ratios are taken within each round, to the library's first pass on as many
-    cores.
-    """
+    """Return medians over the rounds. Ratios are to the library's first pass on as many cores in the same round."""
     method, cores, tokens = own[0].method, own[0].cores, own[0].tokens
-    yardstick = [
+    baselines = [
         next(m for m in measured if (m.method, m.cores) == ("library", cores)) for measured in rounds
     ]
-    cold = [base.cold_seconds / m.cold_seconds for base, m in zip(yardstick, own, strict=True)]
-    warm = [base.cold_seconds / m.warm_seconds for base, m in zip(yardstick, own, strict=True)]
+    cold = [baseline.cold_seconds / m.cold_seconds for baseline, m in zip(baselines, own, strict=True)]
+    warm = [baseline.cold_seconds / m.warm_seconds for baseline, m in zip(baselines, own, strict=True)]
     return {
         "method": method,
         "cores": cores,

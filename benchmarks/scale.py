@@ -1,14 +1,13 @@
-"""What a build costs at scale, from a build that is measured here: CPU per partition, memory, disk, and what is
-left for one process to do.
+"""Extrapolate the cost of a large build from a small one measured here: CPU per partition, memory, disk, and the work
+that only one process can do.
 
 python benchmarks/scale.py TEXT --tokenizer TOKENIZER [--partitions N] [--out TOKENIZER] [--json FILE]
 
-TEXT is a source as a recipe names it (a file, a folder or a glob). All times are CPU seconds of one process, so that
-other work on the machine matters little; partitions run one after the other in one process. The first one finds its
-caches empty, as every task of a cluster does: what it takes longer than the others counts as the start of a task.
-What the process that runs the build does besides (digests, checks, putting together) is measured for an eighth of
-the source too, so that what grows with the source is told from what does not. The JSON holds the partitions' times,
-which `benchmarks/simulate_cluster.py` draws from.
+TEXT is a file, a folder or a glob, as in a recipe. All times are CPU seconds of one process, so that other work on
+the machine matters little. The partitions run one after the other. The first one starts with empty caches, as every
+task of a cluster does; the time it takes longer than the others is counted as the start of a task. The rest of the
+build (digests, checks, assembling) is also measured on an eighth of the source, which separates what grows with the
+source from what does not. `benchmarks/simulate_cluster.py` draws from the partitions' times in the JSON file.
 """
 
 import argparse
@@ -61,7 +60,7 @@ def parse() -> argparse.Namespace:
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    """The paper's disjoint mixture, with all three views."""
+    """Return a recipe with the paper's disjoint mixture and all three views."""
     tree: dict[str, Any] = {
         "name": "scale",
         "source": {"path": arguments.text},
@@ -78,7 +77,7 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
 
 
 def measure(recipe: Recipe, out: Path) -> dict[str, Any]:
-    """Build once, with every partition timed; then count the source's tokens and time what else is done."""
+    """Time the partitions and the rest of a build, and count the source's tokens."""
     tasks, manifest, other = timed_build(recipe, out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tokens, documents = source_tokens(recipe)
@@ -115,17 +114,17 @@ def measure(recipe: Recipe, out: Path) -> dict[str, Any]:
 
 
 def timed_build(recipe: Recipe, out: Path) -> tuple[list[dict[str, Any]], Manifest, float]:
-    """Build with every partition timed: the partitions, the manifest, and the CPU seconds of all else."""
+    """Build, and return the times of all partitions, the manifest, and the CPU seconds of the rest."""
     tasks: list[dict[str, Any]] = []
-    began = time.process_time()
-    with Timed(tasks):
+    start = time.process_time()
+    with TimedPartitions(tasks):
         manifest = build(recipe, out, workers=1, progress=SilentReporter())
-    whole = time.process_time() - began
+    whole = time.process_time() - start
     return tasks, manifest, whole - sum(task["seconds"] for task in tasks)
 
 
-class Timed:
-    """Writes down the CPU seconds of every partition that is worked on within."""
+class TimedPartitions:
+    """A context that records the CPU seconds of every partition."""
 
     def __init__(self, tasks: list[dict[str, Any]]) -> None:
         self.tasks = tasks
@@ -135,20 +134,20 @@ class Timed:
         original, tasks = self.original, self.tasks
 
         def run(executor: LocalExecutor, rank: int, local_rank: int = 0, node_rank: int = -1) -> Any:
-            began = time.process_time()
-            answer = original(executor, rank, local_rank, node_rank)
+            start = time.process_time()
+            stats = original(executor, rank, local_rank, node_rank)
             stage = executor.pipeline[-1].name
-            tasks.append({"stage": stage, "rank": rank, "seconds": time.process_time() - began})
-            return answer
+            tasks.append({"stage": stage, "rank": rank, "seconds": time.process_time() - start})
+            return stats
 
         LocalExecutor._run_for_rank = run
 
-    def __exit__(self, *about: object) -> None:
+    def __exit__(self, *error: object) -> None:
         LocalExecutor._run_for_rank = self.original
 
 
 def source_tokens(recipe: Recipe) -> tuple[list[int], list[int]]:
-    """Tokens and documents of every partition of the source."""
+    """Return the numbers of tokens and of documents in every partition."""
     source = open_source(recipe)
     encoder = encoder_of(load_tokenizer(str(recipe.tokenizer.name)))
     tokens, documents = [], []
@@ -160,7 +159,7 @@ def source_tokens(recipe: Recipe) -> tuple[list[int], list[int]]:
 
 
 def start_seconds(recipe: Recipe, out: Path) -> float:
-    """CPU seconds until a new process can read its first document: imports, tokenizer, task lists."""
+    """Return the CPU seconds until a new process can read its first document: imports, tokenizer, task lists."""
     code = (
         "import sys, time; from pathlib import Path; from l2t_hub.dataset.pipeline import transform_setup;"
         "from l2t_hub.records.dataset_manifest import read_manifest;"
@@ -169,30 +168,30 @@ def start_seconds(recipe: Recipe, out: Path) -> float:
         "print(time.process_time())"
     )
     command = [sys.executable, "-c", code, str(out), TOKENIZER]
-    answers = [subprocess.check_output(command, text=True) for _ in range(3)]
-    return statistics.median(float(answer) for answer in answers)
+    outputs = [subprocess.check_output(command, text=True) for _ in range(3)]
+    return statistics.median(float(output) for output in outputs)
 
 
 def hash_rate(files: list[Path]) -> float:
-    """Bytes per CPU second of SHA-256 over a dataset's files."""
-    began = time.process_time()
+    """Return the bytes per CPU second of SHA-256 over a dataset's files."""
+    start = time.process_time()
     for file in files:
         sha256_of(file)
-    return sum(file.stat().st_size for file in files) / (time.process_time() - began)
+    return sum(file.stat().st_size for file in files) / (time.process_time() - start)
 
 
 def views(manifest: Manifest) -> dict[str, Any]:
-    """Bytes and tokens of each view, over all its shards."""
-    found: dict[str, Any] = {}
+    """Return bytes, tokens and rows of each view, over all its shards."""
+    totals: dict[str, Any] = {}
     for shard in manifest.shards:
-        view = found.setdefault(shard.view, {"bytes": 0, "tokens": 0, "rows": 0})
+        view = totals.setdefault(shard.view, {"bytes": 0, "tokens": 0, "rows": 0})
         for key in view:
             view[key] += getattr(shard, key)
-    return found
+    return totals
 
 
 def extrapolate(measured: dict[str, Any]) -> dict[str, Any]:
-    """The same per token for two sizes: the tokens that are trained on, and all 23 shards of the source."""
+    """Return the costs of two sizes: the tokens that the paper trains on, and all 23 shards of its source."""
     source, packed = measured["source"], measured["views"]["packed"]
     sizes = {
         "105B packed tokens": TRAINED_TOKENS * source["tokens"] / packed["tokens"],
@@ -202,8 +201,8 @@ def extrapolate(measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def cost(measured: dict[str, Any], times: float) -> dict[str, Any]:
-    """What `times` the measured source would cost."""
-    written = {view: about["bytes"] * times for view, about in measured["views"].items()}
+    """Return the cost of `times` the measured source."""
+    written = {view: totals["bytes"] * times for view, totals in measured["views"].items()}
     everything = sum(written.values())
     return {
         "source_tokens": measured["source"]["tokens"] * times,
@@ -226,7 +225,7 @@ def cost(measured: dict[str, Any], times: float) -> dict[str, Any]:
 
 
 def table(measured: dict[str, Any]) -> str:
-    """The measurement, then what follows from it, for a terminal."""
+    """Return the measurement and the extrapolation as text."""
     source, packed = measured["source"], measured["views"]["packed"]
     spread = [t["seconds"] / t["source_tokens"] for t in measured["tasks"] if t["stage"] == "shards"]
     lines = [
@@ -238,14 +237,14 @@ def table(measured: dict[str, Any]) -> str:
         f"partitions: slowest {max(spread) / statistics.mean(spread):.2f} times the mean, "
         f"spread (standard deviation / mean) {statistics.pstdev(spread) / statistics.mean(spread):.1%}",
         f"start of a task: {measured['start_cpu_seconds']:.1f} CPU seconds",
-        f"one process besides: {measured['other_cpu_seconds']:.1f} CPU seconds, of which "
+        f"rest of the build, in one process: {measured['other_cpu_seconds']:.1f} CPU seconds, of which "
         f"{measured['other_cpu_seconds_per_token'] * source['tokens']:.1f} grow with the source",
         f"SHA-256: {measured['sha256_bytes_per_cpu_second'] / 1e9:.2f} GB per CPU second",
         f"peak memory: {measured['peak_bytes'] / 1e6:,.0f} MB",
         f"packed tokens per source token: {packed['tokens'] / source['tokens']:.2f}",
         *(
-            f"{view}: {about['bytes'] / about['tokens']:.3f} bytes per token of its own"
-            for view, about in measured["views"].items()
+            f"{view}: {totals['bytes'] / totals['tokens']:.3f} bytes per token of the view"
+            for view, totals in measured["views"].items()
         ),
         f"packed: {packed['bytes'] / (2 * packed['tokens']):.1%} of 2 bytes per token",
     ]
@@ -258,7 +257,7 @@ def table(measured: dict[str, Any]) -> str:
             f"{name}: {paper['source_tokens'] / 1e9:.1f}B source tokens, {paper['packed_tokens'] / 1e9:.1f}B packed",
             f"  core-hours: {hours}",
             f"  disk: {disk}",
-            f"  one process besides: {paper['one_process_hours']:.2f} h",
+            f"  rest of the build, in one process: {paper['one_process_hours']:.2f} h",
             f"  upload: {upload}",
         ]
     return "\n".join(lines)

@@ -1,13 +1,13 @@
-"""The paper's 23-shard build on a cluster with stragglers and lost nodes, simulated event by event.
+"""Simulate the paper's 23-shard build on a cluster with stragglers and lost nodes, event by event.
 
 python benchmarks/simulate_cluster.py benchmarks/results/scale.json [--nodes N] [--cores N] [--runs N]
     [--json FILE] [--plot FILE]
 
-The first argument is what `benchmarks/scale.py` wrote: the CPU seconds per source token of many partitions, which the
-tasks here draw from, and the start-up of a task. What is assumed, not measured, are the cluster, the seconds it takes
-to launch a task (LAUNCH_SECONDS), and its troubles (`Trouble`). A task is one partition; its work is lost with its
-node and begins anew, at the head of the queue, once that is noticed; a finished partition stays finished (its folder
-lies on the shared file system). Everything follows from the seed.
+The first argument is the JSON file of `benchmarks/scale.py`. The tasks draw from its CPU seconds per source token of
+many partitions, and take its start-up of a task. The cluster, the seconds to launch a task (LAUNCH_SECONDS) and the
+troubles (`Trouble`) are assumed, not measured. A task is one partition. If its node is lost, its work is lost too;
+when the loss is noticed, the task starts again at the head of the queue. A finished partition stays finished, because
+its folder is on the shared file system. The seed decides everything.
 """
 
 import argparse
@@ -29,7 +29,7 @@ LAUNCH_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong: the share of attempts that run slower and how much, a node's mean life, and its absence."""
+    """What goes wrong: share and slowdown of slow attempts, mean life and repair time of a node."""
 
     name: str
     slow_share: float = 0.0
@@ -48,7 +48,7 @@ TROUBLES = (
 
 @dataclass(frozen=True)
 class Cluster:
-    """Machines that are all alike."""
+    """Identical machines."""
 
     nodes: int
     cores: int
@@ -56,7 +56,7 @@ class Cluster:
 
 @dataclass
 class Outcome:
-    """What a run took, in seconds. `used` is the time that cores were busy, `useful` what finished attempts took."""
+    """The result of a run, in seconds. `used` is the busy time of all cores, `useful` that of finished attempts."""
 
     wall: float = 0.0
     used: float = 0.0
@@ -75,7 +75,7 @@ class Attempt:
 
 
 class Simulation:
-    """One run. Events are (time, number, kind, subject), the number only to order those of the same time."""
+    """One run. Events are (time, number, kind, subject); the number orders events of the same time."""
 
     def __init__(self, seconds: Sequence[float], cluster: Cluster, trouble: Trouble, seed: int) -> None:
         self.seconds, self.trouble, self.rng = seconds, trouble, random.Random(seed)
@@ -88,7 +88,7 @@ class Simulation:
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
-        """Until every task is finished."""
+        """Run until every task is finished."""
         if self.trouble.node_hours is not None:
             for node in range(len(self.free)):
                 self._plan_loss(node, 0.0)
@@ -104,19 +104,19 @@ class Simulation:
         heapq.heappush(self.events, (when, self.count, kind, subject))
 
     def _start(self, now: float) -> None:
-        """Give waiting tasks to the nodes with the most free cores."""
+        """Start waiting tasks on the nodes with the most free cores."""
         while self.queue and max(self.free) > 0:
             node = self.free.index(max(self.free))
             self.free[node] -= 1
             task = self.queue.popleft()
             slow = self.rng.random() < self.trouble.slow_share
-            took = self.seconds[task] * (self.trouble.slow_factor if slow else 1.0)
+            seconds = self.seconds[task] * (self.trouble.slow_factor if slow else 1.0)
             self.outcome.attempts += 1
-            self.running[self.outcome.attempts] = Attempt(task, node, now, now + took)
-            self._at(now + took, "end", self.outcome.attempts)
+            self.running[self.outcome.attempts] = Attempt(task, node, now, now + seconds)
+            self._at(now + seconds, "end", self.outcome.attempts)
 
     def _end(self, now: float, number: int) -> None:
-        """An attempt ends, unless its node was lost before."""
+        """End an attempt, unless its node was lost before."""
         attempt = self.running.pop(number, None)
         if attempt is None:
             return
@@ -127,7 +127,7 @@ class Simulation:
         self.outcome.finished.append(attempt.task)
 
     def _lose(self, now: float, node: int) -> None:
-        """A node is gone, and with it what ran there; Slurm notices later and queues those tasks first."""
+        """Lose a node and its running tasks. Slurm notices later, and queues these tasks first."""
         self.outcome.lost_nodes += 1
         self.free[node] = 0
         victims = [number for number, attempt in self.running.items() if attempt.node == node]
@@ -152,9 +152,9 @@ class Simulation:
 
 
 def task_seconds(measured: dict[str, Any], cuts: int, rng: random.Random) -> list[float]:
-    """How long each partition takes when every shard is cut into `cuts`: start-up, and its tokens at a measured rate.
+    """Return the seconds of each partition with `cuts` per shard: start-up, and its tokens at a measured rate.
 
-    A partition is much larger than those that were measured, so in truth its rate would lie nearer to the mean.
+    The partitions are much larger than the measured ones, so their true rates would be closer to the mean.
     """
     rates = [t["seconds"] / t["source_tokens"] for t in measured["tasks"] if t["stage"] == "shards"]
     tokens, start = SHARD_TOKENS / cuts, LAUNCH_SECONDS + measured["start_cpu_seconds"]
@@ -164,7 +164,7 @@ def task_seconds(measured: dict[str, Any], cuts: int, rng: random.Random) -> lis
 def simulate(
     measured: dict[str, Any], cluster: Cluster, trouble: Trouble, cuts: int, runs: int
 ) -> dict[str, Any]:
-    """Many runs with one way of cutting: the median and the 95th percentile of hours, and the share of work lost."""
+    """Simulate many runs with one number of cuts: hours (median, 95th percentile), and the shares of lost work."""
     outcomes = []
     for seed in range(runs):
         seconds = task_seconds(measured, cuts, random.Random(seed))
@@ -193,13 +193,13 @@ def main() -> None:
     ]
     print(table(rows, cluster, arguments.runs))
     if arguments.json:
-        told = {
+        report = {
             "cluster": asdict(cluster),
             "runs": arguments.runs,
             "troubles": [asdict(t) for t in TROUBLES],
             "rows": rows,
         }
-        arguments.json.write_text(json.dumps(told, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     if arguments.plot:
         plot(rows, cluster, arguments.plot)
 
@@ -216,7 +216,7 @@ def parse() -> argparse.Namespace:
 
 
 def table(rows: list[dict[str, Any]], cluster: Cluster, runs: int) -> str:
-    """The rows for a terminal, and as Markdown."""
+    """Return the rows as a Markdown table."""
     lines = [
         f"{cluster.nodes} nodes of {cluster.cores} cores, {runs} runs each",
         "",
@@ -233,7 +233,7 @@ def table(rows: list[dict[str, Any]], cluster: Cluster, runs: int) -> str:
 
 
 def plot(rows: list[dict[str, Any]], cluster: Cluster, path: Path) -> None:
-    """Hours by the number of partitions: a bar for the median, a line up to the 95th percentile."""
+    """Plot hours by the number of partitions: a bar for the median, a line to the 95th percentile."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -245,9 +245,9 @@ def plot(rows: list[dict[str, Any]], cluster: Cluster, path: Path) -> None:
         chosen = [row for row in rows if row["trouble"] == trouble.name]
         medians = [row["median_hours"] for row in chosen]
         upward = [row["p95_hours"] - row["median_hours"] for row in chosen]
-        places = [group + (number - 1) * width for group in range(len(chosen))]
-        axes.bar(places, medians, width * 0.9, label=trouble.name)
-        axes.errorbar(places, medians, [[0] * len(chosen), upward], fmt="none", ecolor="0.3", capsize=3)
+        positions = [group + (number - 1) * width for group in range(len(chosen))]
+        axes.bar(positions, medians, width * 0.9, label=trouble.name)
+        axes.errorbar(positions, medians, [[0] * len(chosen), upward], fmt="none", ecolor="0.3", capsize=3)
     axes.set_xticks(range(len(CUTS)), [f"{SHARDS * cuts:,}" for cuts in CUTS])
     axes.set_xlabel("partitions")
     axes.set_ylabel("hours: median, 95th percentile")

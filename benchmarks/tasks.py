@@ -34,9 +34,9 @@ def measure(task: Task, documents: list[list[str]], tokens: list[int]) -> tuple[
     rng = random.Random(42)
     start = perf_counter()
     for block, other in work:
-        made = task.make(block, other, rng)
-        if isinstance(made, Drop):
-            drops[made.reason] += 1
+        result = task.make(block, other, rng)
+        if isinstance(result, Drop):
+            drops[result.reason] += 1
     return perf_counter() - start, len(work), drops
 
 

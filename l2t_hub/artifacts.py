@@ -27,6 +27,7 @@ CHECKPOINTS = "checkpoints"
 
 # Long enough to try again where the owner has just removed the lock file together with its folder.
 _LOCK_SECONDS = 0.2
+_LOCK_ATTEMPTS = 100
 
 # What a write reports when there is no room: full disk, used-up quota, file size limit.
 NO_ROOM = {
@@ -93,19 +94,30 @@ def disk_error(path: Path, error: OSError) -> UserError:
 def locked(path: Path, busy: str, hint: str) -> Iterator[None]:
     """Hold the lock file `path` for the length of a block; the system frees it when the process ends.
 
-    The file holds the owner's process ID, which `{pid}` in `busy` stands for.
+    The file holds the owner's process ID, which `{pid}` in `busy` stands for. An owner may remove the file and its
+    folder before it releases the lock.
     Raises UserError(busy, hint) if another process holds the lock, or as `disk_errors` does.
     """
     lock = FileLock(path, timeout=_LOCK_SECONDS)
     with disk_errors(path):
         try:
-            lock.acquire()
+            _acquire(lock)
         except Timeout:
+            pid = "unknown"
             with suppress(OSError, ValueError):
-                busy = busy.format(pid=int(path.read_text(encoding="utf-8")))
-            raise UserError(busy.format(pid="unknown"), hint) from None
+                pid = str(int(path.read_text(encoding="utf-8")))
+            raise UserError(busy.replace("{pid}", pid), hint) from None
         path.write_text(str(os.getpid()), encoding="utf-8")
     try:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: FileLock) -> None:
+    """Acquire a lock; filelock creates its folder. Repeat if the owner removed the folder at that moment."""
+    for _ in range(_LOCK_ATTEMPTS):
+        with suppress(FileNotFoundError):
+            lock.acquire()
+            return
+    lock.acquire()

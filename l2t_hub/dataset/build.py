@@ -71,7 +71,7 @@ def build(
         if before is not None:
             if _is_current(before, recipe, keys) and _is_intact(out, before):
                 reporter.message(f"{out}: already finished, nothing has changed")
-                shutil.rmtree(workspace.folder, ignore_errors=True)
+                workspace.clear()
                 return before
             _adopt_partitions(workspace, before, prepared.source, keys)
         _remove_stale(workspace, before, keys, reporter)
@@ -79,7 +79,7 @@ def build(
         partitions = build_partitions(workspace, prepared, ranks, run, reporter, description)
         manifest = _assemble(recipe, workspace, prepared, partitions)
         _warn_if_many_too_long(manifest, recipe, reporter)
-        shutil.rmtree(workspace.folder, ignore_errors=True)
+        workspace.clear()
         return manifest
 
 

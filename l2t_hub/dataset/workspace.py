@@ -25,6 +25,7 @@ from l2t_hub.dataset.shards import Shard
 from l2t_hub.errors import UsageError
 
 WORK = ".l2t-build"
+LOCK = "lock"
 PARTITION = "partition.json"
 IDS = "ids.npy"
 
@@ -117,6 +118,21 @@ class Workspace:
             if self.finished(rank, key) is None:
                 shutil.rmtree(self.partition_folder(rank, key), ignore_errors=True)
 
+    def clear(self) -> None:
+        """Remove everything but the lock, which this build still holds."""
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != LOCK:
+                path.unlink()
+
+    def remove(self) -> None:
+        """Remove the work folder, the lock last. A build that takes a new lock meanwhile keeps the folder."""
+        self.clear()
+        (self.folder / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+
     def read_json(self, name: str) -> Any:
         """Return the content of a JSON file of the work folder, or None if it cannot be read."""
         try:
@@ -140,15 +156,15 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
     is_new = not out.exists()
     workspace = Workspace(out)
     busy = f"{out}: another build is running in this directory (process {{pid}})"
-    with locked(workspace.folder / "lock", busy, "Wait for it to end, or build into another directory."):
+    with locked(workspace.folder / LOCK, busy, "Wait for it to end, or build into another directory."):
         with disk_errors(out):
             workspace.stage_folder.mkdir(parents=True, exist_ok=True)
         try:
             yield workspace
         finally:
             has_results = any(workspace.folder.glob("*/[0-9]*")) or (workspace.folder / TOKENIZER).is_dir()
-            if workspace.folder.is_dir() and not has_results:
-                shutil.rmtree(workspace.folder, ignore_errors=True)
+            if not has_results:
+                workspace.remove()
                 if is_new:
                     with suppress(OSError):
                         out.rmdir()
@@ -160,7 +176,7 @@ def check_directory(out: Path) -> None:
         raise UsageError(f"{out}: this is a file", "Choose a directory for the dataset.")
     if not out.is_dir() or (out / MANIFEST).is_file() or (out / WORK).is_dir():
         return
-    names = sorted(path.name for path in out.iterdir())
+    names = sorted(path.name for path in out.iterdir() if path.name != WORK)
     if names:
         listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise UsageError(

@@ -1,6 +1,6 @@
-"""Runs one build in a process of its own, and may kill it (SIGKILL) at its n-th renaming of a file or folder.
+"""Run one build in this process, and optionally kill it (SIGKILL) when it renames its n-th file or folder.
 
-Renamings are the moments at which something becomes visible; between two of them nothing does.
+Renames are the moments at which a build changes what readers see.
 Usage: build_process.py RECIPE.json OUT WORKERS [N]
 """
 

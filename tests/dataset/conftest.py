@@ -1,12 +1,11 @@
-"""Fixtures of the build's tests: a small real corpus and a tokenizer, made once."""
+"""Fixtures of the dataset tests: a small real corpus and a tokenizer, made once per session."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dataset_helpers import recipe_of
+from dataset_helpers import RecipeFactory, read_texts, recipe_of
 
 from l2t_hub.recipe import Recipe
 from l2t_hub.tokens.train_bpe import train_bpe
@@ -16,7 +15,7 @@ SAMPLE = Path(__file__).resolve().parents[2] / "l2t_hub" / "corpus" / "sample"
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled sample as one JSON LineReporter file, so that it can be cut anywhere."""
+    """The bundled sample as one JSON Lines file, which can be cut at any line."""
     path = tmp_path_factory.mktemp("corpus") / "sample.jsonl"
     with path.open("w", encoding="utf-8") as file:
         for text in sorted(SAMPLE.rglob("*.txt")):
@@ -27,16 +26,15 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
-    """A small tokenizer, trained once, so that most tests need not."""
+    """A small trained tokenizer, so that most tests need not train one."""
     folder = tmp_path_factory.mktemp("tokenizer")
-    lines = corpus.read_text(encoding="utf-8").splitlines()
-    train_bpe((json.loads(line)["text"] for line in lines), 1000).save_pretrained(folder)
+    train_bpe(read_texts(corpus).values(), 1000).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture
-def recipe(corpus: Path, tokenizer: Path) -> Callable[..., Recipe]:
-    """Make a recipe over the corpus: `recipe({"mixture.scheme": "raw"})`; keys are dotted."""
+def make_recipe(corpus: Path, tokenizer: Path) -> RecipeFactory:
+    """Makes recipes over the corpus: `make_recipe({"mixture.scheme": "raw"})`. Keys are dotted."""
 
     def make(keys: dict[str, Any] | None = None) -> Recipe:
         return recipe_of(corpus, tokenizer, keys)

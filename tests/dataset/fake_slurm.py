@@ -1,7 +1,7 @@
-"""A stand-in for Slurm's commands: `sbatch` runs the tasks of an array one by one, at once, on this machine.
+"""A stand-in for Slurm's commands: `sbatch` runs the tasks of an array one after the other on this machine.
 
-Installed into a folder that a test puts on PATH. Every job's script, arguments and the exit codes of its tasks are
-kept; which tasks are lost (as with their node), and for how many looks `squeue` still shows a job, is told by files.
+A test puts the folder of the commands on PATH. The script, the arguments and the exit codes of every job are kept.
+Files in the folder say which tasks are lost, as if with their node, and how often `squeue` still lists a job.
 """
 
 import json
@@ -22,20 +22,20 @@ if (home / "refuse").exists():
 number = 1 + len(list(home.glob("job-*.json")))
 options = dict(re.findall(r"^#SBATCH --([\\w-]+)=?(.*)$", script, re.MULTILINE))
 first, last = map(int, options["array"].partition("%")[0].split("-"))
-given = dict(re.findall(r"(\\w+)=([^,\\s]*)", next(a for a in sys.argv if a.startswith("--export="))))
+exported = dict(re.findall(r"(\\w+)=([^,\\s]*)", next(a for a in sys.argv if a.startswith("--export="))))
 lost = json.loads((home / "lost").read_text()) if (home / "lost").exists() else []
 codes = {{}}
 for task in range(first, last + 1):
     if task in lost:
         continue
     environment = {{**os.environ, "SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_JOB_ID": str(number),
-                   "SLURM_NODELIST": "here", "RUN_OFFSET": given["RUN_OFFSET"]}}
+                   "SLURM_NODELIST": "here", "RUN_OFFSET": exported["RUN_OFFSET"]}}
     path = options["output"].replace("%A", str(number)).replace("%a", str(task))
     with open(path, "w") as out:
         command = ["bash", "-c", script]
         codes[task] = subprocess.run(command, env=environment, stdout=out, stderr=out).returncode
-about = {{"options": options, "script": script, "arguments": sys.argv[1:-1], "codes": codes}}
-(home / f"job-{{number}}.json").write_text(json.dumps(about))
+record = {{"options": options, "script": script, "arguments": sys.argv[1:-1], "codes": codes}}
+(home / f"job-{{number}}.json").write_text(json.dumps(record))
 print("Submitted batch job", number, "on cluster here")
 """
 SRUN = '#!/bin/bash\nwhile [[ "$1" == -* ]]; do [[ "$1" == -n ]] && shift; shift; done\nexec "$@"\n'
@@ -50,7 +50,7 @@ echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1
 
 @dataclass(frozen=True)
 class FakeSlurm:
-    """The stand-in's folder: `bin` goes on PATH."""
+    """The folder of the stand-in. Its `bin` goes on PATH."""
 
     home: Path
 
@@ -59,25 +59,25 @@ class FakeSlurm:
         return self.home / "bin"
 
     def jobs(self) -> list[dict[str, object]]:
-        """What was submitted so far, in order."""
+        """Return the jobs submitted so far, in order."""
         files = sorted(self.home.glob("job-*.json"), key=lambda p: int(p.stem.removeprefix("job-")))
         return [json.loads(file.read_text()) for file in files]
 
     def lose(self, *tasks: int) -> None:
-        """From now on these tasks of a job end without having begun."""
+        """Let these tasks of later jobs end without having started."""
         (self.home / "lost").write_text(json.dumps(tasks))
 
     def show(self, looks: int) -> None:
-        """The queue shows the jobs asked for this many times, and then no more."""
+        """Let the queue list jobs for this many calls of `squeue`."""
         (self.home / "looks").write_text(str(looks))
 
     def refuse(self) -> None:
-        """Accept no job."""
+        """Refuse every job."""
         (self.home / "refuse").touch()
 
 
 def install(home: Path) -> FakeSlurm:
-    """Write the commands."""
+    """Write the commands into a folder."""
     slurm = FakeSlurm(home)
     slurm.bin.mkdir(parents=True)
     texts = {"sbatch": SBATCH, "srun": SRUN, "scontrol": SCONTROL, "squeue": SQUEUE}

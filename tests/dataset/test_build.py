@@ -1,14 +1,12 @@
-"""What a build makes: views, splits, counts, and files that `datasets` reads as they stand."""
+"""A built dataset: views, splits, counts, and files that `datasets` reads without a script."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from dataset_helpers import RecordingReporter, hashes, make, recipe_of
+from dataset_helpers import RecipeFactory, RecordingReporter, build_silently, hashes, read_texts, recipe_of
 from datasets import get_dataset_config_names, load_dataset
 
 from l2t_hub.dataset.build import build
@@ -16,27 +14,21 @@ from l2t_hub.dataset.ledger import RAW, Ledger
 from l2t_hub.dataset.verify import verify
 from l2t_hub.errors import UsageError
 from l2t_hub.mixture import is_raw, is_validation
-from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.recipe import recipe_from_tree
 from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.tasks.registry import TASKS
 from l2t_hub.tokens.load import load_tokenizer
 
-Recipes = Callable[..., Recipe]
-
-
-def documents(corpus: Path) -> dict[str, str]:
-    return {r["id"]: r["text"] for r in map(json.loads, corpus.read_text(encoding="utf-8").splitlines())}
-
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, corpus: Path, tokenizer: Path) -> Path:
-    """A disjoint dataset of all fourteen tasks."""
+    """A dataset of the scheme disjoint with all fourteen tasks."""
     out = tmp_path_factory.mktemp("built") / "data"
-    make(recipe_of(corpus, tokenizer), out)
+    build_silently(recipe_of(corpus, tokenizer), out)
     return out
 
 
-def test_load_dataset_reads_the_directory_as_it_stands(built: Path, tmp_path: Path) -> None:
+def test_load_dataset_reads_the_directory(built: Path, tmp_path: Path) -> None:
     typo = load_dataset(str(built), "typo", cache_dir=str(tmp_path))
     assert typo["train"].column_names[:4] == ["document_id", "block", "task", "level"]
     assert set(typo["train"]["task"]) == {"typo"}
@@ -54,25 +46,21 @@ def test_load_dataset_reads_the_directory_as_it_stands(built: Path, tmp_path: Pa
             assert len(rows) == counted
 
 
-def test_every_document_is_where_seed_and_id_put_it(built: Path, corpus: Path) -> None:
-    texts = documents(corpus)
+def test_seed_and_id_decide_what_becomes_of_a_document(built: Path, corpus: Path) -> None:
+    texts = read_texts(corpus)
     mixture = recipe_from_tree(read_manifest(built).recipe).mixture
     for split in ("train", "validation"):
-        raw = (
-            pq.read_table(built / "data/raw", filters=None).to_pylist()
-            if split == "all"
-            else [
-                row
-                for p in sorted((built / "data/raw").glob(f"{split}-*"))
-                for row in pq.read_table(p).to_pylist()
-            ]
-        )
-        wanted = {
+        raw = [
+            row
+            for path in sorted((built / "data/raw").glob(f"{split}-*"))
+            for row in pq.read_table(path).to_pylist()
+        ]
+        expected = {
             i
             for i in texts
             if is_raw(42, i, mixture) and is_validation(42, i, 0.1) == (split == "validation")
         }
-        assert {row["document_id"] for row in raw} == wanted
+        assert {row["document_id"] for row in raw} == expected
         assert all(row["text"] == texts[row["document_id"]] for row in raw)
         for path in (built / "data/examples").glob(f"*/{split}-*"):
             for row in pq.read_table(path).to_pylist():
@@ -93,13 +81,13 @@ def test_examples_are_consistent_with_the_anchor_and_text(built: Path, tokenizer
 def test_sequences_hold_exactly_the_raw_texts_and_examples_with_bos(built: Path, tokenizer: Path) -> None:
     """Decode every text of every task sequence: they are the examples, each once, whole."""
     encode = load_tokenizer(str(tokenizer)).backend_tokenizer
-    ids_of = {
+    example_texts = {
         (0, *encode.encode(row["text"], add_special_tokens=False).ids)
         for row in (
             r for p in (built / "data/examples").glob("*/train-*") for r in pq.read_table(p).to_pylist()
         )
     }
-    found, raw_tokens = set(), 0
+    packed_texts, raw_tokens = set(), 0
     for path in sorted((built / "data/packed").glob("train-*")):
         for row in pq.read_table(path).to_pylist():
             ends = np.cumsum(row["lengths"])
@@ -109,12 +97,12 @@ def test_sequences_hold_exactly_the_raw_texts_and_examples_with_bos(built: Path,
                 texts = [
                     tuple(row["input_ids"][e - n : e]) for e, n in zip(ends, row["lengths"], strict=True)
                 ]
-                assert not found & set(texts)
-                found |= set(texts)
+                assert not packed_texts & set(texts)
+                packed_texts |= set(texts)
             else:
                 assert used == 512, "raw sequences are full"
                 raw_tokens += used
-    assert found == ids_of
+    assert packed_texts == example_texts
     totals = read_manifest(built).totals["train"]
     assert raw_tokens == totals["raw_tokens"]
 
@@ -123,7 +111,7 @@ def test_raw_sequences_are_the_texts_cut_and_lengths_mark_their_borders(
     built: Path, corpus: Path, tokenizer: Path
 ) -> None:
     encode = load_tokenizer(str(tokenizer)).backend_tokenizer
-    texts = documents(corpus)
+    texts = read_texts(corpus)
     for partition in range(3):
         raw = pq.read_table(next((built / "data/raw").glob(f"train-0000{partition}-*"))).to_pylist()
         stream = [
@@ -163,16 +151,20 @@ def test_both_kinds_are_spread_over_the_rows(built: Path) -> None:
     ],
 )
 def test_every_scheme_and_view_builds_and_verifies(
-    recipe: Recipes, tmp_path: Path, corpus: Path, keys: dict[str, Any], views: set[str]
+    make_recipe: RecipeFactory,
+    tmp_path: Path,
+    corpus: Path,
+    keys: dict[str, Any],
+    views: set[str],
 ) -> None:
-    manifest = make(recipe(keys), tmp_path / "out")
+    manifest = build_silently(make_recipe(keys), tmp_path / "out")
     report = verify(tmp_path / "out")
     assert report.problems == []
     assert {p.name for p in (tmp_path / "out" / "data").iterdir()} == views
     assert {s.view for s in manifest.shards} == views
     totals = manifest.totals
     count, scheme = (
-        min(len(documents(corpus)), keys.get("source.limit", 1000)),
+        min(len(read_texts(corpus)), keys.get("source.limit", 1000)),
         keys.get("mixture.scheme", "disjoint"),
     )
     used = sum(Ledger.from_json(manifest.ledger).total("assign", s).came_in for s in totals)
@@ -192,79 +184,52 @@ def load_dataset_configs(folder: Path) -> list[str]:
     return list(get_dataset_config_names(str(folder)))
 
 
-def test_the_realised_mixture_is_told_in_both_units(built: Path, corpus: Path) -> None:
+def test_the_realised_mixture_is_stated_in_documents_and_tokens(built: Path, corpus: Path) -> None:
     manifest = read_manifest(built)
     shares = manifest.mixture["raw_share"]
     raw = manifest.mixture["parts"][RAW]
-    assert sum(p["documents"] for p in manifest.mixture["parts"].values()) == len(documents(corpus))
-    assert shares["documents"] == round(raw["documents"] / len(documents(corpus)), 6)
+    assert sum(p["documents"] for p in manifest.mixture["parts"].values()) == len(read_texts(corpus))
+    assert shares["documents"] == round(raw["documents"] / len(read_texts(corpus)), 6)
     assert shares["tokens"] < shares["documents"], "examples repeat their text"
 
 
-def test_one_document_alone_has_no_other_document(tmp_path: Path, recipe: Recipes) -> None:
-    (tmp_path / "a.txt").write_text("She came home late. He had gone out before. Nobody was there. " * 12)
-    keys = {"source.path": str(tmp_path / "a.txt"), "validation.share": 0.0, "build.partitions": 1}
-    manifest = make(
-        recipe({**keys, "mixture.scheme": "single", "mixture.task": "deletion"}), tmp_path / "out"
-    )
-    assert Ledger.from_json(manifest.ledger).get("assign", "train", "task").dropped == {
-        "no other document": 1
-    }
-    assert verify(tmp_path / "out").problems == []
-
-
-def test_a_users_own_task_is_built_by_workers_too(tmp_path: Path, recipe: Recipes) -> None:
-    module = tmp_path / "mine.py"
+def test_a_users_own_task_is_built_by_workers_too(tmp_path: Path, make_recipe: RecipeFactory) -> None:
+    module = tmp_path / "own_task.py"
     module.write_text(
         "from l2t_hub.tasks import Example, Task\n"
         "def upper(block, other, rng):\n    return Example(block.text.upper(), block.text)\n"
         "TASKS = [Task('shout', 'word', 'Lower the case.', upper)]\n"
     )
     keys = {"mixture.scheme": "single", "mixture.task": "shout", "mixture.modules": [str(module)]}
-    first = make(recipe(keys), tmp_path / "out", workers=2)
+    first = build_silently(make_recipe(keys), tmp_path / "out", workers=2)
     row = pq.read_table(next((tmp_path / "out/data/examples/shout").glob("train-*"))).to_pylist()[0]
     assert row["prompt"] == row["completion"].upper()
     module.write_text(module.read_text().replace("block.text.upper()", "block.text.title()"))
-    second = make(recipe(keys), tmp_path / "out")
+    second = build_silently(make_recipe(keys), tmp_path / "out")
     assert second.fingerprint != first.fingerprint, "the module's code decides the data"
     assert hashes(tmp_path / "out") != {}
 
 
 def test_wrong_task_names_are_usage_errors_before_anything_is_written(
-    tmp_path: Path, recipe: Recipes
+    tmp_path: Path, make_recipe: RecipeFactory
 ) -> None:
     with pytest.raises(UsageError, match="typo"):
-        make(recipe({"mixture.scheme": "single", "mixture.task": "tpyo"}), tmp_path / "out")
+        build_silently(make_recipe({"mixture.scheme": "single", "mixture.task": "tpyo"}), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_trained_tokenizer_knows_only_the_training_split_and_lies_in_the_dataset(
-    tmp_path: Path, recipe: Recipes
-) -> None:
-    keys = {"tokenizer.name": None, "tokenizer.vocab_size": 600}
-    manifest = make(recipe(keys), tmp_path / "a")
-    assert manifest.tokenizer.trained
-    assert manifest.tokenizer.vocab_size == 600
-    tokenizer = load_tokenizer(str(tmp_path / "a" / "tokenizer"))
-    assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (
-        manifest.tokenizer.bos_id,
-        manifest.tokenizer.eos_id,
-    )
-    again = make(recipe({**keys, "validation.share": 0.4}), tmp_path / "b")
-    assert again.tokenizer.sha256 != manifest.tokenizer.sha256
-
-
-def test_blocks_too_long_for_a_sequence_are_warned_about(tmp_path: Path, recipe: Recipes) -> None:
+def test_a_build_warns_of_blocks_too_long_for_a_sequence(tmp_path: Path, make_recipe: RecipeFactory) -> None:
     for tokens, warned in ((512, True), (128, False)):
         reporter = RecordingReporter()
         build(
-            recipe({"blocks.tokens_per_block": tokens}), tmp_path / str(tokens), workers=1, progress=reporter
+            make_recipe({"blocks.tokens_per_block": tokens}),
+            tmp_path / str(tokens),
+            workers=1,
+            progress=reporter,
         )
         assert ("to at most about 170" in reporter.text) is warned
     card = (tmp_path / "128" / "README.md").read_text(encoding="utf-8")
     shards = read_manifest(tmp_path / "128").shards
     tasks = {s.config for s in shards if (s.view, s.split) == ("examples", "train")}
     assert len(tasks) >= 13
-    assert all((f"### `{name}`" in card) is (name in tasks) for name in TASKS), (
-        "one real example of each task"
-    )
+    assert all((f"### `{name}`" in card) is (name in tasks) for name in TASKS), "a real example of each task"

@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 from l2t_hub.dataset.ledger import RAW, STAGES, FlowKey, Ledger, merged
 
 SPLITS = ("train", "validation")
+
+
 NAMES = ("typo", "last", RAW)
+
+
 notes = st.lists(
     st.tuples(
         st.sampled_from(sorted(STAGES)),
@@ -28,11 +32,11 @@ def book(entries: Iterable[tuple[str, str, str, int, dict[str, int]]]) -> Ledger
 
 
 @given(notes, st.integers(1, 5))
-def test_ledgers_of_any_division_add_up_to_the_ledger_of_the_whole(
-    entries: list[tuple[str, str, str, int, dict[str, int]]], parts: int
+def test_partition_ledgers_add_up_to_the_ledger_of_the_whole(
+    entries: list[tuple[str, str, str, int, dict[str, int]]], partitions: int
 ) -> None:
     whole = book(entries)
-    divided = merged(book(entries[n::parts]) for n in range(parts))
+    divided = merged(book(entries[n::partitions]) for n in range(partitions))
     assert divided.to_json() == whole.to_json()
     assert all(flow.balanced() for flow in divided.flows.values())
 

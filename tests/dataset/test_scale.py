@@ -1,4 +1,4 @@
-"""The simulated cluster keeps its books, and the cost of a build at scale is that of the measured one, times."""
+"""The simulated cluster accounts for every task and second, and costs at scale follow from the measured ones."""
 
 import json
 import random
@@ -32,15 +32,23 @@ MEASURED: dict[str, Any] = {
         for s in (0.8, 1.0, 1.2)
     ],
 }
+
+
 CALM = Trouble("calm")
+
+
 BAD = Trouble("bad", slow_share=0.2, node_hours=0.5, repair_hours=0.2)
+
+
 TIMES = st.lists(st.floats(1, 2000), min_size=1, max_size=40)
+
+
 CLUSTERS = st.builds(Cluster, st.integers(1, 5), st.integers(1, 8))
 
 
 @settings(deadline=None, max_examples=60)
 @given(TIMES, CLUSTERS, st.sampled_from([CALM, BAD]), st.integers(0, 9))
-def test_every_task_ends_exactly_once_and_no_second_is_lost_from_the_books(
+def test_every_task_ends_once_and_every_second_is_accounted_for(
     seconds: list[float], cluster: Cluster, trouble: Trouble, seed: int
 ) -> None:
     outcome = Simulation(seconds, cluster, trouble, seed).run()
@@ -55,9 +63,7 @@ def test_every_task_ends_exactly_once_and_no_second_is_lost_from_the_books(
 
 @settings(deadline=None, max_examples=60)
 @given(TIMES, CLUSTERS)
-def test_without_trouble_it_is_as_good_as_handing_out_work_can_be(
-    seconds: list[float], cluster: Cluster
-) -> None:
+def test_without_trouble_the_schedule_is_within_grahams_bound(seconds: list[float], cluster: Cluster) -> None:
     outcome = Simulation(seconds, cluster, CALM, 0).run()
     slots = cluster.nodes * cluster.cores
     assert outcome.attempts == len(seconds)
@@ -65,7 +71,7 @@ def test_without_trouble_it_is_as_good_as_handing_out_work_can_be(
     assert outcome.wall <= sum(seconds) / slots + max(seconds) + 1e-6, "Graham's bound"
 
 
-def test_a_lost_node_costs_what_ran_on_it_and_the_time_to_notice() -> None:
+def test_a_lost_node_costs_its_running_tasks_and_the_time_to_notice() -> None:
     trouble = Trouble("once", node_hours=0.5, notice_seconds=60, repair_hours=0.25)
     seed = next(s for s in range(99) if 100 < random.Random(s).expovariate(1 / (0.5 * HOUR)) < 900)
     lost = random.Random(seed).expovariate(1 / (0.5 * HOUR))
@@ -87,11 +93,11 @@ def test_smaller_partitions_lose_less_and_end_sooner() -> None:
 def test_a_partitions_time_is_its_launch_its_start_and_its_tokens_at_a_measured_rate() -> None:
     times = simulate_cluster.task_seconds(MEASURED, 4, random.Random(1))
     assert len(times) == 92
-    wanted = {7.0 + 5.5e9 / 4 * rate for rate in (0.8e-6, 1e-6, 1.2e-6)}
-    assert {round(t) for t in times} == {round(t) for t in wanted}
+    expected = {7.0 + 5.5e9 / 4 * rate for rate in (0.8e-6, 1e-6, 1.2e-6)}
+    assert {round(t) for t in times} == {round(t) for t in expected}
 
 
-def test_costs_are_the_measured_ones_times_the_size() -> None:
+def test_costs_scale_with_the_source() -> None:
     paper = scale.extrapolate(MEASURED)["23 shards"]
     assert paper["source_tokens"] == pytest.approx(126.5e9)
     assert paper["core_hours"] == pytest.approx({"shards": 126_500 / 3600, "signatures": 12_650 / 3600})
@@ -102,18 +108,18 @@ def test_costs_are_the_measured_ones_times_the_size() -> None:
     assert trained["packed_tokens"] == pytest.approx(200_000 * 256 * 2048)
 
 
-def test_both_run_as_told(tmp_path: Path, repository: Path, corpus: Path, tokenizer: Path) -> None:
-    scripts, found = repository / "benchmarks", tmp_path / "scale.json"
+def test_both_scripts_run(tmp_path: Path, repository: Path, corpus: Path, tokenizer: Path) -> None:
+    scripts, report = repository / "benchmarks", tmp_path / "scale.json"
     command = [sys.executable, scripts / "scale.py", corpus, "--tokenizer", tokenizer, "--partitions", "3"]
-    said = subprocess.run(
-        [*map(str, command), "--json", str(found)], capture_output=True, text=True, check=True
+    done = subprocess.run(
+        [*map(str, command), "--json", str(report)], capture_output=True, text=True, check=True
     )
-    assert "source tokens per CPU second" in said.stdout
-    measured = json.loads(found.read_text())
+    assert "source tokens per CPU second" in done.stdout
+    measured = json.loads(report.read_text())
     assert measured["source"]["documents"] == len(corpus.read_text().splitlines())
     assert all(task["seconds"] > 0 for task in measured["tasks"])
     picture, rows = tmp_path / "plot.png", tmp_path / "rows.json"
-    command = [sys.executable, scripts / "simulate_cluster.py", found, "--runs", "3"]
+    command = [sys.executable, scripts / "simulate_cluster.py", report, "--runs", "3"]
     subprocess.run(
         [*map(str, command), "--plot", str(picture), "--json", str(rows)], check=True, capture_output=True
     )

@@ -1,33 +1,29 @@
-"""A build on Slurm: what is submitted, and that its tasks, run by a stand-in, give the bytes of a local build."""
+"""Builds on Slurm: the submitted script, and tasks run by a stand-in that give the bytes of a local build."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from dataset_helpers import RecordingReporter, hashes, make
+from dataset_helpers import RecipeFactory, RecordingReporter, build_silently, hashes
 from fake_slurm import FakeSlurm, install
 
 from l2t_hub.dataset.build import build
-from l2t_hub.dataset.executors import slurm_queue as queue
-from l2t_hub.dataset.ledger import Ledger
+from l2t_hub.dataset.executors import slurm_queue
 from l2t_hub.dataset.verify import verify
-from l2t_hub.dataset.workspace import WORK, FinishedPartition, Workspace
+from l2t_hub.dataset.workspace import WORK
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 
-Recipes = Callable[..., Recipe]
 SMALL = {"source.limit": 45, "validation.near_duplicates": "keep"}
 
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
-    """A machine with a Slurm of its own."""
+    """A machine with a stand-in for Slurm."""
     stand_in = install(tmp_path / "slurm")
     monkeypatch.setenv("PATH", f"{stand_in.bin}:/usr/bin:/bin")
-    monkeypatch.setattr(queue, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(slurm_queue, "POLL_SECONDS", 0.01)
     return stand_in
 
 
@@ -37,7 +33,9 @@ def submit(recipe: Recipe, out: Path, workers: int | None = None) -> RecordingRe
     return reporter
 
 
-def test_the_script_asks_for_what_the_recipe_says(slurm: FakeSlurm, recipe: Recipes, tmp_path: Path) -> None:
+def test_the_script_asks_for_what_the_recipe_says(
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
+) -> None:
     keys: dict[str, Any] = {
         **SMALL,
         "cluster.partition": "long",
@@ -48,7 +46,7 @@ def test_the_script_asks_for_what_the_recipe_says(slurm: FakeSlurm, recipe: Reci
         "cluster.setup": "export MODULE=loaded",
         "cluster.sbatch": {"constraint": "icelake"},
     }
-    submit(recipe(keys), tmp_path / "out", workers=2)
+    submit(make_recipe(keys), tmp_path / "out", workers=2)
     (job,) = slurm.jobs()
     options: Any = job["options"]
     for name, value in {
@@ -73,30 +71,30 @@ def test_the_script_asks_for_what_the_recipe_says(slurm: FakeSlurm, recipe: Reci
 
 
 def test_a_build_on_slurm_gives_the_bytes_of_a_local_one(
-    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
-    """With all that is found out beforehand, a job each: near-identical documents, and a share in tokens."""
+    """The passes before the build are jobs too: near-duplicates, and a raw share in tokens."""
     keys = {"source.limit": 45, "mixture.unit": "tokens"}
-    reporter = submit(recipe({**keys, "cluster.memory_gb": 9}), tmp_path / "cluster")
-    make(recipe(keys), tmp_path / "here", workers=2)
-    wanted = hashes(tmp_path / "here")
-    assert len(wanted) > 20
-    assert hashes(tmp_path / "cluster") == wanted
+    reporter = submit(make_recipe({**keys, "cluster.memory_gb": 9}), tmp_path / "cluster")
+    build_silently(make_recipe(keys), tmp_path / "here", workers=2)
+    expected = hashes(tmp_path / "here")
+    assert len(expected) > 20
+    assert hashes(tmp_path / "cluster") == expected
     assert verify(tmp_path / "cluster").problems == []
     for job in slurm.jobs():
         options: Any = job["options"]
-        assert "partition" not in options, "the cluster's default"
+        assert "partition" not in options, "the cluster has a default"
         assert options["array"] == "0-2"
     assert "3 partitions as Slurm job 3" in reporter.text
-    reporter = submit(recipe(keys), tmp_path / "cluster")
+    reporter = submit(make_recipe(keys), tmp_path / "cluster")
     assert "nothing has changed" in reporter.text
     assert len(slurm.jobs()) == 3
 
 
 def test_lost_tasks_are_named_and_the_same_command_submits_only_them(
-    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
-    five = recipe({**SMALL, "build.partitions": 5})
+    five = make_recipe({**SMALL, "build.partitions": 5})
     slurm.lose(1, 3)
     with pytest.raises(UserError, match=r"2 of 5 partitions failed \(1, 3\)") as caught:
         submit(five, tmp_path / "out")
@@ -107,30 +105,30 @@ def test_lost_tasks_are_named_and_the_same_command_submits_only_them(
     assert "3 of 5 partitions are already finished" in reporter.text
     options: Any = slurm.jobs()[1]["options"]
     assert options["array"] == "0-1"
-    make(five, tmp_path / "here")
+    build_silently(five, tmp_path / "here")
     assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
 
 
-def test_the_rest_may_be_done_here_and_a_changed_recipe_is_stale(
-    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+def test_the_rest_may_be_built_locally_and_a_changed_recipe_is_stale(
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
     slurm.lose(2)
     with pytest.raises(UserError, match="1 of 3"):
-        submit(recipe(SMALL), tmp_path / "out")
+        submit(make_recipe(SMALL), tmp_path / "out")
     reporter = RecordingReporter()
-    build(recipe(SMALL), tmp_path / "out", workers=1, progress=reporter)
+    build(make_recipe(SMALL), tmp_path / "out", workers=1, progress=reporter)
     assert "2 of 3 partitions are already finished" in reporter.text
     slurm.lose()
-    reporter = submit(recipe({**SMALL, "seed": 7}), tmp_path / "out")
+    reporter = submit(make_recipe({**SMALL, "seed": 7}), tmp_path / "out")
     assert "seed changed from 42 to 7" in reporter.text
     options: Any = slurm.jobs()[-1]["options"]
     assert options["array"] == "0-2"
-    make(recipe({**SMALL, "seed": 7}), tmp_path / "fresh")
+    build_silently(make_recipe({**SMALL, "seed": 7}), tmp_path / "fresh")
     assert hashes(tmp_path / "out") == hashes(tmp_path / "fresh")
 
 
-def test_what_fails_on_a_node_is_told_as_if_it_had_failed_here(
-    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+def test_a_failure_on_a_node_is_raised_like_a_local_one(
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
     lines = [json.dumps({"id": str(n), "text": "She came home late. He had gone. " * 20}) for n in range(9)]
     lines[7] = lines[7][:-5]
@@ -138,20 +136,20 @@ def test_what_fails_on_a_node_is_told_as_if_it_had_failed_here(
     broken.write_text("\n".join(lines) + "\n")
     keys = {"source.path": str(broken), "validation.near_duplicates": "keep"}
     with pytest.raises(UserError) as here:
-        make(recipe(keys), tmp_path / "here")
+        build_silently(make_recipe(keys), tmp_path / "here")
     with pytest.raises(UserError) as there:
-        submit(recipe(keys), tmp_path / "there")
+        submit(make_recipe(keys), tmp_path / "there")
     assert there.value.message.startswith(here.value.message)
     assert "(1 of 3 partitions failed, this is partition 2)" in there.value.message
     assert slurm.jobs()[0]["codes"] == {"0": 0, "1": 0, "2": 1}
-    submit(recipe({**keys, "build.on_error": "drop"}), tmp_path / "there")
+    submit(make_recipe({**keys, "build.on_error": "drop"}), tmp_path / "there")
     assert verify(tmp_path / "there").problems == []
 
 
 def test_a_defect_in_a_task_comes_back_with_its_traceback(
-    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
-    module = tmp_path / "mine.py"
+    module = tmp_path / "own_task.py"
     module.write_text(
         "from l2t_hub.tasks import Task\n"
         "def broken(block, other, rng):\n    return 1 / 0\n"
@@ -159,36 +157,36 @@ def test_a_defect_in_a_task_comes_back_with_its_traceback(
     )
     keys = {"mixture.scheme": "single", "mixture.task": "shout", "mixture.modules": [str(module)]}
     with pytest.raises(RuntimeError, match=r"(?s)partition 0.*in broken.*ZeroDivisionError"):
-        submit(recipe({**SMALL, **keys, "build.partitions": 1}), tmp_path / "out")
+        submit(make_recipe({**SMALL, **keys, "build.partitions": 1}), tmp_path / "out")
 
 
 def test_a_build_waits_for_jobs_that_are_still_in_the_queue(
-    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
     slurm.show(3)
     with monkeypatch.context() as stopped:
-        stopped.setattr(queue.time, "sleep", interrupt)
+        stopped.setattr(slurm_queue.time, "sleep", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            submit(recipe(SMALL), tmp_path / "out")
+            submit(make_recipe(SMALL), tmp_path / "out")
     reporter = RecordingReporter()
-    build(recipe(SMALL), tmp_path / "out", workers=1, progress=reporter)
+    build(make_recipe(SMALL), tmp_path / "out", workers=1, progress=reporter)
     assert reporter.lines[0] == "  Slurm job 1: 3 of 3 partitions finished"
     assert "building" not in reporter.text
     assert len(slurm.jobs()) == 1
-    make(recipe(SMALL), tmp_path / "here")
+    build_silently(make_recipe(SMALL), tmp_path / "here")
     assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
 
 
 def test_more_partitions_than_an_array_holds_are_several_jobs(
-    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
-    submit(recipe({**SMALL, "build.partitions": 5, "cluster.max_array_size": 2}), tmp_path / "out")
+    submit(make_recipe({**SMALL, "build.partitions": 5, "cluster.max_array_size": 2}), tmp_path / "out")
     jobs = slurm.jobs()
     assert [job["codes"] for job in jobs] == [{"0": 0, "1": 0}] * 3, (
-        "the last one has a task with nothing to do"
+        "the last job has a task without a partition"
     )
     assert [job["arguments"] for job in jobs][1:] == [
         ["--export=ALL,RUN_OFFSET=1", "--dependency=afterany:1"],
@@ -197,47 +195,30 @@ def test_more_partitions_than_an_array_holds_are_several_jobs(
     assert verify(tmp_path / "out").problems == []
 
 
-def test_what_slurm_cannot_do_is_said(
-    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_unusable_paths_and_a_missing_or_refusing_slurm_are_reported(
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UsageError, match="cannot contain this path"):
-        submit(recipe(SMALL), tmp_path / "with space")
+        submit(make_recipe(SMALL), tmp_path / "with space")
     with pytest.raises(UsageError, match="Did you mean 'slurm'"):
-        build(recipe(SMALL), tmp_path / "out", executor="slum")
+        build(make_recipe(SMALL), tmp_path / "out", executor="slum")
     slurm.refuse()
     with pytest.raises(UserError, match="sbatch refused the job"):
-        submit(recipe(SMALL), tmp_path / "out")
+        submit(make_recipe(SMALL), tmp_path / "out")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     with pytest.raises(UserError, match="this machine has no sbatch"):
-        submit(recipe(SMALL), tmp_path / "out")
+        submit(make_recipe(SMALL), tmp_path / "out")
 
 
-def test_nothing_is_submitted_for_a_directory_that_is_not_ours(
-    slurm: FakeSlurm, recipe: Recipes, tmp_path: Path
+def test_nothing_is_submitted_for_a_directory_with_other_files(
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "thesis.tex").touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").touch()
     with pytest.raises(UsageError, match=r"thesis\.tex"):
-        submit(recipe(SMALL), tmp_path / "theirs")
-    make(recipe(SMALL), tmp_path / "ours")
-    (tmp_path / "ours" / "data" / "raw" / "mine.parquet").touch()
+        submit(make_recipe(SMALL), tmp_path / "other")
+    build_silently(make_recipe(SMALL), tmp_path / "dataset")
+    (tmp_path / "dataset" / "data" / "raw" / "mine.parquet").touch()
     with pytest.raises(UsageError, match=r"mine\.parquet"):
-        submit(recipe({**SMALL, "seed": 2}), tmp_path / "ours")
+        submit(make_recipe({**SMALL, "seed": 2}), tmp_path / "dataset")
     assert slurm.jobs() == []
-
-
-def test_the_slower_of_two_writers_of_a_partition_leaves_the_first_ones_alone(tmp_path: Path) -> None:
-    """A node taken for lost may go on working while its task is done again elsewhere."""
-    space = Workspace(tmp_path)
-    part = FinishedPartition(3, "ab" * 32, [], Ledger())
-    ids = np.array([1, 2], np.uint64)
-    for writer in ("fast", "slow"):
-        folder = space.begin(part.rank, part.key)
-        (folder / "who").write_text(writer)
-        space.commit(folder, part, ids)
-    place = space.partition_folder(part.rank, part.key)
-    assert [path.name for path in space.stage_folder.iterdir()] == [place.name]
-    assert (place / "who").read_text() == "fast"
-    (place / "partition.json").unlink()
-    space.commit(space.begin(part.rank, part.key), part, ids)
-    assert space.finished(part.rank, part.key) is not None, "one that is not whole is replaced"

@@ -1,6 +1,4 @@
-"""The method's own numbers on real text: blocks per task, uniform choice, shares, and a whole build of a million
-words.
-"""
+"""The paper's own numbers on a million words of real text: blocks per task, uniform choice of tasks, shares."""
 
 from collections import Counter
 from math import sqrt
@@ -8,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dataset_helpers import make
+from dataset_helpers import build_silently
 
 from l2t_hub.corpus.blocks import blocks
 from l2t_hub.corpus.document import Document
@@ -23,11 +21,14 @@ from l2t_hub.tokens.load import encoder_of, load_tokenizer
 
 pytestmark = pytest.mark.shared_data
 
+
 BLOCKS = 2963
+
+
 FILL_MIDDLE = 4939
 
 
-def recipe_of(shared_data: Path, **sections: Any) -> Recipe:
+def real_text_recipe(shared_data: Path, **sections: Any) -> Recipe:
     tree: dict[str, Any] = {
         "name": "counts",
         "source": {"path": str(shared_data / "gutenberg" / "sample-1m.parquet")},
@@ -38,25 +39,25 @@ def recipe_of(shared_data: Path, **sections: Any) -> Recipe:
 
 
 def test_blocks_of_twenty_words_with_blingfire_and_the_32k_tokenizer(shared_data: Path) -> None:
-    """A document's token count leaves BOS out: with it, one document more would get another block."""
-    recipe = recipe_of(shared_data)
+    """A document's token count excludes BOS; with BOS, one more document would get another block."""
+    recipe = real_text_recipe(shared_data)
     split = splitter("blingfire")
     encoder = encoder_of(load_tokenizer(str(recipe.tokenizer.name)))
     documents = [r for r in open_source(recipe).read(0) if isinstance(r, Document)]
     assert len(documents) == 953
     counts = encoder.count([d.text for d in documents]).tolist()
-    found = Counter[int]()
+    kept = Counter[int]()
     for document, count in zip(documents, counts, strict=True):
         sentences = split(document.text)
         for unit in (1, 2):
-            found[unit] += len(blocks(sentences, count, 512, 20, unit)[0])
-    assert found == {1: BLOCKS, 2: FILL_MIDDLE}
+            kept[unit] += len(blocks(sentences, count, 512, 20, unit)[0])
+    assert kept == {1: BLOCKS, 2: FILL_MIDDLE}
 
 
 def single_task_counts(shared_data: Path, out: Path, task: str) -> tuple[int, Manifest]:
     build = {"raw": "none", "packed": False, "examples": "none"}
     mixture = {"scheme": "single", "task": task}
-    manifest = make(recipe_of(shared_data, mixture=mixture, build=build), out)
+    manifest = build_silently(real_text_recipe(shared_data, mixture=mixture, build=build), out)
     return Ledger.from_json(manifest.ledger).total("block").went_out, manifest
 
 
@@ -67,9 +68,9 @@ def test_single_task_recipes_cut_the_methods_number_of_blocks(
     count, manifest = single_task_counts(shared_data, tmp_path / "out", task)
     assert count == (FILL_MIDDLE if task == "fill_middle" else BLOCKS)
     ledger = Ledger.from_json(manifest.ledger)
-    made = ledger.total("make")
-    assert made.came_in == count
-    assert made.went_out >= (4800 if task == "fill_middle" else BLOCKS)
+    make = ledger.total("make")
+    assert make.came_in == count
+    assert make.went_out >= (4800 if task == "fill_middle" else BLOCKS)
 
 
 @pytest.mark.slow
@@ -82,7 +83,7 @@ def test_every_single_task_recipe_cuts_the_same_blocks(shared_data: Path, tmp_pa
 def million(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The default recipe over a million words."""
     out = tmp_path_factory.mktemp("million") / "out"
-    manifest = make(recipe_of(shared_data, build={"partitions": 2}), out, workers=2)
+    manifest = build_silently(real_text_recipe(shared_data, build={"partitions": 2}), out, workers=2)
     assert verify(out).problems == []
     return manifest
 
@@ -98,7 +99,9 @@ def test_the_realised_mixture_on_real_text(million: Manifest) -> None:
     assert sum((n - expected) ** 2 / expected for n in tasks.values()) < 40, (
         "chi-square, 13 degrees of freedom"
     )
-    assert million.mixture["raw_share"]["tokens"] == pytest.approx(0.38, abs=0.04), "method.md section 3"
+    assert million.mixture["raw_share"]["tokens"] == pytest.approx(0.38, abs=0.04), (
+        "docs/method.md states 0.38"
+    )
     held_out = million.totals["validation"]
     share = (held_out["raw_documents"] + held_out["task_documents"]) / 953
     assert abs(share - 0.1) < 4 * sqrt(0.09 / 953)

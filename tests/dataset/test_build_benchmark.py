@@ -1,4 +1,4 @@
-"""The build's benchmark measures what it says it does, and its report has what the documentation quotes."""
+"""The benchmark of a build: its report has every figure, and costs of descendants are counted."""
 
 import json
 import os
@@ -25,8 +25,8 @@ def test_every_contender_is_in_the_report(
     command = [sys.executable, str(repository / "benchmarks" / "build.py"), str(corpus)]
     command += ["--tokenizer", str(tokenizer), "--repeats", "1", "--partitions", "3", "--views", "packed"]
     command += ["--workers", ",".join(map(str, workers)), "--amortise", "4", "--parts"]
-    other = "import time; open('{out}', 'w').write('{source} {workers}'); time.sleep(0.5)"
-    command += ["--against", f'{sys.executable} -c "{other}"']
+    other_program = "import time; open('{out}', 'w').write('{source} {workers}'); time.sleep(0.5)"
+    command += ["--against", f'{sys.executable} -c "{other_program}"']
     command += ["--json", str(report_file)]
     environment = os.environ | {"PYTHONPATH": str(repository)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
@@ -48,14 +48,14 @@ def test_every_contender_is_in_the_report(
 
 @linux
 def test_cpu_time_and_memory_of_descendants_are_counted() -> None:
-    """Even of one that outlives its parent."""
+    """A descendant that outlives its parent counts too."""
     work = "x = bytearray(60_000_000)\nimport time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
     orphan = (
         f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {work!r}]); time.sleep(0.3)"
     )
-    took = run([sys.executable, "-c", orphan], [0], {})
-    assert took.cpu_seconds >= 0.4
-    assert max(took.peak_mb["child"]) > 60 > max(took.peak_mb["main"])
+    cost = run([sys.executable, "-c", orphan], [0], {})
+    assert cost.cpu_seconds >= 0.4
+    assert max(cost.peak_mb["child"]) > 60 > max(cost.peak_mb["main"])
 
 
 def test_a_part_inside_another_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

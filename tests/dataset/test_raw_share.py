@@ -86,7 +86,7 @@ def test_a_small_source_comes_as_close_as_whole_documents_allow(
     assert abs(share - target) < 0.005
     assert (solved["documents"], solved["calibrated"], solved["complete"]) == (180, 180, True)
     assert solved["predicted"] == pytest.approx(share, abs=0.005)
-    assert "under the threshold" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "below the threshold" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
 def test_without_sequences_tokens_are_those_encoded(make_recipe: RecipeFactory, tmp_path: Path) -> None:

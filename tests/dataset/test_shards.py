@@ -9,7 +9,7 @@ import pytest
 from dataset_helpers import RecipeFactory, build_silently
 
 from l2t_hub.artifacts import sha256_of
-from l2t_hub.dataset import shards as write
+from l2t_hub.dataset import shards
 from l2t_hub.dataset.shards import ShardWriter
 
 
@@ -19,7 +19,7 @@ def table_of(n: int) -> pa.Table:
     )
 
 
-def written(folder: Path) -> Iterator[write.Shard]:
+def written(folder: Path) -> Iterator[shards.Shard]:
     folder.mkdir()
     writer = ShardWriter(folder, "examples", "train", "typo")
     for n in range(10):
@@ -44,7 +44,7 @@ def test_shards_are_deterministic_with_small_row_groups_and_a_page_index(tmp_pat
 def test_a_shard_that_reaches_its_size_is_followed_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "SHARD_BYTES", 2000)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 2000)
     shards = list(written(tmp_path / "a"))
     assert len(shards) > 1
     assert sum(s.rows for s in shards) == 3000
@@ -64,11 +64,11 @@ def test_shards_of_a_partition_are_split_and_keep_to_the_hubs_advice(
 
     from l2t_hub.dataset.verify import verify
 
-    assert convert_file_size_to_int(config.MAX_SHARD_SIZE) >= write.SHARD_BYTES
+    assert convert_file_size_to_int(config.MAX_SHARD_SIZE) >= shards.SHARD_BYTES
     monkeypatch.setattr("l2t_hub.dataset.packer.WINDOW_TOKENS", 10_000)
     whole = build_silently(make_recipe({"build.partitions": 2}), tmp_path / "whole")
-    monkeypatch.setattr(write, "SHARD_BYTES", 20_000)
-    monkeypatch.setattr(write, "ROW_GROUP_ROWS", 10)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 20_000)
+    monkeypatch.setattr(shards, "ROW_GROUP_ROWS", 10)
     manifest = build_silently(make_recipe({"build.partitions": 2}), tmp_path / "out")
     assert verify(tmp_path / "out").problems == []
     packed = [s for s in manifest.shards if (s.view, s.split) == ("packed", "train")]

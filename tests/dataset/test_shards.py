@@ -10,7 +10,7 @@ from dataset_helpers import RecipeFactory, build_silently
 
 from l2t_hub.artifacts import sha256_of
 from l2t_hub.dataset import shards
-from l2t_hub.dataset.shards import ShardWriter
+from l2t_hub.dataset.shards import Shard, ShardWriter
 
 
 def table_of(n: int) -> pa.Table:
@@ -19,7 +19,7 @@ def table_of(n: int) -> pa.Table:
     )
 
 
-def written(folder: Path) -> Iterator[shards.Shard]:
+def written(folder: Path) -> Iterator[Shard]:
     folder.mkdir()
     writer = ShardWriter(folder, "examples", "train", "typo")
     for n in range(10):
@@ -45,12 +45,10 @@ def test_a_shard_that_reaches_its_size_is_followed_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "SHARD_BYTES", 2000)
-    shards = list(written(tmp_path / "a"))
-    assert len(shards) > 1
-    assert sum(s.rows for s in shards) == 3000
-    ids = [
-        i for s in shards for i in pq.read_table(tmp_path / "a" / s.file).column("document_id").to_pylist()
-    ]
+    parts = list(written(tmp_path / "a"))
+    assert len(parts) > 1
+    assert sum(s.rows for s in parts) == 3000
+    ids = [i for s in parts for i in pq.read_table(tmp_path / "a" / s.file).column("document_id").to_pylist()]
     assert ids == [i for n in range(10) for i in table_of(n).column("document_id").to_pylist()]
 
 

@@ -53,6 +53,7 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
         (["tasks", "typpo"], 2, "Did you mean 'typo'?"),
         (["verify", "nowhere"], 2, "not a directory, and not a valid repo name"),
         (["reproduce", "nowhere"], 2, "nowhere"),
+        (["reproduce", "nowhere", "--variant", "x"], 2, "apply only to a recipe"),
         (
             ["train", "nano", "--variant", "nano-raw", "--data", "./nowhere", "--out", "m"],
             1,

@@ -78,18 +78,12 @@ def run(
     recipe: RecipeArgument,
     folder: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            metavar="DIR",
-            help="Output directory. Default: a folder in runs/ named after the recipe.",
-        ),
+        typer.Option("--out", metavar="DIR", help="Output directory. Default: runs/ plus the recipe's name."),
     ] = None,
     hub: Annotated[
         str,
         typer.Option(
-            "--hub",
-            metavar="HUB",
-            help="Where to publish: `local` (a Hub on this machine), a URL, or `none`.",
+            "--hub", metavar="HUB", help="Where to publish: `local` (a Hub on this machine), a URL or `none`."
         ),
     ] = "local",
     namespace: Annotated[
@@ -110,12 +104,12 @@ def run(
     """
     from l2t_hub.recipe import load_recipe, load_releases
 
-    whole, variants = load_recipe(recipe, sets or ()), load_releases(recipe, sets or ())
-    folder = folder or Path("runs") / whole.name
+    loaded, variants = load_recipe(recipe, sets or ()), load_releases(recipe, sets or ())
+    folder = folder or Path("runs") / loaded.name
     if hub == "none":
         from l2t_hub.run import run_recipe
 
-        answer(False, None, *run_recipe(whole, variants, folder, workers=workers).closing_lines())
+        answer(False, None, *run_recipe(loaded, variants, folder, workers=workers).closing_lines())
         return
     from l2t_hub.hub.connect import connected
 
@@ -123,10 +117,9 @@ def run(
         from l2t_hub.publish.publisher import Publisher, find_namespace
         from l2t_hub.run import run_recipe
 
-        publisher = Publisher(
-            endpoint, find_namespace(endpoint, namespace), whole.name, whole.description, private, progress
-        )
-        result = run_recipe(whole, variants, folder, workers=workers, publisher=publisher)
+        owner = find_namespace(endpoint, namespace)
+        publisher = Publisher(endpoint, owner, loaded.name, loaded.description, private, progress)
+        result = run_recipe(loaded, variants, folder, workers=workers, publisher=publisher)
         answer(False, None, *result.closing_lines())
         if endpoint.is_local_hub:
             answer(False, None, *_after_local_release(recipe, folder, sets))

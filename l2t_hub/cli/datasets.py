@@ -29,7 +29,9 @@ def build(
     workers: Workers = None,
     executor: Annotated[
         str,
-        typer.Option("--executor", metavar="NAME", help="`local`, `slurm` or `ray`. See docs/scale.md."),
+        typer.Option(
+            "--executor", metavar="NAME", help="Where to build: `local`, `slurm` or `ray`. See docs/scale.md."
+        ),
     ] = "local",
     as_json: Json = False,
 ) -> None:
@@ -77,7 +79,7 @@ def verify(
     epilog=examples("l2t tasks", 'l2t tasks typo --text "The quick brown fox jumps over the lazy dog."'),
 )
 def tasks(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The task to show.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The task to show.")] = None,
     text: Annotated[
         str | None,
         typer.Option("--text", metavar="TEXT", help="Text to apply it to. Default: a short passage."),

@@ -55,12 +55,12 @@ def evaluate(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
-            help="Model directories or names of models on the Hub. The others are compared with the first.",
+            metavar="MODEL",
+            help="Model directories, or names of models on the Hub. The first is the baseline of the others.",
         ),
     ],
     suite: Annotated[
-        str, typer.Option("--suite", metavar="NAME", help="`probes`, `blimp` or `general`.")
+        str, typer.Option("--suite", metavar="NAME", help="What to score on: `probes`, `blimp` or `general`.")
     ] = "probes",
     file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the scores to this file, as JSON.")
@@ -87,8 +87,8 @@ def demo(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL...]",
-            help="Model directories or names of models on the Hub. Default: every model in runs/.",
+            metavar="MODEL",
+            help="Model directories, or names of models on the Hub. Default: the models in runs/.",
         ),
     ] = None,
     port: Annotated[

@@ -38,7 +38,7 @@ def show(recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_
 )
 def validate(
     files: Annotated[
-        list[str], typer.Argument(metavar="RECIPE...", help="Recipe files, or names of bundled recipes.")
+        list[str], typer.Argument(metavar="RECIPE", help="Recipe files, or names of bundled recipes.")
     ],
     sets: Sets = None,
 ) -> None:
@@ -56,7 +56,7 @@ def validate(
 @recipes.command("keys", epilog=examples("l2t recipes keys", "l2t recipes keys train"))
 def keys(
     section: Annotated[
-        str | None, typer.Argument(metavar="[SECTION]", help="Only the keys of this section.")
+        str | None, typer.Argument(metavar="SECTION", help="Only the keys of this section.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 from l2t_hub.cli.options import Json, Private, PublishHub, Sets, SourceHub, Variant, Workers, examples
 from l2t_hub.cli.recipes import load_release
 from l2t_hub.cli.terminal import answer, progress
+from l2t_hub.errors import UsageError
 
 PANEL = "Releases"
 releases = typer.Typer()
@@ -36,7 +37,7 @@ def release(
         typer.Option("--collection", metavar="TITLE", help="Add it to the collection with this title."),
     ] = None,
     note: Annotated[
-        str | None, typer.Option("--note", metavar="TEXT", help="Note shown beside it in the collection.")
+        str | None, typer.Option("--note", metavar="TEXT", help="Note to show with it in the collection.")
     ] = None,
     version: Annotated[
         str | None,
@@ -79,10 +80,11 @@ def reproduce(
         ),
     ],
     sample: Annotated[
-        int | None, typer.Option("--sample", metavar="N", help="Rebuild only N shards of a dataset.")
+        int | None,
+        typer.Option("--sample", metavar="N", help="Rebuild only the partitions of N shards of a dataset."),
     ] = None,
     steps: Annotated[
-        int, typer.Option("--steps", metavar="N", help="Number of training steps to repeat for a model.")
+        int, typer.Option("--steps", metavar="N", help="Number of training steps of a model to repeat.")
     ] = 20,
     source: Annotated[
         str | None, typer.Option("--source", metavar="PATH", help="Path to the source text, if it has moved.")
@@ -111,6 +113,8 @@ def reproduce(
     from l2t_hub.recipe import bundled_recipes
 
     is_recipe = target in bundled_recipes() or target.endswith((".yaml", ".yml"))
+    if not is_recipe and (sets or variant):
+        raise UsageError(f"{target}: --set and --variant apply only to a recipe", "Leave them out.")
     with connected_for(hub, *(() if is_recipe else (target,))):
         from l2t_hub.reproduce import reproduce as reproduce_release
 
@@ -134,7 +138,12 @@ def serve(
         Path, typer.Option("--dir", metavar="DIR", help="Directory that holds the Hub's data.")
     ] = Path("runs/hub"),
     port: Annotated[
-        int | None, typer.Option("--port", metavar="PORT", help="Port on this machine; 0 picks a free one.")
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            help="Port on this machine; 0 picks a free one. Default: the port used last.",
+        ),
     ] = None,
 ) -> None:
     """Serve the local Hub until Ctrl-C."""

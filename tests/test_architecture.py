@@ -32,7 +32,8 @@ ROOMS = (
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
-LOCAL_HUB_MAY_IMPORT = {"l2t_hub.errors", "l2t_hub.hub.endpoint"}
+# The local Hub needs nothing of L2T itself: only errors, the address it shares with clients, and safe text for its pages.
+LOCAL_HUB_MAY_IMPORT = {"l2t_hub.errors", "l2t_hub.hub.endpoint", "l2t_hub.text"}
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 
 

@@ -70,7 +70,7 @@ class Dispatcher:
         try:
             await response(scope, receive, send)
         except (OSError, HubError) as error:  # the headers are sent; uvicorn drops the connection
-            logger.error("%s %s: the response was cut off: %s", method, path, error)
+            logger.error("%s %s: the response was cut off: %.300r", method, path, error)
 
     async def _respond(self, request: Request, path: str) -> Response:
         try:
@@ -92,13 +92,11 @@ class Dispatcher:
         if getattr(error, "errno", None) in _NO_ROOM or "disk is full" in str(error):
             return HubError(507, "The disk of this Hub is full. Nothing of the request was stored.")
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
-            logger.error("%s %s: SQLite: %s", request.method, path, error)
+            logger.error("%s %s: SQLite: %.300r", request.method, path, error)
             return damaged()
         frames = extract_tb(error.__traceback__)
         where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
-        logger.error(
-            "%s %s: %s: %s (%s)", request.method, path, type(error).__name__, str(error)[:200], where
-        )
+        logger.error("%s %s: %.300r (%s)", request.method, path, error, where)
         logger.debug("The traceback:", exc_info=error)
         return HubError(500, "The local Hub failed to serve this request. Its log has the details.")
 

@@ -1,9 +1,10 @@
 """The read-only pages, which show in a browser what a release will look like.
 
-Jinja escapes every value. Only the Markdown of a card is inserted as it is, rendered with its HTML tags escaped. The
-Content-Security-Policy allows one style sheet and images from this Hub, nothing else.
+Jinja escapes every value, and control characters are replaced. Only the Markdown of a card is inserted as it is,
+rendered with its HTML tags escaped. The Content-Security-Policy allows one style sheet and images from this Hub.
 """
 
+import re
 from importlib.resources import files as package_files
 from typing import Any
 
@@ -22,6 +23,7 @@ from l2t_hub.local_hub.hub_request import ROOT, Hub, HubRequest, Repo, quoted
 from l2t_hub.local_hub.markdown_html import render_markdown, size_text
 from l2t_hub.local_hub.repo_files import TreeLister, content_type
 from l2t_hub.local_hub.repos import visible_repos
+from l2t_hub.text import visible
 
 MAX_PREVIEW_BYTES = 200_000
 MAX_ROWS = 1000
@@ -37,8 +39,21 @@ SAFE = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+_CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+
+
+def _visible(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return Markup(visible(value)) if isinstance(value, Markup) else visible(value)
+
+
 _templates = Environment(
-    loader=PackageLoader("l2t_hub.local_hub"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    loader=PackageLoader("l2t_hub.local_hub"),
+    autoescape=True,
+    finalize=_visible,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
 _templates.globals |= {"root": ROOT, "kinds": identifiers.KINDS}
 _templates.filters |= {
@@ -124,13 +139,15 @@ def card(request: HubRequest) -> Response:
     if len(body) > MAX_CARD_CHARS:
         problem = problem or f"Only the first {MAX_CARD_CHARS} characters of this card are shown."
     rendered = render_markdown(body[:MAX_CARD_CHARS], f"{home}/blob/main", f"{home}/resolve/{commit}")
+    configs = _configs(metadata)
     facts = {
         "head": hub.history.commit(repo.id, commit),
         "tags": card_tags(metadata),
         "files": len(tree),
         "size": sum(entry.size for entry in tree.values()),
         "version_tags": hub.history.refs(repo.id, "refs/tags/"),
-        "configs": _configs(metadata),
+        "configs": configs,
+        "example_config": next((name for name, _ in configs if _CONFIG_NAME.fullmatch(name)), None),
         "scores": _scores(metadata),
     }
     frame = _frame(request, "card", "main")

@@ -512,7 +512,7 @@ def test_a_failure_is_a_sentence_and_a_log_line(
     make_repo(hub, "a")
 
     def fail(*_: object) -> None:
-        raise KeyError("a bug")
+        raise KeyError("a bug\x1b[2J")
 
     monkeypatch.setattr(History, "resolve", fail)
     for accept in ("", "text/html"):
@@ -521,7 +521,8 @@ def test_a_failure_is_a_sentence_and_a_log_line(
         assert b"The local Hub failed to serve this request. Its log has the details." in reply.body
     lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
     assert any(
-        "GET /rehearsal/api/models/org/a: KeyError: 'a bug' (test_hub_attacks.py:" in line for line in lines
+        "GET /rehearsal/api/models/org/a: KeyError('a bug\\x1b[2J') (test_hub_attacks.py:" in line
+        for line in lines
     )
 
 

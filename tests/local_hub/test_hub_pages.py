@@ -1,5 +1,6 @@
 """The pages show a release, and nothing in a release can run on them."""
 
+import html
 import re
 import shutil
 
@@ -120,6 +121,38 @@ def test_the_card_page_shows_the_card_and_its_facts(released: LocalHub) -> None:
     assert '<td class="number">1</td>' in html
     for fact in ("license:cc0-1.0", ">typo<", "61.2", "&lt;i&gt;agreement", head[:8]):
         assert fact in html
+
+
+def test_control_characters_are_visible(hub: LocalHub) -> None:
+    make_repo(hub, "a")
+    evil = "\x1b[2J\x07 \u202egnp.exe\u2066"
+    files = {"README.md": f"# {evil}\n\n{evil}".encode(), "x.txt": f"a\tb\n{evil}".encode()}
+    commit(hub, "models/org/a", files, summary=f"t {evil}", description=f"d {evil}")
+    ask(hub, "POST", "/api/models/org/a/discussions", {"title": f"t {evil}", "description": evil})
+    for path in (
+        "/",
+        "/org/a",
+        "/org/a/blob/main/x.txt",
+        "/org/a/commits/main",
+        "/org/a/discussions",
+        "/org/a/discussions/1",
+    ):
+        page = ask(hub, "GET", path).body.decode()
+        assert "\ufffd[2J\ufffd" in page, path
+        assert "\ufffdgnp.exe\ufffd" in page or path == "/", path
+        assert not re.search("[\x00-\x08\x0e-\x1f\u202e\u2066]", page), path
+    assert "a\tb\n" in ask(hub, "GET", "/org/a/blob/main/x.txt").body.decode()
+
+
+def test_the_example_command_holds_no_name_that_a_shell_would_run(hub: LocalHub) -> None:
+    make_repo(hub, "d", "dataset")
+    card = "---\nconfigs:\n- {config_name: \"x'; touch /tmp/pwned; '\"}\n%s---\n# Card"
+    for more, shown in (
+        ("", 'load_dataset("org/d")'),
+        ("- {config_name: typo}\n", 'load_dataset("org/d", "typo")'),
+    ):
+        commit(hub, "datasets/org/d", {"README.md": (card % more).encode()})
+        assert shown in html.unescape(ask(hub, "GET", "/datasets/org/d").body.decode())
 
 
 def test_a_card_that_does_not_parse_is_reported(hub: LocalHub) -> None:

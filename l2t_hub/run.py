@@ -4,7 +4,6 @@ With a Hub, each dataset is published before a model is trained on it, and each 
 record names a published revision. Every stage reuses finished work that is up to date.
 """
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from l2t_hub.dataset.build import build
 from l2t_hub.plan import check_names
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import Manifest
+from l2t_hub.records.training_record import RunRecord, TrainingRecord, read_training_record
 
 if TYPE_CHECKING:
     from l2t_hub.publish.publisher import Publisher
@@ -144,20 +144,18 @@ def _train(runs: Sequence[ReleaseRun], data: Sequence[str]) -> None:
 
 def _move_outdated(run: ReleaseRun, data: str) -> None:
     """Rename a model directory that was made from another recipe or dataset, so that nothing is overwritten."""
-    from l2t_hub.artifacts import CHECKPOINTS, TRAINING_RECORD
+    from l2t_hub.artifacts import CHECKPOINTS
     from l2t_hub.train.locate import locate
-    from l2t_hub.train.run_directory import RUN, RunIdentity
+    from l2t_hub.train.run_directory import RunIdentity
 
-    for record in (run.model / TRAINING_RECORD, run.model / CHECKPOINTS / RUN):
-        if not record.is_file():
-            continue
-        saved = json.loads(record.read_text(encoding="utf-8"))
-        identity = RunIdentity(run.recipe, locate(data).fingerprint)
-        if saved["fingerprint"] != identity.fingerprint:
-            kept = run.model.with_name(f"{run.model.name}.{saved['fingerprint'][:8]}")
-            _print(f"{run.model}: {identity.differs_from(saved)}. The old model is kept as {kept}.")
-            run.model.rename(kept)
+    saved = TrainingRecord.find(run.model) or RunRecord.find(run.model / CHECKPOINTS)
+    if saved is None:
         return
+    identity = RunIdentity(run.recipe, locate(data).fingerprint)
+    if saved.fingerprint != identity.fingerprint:
+        kept = run.model.with_name(f"{run.model.name}.{saved.fingerprint[:8]}")
+        _print(f"{run.model}: {identity.differs_from(saved)}. The old model is kept as {kept}.")
+        run.model.rename(kept)
 
 
 def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun], models: Sequence[str]) -> None:
@@ -189,7 +187,7 @@ def _report(
     scores: Sequence[Path],
     published: Mapping[str, str],
 ) -> RunResult:
-    from l2t_hub.artifacts import TRAINING_LOG, TRAINING_RECORD
+    from l2t_hub.artifacts import TRAINING_LOG
     from l2t_hub.evaluate import read_evaluation
     from l2t_hub.report import ReleaseReport, conclusion, write_run_report
     from l2t_hub.train.training_log import read_log
@@ -198,7 +196,7 @@ def _report(
     evaluations = [read_evaluation(file) for file in scores]
     reports = []
     for run, manifest in zip(runs, manifests, strict=True):
-        training = json.loads((run.model / TRAINING_RECORD).read_text(encoding="utf-8"))
+        training = read_training_record(run.model)
         reports.append(ReleaseReport(run.name, manifest, training, read_log(run.model / TRAINING_LOG)))
     page = write_run_report(folder, recipe.name, recipe.description, reports, evaluations, published)
     conclusions = tuple(

@@ -4,7 +4,6 @@ All facts come from the files of the release: training record, configuration, lo
 follow from its numbers, so the card of a small demonstration model says that it is one.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,6 @@ from l2t_hub.artifacts import (
     CARD,
     CONFIG,
     TRAINING_LOG,
-    TRAINING_RECORD,
     WEIGHTS,
     disk_errors,
     sha256_of,
@@ -29,6 +27,9 @@ from l2t_hub.hub.endpoint import PUBLIC
 from l2t_hub.hub.names import MAX_DESCRIPTION_CHARS, MAX_NOTE_CHARS, check_repo
 from l2t_hub.publish.scores import CardScores, copy_reports, interval, model_index, points, read_scores
 from l2t_hub.records.dataset_manifest import read_manifest
+from l2t_hub.records.reading import read_json
+from l2t_hub.records.repo_path import inside
+from l2t_hub.records.training_record import TrainingRecord, read_training_record
 from l2t_hub.templates import render, render_card
 from l2t_hub.train.training_log import read_log
 
@@ -78,10 +79,9 @@ def write_model_card(
     """
     directory = Path(directory)
     check_repo(repo)
-    record, config = _read(directory / TRAINING_RECORD), _read(directory / CONFIG)
-    data = record.get("dataset") or {}
-    dataset = check_repo(dataset, "dataset") if dataset else data.get("repository")
-    dataset_revision = dataset_revision or data.get("revision")
+    record, config = read_training_record(directory), _config(directory)
+    dataset = check_repo(dataset, "dataset") if dataset else record.dataset.repository
+    dataset_revision = dataset_revision or record.dataset.revision
     card_scores = read_scores(scores, directory, repo)
     metadata = _front_matter(record, repo, dataset, card_scores, license, language)
     values = _facts(directory, record, config) | {
@@ -100,9 +100,9 @@ def write_model_card(
     return directory / CARD
 
 
-def _facts(directory: Path, record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(directory: Path, record: TrainingRecord, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the files of a model directory say about it, for the template."""
-    recipe, log = record["recipe"], directory / TRAINING_LOG
+    recipe, log = record.recipe, directory / TRAINING_LOG
     return {
         "record": record,
         "config": config,
@@ -112,8 +112,8 @@ def _facts(directory: Path, record: Mapping[str, Any], config: Mapping[str, Any]
         "weights": sha256_of(directory / WEIGHTS) if (directory / WEIGHTS).is_file() else None,
         "curve": curve(read_log(log)) if log.is_file() else [],
         "plot": PLOT if (directory / PLOT).is_file() else None,
-        "demonstration": record["tokens"] < DEMONSTRATION_TOKENS,
-        "toolkit": record["versions"]["l2t_hub"],
+        "demonstration": record.tokens < DEMONSTRATION_TOKENS,
+        "toolkit": record.versions.get("l2t_hub", ""),
     }
 
 
@@ -150,7 +150,7 @@ def curve(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _front_matter(
-    record: Mapping[str, Any],
+    record: TrainingRecord,
     repo: str,
     dataset: str | None,
     scores: list[CardScores],
@@ -158,7 +158,7 @@ def _front_matter(
     language: str,
 ) -> ModelCardData:
     """Return the card's metadata. There is no `base_model`, because the model is trained from scratch."""
-    recipe = record["recipe"]
+    recipe = record.recipe
     return ModelCardData(
         language=[language],
         license=license,
@@ -221,8 +221,8 @@ def collection_note(kind: str, directory: Path | str) -> str:
         manifest = read_manifest(directory)
         values |= {"name": manifest.name, "mixture": manifest.mixture, "totals": manifest.totals}
     elif kind == "model":
-        record = _read(directory / TRAINING_RECORD)
-        values |= {"name": record["name"], "record": record, "recipe": record["recipe"]}
+        record = read_training_record(directory)
+        values |= {"name": record.name, "record": record, "recipe": record.recipe}
     return _within(render("collection.md.j2", values), MAX_NOTE_CHARS)
 
 
@@ -234,14 +234,9 @@ def _within(text: str, limit: int) -> str:
     return line[: limit - 1].rpartition(" ")[0].rstrip(" ,;:.") + "…"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return tree
-    except FileNotFoundError:
-        raise UserError(
-            f"{path.parent}: not a finished model: {path.name} is missing",
-            "Train the model with `l2t train`; --resume continues an interrupted run.",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}", "Train the model again.") from None
+def _config(directory: Path) -> dict[str, Any]:
+    path = inside(directory, CONFIG)
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: not a JSON object", "Train the model again.")
+    return config

@@ -1,11 +1,11 @@
 """The checks of a model before its release: intact weights, no code to run, a training record."""
 
-import json
-from typing import Any
-
 from l2t_hub.artifacts import CONFIG, TRAINING_RECORD, WEIGHTS
+from l2t_hub.errors import UserError
 from l2t_hub.hub.unsafe_files import REMOTE_CODE_FILES, has_auto_map
 from l2t_hub.publish.stage import StagedFile, StagedRelease
+from l2t_hub.records.reading import parse_json
+from l2t_hub.records.training_record import TrainingRecord
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
@@ -25,14 +25,6 @@ def model_problems(staged: StagedRelease) -> list[str]:
     for file in staged.files:
         if file.path.endswith(".json"):
             problems += _json_problems(file)
-    config = _parsed(staged.file(CONFIG))
-    if isinstance(config, dict) and not (config.get("model_type") and config.get("architectures")):
-        problems.append(
-            f"{CONFIG}: no model_type or architectures, so from_pretrained could not load the model"
-        )
-    record = _parsed(staged.file(TRAINING_RECORD))
-    if isinstance(record, dict) and not record.get("fingerprint"):
-        problems.append(f"{TRAINING_RECORD}: no fingerprint")
     return problems
 
 
@@ -47,19 +39,17 @@ def tensor_problems(file: StagedFile) -> list[str]:
         return [f"{file.path}: not a complete safetensors file: {error}"]
 
 
-def _parsed(file: StagedFile | None) -> Any:
-    try:
-        return json.loads(file.read()) if file else None
-    except (ValueError, RecursionError):
-        return None
-
-
 def _json_problems(file: StagedFile) -> list[str]:
     try:
-        tree = json.loads(file.read())
-    except (ValueError, RecursionError) as error:
-        return [f"{file.path}: not valid JSON: {error}"]
+        if file.path == TRAINING_RECORD:
+            TrainingRecord.parse(file.read(), file.path)
+        tree = parse_json(file.read(), file.path)
+    except UserError as error:
+        return [error.message]
     name = file.path.rpartition("/")[2]
     if name in REMOTE_CODE_FILES and has_auto_map(tree):
         return [f"{file.path}: `auto_map` makes transformers run code from the repo"]
+    loadable = isinstance(tree, dict) and tree.get("model_type") and tree.get("architectures")
+    if file.path == CONFIG and not loadable:
+        return [f"{CONFIG}: no model_type or architectures, so from_pretrained could not load the model"]
     return []

@@ -16,9 +16,11 @@ from pathlib import Path
 from l2t_hub.artifacts import CARD, CONFIG, MANIFEST, RELEASE_RECORD, TRAINING_RECORD, WEIGHTS
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.front_matter import load_front_matter
+from l2t_hub.records.dataset_manifest import Manifest
+from l2t_hub.records.release_record import Kind, ReleaseRecord
 from l2t_hub.records.repo_path import path_problem, same_name
+from l2t_hub.records.training_record import TrainingRecord
 
-FORMAT = 1
 # The Hub's own file: it lists what belongs in large-file storage. A release leaves it alone.
 ATTRIBUTES = ".gitattributes"
 # The Hub keeps larger files in large-file storage, where git's hash is not needed.
@@ -110,20 +112,20 @@ def stage(directory: Path, token: str | None = None) -> StagedRelease:
     _check_names(directory, paths)
     files = [_hashed(directory, path, token) for path in paths]
     own = _own_fingerprint(directory, kind)
-    listed = {file.path: [file.size, file.sha256] for file in files}
+    listed = {file.path: (file.size, file.sha256) for file in files}
     fingerprint = own or sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
-    files.append(_record(kind, fingerprint, listed))
+    files.append(_record(ReleaseRecord(files=listed, fingerprint=fingerprint, format=1, kind=kind)))
     files.sort(key=lambda file: file.path)
     digest = next(file.sha256 for file in files if file.path == RELEASE_RECORD)
     return StagedRelease(directory, kind, fingerprint, digest, tuple(files), tuple(sorted(left_out)))
 
 
-def release_kind(directory: Path) -> str:
+def release_kind(directory: Path) -> Kind:
     """Return 'dataset', 'model' or 'space', judged by the files present.
 
     Raises UsageError if the directory is none or several of these, UserError if its card has invalid front matter.
     """
-    kinds = []
+    kinds: list[Kind] = []
     if (directory / MANIFEST).is_file():
         kinds.append("dataset")
     if (directory / TRAINING_RECORD).is_file() or (directory / WEIGHTS).is_file():
@@ -219,20 +221,17 @@ def _hashed(directory: Path, path: str, token: str | None) -> StagedFile:
 
 
 def _own_fingerprint(directory: Path, kind: str) -> str | None:
-    name = {"dataset": MANIFEST, "model": TRAINING_RECORD}.get(kind)
-    if name is None:
-        return None
+    """Return the fingerprint of a dataset or model by its record; None without one, which validation reports."""
     try:
-        fingerprint = json.loads((directory / name).read_text(encoding="utf-8"))["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
+        if kind == "dataset":
+            return Manifest.read(directory).fingerprint
+        return TrainingRecord.read(directory).fingerprint if kind == "model" else None
+    except UserError:
         return None
-    return fingerprint if isinstance(fingerprint, str) and fingerprint else None
 
 
-def _record(kind: str, fingerprint: str, listed: Mapping[str, list[object]]) -> StagedFile:
-    """Return the release record. As it is a single line, git cannot merge the records of two releases."""
-    tree = {"format": FORMAT, "kind": kind, "fingerprint": fingerprint, "files": listed}
-    content = (json.dumps(tree, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+def _record(record: ReleaseRecord) -> StagedFile:
+    content = record.content()
     git = sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
     return StagedFile(
         RELEASE_RECORD, len(content), sha256(content).hexdigest(), git.hexdigest(), content=content

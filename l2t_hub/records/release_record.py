@@ -11,6 +11,7 @@ from l2t_hub.records.file_list import ExpectedFile
 from l2t_hub.records.reading import FileRecord
 from l2t_hub.records.repo_path import RepoPath, same_name
 
+Kind = Literal["dataset", "model", "space"]
 # JSON has no tuples: what is read is a list of two.
 SizeAndHash = Annotated[tuple[Count, Sha256], Field(strict=False)]
 
@@ -28,7 +29,7 @@ class ReleaseRecord(FileRecord):
     files: Annotated[dict[RepoPath, SizeAndHash], OneByOne, Field(max_length=1_000_000)]
     fingerprint: Sha256
     format: FirstFormat
-    kind: Literal["dataset", "model", "space"]
+    kind: Kind
 
     @model_validator(mode="after")
     def _no_name_twice(self) -> Self:

@@ -1,10 +1,12 @@
 """The records of a training run: what a finished model is, and what an unfinished run needs to continue."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from l2t_hub.artifacts import TRAINING_RECORD
+from l2t_hub.errors import UserError
 from l2t_hub.records.bounds import (
     Batch,
     Commit,
@@ -138,3 +140,14 @@ class CheckpointState(FileRecord):
     predicted_tokens: Count
     precision: Precision
     format: FirstFormat = 1
+
+
+def read_training_record(directory: Path) -> TrainingRecord:
+    """Read a model directory's training record. Raises UserError if there is none or it is malformed."""
+    record = TrainingRecord.find(directory)
+    if record is None:
+        raise UserError(
+            f"{directory}: not a finished model: {TRAINING_RECORD} is missing",
+            "Train the model with `l2t train`; --resume continues an interrupted run.",
+        )
+    return record

@@ -17,6 +17,7 @@ from l2t_hub.evaluate import Evaluation
 from l2t_hub.evaluate.results import Estimate, ModelComparison
 from l2t_hub.extras import installed
 from l2t_hub.records.dataset_manifest import Manifest
+from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.templates import Markdown, render
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class ReleaseReport:
 
     name: str
     manifest: Manifest
-    training: Mapping[str, Any]
+    training: TrainingRecord
     log: Sequence[Mapping[str, Any]]
 
 

@@ -76,7 +76,7 @@ def platform_differences(record: Mapping[str, Any]) -> list[str]:
     from l2t_hub.train.batch_layout import count_devices
     from l2t_hub.train.hardware import hardware
 
-    then, now = record["hardware"], hardware()
+    then, now = record["hardware"], hardware().model_dump()
     differences = [
         f"{name} was {then.get(name) or 'none'}, is {now[name] or 'none'}"
         for name in ("machine", "processor", "gpus")

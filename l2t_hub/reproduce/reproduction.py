@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from l2t_hub.artifacts import MANIFEST, TRAINING_LOG, TRAINING_RECORD, WEIGHTS, disk_errors, write_text
 from l2t_hub.dataset.build import build
@@ -16,6 +15,7 @@ from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe
 from l2t_hub.records.dataset_manifest import read_manifest
+from l2t_hub.records.training_record import read_training_record
 from l2t_hub.reproduce.checks import Outcome, ReproduceReport
 from l2t_hub.reproduce.compare_dataset import PublishedDataset, reproduce_dataset
 from l2t_hub.train.training_log import read_log
@@ -137,20 +137,9 @@ def _dataset(published: PublishedDataset, options: _Options, folder: Path) -> Ou
 def _model(fetch: Callable[[str], Path], options: _Options, folder: Path) -> Outcome:
     from l2t_hub.reproduce.compare_model import reproduce_model
 
-    record = _read(fetch(TRAINING_RECORD))
+    record = read_training_record(fetch(TRAINING_RECORD).parent).as_dict()
     log = read_log(fetch(TRAINING_LOG))
     return reproduce_model(record, log, lambda: fetch(WEIGHTS), options.data, options.steps, folder)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        record["fingerprint"], record["recipe"], record["dataset"], record["hardware"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: cannot be read as a training record: {error!r}", "Train the model again."
-        ) from None
-    return record
 
 
 def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:

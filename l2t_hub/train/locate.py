@@ -1,22 +1,22 @@
-"""Where the dataset of a run lies: a directory, or a Hub repository brought to this machine; and which one it is."""
+"""Find the dataset of a run: a directory on this machine, or a dataset on the Hub, which is downloaded."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from l2t_hub.artifacts import CARD, MANIFEST, PACKED, TOKENIZER
 from l2t_hub.errors import UserError
+from l2t_hub.records.dataset_manifest import Manifest, read_manifest
+from l2t_hub.records.repo_path import inside
 
 WANTED = (MANIFEST, CARD, f"{PACKED}/*", f"{TOKENIZER}/*")
 
 
 @dataclass(frozen=True)
 class DatasetLocation:
-    """A dataset directory: its manifest's fingerprint, and the Hub repository and commit it came from, if any."""
+    """A dataset directory, its manifest, and the Hub repository and commit it was downloaded from, if any."""
 
     directory: Path
-    fingerprint: str
+    manifest: Manifest
     repository: str | None = None
     revision: str | None = None
 
@@ -25,18 +25,34 @@ class DatasetLocation:
         """What the user called it."""
         return self.repository or str(self.directory)
 
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the dataset, 64 hex digits."""
+        return self.manifest.fingerprint
+
+    def packed_shards(self, split: str) -> list[Path]:
+        """Return the packed shards of a split that the manifest lists. Raises UserError if a link leads out."""
+        shards = (s for s in self.manifest.shards if (s.view, s.split) == ("packed", split))
+        return [inside(self.directory, shard.path) for shard in shards]
+
+    def tokenizer_files(self) -> list[Path]:
+        """Return the files of the tokenizer that the manifest lists. Raises UserError if a link leads out."""
+        paths = (path for path in self.manifest.files if path.startswith(f"{TOKENIZER}/"))
+        return [inside(self.directory, path) for path in paths]
+
 
 def locate(data: Path | str) -> DatasetLocation:
-    """Find a dataset directory by path, or fetch what training reads of a Hub dataset `namespace/name[@revision]`.
+    """Find a dataset by its directory, or download what training reads of the Hub dataset ORG/NAME[@REVISION].
 
-    Every file fetched is checked. Raises UserError if there is no such place, or if it is not a dataset directory.
+    Downloaded files are compared with the manifest. Raises UserError if there is no such dataset, or if its manifest
+    is malformed.
     """
     directory = Path(data)
     if directory.is_dir():
-        return DatasetLocation(directory, _fingerprint(directory))
+        return DatasetLocation(directory, read_manifest(directory))
     if directory.exists():
         raise UserError(
-            f"{data}: this is a file, not a dataset directory", f"Give the directory that holds {MANIFEST}."
+            f"{data}: this is a file, not a dataset directory", f"Give the directory of {MANIFEST}."
         )
     if str(data).startswith((".", "/", "~")) or str(data).count("/") != 1:
         raise UserError(f"{data}: no such dataset directory", "Build it with `l2t build RECIPE --out DIR`.")
@@ -44,20 +60,4 @@ def locate(data: Path | str) -> DatasetLocation:
 
     repository, revision = parse_name(str(data))
     found = download(repository, "dataset", revision, only=WANTED, say=lambda line: None)
-    return DatasetLocation(found.directory, _fingerprint(found.directory), repository, found.revision)
-
-
-def _fingerprint(directory: Path) -> str:
-    path = directory / MANIFEST
-    try:
-        manifest: Any = json.loads(path.read_text(encoding="utf-8"))
-        return str(manifest["fingerprint"])
-    except FileNotFoundError:
-        raise UserError(
-            f"{directory}: not a dataset directory: it has no {MANIFEST}",
-            "Build one with `l2t build RECIPE --out DIR`; an interrupted build has to be finished first.",
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: cannot be read as a manifest: {error!r}", "Check the directory with `l2t verify DIR`."
-        ) from None
+    return DatasetLocation(found.directory, read_manifest(found.directory), repository, found.revision)

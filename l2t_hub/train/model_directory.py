@@ -9,14 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub import __version__
-from l2t_hub.artifacts import CARD, CHECKPOINTS, TOKENIZER, TRAINING_LOG, TRAINING_RECORD
+from l2t_hub.artifacts import CARD, CHECKPOINTS, TRAINING_LOG
 from l2t_hub.extras import installed
+from l2t_hub.records.training_record import (
+    BatchUsed,
+    DatasetUsed,
+    Precision,
+    SequencesUsed,
+    TrainingRecord,
+)
 from l2t_hub.tokens.load import auto_tokenizer_agrees
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.hardware import hardware
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.loss_plot import PLOT, plot_losses
-from l2t_hub.train.run_directory import CACHE, PARTIAL, RunIdentity, write_json
+from l2t_hub.train.run_directory import CACHE, PARTIAL, RunIdentity
 from l2t_hub.train.training_log import Record, TrainingLog, read_log
 
 LIBRARIES = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "numpy")
@@ -34,7 +41,7 @@ class RunSummary:
     """Tokens that counted in the loss, over all steps."""
     seconds: float
     """Time in optimiser steps, over all resumed runs."""
-    precision: str
+    precision: Precision
     optimizer: str
     resumed_from: int | None
     """Step of the checkpoint that the last process started from, None if it started at step 0."""
@@ -57,8 +64,8 @@ def write_model_directory(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     model.save_pretrained(staging)
-    for file in sorted((dataset.directory / TOKENIZER).iterdir()):
-        if file.is_file() and file.name != CARD:
+    for file in dataset.tokenizer_files():
+        if file.name != CARD:
             shutil.copyfile(file, staging / file.name)
     shutil.copyfile(out / CHECKPOINTS / TRAINING_LOG, staging / TRAINING_LOG)
     log = read_log(staging / TRAINING_LOG)
@@ -68,55 +75,64 @@ def write_model_directory(
         training_log.show(
             f"No {PLOT}: matplotlib is not installed. Install it with: pip install 'l2t_hub[plots]'"
         )
-    record = _record(model, log, dataset, identity, summary)
-    record["auto_tokenizer"] = auto_tokenizer_agrees(staging)
+    record = _record(model, log, dataset, identity, summary, auto_tokenizer_agrees(staging))
     for file in sorted(staging.iterdir()):
         file.replace(out / file.name)
-    write_json(out / TRAINING_RECORD, record)
+    record.write(out)
     (out / CHECKPOINTS / TRAINING_LOG).unlink()
     for leftover in (staging, out / CHECKPOINTS / PARTIAL, out / CHECKPOINTS / CACHE):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _record(
-    model: Any, log: list[Record], dataset: DatasetLocation, identity: RunIdentity, summary: RunSummary
-) -> dict[str, Any]:
-    """Return the content of `training.json`: what identifies the model and what its card shows."""
+    model: Any,
+    log: list[Record],
+    dataset: DatasetLocation,
+    identity: RunIdentity,
+    summary: RunSummary,
+    auto_tokenizer: bool,
+) -> TrainingRecord:
+    """Return the training record: what identifies the model and what its card shows."""
     batches = summary.batches
     losses = [entry["loss"] for entry in log if "loss" in entry]
     eval_losses = [entry["eval_loss"] for entry in log if "eval_loss" in entry]
     tokens = batches.rows * batches.sequence_length
-    return {
-        "name": identity.recipe.name,
-        **identity.as_dict(),
-        "dataset": {"name": dataset.name, "repository": dataset.repository, "revision": dataset.revision},
-        "parameters": model.num_parameters(),
-        "vocab_size": model.config.vocab_size,
-        "precision": summary.precision,
-        "optimizer": summary.optimizer,
-        "steps": batches.steps,
-        "batch": asdict(batches)
-        | {"sequences": batches.sequences, "tokens_per_step": batches.tokens_per_step},
-        "tokens": tokens,
-        "predicted_tokens": summary.predicted_tokens,
-        "sequences": {
-            "train": summary.rows,
-            "validation": summary.validation_rows,
-            "seen": batches.rows,
-            "epochs": round(batches.rows / summary.rows, 4),
-        },
-        "seconds": round(summary.seconds, 2),
-        "tokens_per_second": round(tokens / max(summary.seconds, 1e-9), 1),
-        "resumed_from_step": summary.resumed_from,
-        "loss": losses[-1] if losses else None,
-        "initial_eval_loss": eval_losses[0] if eval_losses else None,
-        "eval_loss": eval_losses[-1] if eval_losses else None,
-        "best_eval_loss": min(eval_losses, default=None),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": hardware(),
-        "versions": {
+    return TrainingRecord(
+        name=identity.recipe.name,
+        fingerprint=identity.fingerprint,
+        dataset_fingerprint=identity.dataset,
+        recipe=identity.recipe.resolved(),
+        dataset=DatasetUsed(name=dataset.name, repository=dataset.repository, revision=dataset.revision),
+        parameters=model.num_parameters(),
+        vocab_size=model.config.vocab_size,
+        precision=summary.precision,
+        optimizer=summary.optimizer,
+        steps=batches.steps,
+        batch=BatchUsed(
+            **asdict(batches), sequences=batches.sequences, tokens_per_step=batches.tokens_per_step
+        ),
+        tokens=tokens,
+        predicted_tokens=summary.predicted_tokens,
+        sequences=SequencesUsed(
+            train=summary.rows,
+            validation=summary.validation_rows,
+            seen=batches.rows,
+            epochs=round(batches.rows / summary.rows, 4),
+        ),
+        seconds=round(summary.seconds, 2),
+        tokens_per_second=round(tokens / max(summary.seconds, 1e-9), 1),
+        resumed_from_step=summary.resumed_from,
+        loss=losses[-1] if losses else None,
+        initial_eval_loss=eval_losses[0] if eval_losses else None,
+        eval_loss=eval_losses[-1] if eval_losses else None,
+        best_eval_loss=min(eval_losses, default=None),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        hardware=hardware(),
+        versions={
             "l2t_hub": __version__,
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in LIBRARIES},
         },
-    }
+        auto_tokenizer=auto_tokenizer,
+        format=1,
+    )

@@ -135,11 +135,10 @@ def _positions(lengths: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 
 
 def _shards(dataset: DatasetLocation, split: str) -> list[Path]:
-    folder = dataset.directory / PACKED
-    shards = sorted(folder.glob(f"{split}-*.parquet"))
+    shards = dataset.packed_shards(split)
     if split == "train" and not shards:
         raise UserError(
-            f"{dataset.name}: no packed view: {PACKED}/train-*.parquet is missing",
+            f"{dataset.name}: no packed view: the manifest lists no {PACKED}/train-*.parquet",
             "Training reads the packed view. Build the dataset with `build.packed: true`.",
         )
     return shards
@@ -207,7 +206,7 @@ def _rows(shards: Sequence[Path], cache: Path) -> datasets.Dataset:
 
 def _tokenizer(dataset: DatasetLocation) -> Any:
     folder = dataset.directory / TOKENIZER
-    if not (folder / TOKENIZER_FILE).is_file():
+    if folder / TOKENIZER_FILE not in [path for path in dataset.tokenizer_files() if path.is_file()]:
         raise UserError(
             f"{dataset.name}: no tokenizer: {TOKENIZER}/{TOKENIZER_FILE} is missing",
             "A dataset includes the tokenizer it was built with. Build the dataset again.",

@@ -2,29 +2,19 @@
 start, or refuse. The decision depends on the fingerprints of the recipe and the dataset.
 """
 
-import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from l2t_hub.artifacts import (
-    CHECKPOINTS,
-    CONFIG,
-    TRAINING_LOG,
-    TRAINING_RECORD,
-    WEIGHTS,
-    disk_errors,
-    write_text,
-)
-from l2t_hub.errors import UsageError, UserError
+from l2t_hub.artifacts import CHECKPOINTS, CONFIG, TRAINING_LOG, WEIGHTS, disk_errors
+from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.schema import SCOPES, UNFINGERPRINTED_KEYS
+from l2t_hub.records.training_record import CheckpointState, RunRecord, TrainingRecord
 from l2t_hub.train.locate import DatasetLocation
 
-RUN = "run.json"
-STATE = "l2t_state.json"
 PARTIAL = ".partial"
 CACHE = "cache"
 CHECKPOINT_PREFIX = "checkpoint-"
@@ -46,23 +36,23 @@ class RunIdentity:
         """64 hex digits. The location of the dataset does not change them."""
         return self.recipe.fingerprint("model", source=self.dataset, tokenizer=self.dataset)
 
-    def as_dict(self) -> Json:
+    def record(self) -> RunRecord:
         """Return what is saved in an output directory: the fingerprints, and the recipe to explain a difference."""
-        return {
-            "fingerprint": self.fingerprint,
-            "dataset_fingerprint": self.dataset,
-            "recipe": self.recipe.resolved(),
-        }
+        return RunRecord(
+            fingerprint=self.fingerprint,
+            dataset_fingerprint=self.dataset,
+            recipe=self.recipe.resolved(),
+            format=1,
+        )
 
-    def differs_from(self, saved: Json) -> str:
+    def differs_from(self, saved: RunRecord | TrainingRecord) -> str:
         """Return what has changed since `saved` was written: recipe keys with their old and new values."""
         changes: list[str] = []
-        saved_dataset = saved.get("dataset_fingerprint")
-        if saved_dataset != self.dataset:
+        if saved.dataset_fingerprint != self.dataset:
             changes.append(
-                f"another dataset (fingerprint {str(saved_dataset)[:12]}, now {self.dataset[:12]})"
+                f"another dataset (fingerprint {saved.dataset_fingerprint[:12]}, now {self.dataset[:12]})"
             )
-        before, now = _decisive(saved.get("recipe", {})), _decisive(self.recipe.resolved())
+        before, now = _decisive(saved.recipe), _decisive(self.recipe.resolved())
         changes += [
             f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
             for key in sorted(before.keys() | now.keys())
@@ -75,10 +65,10 @@ class RunIdentity:
 
 def finished(out: Path, recipe: Recipe, dataset: DatasetLocation) -> bool:
     """Whether `out` holds the finished model of exactly this recipe and dataset."""
-    saved = _read(out / TRAINING_RECORD)
+    saved = TrainingRecord.find(out)
     return (
         saved is not None
-        and saved.get("fingerprint") == RunIdentity(recipe, dataset.fingerprint).fingerprint
+        and saved.fingerprint == RunIdentity(recipe, dataset.fingerprint).fingerprint
         and all((out / name).is_file() for name in FINAL_FILES)
     )
 
@@ -91,11 +81,11 @@ def claim(out: Path, identity: RunIdentity, resume: bool) -> Path | None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: this is a file", "Give `--out` a directory.")
     _refuse_finished(out, identity)
-    saved = _read(out / CHECKPOINTS / RUN)
+    saved = RunRecord.find(out / CHECKPOINTS)
     checkpoint = newest_checkpoint(out)
     if saved is None:
         _refuse_other_files(out)
-    elif checkpoint is not None and saved.get("fingerprint") != identity.fingerprint:
+    elif checkpoint is not None and saved.fingerprint != identity.fingerprint:
         raise UsageError(
             f"{out}: holds an unfinished run that differs from this one: {identity.differs_from(saved)}",
             "Choose another --out, or undo the change and add --resume.",
@@ -113,11 +103,11 @@ def claim(out: Path, identity: RunIdentity, resume: bool) -> Path | None:
 
 def check_precision(checkpoint: Path | None, precision: str) -> None:
     """Raise UsageError if a checkpoint has another precision, as `auto` can resolve to on another machine."""
-    saved = _read(checkpoint / STATE) if checkpoint is not None else None
-    if saved is not None and saved["precision"] != precision:
+    saved = CheckpointState.find(checkpoint) if checkpoint is not None else None
+    if saved is not None and saved.precision != precision:
         raise UsageError(
-            f"{checkpoint}: was trained in {saved['precision']}, but this run would use {precision}",
-            f"Continue with --set train.precision={saved['precision']}, or choose another --out.",
+            f"{checkpoint}: was trained in {saved.precision}, but this run would use {precision}",
+            f"Continue with --set train.precision={saved.precision}, or choose another --out.",
         )
 
 
@@ -143,11 +133,6 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def write_json(path: Path, content: Json) -> None:
-    """Write a JSON file that appears under its name only when complete. Raises UserError if it cannot be written."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
 def _checkpoints(out: Path) -> list[Path]:
     """Return the complete checkpoints in `out`: they get their final name only when complete."""
     paths = (out / CHECKPOINTS).glob(f"{CHECKPOINT_PREFIX}*")
@@ -159,14 +144,14 @@ def _prepare(out: Path, identity: RunIdentity) -> None:
         (out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / CHECKPOINTS / PARTIAL, ignore_errors=True)
     shutil.rmtree(out / PARTIAL, ignore_errors=True)
-    write_json(out / CHECKPOINTS / RUN, identity.as_dict())
+    identity.record().write(out / CHECKPOINTS)
 
 
 def _refuse_finished(out: Path, identity: RunIdentity) -> None:
-    saved = _read(out / TRAINING_RECORD)
+    saved = TrainingRecord.find(out)
     if saved is None:
         return
-    if saved.get("fingerprint") != identity.fingerprint:
+    if saved.fingerprint != identity.fingerprint:
         reason = f"holds a finished model that differs from this one: {identity.differs_from(saved)}"
     else:
         missing = [name for name in FINAL_FILES if not (out / name).is_file()]
@@ -179,16 +164,6 @@ def _refuse_other_files(out: Path) -> None:
         raise UsageError(
             f"{out}: is not empty and holds no training run", "Choose another --out, or empty the directory."
         )
-
-
-def _read(path: Path) -> Json | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}", "Choose another --out.") from None
-    return content if isinstance(content, dict) else {}
 
 
 def _decisive(tree: Json) -> Json:

@@ -1,15 +1,15 @@
 """Trains a recipe's model on a dataset, or reuses the finished model of the same recipe and dataset."""
 
-import json
 import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2t_hub.artifacts import CHECKPOINTS, TRAINING_LOG, TRAINING_RECORD
+from l2t_hub.artifacts import CHECKPOINTS, TRAINING_LOG
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.train import run_directory
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.locate import DatasetLocation, locate
@@ -95,11 +95,9 @@ def finished(out: Path | str, recipe: Recipe, data: DatasetLocation | Path | str
 
 
 def _result(out: Path, reused: bool) -> TrainResult:
-    record = json.loads((out / TRAINING_RECORD).read_text(encoding="utf-8"))
-    keys = ("parameters", "steps", "tokens", "seconds", "loss", "initial_eval_loss", "eval_loss")
-    return TrainResult(
-        out, reused, epochs=record["sequences"]["epochs"], **{key: record[key] for key in keys}
-    )
+    record = TrainingRecord.read(out)
+    keys = {"parameters", "steps", "tokens", "seconds", "loss", "initial_eval_loss", "eval_loss"}
+    return TrainResult(out, reused, epochs=record.sequences.epochs, **record.model_dump(include=keys))
 
 
 def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, resume: bool) -> None:

@@ -3,7 +3,6 @@
 A checkpoint gets its final name only when it is complete.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from trl import SFTConfig, SFTTrainer
 from l2t_hub.artifacts import CHECKPOINTS
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.training_record import CheckpointState, Precision
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
 from l2t_hub.train.model_directory import RunSummary
@@ -23,7 +23,6 @@ from l2t_hub.train.packed_data import Collator, EpochSampler
 from l2t_hub.train.run_directory import (
     CHECKPOINT_PREFIX,
     PARTIAL,
-    STATE,
     drop_old_checkpoints,
     is_main_process,
     step_of,
@@ -78,7 +77,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         """Train to the last step."""
         self.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint is not None else None)
 
-    def summary(self, precision: str) -> RunSummary:
+    def summary(self, precision: Precision) -> RunSummary:
         """Return what the run did, for the training record."""
         return RunSummary(
             batches=self.batches,
@@ -194,34 +193,35 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
             super()._save_checkpoint(model, trial)
             unlogged_loss = float(self.accelerator.gather(self._tr_loss).mean())
             if is_main_process():
-                (staged / STATE).write_text(json.dumps(self._state(unlogged_loss)), encoding="utf-8")
+                self._state(unlogged_loss).write(staged)
             self.accelerator.wait_for_everyone()
             if is_main_process():
                 staged.replace(self.out / CHECKPOINTS / name)
                 drop_old_checkpoints(self.out, self.recipe.train.save_total_limit)
             self.accelerator.wait_for_everyone()
 
-    def _state(self, unlogged_loss: float) -> dict[str, Any]:
+    def _state(self, unlogged_loss: float) -> CheckpointState:
         """Return the part of the state that transformers does not save."""
-        return {
-            "unlogged_loss": unlogged_loss,
-            "logged_step": self._globalstep_last_logged,
-            "seconds": self.clock.read(),
-            "window": self._last_record,
-            "predicted_tokens": int(self.predicted_tokens),
-            "precision": "bf16" if self.model.dtype == torch.bfloat16 else "fp32",
-        }
+        return CheckpointState(
+            unlogged_loss=unlogged_loss,
+            logged_step=self._globalstep_last_logged,
+            seconds=self.clock.read(),
+            window=self._last_record,
+            predicted_tokens=int(self.predicted_tokens),
+            precision="bf16" if self.model.dtype == torch.bfloat16 else "fp32",
+            format=1,
+        )
 
     def restore(self) -> None:
         """Load what `_state` saved in the checkpoint. transformers has set its own sums to zero before this."""
         if self.checkpoint is None:
             return
-        saved = json.loads((self.checkpoint / STATE).read_text(encoding="utf-8"))
-        self._tr_loss += saved["unlogged_loss"]
-        self._globalstep_last_logged = saved["logged_step"]
-        self.clock.seconds = saved["seconds"]
-        self._last_record = (saved["window"][0], saved["window"][1])
-        self.predicted_tokens.fill_(saved["predicted_tokens"])
+        saved = CheckpointState.read(self.checkpoint)
+        self._tr_loss += saved.unlogged_loss
+        self._globalstep_last_logged = saved.logged_step
+        self.clock.seconds = saved.seconds
+        self._last_record = saved.window
+        self.predicted_tokens.fill_(saved.predicted_tokens)
 
 
 class _StepCallback(TrainerCallback):

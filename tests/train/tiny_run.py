@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from record_trees import manifest_tree, shard_row
 from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedTokenizerFast
 
+from l2t_hub.artifacts import sha256_of
 from l2t_hub.recipe import Recipe, recipe_from_tree
 
 LENGTH = 64
@@ -41,7 +43,18 @@ def write_packed(directory: Path, rows: dict[str, int], seed: int = 0, length: i
         shard = directory / "data" / "packed" / f"{split}-00000-of-00001.parquet"
         shard.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, shard)
-    (directory / "l2t_manifest.json").write_text(json.dumps({"fingerprint": f"{seed:064x}"}))
+    shards = [
+        shard_row(
+            path.relative_to(directory).as_posix(), path.read_bytes(), rows=rows[path.name.split("-")[0]]
+        )
+        for path in sorted(directory.glob("data/packed/*.parquet"))
+    ]
+    files = {
+        path.relative_to(directory).as_posix(): sha256_of(path)
+        for path in sorted((directory / "tokenizer").iterdir())
+    }
+    manifest = manifest_tree(fingerprint=f"{seed:064x}", shards=shards, files=files, sequence_length=length)
+    (directory / "l2t_manifest.json").write_text(json.dumps(manifest))
     return directory
 
 

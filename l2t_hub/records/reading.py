@@ -128,7 +128,7 @@ def read_bounded(path: Path, limit: int = MAX_BYTES) -> bytes:
     return content
 
 
-def parse_json(content: bytes, where: str, what: str = "JSON", hint: str | None = None) -> Any:
+def parse_json(content: bytes, where: str, what: str | None = None, hint: str | None = None) -> Any:
     """Parse JSON: UTF-8 without lone surrogates, at most 64 MB, 100 levels and 8 million values, no key twice.
 
     Numbers are finite; whole ones fit 64 bits. `where` names the file in errors, `what` what it should be. Raises
@@ -136,7 +136,7 @@ def parse_json(content: bytes, where: str, what: str = "JSON", hint: str | None 
     """
 
     def refuse(problem: str) -> NoReturn:
-        raise UserError(f"{where}: cannot be read as {what}: {problem}", hint)
+        raise UserError(f"{where}: cannot be read{f' as {what}' if what else ''}: {problem}", hint)
 
     if len(content) > MAX_BYTES:
         refuse(f"it is larger than {MAX_BYTES // 1_000_000} MB")
@@ -146,7 +146,7 @@ def parse_json(content: bytes, where: str, what: str = "JSON", hint: str | None 
         # Refuses bad UTF-8, lone surrogates, NaN, Infinity and more than 200 levels, and says where.
         from_json(content, allow_inf_nan=False, cache_strings=False)
     except ValueError as error:
-        refuse(f"not JSON: {error}")
+        refuse(f"not valid JSON: {error}")
     tree = json.loads(
         content.decode(),
         object_pairs_hook=lambda pairs: _object(pairs, refuse),

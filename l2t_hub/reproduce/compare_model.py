@@ -12,6 +12,7 @@ from l2t_hub import __version__
 from l2t_hub.artifacts import TRAINING_LOG, WEIGHTS, sha256_of
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.reproduce.checks import Check, Outcome
 from l2t_hub.train.locate import DatasetLocation, locate
 from l2t_hub.train.training_log import read_log
@@ -25,7 +26,7 @@ DECISIVE = ("torch", "transformers", "trl", "accelerate", "numpy")
 
 
 def reproduce_model(
-    record: Mapping[str, Any],
+    record: TrainingRecord,
     log: Sequence[Mapping[str, Any]],
     weights: Callable[[], Path],
     data: str | None,
@@ -40,13 +41,13 @@ def reproduce_model(
     """
     dataset = _find_dataset(record, data)
     differences = platform_differences(record)
-    tolerance = TOLERANCE[record["precision"]] if differences else None
-    fingerprint = str(record["dataset_fingerprint"])
+    tolerance = TOLERANCE[record.precision] if differences else None
+    fingerprint = record.dataset_fingerprint
     same_data = dataset.fingerprint == fingerprint
     checks = [Check("dataset fingerprint", same_data, fingerprint[:12], dataset.fingerprint[:12])]
     scope = "nothing trained because the dataset is another one"
     if same_data:
-        last, total = comparable_step(log, steps), int(record["steps"])
+        last, total = comparable_step(log, steps), record.steps
         with _recorded_threads(record, same_platform=not differences):
             model = _train(_first_steps(record, last), dataset, folder)
         checks += _loss_checks(log, read_log(model / TRAINING_LOG), last, tolerance)
@@ -58,7 +59,7 @@ def reproduce_model(
         if tolerance
         else "Every logged number is compared to the last bit."
     )
-    return Outcome("model", str(record["fingerprint"]), scope, rule, tuple(checks), tuple(differences))
+    return Outcome("model", record.fingerprint, scope, rule, tuple(checks), tuple(differences))
 
 
 def comparable_step(log: Sequence[Mapping[str, Any]], steps: int) -> int:
@@ -71,54 +72,52 @@ def comparable_step(log: Sequence[Mapping[str, Any]], steps: int) -> int:
     return max((step for step in logged if step <= steps), default=logged[0])
 
 
-def platform_differences(record: Mapping[str, Any]) -> list[str]:
+def platform_differences(record: TrainingRecord) -> list[str]:
     """Return, in words, the differences in machine and libraries that can change the last bit of a loss."""
     from l2t_hub.train.batch_layout import count_devices
     from l2t_hub.train.hardware import hardware
 
-    then, now = record["hardware"], hardware().model_dump()
+    then, now = record.hardware.model_dump(), hardware().model_dump()
     differences = [
         f"{name} was {then.get(name) or 'none'}, is {now[name] or 'none'}"
         for name in ("machine", "processor", "gpus")
         if then.get(name) != now[name]
     ]
-    recorded_devices, devices = record["batch"]["devices"], count_devices()
+    recorded_devices, devices = record.batch.devices, count_devices()
     if recorded_devices != devices:
         differences.append(f"number of devices was {recorded_devices}, is {devices}")
     versions = {name: importlib.metadata.version(name) for name in DECISIVE}
     versions |= {"l2t_hub": __version__, "python": platform.python_version()}
     differences += [
-        f"version of {name} changed from {record['versions'].get(name)} to {version}"
+        f"version of {name} changed from {record.versions.get(name)} to {version}"
         for name, version in versions.items()
-        if record["versions"].get(name) != version
+        if record.versions.get(name) != version
     ]
     return differences
 
 
-def _find_dataset(record: Mapping[str, Any], data: str | None) -> DatasetLocation:
+def _find_dataset(record: TrainingRecord, data: str | None) -> DatasetLocation:
     """Return the dataset the user gave, else the published one at its revision, else the recorded directory."""
-    dataset = record["dataset"]
+    dataset = record.dataset
     if data is not None:
         return locate(data)
-    if dataset.get("repository"):
+    if dataset.repository is not None:
         from l2t_hub.hub.download import download
 
         files = ["data/packed/*", "tokenizer/*"]
-        return locate(
-            download(dataset["repository"], "dataset", dataset.get("revision"), only=files).directory
-        )
-    if not Path(dataset["name"]).is_dir():
+        return locate(download(dataset.repository, "dataset", dataset.revision, only=files).directory)
+    if not Path(dataset.name).is_dir():
         raise UserError(
-            f"{dataset['name']}: this model's dataset is not on this machine, and it was not published",
+            f"{dataset.name}: this model's dataset is not on this machine, and it was not published",
             "If it has moved, give its path with --data. Its fingerprint shows whether it is the same dataset.",
         )
-    return locate(dataset["name"])
+    return locate(dataset.name)
 
 
-def _first_steps(record: Mapping[str, Any], last: int) -> Recipe:
+def _first_steps(record: TrainingRecord, last: int) -> Recipe:
     """Return the recorded recipe, stopped after `last` steps of its schedule, in the precision that was used."""
-    tree = record["recipe"]
-    train = {**tree["train"], "stop_after_steps": last, "precision": record["precision"], "save_steps": last}
+    tree = record.recipe
+    train = {**tree["train"], "stop_after_steps": last, "precision": record.precision, "save_steps": last}
     return recipe_from_tree({**tree, "train": train})
 
 
@@ -129,13 +128,13 @@ def _train(recipe: Recipe, dataset: DatasetLocation, folder: Path) -> Path:
 
 
 @contextmanager
-def _recorded_threads(record: Mapping[str, Any], *, same_platform: bool) -> Iterator[None]:
+def _recorded_threads(record: TrainingRecord, *, same_platform: bool) -> Iterator[None]:
     """Use as many threads as the recorded run. The number decides the order of sums, and so the last bit."""
     import torch
 
     before = torch.get_num_threads()
     if same_platform:
-        torch.set_num_threads(int(record["hardware"].get("threads") or before))
+        torch.set_num_threads(record.hardware.threads)
     try:
         yield
     finally:

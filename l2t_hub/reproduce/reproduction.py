@@ -137,7 +137,7 @@ def _dataset(published: PublishedDataset, options: _Options, folder: Path) -> Ou
 def _model(fetch: Callable[[str], Path], options: _Options, folder: Path) -> Outcome:
     from l2t_hub.reproduce.compare_model import reproduce_model
 
-    record = read_training_record(fetch(TRAINING_RECORD).parent).as_dict()
+    record = read_training_record(fetch(TRAINING_RECORD).parent)
     log = read_log(fetch(TRAINING_LOG))
     return reproduce_model(record, log, lambda: fetch(WEIGHTS), options.data, options.steps, folder)
 

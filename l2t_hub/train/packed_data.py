@@ -136,9 +136,11 @@ def _positions(lengths: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 
 def _shards(dataset: DatasetLocation, split: str) -> list[Path]:
     shards = dataset.packed_shards(split)
-    if split == "train" and not shards:
+    missing = [path for path in shards if not path.is_file()]
+    if missing or (split == "train" and not shards):
+        reason = f"{missing[0].name} is missing" if missing else "the manifest lists no training shards of it"
         raise UserError(
-            f"{dataset.name}: no packed view: the manifest lists no {PACKED}/train-*.parquet",
+            f"{dataset.name}: no packed view in {PACKED}/: {reason}",
             "Training reads the packed view. Build the dataset with `build.packed: true`.",
         )
     return shards

@@ -201,7 +201,7 @@ def test_hostile_text_stays_text(tiny: TinyRelease, copied: Copy) -> None:
         "url": "javascript:alert(1)",
         "license": "mit\n---\nevil: yes",
     }
-    record["hardware"]["processor"] = evil
+    record["hardware"]["processor"] = " ".join(evil.split())
     record["recipe"]["tokenizer"]["name"] = "a`b | <i>c"
     (directory / "training.json").write_text(json.dumps(record), encoding="utf-8")
     scores = json.loads(tiny.scores.read_text(encoding="utf-8"))

@@ -38,4 +38,4 @@ def test_weights_must_be_intact_safetensors(toy: Toy) -> None:
     (directory / "config.json").write_text("{broken")
     message = refused(directory)
     assert "model.safetensors: missing" in message
-    assert "config.json: not valid JSON" in message
+    assert "config.json: cannot be read: not valid JSON" in message

@@ -56,7 +56,7 @@ def test_bad_json_is_one_sentence_with_its_file(name: str) -> None:
     content, problem = REFUSED[name]
     with pytest.raises(UserError, match=problem) as refused:
         parse_json(content, "dir/record.json")
-    assert refused.value.message.startswith("dir/record.json: cannot be read as JSON: ")
+    assert refused.value.message.startswith("dir/record.json: cannot be read: ")
     assert refused.value.message.isprintable()
     assert len(refused.value.message) < 200
 

@@ -147,7 +147,7 @@ def test_a_file(tmp_path: Path) -> None:
 
 
 def test_a_directory_without_a_manifest(tmp_path: Path) -> None:
-    assert "no l2t_manifest.json" in problem(tmp_path)
+    assert "l2t_manifest.json is missing" in problem(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])

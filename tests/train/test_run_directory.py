@@ -115,7 +115,7 @@ def test_a_run_interrupted_before_the_first_checkpoint_starts_again(
 
 KILLED = """
 import os, signal, sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 import torch
 from tiny_run import tiny_recipe
 from l2t_hub.train import train
@@ -141,7 +141,9 @@ def test_a_checkpoint_killed_while_it_is_written_is_never_used(
     packed: Path, whole: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "m"
-    script = KILLED.format(tests=str(Path(__file__).parent), data=str(packed), out=str(out))
+    script = KILLED.format(
+        tests=[str(path) for path in Path(__file__).parents[:2]], data=str(packed), out=str(out)
+    )
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert process.returncode == -signal.SIGKILL, process.stderr
     half = out / "checkpoints" / ".partial" / "checkpoint-8"

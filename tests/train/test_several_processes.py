@@ -14,7 +14,7 @@ from l2t_hub.train.training_log import read_log
 
 SCRIPT = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from tiny_run import tiny_recipe
 from l2t_hub.train import train
 print(train(tiny_recipe(per_device_train_batch_size=1, logging_steps=1), {data!r}, {out!r}).summary())
@@ -25,7 +25,11 @@ print(train(tiny_recipe(per_device_train_batch_size=1, logging_steps=1), {data!r
 def test_two_processes_train_as_one_does(packed: Path, tmp_path: Path) -> None:
     one, two, script = tmp_path / "one", tmp_path / "two", tmp_path / "script.py"
     train(tiny_recipe(per_device_train_batch_size=2, logging_steps=1), packed, one)
-    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), data=str(packed), out=str(two)))
+    script.write_text(
+        SCRIPT.format(
+            tests=[str(path) for path in Path(__file__).parents[:2]], data=str(packed), out=str(two)
+        )
+    )
     launch = [
         sys.executable,
         "-m",

@@ -78,7 +78,7 @@ def use_values(manifest: Manifest, repo: str | None = None) -> dict[str, Any]:
         for name, comment in zip(names, comments, strict=False)
     ]
     code = "\n".join(["from datasets import load_dataset", "", *loads])
-    return {"repo": repo, "place": location, "load_code": code}
+    return {"repo": repo, "location": location, "load_code": code}
 
 
 def front_matter(folder: Path, manifest: Manifest, recipe: Recipe) -> DatasetCardData:

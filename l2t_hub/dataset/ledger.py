@@ -26,7 +26,7 @@ class FlowKey(NamedTuple):
 # stage -> (unit, input, output)
 STAGES: dict[str, tuple[str, str, str]] = {
     "read": ("records", "records of the source", "documents"),
-    "assign": ("uses", "uses of documents that the mixture wants", "uses assigned"),
+    "assign": ("uses", "uses of documents that the mixture asks for", "uses assigned"),
     "document": ("documents", "documents assigned", "documents that gave at least one example"),
     "block": ("blocks", "blocks cut", "blocks of enough words"),
     "make": ("examples", "blocks of enough words", "examples made"),
@@ -89,8 +89,8 @@ class Ledger:
         """
         total = Flow()
         for key, flow in self.flows.items():
-            wanted = key.stage == stage and (split is None or key.split == split)
-            if wanted and (tasks is None or tasks == (key.what != RAW)):
+            in_stage = key.stage == stage and (split is None or key.split == split)
+            if in_stage and (tasks is None or tasks == (key.what != RAW)):
                 total.came_in += flow.came_in
                 total.went_out += flow.went_out
                 total.dropped.update(flow.dropped)

@@ -154,13 +154,13 @@ def find_near_duplicates(folders: Sequence[Path]) -> list[list[int]]:
     for n in range(slices):
         low, high = ((1 << 64) * m // slices for m in (n, n + 1))
         in_slice = [values[_between(values, low, high)] for values in held_out]
-        wanted = np.unique(np.concatenate([*in_slice, np.empty(0, np.uint64)]))
-        if not len(wanted):
+        targets = np.unique(np.concatenate([*in_slice, np.empty(0, np.uint64)]))
+        if not len(targets):
             continue
         for (partition, _), values, owner in zip(runs, training, owners, strict=True):
             stretch = _between(values, low, high)
-            nearest = np.minimum(np.searchsorted(wanted, values[stretch]), len(wanted) - 1)
-            shared = wanted[nearest] == values[stretch]
+            nearest = np.minimum(np.searchsorted(targets, values[stretch]), len(targets) - 1)
+            shared = targets[nearest] == values[stretch]
             numbers[partition].update(np.unique(owner[stretch][shared]).tolist())
     return [sorted(partition) for partition in numbers]
 

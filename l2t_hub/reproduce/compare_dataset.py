@@ -1,5 +1,6 @@
 """Rebuilds a dataset from its manifest and compares it with the published one, shard by shard."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,22 +12,33 @@ from l2t_hub.dataset.keys import ingredients, stale_reasons
 from l2t_hub.dataset.layout import link_or_copy
 from l2t_hub.dataset.progress import Reporter
 from l2t_hub.dataset.shards import Shard
-from l2t_hub.errors import UsageError, UserError
+from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.records.bounds import is_repo
 from l2t_hub.records.dataset_manifest import LedgerRow, Manifest, ShardEntry
 from l2t_hub.reproduce.checks import Check, Outcome
 from l2t_hub.reproduce.compare_shards import first_difference
 from l2t_hub.reproduce.rebuild import PublishedTokenizer, Rebuilt, rebuild
 
+DIFFERING = "differing"
+BUNDLED_SAMPLE = "bundled:sample"
 RULE = "Files are compared byte for byte (SHA-256), except the card, README.md."
 
 
 @dataclass(frozen=True)
 class PublishedDataset:
-    """The dataset to reproduce: its manifest, and a function that fetches files of it into a directory."""
+    """The dataset to reproduce: its manifest, and a function that fetches files of it into a directory.
+
+    `problems` are what a check of its files found; a dataset with any is not reproduced.
+
+    `own` says that this process built it from a recipe of the user. Any other manifest is a stranger's: it opens no
+    file of this machine and runs no code.
+    """
 
     manifest: Manifest
     fetch: Callable[[Sequence[str]], Path]
+    own: bool = False
+    problems: tuple[str, ...] = ()
 
 
 def reproduce_dataset(
@@ -41,23 +53,27 @@ def reproduce_dataset(
 ) -> Outcome:
     """Rebuild a dataset in `folder`, or only the partitions of `sample` of its shards, and compare.
 
-    `source_path` is the path of the source if it has moved. Shards that differ are kept in `keep`. If the source has
-    changed, nothing is built, and the checks name the files that differ. Raises what a build raises.
+    `source_path` is where the user has the source. Shards that differ are kept in `keep`. If the source has changed,
+    nothing is built, and the checks name the files that differ. Raises what a build raises, and UserError if the
+    manifest names task modules, or a local source without `source_path`.
     """
     manifest = published.manifest
-    recipe = pinned_recipe(manifest, source_path)
-    source = _open_source(recipe, moved=source_path is not None)
+    recipe = pinned_recipe(manifest, source_path, own=published.own)
+    source = open_source(recipe)
     environment = _environment(manifest, recipe, source)
-    checks = _source_checks(manifest, source)
+    checks = [Check(problem, False, "", "") for problem in published.problems]
+    checks += _source_checks(manifest, source)
     if not all(check.equal for check in checks):
         return _outcome(manifest, "nothing rebuilt because the source has changed", checks, environment)
     ranks = _ranks(manifest, sample)
     fetched = published.fetch(_files(manifest, ranks))
     tokenizer = None
-    if sample is not None or manifest.tokenizer.trained is None:
+    # A named tokenizer is never loaded again: the record chose the name, and it may be a path of this machine.
+    if sample is not None or recipe.tokenizer.name is not None or manifest.tokenizer.trained is None:
         tokenizer = PublishedTokenizer(_tokenizer_folder(manifest, fetched), manifest.tokenizer)
     rebuilt = rebuild(recipe, source, folder, ranks, workers, reporter, tokenizer)
     checks += [
+        _check("partitions", f"{len(manifest.partitions):,}", f"{len(rebuilt.keys.partition_keys):,}"),
         _check("fingerprint", manifest.fingerprint, rebuilt.keys.fingerprint),
         *_tokenizer_checks(manifest, rebuilt, retrained=tokenizer is None),
         *_ledger_checks(manifest, rebuilt),
@@ -75,28 +91,42 @@ def _outcome(manifest: Manifest, scope: str, checks: list[Check], environment: l
     return Outcome("dataset", manifest.fingerprint, scope, RULE, tuple(checks), tuple(environment))
 
 
-def pinned_recipe(manifest: Manifest, source_path: str | None) -> Recipe:
-    """Return the manifest's recipe with the source at the revision that was read, or at `source_path`."""
+def pinned_recipe(manifest: Manifest, source_path: str | None, *, own: bool) -> Recipe:
+    """Return the manifest's recipe with the source at the revision that was read, or at `source_path`.
+
+    Raises UserError for a manifest that is not our own if it asks for task modules or for a file of this machine.
+    """
     tree = {**manifest.recipe, "source": dict(manifest.recipe["source"])}
-    source, contents = tree["source"], manifest.source["contents"]
+    source = tree["source"]
     if source_path is not None:
-        key = "path" if source["path"] is not None else "dataset"
-        source[key] = source_path
-    elif source["dataset"] is not None and not Path(source["dataset"]).is_dir():
-        source["revision"] = next(iter(contents.values()))
+        source["path" if source["path"] is not None else "dataset"] = source_path
+    elif source["dataset"] is not None:
+        source["revision"] = _pinned_revision(manifest, source["dataset"], own=own)
+    elif not own and source["path"] != BUNDLED_SAMPLE:
+        raise UserError(
+            "this dataset was made from a local file, and a record of someone else opens no file of this machine",
+            "Give the path of the text with --source. Its hashes show whether it is the same text.",
+        )
+    if manifest.modules and not own:
+        name, digest = next(iter(manifest.modules.items()))
+        raise UserError(
+            f"this dataset was made with the task module {name!r} (SHA-256 {digest}), whose code would run here",
+            "Read the module first. Then reproduce the dataset from its recipe: l2t reproduce RECIPE.yaml",
+        )
     return recipe_from_tree(tree)
 
 
-def _open_source(recipe: Recipe, *, moved: bool) -> Source:
-    try:
-        return open_source(recipe)
-    except UsageError as error:
-        if moved:
-            raise
+def _pinned_revision(manifest: Manifest, dataset: str, *, own: bool) -> str | None:
+    """Return the commit at which the source was read. Raises UserError if the record names no Hub dataset."""
+    revision = next(iter(manifest.source["contents"].values()), "")
+    if own and Path(dataset).is_dir():
+        return None
+    if Path(dataset).exists() or not is_repo(dataset) or not re.fullmatch(r"[0-9a-f]{40}", revision):
         raise UserError(
-            f"the source of this dataset is not on this machine: {error.message}",
-            "If it has moved, give its path with --source. Its hashes show whether it is the same text.",
-        ) from None
+            "this dataset's source is no Hub dataset at a commit, and a record of someone else opens no local file",
+            "Give the path of the text with --source. Its hashes show whether it is the same text.",
+        )
+    return revision
 
 
 def _environment(manifest: Manifest, recipe: Recipe, source: Source) -> list[str]:
@@ -206,7 +236,8 @@ def _shard_check(
         return _check(entry.path, digest, shard.sha256)
     rebuilt_file = rebuilt.path(entry.partition, shard)
     if keep is not None:
-        kept = keep / entry.path
+        # Under a name of ours: the record's would choose what is overwritten.
+        kept = keep / DIFFERING / f"partition-{entry.partition:05d}-{shard.file}"
         with disk_errors(keep):
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.unlink(missing_ok=True)

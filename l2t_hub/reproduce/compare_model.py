@@ -155,7 +155,7 @@ def _loss_checks(
             if key in entry and entry["step"] <= last:
                 theirs, ours = entry[key], values.get((entry["step"], key))
                 difference = abs(theirs - ours) if ours is not None else math.inf
-                equal = difference <= (tolerance or 0) * abs(theirs)
+                equal = math.isfinite(theirs) and difference <= (tolerance or 0) * abs(theirs)
                 relative = difference / abs(theirs) if theirs else math.inf
                 note = "" if difference in (0, math.inf) else f"relative difference {relative:.1e}"
                 checks.append(Check(f"step {entry['step']:,}: {key}", equal, repr(theirs), repr(ours), note))

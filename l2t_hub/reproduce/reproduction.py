@@ -12,6 +12,7 @@ from pathlib import Path
 from l2t_hub.artifacts import MANIFEST, TRAINING_LOG, TRAINING_RECORD, WEIGHTS, disk_errors, write_text
 from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import Reporter, default_reporter
+from l2t_hub.dataset.verify import verify
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe
 from l2t_hub.records.dataset_manifest import read_manifest
@@ -97,7 +98,9 @@ def _reproduce(target: str | Path | Recipe, options: _Options, folder: Path) -> 
 
 def _directory(directory: Path, options: _Options, folder: Path) -> Outcome:
     if (directory / MANIFEST).is_file():
-        published = PublishedDataset(read_manifest(directory), lambda paths: directory)
+        # Every file of the directory is one that the manifest names, and as the manifest says; or it is a difference.
+        problems = tuple(verify(directory).problems)
+        published = PublishedDataset(read_manifest(directory), lambda paths: directory, problems=problems)
         return _dataset(published, options, folder)
     if (directory / TRAINING_RECORD).is_file():
         return _model(lambda path: directory / path, options, folder)
@@ -117,7 +120,7 @@ def _recipe(recipe: Recipe, options: _Options, folder: Path) -> Outcome:
     first = folder / "first"
     manifest = build(recipe, first, workers=1, progress=options.reporter)
     second = replace(options, workers=max(2, options.workers), source=None)
-    outcome = _dataset(PublishedDataset(manifest, lambda paths: first), second, folder)
+    outcome = _dataset(PublishedDataset(manifest, lambda paths: first, own=True), second, folder)
     scope = f"built twice, with 1 worker and with {second.workers}: {outcome.scope}"
     return replace(outcome, kind="recipe", scope=scope)
 

@@ -61,8 +61,7 @@ def reproduce_dataset(
     recipe = pinned_recipe(manifest, source_path, own=published.own)
     source = open_source(recipe)
     environment = _environment(manifest, recipe, source)
-    checks = [Check(problem, False, "", "") for problem in published.problems]
-    checks += _source_checks(manifest, source)
+    checks = _source_checks(manifest, source)
     if not all(check.equal for check in checks):
         return _outcome(manifest, "nothing rebuilt because the source has changed", checks, environment)
     ranks = _ranks(manifest, sample)
@@ -78,6 +77,7 @@ def reproduce_dataset(
         *_tokenizer_checks(manifest, rebuilt, retrained=tokenizer is None),
         *_ledger_checks(manifest, rebuilt),
         *_shard_checks(manifest, fetched, rebuilt, keep),
+        *(Check("files", False, "as listed", "not as listed", problem) for problem in published.problems),
     ]
     compared = sum(entry.partition in ranks for entry in manifest.shards)
     scope = (
@@ -107,10 +107,11 @@ def pinned_recipe(manifest: Manifest, source_path: str | None, *, own: bool) -> 
             "this dataset was made from a local file, and a record of someone else opens no file of this machine",
             "Give the path of the text with --source. Its hashes show whether it is the same text.",
         )
-    if manifest.modules and not own:
-        name, digest = next(iter(manifest.modules.items()))
+    modules = [*manifest.modules, *tree["mixture"]["modules"]]
+    if modules and not own:
+        digest = manifest.modules.get(modules[0], "not recorded")
         raise UserError(
-            f"this dataset was made with the task module {name!r} (SHA-256 {digest}), whose code would run here",
+            f"this dataset was made with the task module {modules[0]!r} (SHA-256 {digest}); its code would run here",
             "Read the module first. Then reproduce the dataset from its recipe: l2t reproduce RECIPE.yaml",
         )
     return recipe_from_tree(tree)

@@ -4,8 +4,8 @@ transformers' own loss holds several tensors of batch x length x vocabulary logi
 also computes entropy and accuracy, which on a CPU costs about as much as the rest of a small model. Here the output
 layer, the loss and their gradients are computed together, a slice of positions at a time.
 
-torch's own `linear_cross_entropy` works the same way. In bf16 its loss is wrong in the first digits
-(benchmarks/results/loss.md), so it is not used.
+torch's own `linear_cross_entropy` works the same way. For a bf16 model it also sums the loss in bf16, which made it
+wrong by up to 18% (benchmarks/results/loss.md). It is therefore not used.
 """
 
 import types

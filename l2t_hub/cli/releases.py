@@ -87,7 +87,8 @@ def reproduce(
         int, typer.Option("--steps", metavar="N", help="Number of training steps of a model to repeat.")
     ] = 20,
     source: Annotated[
-        str | None, typer.Option("--source", metavar="PATH", help="Path to the source text, if it has moved.")
+        str | None,
+        typer.Option("--source", metavar="PATH", help="Path to the source text, if it is not on the Hub."),
     ] = None,
     data: Annotated[
         str | None,

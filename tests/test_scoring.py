@@ -164,7 +164,7 @@ def test_a_broken_model_directory_is_an_error(tmp_path: Path) -> None:
 def test_a_hub_name_offline_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     source = find_model("l2t-project/no-such-model@v1")
     assert (source.location, source.revision, source.is_local) == ("l2t-project/no-such-model", "v1", False)
-    with pytest.raises(UserError, match="cannot load this model"):
+    with pytest.raises(UserError, match="not in the Hub cache of this machine"):
         load_scorer("l2t-project/no-such-model@v1")
 
 

@@ -123,6 +123,19 @@ class TrainingRecord(FileRecord):
     format: FirstFormat = 1
 
 
+class LogEntry(Record):
+    """A line of the training log: losses in nats per token, positions seen, and seconds in optimiser steps."""
+
+    step: Steps
+    loss: Loss | None = None
+    learning_rate: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    grad_norm: Annotated[float, Field(ge=0, le=1e30)] | None = None
+    eval_loss: Loss | None = None
+    tokens: Count
+    tokens_per_second: Annotated[float, Field(ge=0, le=1e15)] | None = None
+    seconds: Seconds
+
+
 class CheckpointState(FileRecord):
     """What transformers does not save in a checkpoint, `l2t_state.json`: losses since the last log entry, and counts.
 

@@ -153,7 +153,9 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         step, seconds = self.state.global_step, self.clock.read()
         tokens = step * self.batches.tokens_per_step
         record: Record = {"step": step}
-        record |= {k: logs[k] for k in ("loss", "learning_rate", "grad_norm", "eval_loss") if k in logs}
+        logged = ("loss", "learning_rate", "grad_norm", "eval_loss")
+        # Losses are finite here; a norm may not be, and JSON has no such number.
+        record |= {key: logs[key] for key in logged if key in logs and math.isfinite(logs[key])}
         record["tokens"] = tokens
         if "loss" in logs:
             seconds_before, tokens_before = self._last_record

@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from l2t_hub.artifacts import write_text
 from l2t_hub.console import error_console
+from l2t_hub.errors import UserError
+from l2t_hub.records.reading import explain, parse_json, read_bounded
+from l2t_hub.records.training_record import LogEntry
 
 Record = dict[str, Any]
 
@@ -117,14 +121,21 @@ class TrainingLog:
 
 
 def read_log(path: Path) -> list[Record]:
-    """Return a log's records in order. A last line that a crash cut short is ignored."""
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            break
-    return records
+    """Return a log's records in order. A last line that a crash cut short is ignored.
+
+    Raises UserError if the log cannot be read, or if any other line is malformed.
+    """
+    lines = read_bounded(path).splitlines(keepends=True)
+    complete = [line for line in lines if line.endswith(b"\n")]
+    return [_entry(line, f"{path}, line {number}") for number, line in enumerate(complete, 1)]
+
+
+def _entry(line: bytes, where: str) -> Record:
+    tree = parse_json(line, where, "a record of the training log")
+    try:
+        return LogEntry.model_validate(tree).model_dump(exclude_none=True)
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error, LogEntry)}", "Train the model again.") from None
 
 
 def _metrics(record: Record) -> str:

@@ -76,15 +76,20 @@ def write_run_report(
 def conclusion(evaluation: Evaluation, comparison: ModelComparison) -> str:
     """Return one comparison in words that claim no more than its interval allows."""
     difference, total = comparison.micro.difference, comparison.micro.total
-    model, baseline = comparison.model, comparison.baseline
-    low, high = 100 * difference.low, 100 * difference.high
+    points, low, high = (100 * value for value in (difference.value, difference.low, difference.high))
+    relation = (
+        f"{abs(points):.1f} points {'higher' if points > 0 else 'lower'} than" if points else "the same as"
+    )
     text = (
-        f"{model} scores {100 * difference.value:+.1f} points against {baseline} on the {total:,} items of "
-        f"{evaluation.protocol.suite} (95% interval {low:+.1f} to {high:+.1f}). "
+        f"{comparison.model} scores {relation} {comparison.baseline} on the {total:,} items of "
+        f"{evaluation.protocol.suite} (95% interval of the difference: {low:+.1f} to {high:+.1f}). "
     )
     if not difference.excludes_zero:
         return text + "The interval includes 0, so this run does not tell the two models apart."
-    return text + f"The interval excludes 0: {model if difference.value > 0 else baseline} is better."
+    return (
+        text
+        + f"The interval excludes 0: {comparison.model if points > 0 else comparison.baseline} is better."
+    )
 
 
 def _page(title: str, markdown: str, plots: "Mapping[str, Plot]") -> str:

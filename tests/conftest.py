@@ -12,6 +12,8 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Small models on busy cores: waiting threads would cost more than they give.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell that starts pytest in the background makes it ignore Ctrl-C. Programs that a test interrupts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

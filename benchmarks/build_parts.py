@@ -40,8 +40,8 @@ def whole_build(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     return {
         "shards": len(manifest.shards),
         "bytes": sum(shard.bytes for shard in manifest.shards),
-        "packed_tokens": sum(shard["tokens"] for shard in packed),
-        "packed_rows": sum(shard["rows"] for shard in packed),
+        "packed_tokens": sum(shard.tokens for shard in packed),
+        "packed_rows": sum(shard.rows for shard in packed),
     }
 
 

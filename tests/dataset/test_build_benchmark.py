@@ -40,8 +40,8 @@ def test_every_contender_is_in_the_report(
         assert result["peak_mb"]["main"] > 5
         assert (result["what"] == "build") == ("amortised_ratio" in result)
     assert ("worker" in source["results"][-3]["peak_mb"]) == (workers == [1, 2])
-    assert {"reading", "encoding", "writing"} <= source["partitions"]["within"].keys()
-    assert {"reading", "encoding", "writing", "packing"} <= source["partitions"]["alone"].keys()
+    assert {"reading", "encoding", "writing"} <= source["parts"]["within"].keys()
+    assert {"reading", "encoding", "writing", "packing"} <= source["parts"]["alone"].keys()
     assert report["machine"]["tokenizers"]
     assert f"{source['tokens']:,} tokens; encode_batch = 1.00" in done.stdout
 

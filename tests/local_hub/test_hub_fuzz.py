@@ -345,7 +345,8 @@ def fuzz(fuzzer: Fuzzer, count: int, *, derandomize: bool) -> None:
     run()
     fuzzer.check()
     assert fuzzer.sent >= count
-    assert fuzzer.statuses.get(200, 0) > fuzzer.sent / 4, fuzzer.statuses
+    # Many requests get through to what they ask for; how many is chance, about a quarter.
+    assert fuzzer.statuses.get(200, 0) > fuzzer.sent / 10, fuzzer.statuses
 
 
 def test_five_hundred_random_requests_are_answered(fuzzer: Fuzzer) -> None:

@@ -25,17 +25,18 @@ def test_the_clock_does_not_count_pauses(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_records_after_a_step_are_removed_and_a_cut_line_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "train_log.jsonl"
-    path.write_text("".join(json.dumps({"step": step}) + "\n" for step in (1, 2, 3)) + '{"step": 4, "lo')
+    lines = [json.dumps({"step": step, "tokens": 10 * step, "seconds": 1.0}) + "\n" for step in (1, 2, 3)]
+    path.write_text("".join(lines) + '{"step": 4, "lo')
     assert [record["step"] for record in read_log(path)] == [1, 2, 3]
     TrainingLog(path, 5, "tiny").truncate_after(2)
-    assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
+    assert path.read_text() == "".join(lines[:2])
     assert [file.name for file in tmp_path.iterdir()] == ["train_log.jsonl"]
 
 
 def test_a_record_is_appended_and_shown_with_the_time_left(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    record = {"step": 2, "loss": 1.5, "tokens": 200, "tokens_per_second": 10.0}
+    record = {"step": 2, "loss": 1.5, "tokens": 200, "tokens_per_second": 10.0, "seconds": 20.0}
     with TrainingLog(tmp_path / "log.jsonl", 8, "tiny") as training_log:
         training_log.append(record)
     assert read_log(tmp_path / "log.jsonl") == [record]

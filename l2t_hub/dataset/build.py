@@ -11,6 +11,7 @@ from pathlib import Path
 from l2t_hub.artifacts import CARD, MANIFEST, TOKENIZER, intact, sha256_of
 from l2t_hub.corpus.source import Document, Source, open_source
 from l2t_hub.dataset.card import write_card
+from l2t_hub.dataset.executors import worker_server
 from l2t_hub.dataset.executors.execute import check_executor, execute
 from l2t_hub.dataset.executors.slurm_queue import wait_for_jobs
 from l2t_hub.dataset.keys import BuildKeys, ingredients, stale_reasons
@@ -61,6 +62,8 @@ def build(
     out, reporter = Path(out), progress or default_reporter()
     check_executor(executor)
     tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
+    if executor == "local":
+        worker_server.start(workers, recipe.build.partitions)
     source = open_source(recipe)
     with open_workspace(out) as workspace:
         wait_for_jobs(workspace, reporter)

@@ -29,7 +29,7 @@ def _repo(row: sqlite3.Row) -> Repo:
 
 
 def find_repo(store: Store, kind: str, namespace: str, name: str) -> Repo | None:
-    """Return the repo of that name, whoever asks; None if there is none."""
+    """Return the repo of that name without checking access; None if it does not exist."""
     row = store.row("SELECT * FROM repos WHERE kind=? AND namespace=? AND name=?", kind, namespace, name)
     return _repo(row) if row else None
 

@@ -12,7 +12,7 @@ from l2t_hub.records.repo_path import inside
 
 # The records themselves, and the Hub's own file: no record lists them.
 UNLISTED = (MANIFEST, RELEASE_RECORD, ".gitattributes")
-# What a library loads without being told to: rows, weights, or what decides how they are used.
+# What a library loads by default: rows, weights, and the settings that decide how they are used.
 LOADED = {
     "dataset": (".parquet", ".arrow"),
     "model": (".safetensors", ".json", ".jinja", ".model", "merges.txt", "vocab.txt"),

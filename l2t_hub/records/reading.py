@@ -33,8 +33,7 @@ _SHOWN = 60
 class Record(BaseModel):
     """A schema of this room: frozen, strict, and closed to keys it does not know.
 
-    An unknown key is an error, because a record says of which `format` it is: whoever adds a key changes the format,
-    and a reader that skipped keys could not promise that a record means what it checked.
+    An unknown key is an error. A new key means a new `format`, so that a reader never skips what it does not know.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
@@ -49,7 +48,7 @@ class Record(BaseModel):
 
 
 class FileRecord(Record):
-    """A record that is a file of its own, of one `format`.
+    """A record that is a separate file and has a `format`.
 
     `FILE` is its name, `WHAT` what a sentence calls it, `REMEDY` what to do about a broken one, `INDENT` its layout.
     """

@@ -19,7 +19,7 @@ SizeAndHash = Annotated[tuple[Count, Sha256], Field(strict=False)]
 class ReleaseRecord(FileRecord):
     """What a dataset, model or Space was released with. `files` has size in bytes and SHA-256 of each, by path.
 
-    The paths are not bound to the folders of a dataset or model, since whoever releases a directory may add files.
+    The paths are not bound to the folders of a dataset or model, since a release may contain other files too.
     """
 
     FILE = RELEASE_RECORD

@@ -1,4 +1,4 @@
-"""Rebuilds some partitions of a dataset with the pipeline of a build, in a folder of its own."""
+"""Rebuilds some partitions of a dataset with the pipeline of a build, in a separate folder."""
 
 import shutil
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ def load_exact_tokenizer(location: str | Path, revision: str | None = None) -> A
     """Load the tokenizer that `tokenizer.json` defines, from a directory or a Hub repository.
 
     For some model types, qwen2 among them, the AutoTokenizer of transformers 5 keeps the vocabulary but replaces the
-    pre-tokenizer with one of its own: token ids are wrong, without a warning. AutoTokenizer is therefore used only
+    pre-tokenizer with another: token ids are wrong, without a warning. AutoTokenizer is therefore used only
     where there is no `tokenizer.json`. No code from `location` is run.
 
     Raises the errors of transformers and huggingface_hub, most often OSError or ValueError.

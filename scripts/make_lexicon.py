@@ -1,7 +1,7 @@
 """Make the dictionary words of the `random` task from a WordNet 3.0 database.
 
     apt-get install wordnet-base
-    python scripts/make_lexicon.py            # writes l2t_hub/tasks/lexicon/dictionary.txt.xz
+    python scripts/make_lexicon.py            # writes l2t_hub/tasks/languages/en/dictionary.txt.xz
     python scripts/make_lexicon.py --check    # compares it with the database; exit code 1 if it differs
 
 The words are the first lemma of each noun, verb and adjective synset, except those with an underscore (they stand for
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 DATABASE = Path("/usr/share/wordnet")
-POOL = Path(__file__).resolve().parents[1] / "l2t_hub" / "tasks" / "lexicon" / "dictionary.txt.xz"
+POOL = Path(__file__).resolve().parents[1] / "l2t_hub" / "tasks" / "languages" / "en" / "dictionary.txt.xz"
 FILES = ("data.noun", "data.verb", "data.adj")
 
 

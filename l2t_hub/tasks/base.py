@@ -13,11 +13,12 @@ reader of this package returns one, because UTF-8 cannot encode it.)
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal, get_args
 
 from l2t_hub.errors import UsageError, nearest
+from l2t_hub.tasks.languages import Language, language
 
 Level = Literal["character", "word", "sentence", "discourse"]
 """The linguistic level of a task."""
@@ -49,10 +50,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 class Block:
     """Consecutive sentences of a document, about 512 tokens in total, from which one example is made.
 
-    `sentences` are in the order of the document. Blocks that `corpus` makes have no blank sentences.
+    `sentences` are in the order of the document. Blocks that `corpus` makes have no blank sentences. `language` is
+    that of the text.
     """
 
     sentences: tuple[str, ...]
+    language: Language = field(default_factory=language)
 
     @cached_property
     def text(self) -> str:

@@ -3,11 +3,9 @@
 import random
 from collections.abc import Callable, Sequence
 from itertools import compress
-from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
 from l2t_hub.tasks.base import Block, Drop, Example, Task
-from l2t_hub.tasks.instructions import CHARACTERS
 from l2t_hub.tasks.labels import MARKERS
 
 MASKED_SHARE: Final = 0.15
@@ -15,12 +13,6 @@ MASKED_SHARE: Final = 0.15
 
 TYPO_SHARE: Final = (0.03, 0.08)
 """`typo` replaces a share of the alphanumeric characters that is uniform between these bounds (`docs/method.md`)."""
-
-_MISTYPED: Final = {
-    letter: alphabet.replace(letter, "")
-    for alphabet in (ascii_lowercase, ascii_uppercase)
-    for letter in alphabet
-}
 
 
 def is_letter(char: str) -> bool:
@@ -51,8 +43,8 @@ def char_count(block: Block, other: Sequence[str], rng: random.Random) -> Exampl
     """How many code points S has, including spaces. A letter with a combining accent counts as two."""
     if block.blank:
         return Drop("empty")
-    text = block.text
-    return Example(with_instruction(rng.choice(CHARACTERS), text, rng), str(len(text)))
+    question = rng.choice(block.language.instructions["char_count"])
+    return Example(with_instruction(question, block.text, rng), str(len(block.text)))
 
 
 def masked_char(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
@@ -81,10 +73,10 @@ def space(block: Block, other: Sequence[str], rng: random.Random) -> Example | D
 
 
 def typo(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """S with max(1, round(alphanumerics x U(0.03, 0.08))) alphanumeric characters replaced by letters a-z.
+    """S with max(1, round(alphanumerics x U(0.03, 0.08))) alphanumeric characters replaced by letters.
 
-    No letter is replaced by itself, and an upper-case letter is replaced by one. The new letter is uniform over the
-    letters that remain.
+    The letters are those of the block's language, a-z in English. No letter is replaced by itself, and an upper-case
+    letter is replaced by one. The new letter is uniform over the letters that remain.
     """
     if block.blank:
         return Drop("empty")
@@ -92,11 +84,11 @@ def typo(block: Block, other: Sequence[str], rng: random.Random) -> Example | Dr
     alphanumeric = indices(text, str.isalnum)
     if not alphanumeric:
         return Drop("no_alphanumeric")
+    lower, upper = block.language.letters, block.language.letters.upper()
     chars = list(text)
     for index in rng.sample(alphanumeric, max(1, round(len(alphanumeric) * rng.uniform(*TYPO_SHARE)))):
         char = chars[index]
-        alphabet = ascii_uppercase if char.isupper() else ascii_lowercase
-        chars[index] = rng.choice(_MISTYPED.get(char, alphabet))
+        chars[index] = rng.choice((upper if char.isupper() else lower).replace(char, ""))
     return Example("".join(chars), text)
 
 

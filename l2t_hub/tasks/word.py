@@ -2,22 +2,20 @@
 
 Two details that the paper leaves open are decided here. *Words* are runs of non-whitespace with their punctuation,
 as everywhere; but questions that count stop words or content words count the matches of `COUNTED_WORD`, so that
-`text,` counts as `text`. A *stop word* is a word of the list in `lexicon`, in any case, with a straight or a curly
+`text,` counts as `text`. A *stop word* is a word of the language's list, in any case, with a straight or a curly
 apostrophe. `last` looks up words with their punctuation: `him.` at the end of a sentence is not a stop word, so the
 ending is a phrase ("with him.") and not a bare pronoun.
 """
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from string import punctuation
 from typing import Final
 
 from l2t_hub.tasks.base import Block, Drop, Example, Task
 from l2t_hub.tasks.character import count, with_instruction
-from l2t_hub.tasks.instructions import CONTENT_WORDS, DIGITS, PUNCTUATION, STOP_WORDS
 from l2t_hub.tasks.labels import MARKERS, OPTION_LABELS
-from l2t_hub.tasks.lexicon import dictionary, stop_words
 
 MASKED_SHARE: Final = 0.15
 """The share of words that `masked_word` masks (`docs/method.md`)."""
@@ -35,38 +33,38 @@ _OTHER_MARKERS: Final = {marker: tuple(m for m in MARKERS if m != marker) for ma
 _PUNCTUATION: Final = frozenset(punctuation)
 
 
-def is_stop_word(word: str) -> bool:
+def is_stop_word(word: str, stop_words: Set[str]) -> bool:
     """Whether a word is a stop word in any case, with `’` read as `'`. Punctuation is not stripped."""
-    return word.lower().replace("’", "'") in stop_words()
+    return word.lower().replace("’", "'") in stop_words
 
 
-def ending_start(words: Sequence[str]) -> int:
+def ending_start(words: Sequence[str], stop_words: Set[str]) -> int:
     """Return the index at which the ending of a sentence starts: its last stop word, or else its last word."""
     for index in range(len(words) - 1, -1, -1):
-        if is_stop_word(words[index]):
+        if is_stop_word(words[index], stop_words):
             return index
     return len(words) - 1
 
 
-def _ending(sentence: str) -> str:
+def _ending(sentence: str, stop_words: Set[str]) -> str:
     words = sentence.split()
-    return " ".join(words[ending_start(words) :]) if words else ""
+    return " ".join(words[ending_start(words, stop_words) :]) if words else ""
 
 
 def _plain(ending: str) -> str:
     return ending.casefold().strip(_EDGES)
 
 
-def wrong_ending(right: str, other: Sequence[str], rng: random.Random) -> str | None:
+def wrong_ending(right: str, other: Sequence[str], stop_words: Set[str], rng: random.Random) -> str | None:
     """Return the ending of a sentence of the other document, uniform over the endings that differ from `right`.
 
     Endings that differ only in case or outer punctuation count as equal. Returns None if none differs.
     """
     plain = _plain(right)
-    wrong = _ending(rng.choice(other))
+    wrong = _ending(rng.choice(other), stop_words)
     if not wrong or _plain(wrong) == plain:
         # Filtering only after a failed draw keeps the choice uniform and costs nothing in the usual case.
-        endings = [e for e in map(_ending, other) if e and _plain(e) != plain]
+        endings = [e for s in other if (e := _ending(s, stop_words)) and _plain(e) != plain]
         return rng.choice(endings) if endings else None
     return wrong
 
@@ -82,12 +80,13 @@ def last(block: Block, other: Sequence[str], rng: random.Random) -> Example | Dr
         return Drop("empty")
     if not other:
         return Drop("no_other")
-    start = ending_start(words)
+    stop_words = block.language.stop_words
+    start = ending_start(words, stop_words)
     passage = " ".join(block.sentences[:-1])
     if not start and not passage.strip():
         return Drop("no_context")
     right = " ".join(words[start:])
-    wrong = wrong_ending(right, other, rng)
+    wrong = wrong_ending(right, other, stop_words, rng)
     if wrong is None:
         return Drop("no_distractor")
     question = " ".join((*words[:start], rng.choice(MARKERS))) + ("?" if rng.random() < 0.5 else "")
@@ -126,7 +125,7 @@ def random_word(block: Block, other: Sequence[str], rng: random.Random) -> Examp
     words = list(block.words)
     if not words:
         return Drop("empty")
-    pool = dictionary()
+    pool = block.language.dictionary
     for index in rng.sample(range(len(words)), max(1, round(len(words) * rng.uniform(*CHANGED_SHARE)))):
         word = new = words[index]
         while new == word:
@@ -175,41 +174,44 @@ def shuffle(block: Block, other: Sequence[str], rng: random.Random) -> Example |
     return Example(" ".join(words), " ".join(block.words))
 
 
-def count_content_words(text: str) -> int:
+def count_content_words(block: Block) -> int:
     """Count the words that are not stop words."""
-    return sum(not is_stop_word(word) for word in COUNTED_WORD.findall(text))
+    words = COUNTED_WORD.findall(block.text)
+    return sum(not is_stop_word(word, block.language.stop_words) for word in words)
 
 
-def count_stop_words(text: str) -> int:
+def count_stop_words(block: Block) -> int:
     """Count the words that are stop words."""
-    return sum(map(is_stop_word, COUNTED_WORD.findall(text)))
+    words = COUNTED_WORD.findall(block.text)
+    return sum(is_stop_word(word, block.language.stop_words) for word in words)
 
 
-def count_digits(text: str) -> int:
+def count_digits(block: Block) -> int:
     """Count the digits (`str.isdigit`)."""
-    return count(text, str.isdigit)
+    return count(block.text, str.isdigit)
 
 
-def count_punctuation(text: str) -> int:
+def count_punctuation(block: Block) -> int:
     """Count the ASCII punctuation characters (`string.punctuation`)."""
-    return count(text, _PUNCTUATION.__contains__)
+    return count(block.text, _PUNCTUATION.__contains__)
 
 
-KINDS: Final[tuple[tuple[tuple[str, ...], Callable[[str], int]], ...]] = (
-    (CONTENT_WORDS, count_content_words),
-    (STOP_WORDS, count_stop_words),
-    (DIGITS, count_digits),
-    (PUNCTUATION, count_punctuation),
-)
-"""What `token_type` asks for: the wordings of the question and the function that answers it."""
+COUNTS: Final[dict[str, Callable[[Block], int]]] = {
+    "content_words": count_content_words,
+    "stop_words": count_stop_words,
+    "digits": count_digits,
+    "punctuation": count_punctuation,
+}
+"""What `token_type` asks for, a key of `Language.instructions`, and the function that answers."""
 
 
 def token_type(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
     """How many content words, stop words, digits or punctuation characters S has. The kind is uniform."""
     if block.blank:
         return Drop("empty")
-    wordings, answer = rng.choice(KINDS)
-    return Example(with_instruction(rng.choice(wordings), block.text, rng), str(answer(block.text)))
+    kind = rng.choice(tuple(COUNTS))
+    question = rng.choice(block.language.instructions[kind])
+    return Example(with_instruction(question, block.text, rng), str(COUNTS[kind](block)))
 
 
 TASKS: Final = (

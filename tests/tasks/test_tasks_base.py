@@ -1,4 +1,4 @@
-"""Tasks, blocks and examples, and the tables: labels, wordings, lexicon."""
+"""Tasks, blocks and examples, and the tables: labels, wordings, word lists."""
 
 import ast
 import pickle
@@ -12,23 +12,18 @@ from pathlib import Path
 import pytest
 
 from l2t_hub.errors import UsageError
-from l2t_hub.tasks import ANCHORS, DROPS, TASKS, Block, Drop, Example, Task, instructions, labels, render
-from l2t_hub.tasks.lexicon import dictionary, stop_words
+from l2t_hub.tasks import ANCHORS, DROPS, TASKS, Block, Drop, Example, Task, labels, language, render
+from l2t_hub.tasks.languages import KINDS
 
-QUESTIONS = {
-    "CHARACTERS": instructions.CHARACTERS,
-    "CONTENT_WORDS": instructions.CONTENT_WORDS,
-    "STOP_WORDS": instructions.STOP_WORDS,
-    "DIGITS": instructions.DIGITS,
-    "PUNCTUATION": instructions.PUNCTUATION,
-}
+ENGLISH = language()
+QUESTIONS = ENGLISH.instructions
 
 NAMES = {
-    "CHARACTERS": ("space", "blank"),  # unless it says whether spaces count, the question has two answers
-    "CONTENT_WORDS": ("content word", "stop word"),
-    "STOP_WORDS": ("stop word",),
-    "DIGITS": ("digit",),
-    "PUNCTUATION": ("ascii",),
+    "char_count": ("space", "blank"),  # unless it says whether spaces count, the question has two answers
+    "content_words": ("content word", "stop word"),
+    "stop_words": ("stop word",),
+    "digits": ("digit",),
+    "punctuation": ("ascii",),
 }
 
 
@@ -114,7 +109,7 @@ def test_the_tables_have_what_the_paper_names() -> None:
         assert all(partner[a.strip(" [().]:")] == b.strip(" [().]:") for a, b in pairs)
 
 
-@pytest.mark.parametrize("kind", QUESTIONS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_wordings_are_many_and_name_what_they_ask_for(kind: str) -> None:
     wordings = QUESTIONS[kind]
     assert len({w.casefold() for w in wordings}) == len(wordings) >= 20
@@ -134,7 +129,7 @@ def test_no_two_kinds_share_a_wording() -> None:
 
 
 def test_stop_words_are_function_words_in_lower_case() -> None:
-    words = stop_words()
+    words = ENGLISH.stop_words
     assert 250 < len(words) < 450
     assert {"the", "of", "and", "him", "don't", "cannot", "which", "been"} <= words
     assert not {"house", "time", "said", "man", "went", "good"} & words
@@ -142,7 +137,7 @@ def test_stop_words_are_function_words_in_lower_case() -> None:
 
 
 def test_the_dictionary_is_that_of_wordnet() -> None:
-    words = dictionary()
+    words = ENGLISH.dictionary
     text = "\n".join(words) + "\n"
     assert len(words) == 57_051
     assert (
@@ -185,11 +180,11 @@ def test_the_script_takes_first_lemmas(script: dict[str, object], tmp_path: Path
 def test_the_pool_agrees_with_the_installed_wordnet(script: dict[str, object]) -> None:
     if not (script["DATABASE"] / "data.noun").is_file():  # type: ignore[operator]
         pytest.skip("Debian's wordnet-base is not installed")
-    assert tuple(script["word_pool"](script["DATABASE"])) == dictionary()  # type: ignore[operator]
+    assert tuple(script["word_pool"](script["DATABASE"])) == ENGLISH.dictionary  # type: ignore[operator]
 
 
-def test_lexicon_files_are_small_and_licensed(repository: Path) -> None:
-    folder = repository / "l2t_hub" / "tasks" / "lexicon"
+def test_word_lists_are_small_and_licensed(repository: Path) -> None:
+    folder = repository / "l2t_hub" / "tasks" / "languages" / "en"
     assert (folder / "dictionary.txt.xz").stat().st_size < 400_000
     assert "Princeton University" in (folder / "LICENSE-WordNet.txt").read_text()
     sources = (folder / "SOURCES.md").read_text()

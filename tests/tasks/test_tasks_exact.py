@@ -5,10 +5,11 @@ The exact cases also guard the random generator: a Python whose `random` draws d
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from l2t_hub.tasks import TASKS, Block, Drop, Example
+from l2t_hub.tasks import TASKS, Block, Drop, Example, language
 from l2t_hub.tasks.labels import MARKERS
 from l2t_hub.tasks.word import (
     COUNTED_WORD,
@@ -225,10 +226,12 @@ def test_random_keeps_the_initial_capital_and_the_word_count() -> None:
         assert example.completion == "Anna met Ben."
 
 
-def test_random_never_draws_the_word_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("l2t_hub.tasks.word.dictionary", lambda: ("cat", "dog"))
-    assert {e.prompt for e in many("random", ("cat",))} == {"dog"}
-    assert {e.prompt for e in many("random", ("Cat",))} == {"Dog"}
+@pytest.mark.parametrize(("word", "new"), [("cat", "dog"), ("Cat", "Dog")])
+def test_random_never_draws_the_word_itself(word: str, new: str) -> None:
+    block = Block((word,), replace(language(), dictionary=("cat", "dog")))
+    assert {TASKS["random"].make(block, (), random.Random(seed)) for seed in range(30)} == {
+        Example(new, word)
+    }
 
 
 def test_shuffle_swaps_the_only_words_that_differ() -> None:
@@ -265,7 +268,7 @@ def test_the_ending_of_last_starts_at_the_last_stop_word() -> None:
         ("Nobody said they don’t know.", 3),
         ("Why", 0),
     ]:
-        assert ending_start(sentence.split()) == start, sentence
+        assert ending_start(sentence.split(), language().stop_words) == start, sentence
 
 
 def test_last_without_passage_is_the_question_alone() -> None:
@@ -287,15 +290,16 @@ def test_last_skips_an_ending_that_differs_only_in_case_or_punctuation() -> None
 
 def test_the_counts_of_token_type() -> None:
     text = "Don’t go, well-known John's 3 cafe\u0301s: re\u0301sume\u0301 of 1984, and_so on… (²)"
+    block = Block((text,))
     words = COUNTED_WORD.findall(text)
     assert words == [
         "Don’t", "go", "well", "known", "John's", "3", "cafe\u0301s", "re\u0301sume", "of", "1984", "and", "so", "on", "²",
     ]  # fmt: skip
-    assert count_stop_words(text) == 5  # don't, of, and, so, on
-    assert count_content_words(text) == 9
-    assert count_digits(text) == 6  # a superscript is a digit to Unicode
+    assert count_stop_words(block) == 5  # don't, of, and, so, on
+    assert count_content_words(block) == 9
+    assert count_digits(block) == 6  # a superscript is a digit to Unicode
     assert (
-        count_punctuation(text) == 8
+        count_punctuation(block) == 8
     )  # , - ' : , _ ( ): the curly apostrophe and the ellipsis are not ASCII
 
 
@@ -304,7 +308,7 @@ def test_the_counts_of_token_type() -> None:
     [("The", True), ("DON’T", True), ("don't", True), ("him.", False), ("mill", False), ("", False)],
 )
 def test_stop_words_match_with_their_punctuation(word: str, expected: bool) -> None:
-    assert is_stop_word(word) is expected
+    assert is_stop_word(word, language().stop_words) is expected
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -319,5 +323,5 @@ def test_a_lone_surrogate_is_kept(name: str) -> None:
     ("counter", "text"),
     [(count_digits, "no digit"), (count_punctuation, "no mark"), (count_stop_words, "cats purr")],
 )
-def test_counters_return_zero(counter: Callable[[str], int], text: str) -> None:
-    assert counter(text) == 0
+def test_counters_return_zero(counter: Callable[[Block], int], text: str) -> None:
+    assert counter(Block((text,))) == 0

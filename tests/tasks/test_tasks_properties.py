@@ -15,17 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from l2t_hub.tasks import ANCHORS, DROPS, TASKS, Block, Drop, Example, instructions, render
+from l2t_hub.tasks import ANCHORS, DROPS, TASKS, Block, Drop, Example, language, render
 from l2t_hub.tasks.labels import MARKERS, OPTION_LABELS, PART_LABELS
-from l2t_hub.tasks.lexicon import dictionary, stop_words
 
 CORRUPTIONS = ("masked_char", "space", "typo", "masked_word", "random", "shuffle", "reordering")
-DICTIONARY = frozenset(dictionary())
-WORDINGS = {
-    wording: kind
-    for kind in ("CHARACTERS", "CONTENT_WORDS", "STOP_WORDS", "DIGITS", "PUNCTUATION")
-    for wording in getattr(instructions, kind)
-}
+ENGLISH = language()
+DICTIONARY = frozenset(ENGLISH.dictionary)
+WORDINGS = {wording: kind for kind, wordings in ENGLISH.instructions.items() for wording in wordings}
 
 HOSTILE = (
     "e\u0301a\u0308\u0323o\u0302", "\u0301", "👩‍👩‍👧‍👦", "🏳️‍🌈 👍🏽", "שלום עולם", "مرحبا بالعالم.", "\u202eabc\u202c", "日本語の文章には空白がない。",
@@ -89,8 +85,8 @@ def bounds(n: int, low: float, high: float) -> tuple[int, int]:
 def check_char_count(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
     text = " ".join(sentences)
     assert example.completion == str(len(text.encode("utf-32-le")) // 4)
-    assert example.prompt in {f"{w}\n\n{text}" for w in instructions.CHARACTERS} | {
-        f"{text}\n\n{w}" for w in instructions.CHARACTERS
+    assert example.prompt in {f"{w}\n\n{text}" for w in ENGLISH.instructions["char_count"]} | {
+        f"{text}\n\n{w}" for w in ENGLISH.instructions["char_count"]
     }
 
 
@@ -132,7 +128,9 @@ def ending_of(sentence: str) -> tuple[str, str]:
     """The beginning and the ending of a sentence."""
     all_words = words(sentence)
     stops = [
-        i for i, word in enumerate(all_words) if word.lower().replace("\u2019", "\u0027") in stop_words()
+        i
+        for i, word in enumerate(all_words)
+        if word.lower().replace("\u2019", "\u0027") in ENGLISH.stop_words
     ]
     start = max(stops, default=len(all_words) - 1)
     return " ".join(all_words[:start]), " ".join(all_words[start:])
@@ -211,14 +209,14 @@ def check_token_type(sentences: Sequence[str], other: Sequence[str], example: Ex
     text = " ".join(sentences)
     fitting = [w for w in WORDINGS if example.prompt in (f"{w}\n\n{text}", f"{text}\n\n{w}")]
     assert len(fitting) == 1
-    stops = [word.lower().replace("\u2019", "\u0027") in stop_words() for word in counted_words(text)]
+    stops = [word.lower().replace("\u2019", "\u0027") in ENGLISH.stop_words for word in counted_words(text)]
     assert (
         int(example.completion)
         == {
-            "CONTENT_WORDS": stops.count(False),
-            "STOP_WORDS": stops.count(True),
-            "DIGITS": len([char for char in text if unicodedata.digit(char, None) is not None]),
-            "PUNCTUATION": len(re.findall(r"[!-/:-@\[-`{-~]", text)),
+            "content_words": stops.count(False),
+            "stop_words": stops.count(True),
+            "digits": len([char for char in text if unicodedata.digit(char, None) is not None]),
+            "punctuation": len(re.findall(r"[!-/:-@\[-`{-~]", text)),
         }[WORDINGS[fitting[0]]]
     )
 

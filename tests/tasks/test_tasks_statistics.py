@@ -11,9 +11,9 @@ from collections.abc import Hashable, Iterable, Sequence
 import pytest
 from scipy.stats import chisquare, kstest
 
-from l2t_hub.tasks import ANCHORS, TASKS, Block, Drop, Example, instructions, render
+from l2t_hub.tasks import ANCHORS, TASKS, Block, Drop, Example, language, render
 from l2t_hub.tasks.labels import MARKERS, OPTION_LABELS, PART_LABELS
-from l2t_hub.tasks.lexicon import dictionary
+from l2t_hub.tasks.word import COUNTS
 
 Work = list[tuple[Block, list[str]]]
 
@@ -124,7 +124,7 @@ def test_typo_letters_are_uniform() -> None:
 
 def test_random_replaces_5_to_10_percent(real_work: Work) -> None:
     shares = []
-    pool = set(dictionary())
+    pool = set(language().dictionary)
     known: list[bool] = []
     for block, example in examples_of("random", real_work):
         changed = [(a, b) for a, b in zip(block.words, example.prompt.split(" "), strict=True) if a != b]
@@ -137,7 +137,7 @@ def test_random_replaces_5_to_10_percent(real_work: Work) -> None:
 
 
 def test_random_draws_the_whole_dictionary(real_work: Work) -> None:
-    index_of = {word: i for i, word in enumerate(dictionary())}
+    index_of = {word: i for i, word in enumerate(language().dictionary)}
     new = [
         index_of[b]
         for block, example in examples_of("random", real_work)
@@ -187,16 +187,11 @@ def test_the_order_of_instruction_and_text_is_uniform(name: str) -> None:
 def test_char_count_wordings_are_uniform() -> None:
     text = " ".join(SENTENCES)
     wordings = [example.prompt.replace(text, "").strip() for example in drawn("char_count", 5000)]
-    assert_uniform(wordings, instructions.CHARACTERS)
+    assert_uniform(wordings, language().instructions["char_count"])
 
 
 def test_token_type_kinds_and_wordings_are_uniform() -> None:
-    kinds = (
-        instructions.CONTENT_WORDS,
-        instructions.STOP_WORDS,
-        instructions.DIGITS,
-        instructions.PUNCTUATION,
-    )
+    kinds = [language().instructions[kind] for kind in COUNTS]
     text = " ".join(SENTENCES)
     wordings = [example.prompt.replace(text, "").strip() for example in drawn("token_type", 8000)]
     assert_uniform([next(i for i, kind in enumerate(kinds) if w in kind) for w in wordings], range(4))

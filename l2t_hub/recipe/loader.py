@@ -14,6 +14,10 @@ from l2t_hub.recipe.schema import Recipe
 from l2t_hub.recipe.yaml_tree import Locations, Tree
 from l2t_hub.resources import resource_folder
 
+SOURCE_NAMES = ("path", "dataset")
+# What belongs to the source that it was written for, as the recipe's description does.
+SOURCE_TEXTS = ("title", "license", "url", "config", "revision")
+
 
 def bundled_recipes() -> dict[str, Path]:
     """Return the files of the recipes that come with the package, by name."""
@@ -32,6 +36,7 @@ def load_recipe(reference: str | Path, overrides: Sequence[str] = (), variant: s
     tree, locations = _read_with_parents(_find(reference), [])
     changes = [_override(text) for text in overrides]
     variants = tree.get("variants")
+    tree = _without_source_texts(tree, _combined(changes))
     for key, change in changes:
         tree = yaml_tree.merge(tree, change)
         locations = {k: v for k, v in locations.items() if not k.startswith(f"{key}.")}
@@ -42,7 +47,7 @@ def load_recipe(reference: str | Path, overrides: Sequence[str] = (), variant: s
         hint = nearest(variant, names) if names else "The recipe has no variants."
         raise UsageError(f"{reference}: unknown variant '{variant}'. {hint}")
     chosen = names if variant is None or not overrides else [variant]
-    resolved = {name: variant_of(recipe, name, [change for _, change in changes]) for name in chosen}
+    resolved = {name: variant_of(recipe, name, _combined(changes)) for name in chosen}
     return recipe if variant is None else resolved[variant]
 
 
@@ -68,15 +73,15 @@ def recipe_from_tree(tree: Tree, locations: Locations | None = None) -> Recipe:
     return recipe
 
 
-def variant_of(recipe: Recipe, name: str, changes: Sequence[Tree] = ()) -> Recipe:
+def variant_of(recipe: Recipe, name: str, changes: Tree | None = None) -> Recipe:
     """Return one variant: the recipe with the variant's keys merged into it, then `changes`."""
     prefix = f"variants.{name}."
     tree = recipe.model_dump(mode="json", exclude_unset=True, exclude={"variants"})
     change = recipe.variants[name] or {}
     if not isinstance(change, dict):
         raise UsageError(f"{recipe.where(f'variants.{name}')}: a variant must be a mapping of keys to values")
-    for layer in (change, {"name": name}, *changes):
-        tree = yaml_tree.merge(tree, {k: v for k, v in layer.items() if k != "variants"})
+    for layer in (change, {"name": name}, changes or {}):
+        tree = _over(tree, {k: v for k, v in layer.items() if k != "variants"})
     in_variant = {k.removeprefix(prefix): v for k, v in recipe._locations.items() if k.startswith(prefix)}
     in_recipe = {k: v for k, v in recipe._locations.items() if k not in in_variant or v.startswith("--set")}
     return recipe_from_tree({**tree, "name": name}, {**in_variant, **in_recipe})
@@ -118,7 +123,32 @@ def _read_with_parents(path: Path, children: list[Path]) -> tuple[Tree, Location
         )
     except UsageError as error:
         raise UsageError(f"{location}: extends {parent}: {error.message}", error.hint) from None
-    return yaml_tree.merge(base, tree), base_locations | locations
+    return _over(base, tree), base_locations | locations
+
+
+def _over(base: Tree, top: Tree) -> Tree:
+    """Merge `top` over `base`; what `base` says about its source goes if `top` has another source."""
+    return yaml_tree.merge(_without_source_texts(base, top), top)
+
+
+def _without_source_texts(base: Tree, top: Tree) -> Tree:
+    """Return `base` without the title, licence and so on of its source, if `top` names another source."""
+    old, new = base.get("source"), top.get("source")
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return base
+    same = all(new[key] == old.get(key) for key in SOURCE_NAMES if key in new)
+    if same:
+        return base
+    kept = {key: value for key, value in old.items() if key not in SOURCE_TEXTS}
+    return {**{key: value for key, value in base.items() if key != "description"}, "source": kept}
+
+
+def _combined(changes: Sequence[tuple[str, Tree]]) -> Tree:
+    """Return the overrides as one tree, in which a later one takes precedence."""
+    combined: Tree = {}
+    for _, change in changes:
+        combined = yaml_tree.merge(combined, change)
+    return combined
 
 
 def _override(text: str) -> tuple[str, Tree]:

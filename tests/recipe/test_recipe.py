@@ -249,3 +249,47 @@ def test_merging_keeps_the_top_tree_and_is_idempotent(
     assert merge(merged, top) == merged
     assert merge(base, {}) == base
     assert set(merged) == set(base) | set(top)
+
+
+TEXTS = "  title: Theirs\n  license: mit\n  url: https://example.org\ndescription: About their text.\n"
+
+
+def texts_of(recipe: Recipe) -> tuple[str | None, ...]:
+    source = recipe.source
+    return source.title, source.license, source.url, recipe.description or None
+
+
+def test_title_licence_url_and_description_belong_to_the_source_they_were_written_for(tmp_path: Path) -> None:
+    theirs, own = (
+        ("Theirs", "mit", "https://example.org", "About their text."),
+        ("Mine", "cc0-1.0", None, None),
+    )
+    write(tmp_path, MINIMAL + TEXTS, "base.yaml")
+    assert texts_of(load_recipe(tmp_path / "base.yaml", ["source.path=bundled:sample"])) == theirs
+    assert texts_of(load_recipe(tmp_path / "base.yaml", ["source.path=my.txt"])) == (None, None, None, None)
+    for order in (
+        ["source.license=cc0-1.0", "source.path=my.txt"],
+        ["source.path=my.txt", "source.license=cc0-1.0"],
+    ):
+        assert texts_of(load_recipe(tmp_path / "base.yaml", [*order, "source.title=Mine"])) == own
+    dataset = ["source.path=null", "source.dataset=org/text"]
+    assert texts_of(load_recipe(tmp_path / "base.yaml", dataset)) == (None, None, None, None)
+    child = write(tmp_path, "extends: base.yaml\nsource: {path: my.txt, title: Mine, license: cc0-1.0}\n")
+    assert texts_of(load_recipe(child)) == own
+    child = write(tmp_path, "extends: base.yaml\nsource: {limit: 3}\n")
+    assert texts_of(load_recipe(child)) == theirs
+
+
+def test_a_variant_with_another_source_does_not_inherit_what_is_said_of_the_first(tmp_path: Path) -> None:
+    both = "variants:\n  one: {source: {path: my.txt, title: Mine, license: cc0-1.0}}\n  two: {seed: 1}\n"
+    path = write(tmp_path, MINIMAL + TEXTS + both)
+    assert texts_of(load_recipe(path, variant="one")) == ("Mine", "cc0-1.0", None, None)
+    assert texts_of(load_recipe(path, variant="two"))[0] == "Theirs"
+    assert texts_of(load_recipe(path, ["source.path=other.txt"], "one")) == (None, None, None, None)
+    assert texts_of(load_recipe(path, ["source.path=other.txt", "source.license=mit"], "two"))[1] == "mit"
+
+
+def test_the_revision_of_a_dataset_goes_with_it(tmp_path: Path) -> None:
+    path = write(tmp_path, f"name: tiny\nsource:\n  dataset: org/a\n  revision: {'0' * 40}\n  config: en\n")
+    source = load_recipe(path, ["source.dataset=org/b"]).source
+    assert (source.revision, source.config) == (None, None)

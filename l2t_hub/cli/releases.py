@@ -96,6 +96,14 @@ def reproduce(
             "--data", metavar="DIR|REPO", help="The dataset a model was trained on, if it has moved."
         ),
     ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            "--tolerance",
+            metavar="SHARE",
+            help="Let a model's losses differ by this share of their value. Default: not by a bit.",
+        ),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Save the report and any shards that differ here."),
@@ -126,6 +134,7 @@ def reproduce(
             workers=workers,
             source=source,
             data=data,
+            tolerance=tolerance,
             out=folder,
         )
     answer(as_json, report.as_dict(), report.table(), report.summary())

@@ -14,9 +14,11 @@ from l2t_hub.artifacts import TOKENIZER, disk_errors
 from l2t_hub.corpus.source import Document, Source, digest
 from l2t_hub.dataset.progress import Reporter
 from l2t_hub.dataset.workspace import Workspace
+from l2t_hub.errors import UserError
 from l2t_hub.mixture import is_validation
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import TokenizerInfo
+from l2t_hub.records.reading import read_json
 from l2t_hub.tokens.encode import Encoder
 from l2t_hub.tokens.load import TOKENIZER_FILE, encoder_of, load_encoder, load_tokenizer
 
@@ -99,8 +101,8 @@ def _parse_info(tree: Any) -> TokenizerInfo | None:
 def _is_intact(folder: Path, info: TokenizerInfo) -> bool:
     """Whether a saved tokenizer is still the one that its entry describes."""
     try:
-        definition = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        definition = read_json(folder / TOKENIZER_FILE)
+    except UserError:
         return False
     return bool(digest([definition, info.bos_id, info.eos_id, info.pad_id]) == info.sha256)
 

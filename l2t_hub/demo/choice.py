@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-import yaml
-from huggingface_hub import metadata_load
-
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.hub.front_matter import load_front_matter
 
 MODELS_VARIABLE = "L2T_DEMO_MODELS"
 """Environment variable of a Space: model names separated by commas or spaces."""
@@ -33,11 +31,7 @@ def chosen_models(
 def _readme_models(readme: Path) -> list[str]:
     if not readme.is_file():
         return []
-    try:
-        metadata = metadata_load(readme) or {}
-    except (ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{readme}: the front matter cannot be read: {error}") from error
-    models = metadata.get("models") or []
+    models = load_front_matter(readme).get("models") or []
     if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
         raise UserError(f"{readme}: `models` is not a list of model names")
     return models

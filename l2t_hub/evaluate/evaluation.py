@@ -25,6 +25,7 @@ from l2t_hub.evaluate.results import (
 )
 from l2t_hub.evaluate.statistics import LEVEL
 from l2t_hub.evaluate.suites import Suite, get_suite
+from l2t_hub.records.repo_path import inside
 from l2t_hub.scoring import ModelSource, Scorer, find_model, load_scorer
 
 BATCH_SIZE = 64
@@ -153,10 +154,12 @@ def _download(source: ModelSource, progress: Callable[[str], None] | None) -> Mo
 def weights_digest(source: ModelSource) -> str | None:
     """Return the SHA-256 of a model's weight files, read one after the other in the order of their names.
 
-    None for a model that is not in a local directory.
+    None for a model that is not in a local directory. Raises UserError if a file is a link out of the directory.
     """
     directory = Path(source.location)
-    return sha256_of(*sorted(directory.glob("*.safetensors"))) if directory.is_dir() else None
+    if not directory.is_dir():
+        return None
+    return sha256_of(*(inside(directory, path.name) for path in sorted(directory.glob("*.safetensors"))))
 
 
 def _protocol(

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from l2t_hub.artifacts import disk_errors, write_text
 from l2t_hub.errors import UserError
+from l2t_hub.records.reading import parse_json, read_bounded
 
 SCHEMA = 1
 
@@ -187,9 +188,8 @@ def write_evaluation(evaluation: Evaluation, samples: Sequence[Sample], out: Pat
 def read_evaluation(path: Path) -> Evaluation:
     """Read the results that `write_evaluation` wrote. Raises UserError if the file is missing, invalid or too new."""
     try:
-        evaluation = TypeAdapter(Evaluation).validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot read these scores: {error.strerror}") from error
+        tree = parse_json(read_bounded(path), str(path), "the scores of an evaluation")
+        evaluation = TypeAdapter(Evaluation).validate_python(tree)
     except ValidationError as error:
         raise UserError(
             f"{path}: these are not the scores of an evaluation",

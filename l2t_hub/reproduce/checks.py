@@ -22,8 +22,7 @@ class Check:
 class Outcome:
     """What was compared. `scope` says how much was rebuilt, `rule` what counts as equal.
 
-    `environment` lists how this machine differs from the one of the release. It explains differences, and decides
-    whether the losses of a model must be equal or only close.
+    `environment` lists how this machine differs from the one of the release: it explains differences.
     """
 
     kind: str

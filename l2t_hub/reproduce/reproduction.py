@@ -33,6 +33,7 @@ def reproduce(
     workers: int | None = None,
     source: str | None = None,
     data: str | None = None,
+    tolerance: float | None = None,
     out: Path | str | None = None,
     progress: Reporter | None = None,
 ) -> ReproduceReport:
@@ -43,8 +44,9 @@ def reproduce(
 
     A dataset is rebuilt from the recorded revision of its source, and its shards are compared by SHA-256. `sample`
     rebuilds only the partitions of that many shards, with the published tokenizer. For a model, the first `steps` of
-    training are repeated. `source` and `data` are the paths of the source text and of a model's dataset, if they have
-    moved. `out` is a directory for the report (JSON) and for shards that differ.
+    training are repeated, and compared to the last bit or within the relative `tolerance`. `source` and `data` are the
+    paths of the source text and of a model's dataset, if they have moved. `out` is a directory for the report (JSON)
+    and for shards that differ.
 
     Raises UsageError for a target that is none of these, UserError for what cannot be read or fetched. Differences
     are not errors; they are in the report.
@@ -53,10 +55,12 @@ def reproduce(
         raise UsageError(f"--sample {sample}: must be at least one shard")
     if steps < 1:
         raise UsageError(f"--steps {steps}: must be at least one step")
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise UsageError(f"--tolerance {tolerance:g}: must be between 0 and 1, for example 0.0001")
     start = time.monotonic()
     keep = Path(out) if out is not None else None
     reporter = progress or default_reporter()
-    options = _Options(sample, steps, workers or os.cpu_count() or 1, source, data, keep, reporter)
+    options = _Options(sample, steps, workers or os.cpu_count() or 1, source, data, tolerance, keep, reporter)
     with tempfile.TemporaryDirectory(prefix="l2t-reproduce-") as folder:
         outcome = _reproduce(target, options, Path(folder))
     report = ReproduceReport(
@@ -80,6 +84,7 @@ class _Options:
     workers: int
     source: str | None
     data: str | None
+    tolerance: float | None
     keep: Path | None
     reporter: Reporter
 
@@ -142,7 +147,8 @@ def _model(fetch: Callable[[str], Path], options: _Options, folder: Path) -> Out
 
     record = read_training_record(fetch(TRAINING_RECORD).parent)
     log = read_log(fetch(TRAINING_LOG))
-    return reproduce_model(record, log, lambda: fetch(WEIGHTS), options.data, options.steps, folder)
+    weights = partial(fetch, WEIGHTS)
+    return reproduce_model(record, log, weights, options.data, options.steps, folder, options.tolerance)
 
 
 def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:

@@ -30,11 +30,14 @@ def test_scores_that_cannot_be_written_leave_nothing(
 
 
 def test_invalid_score_files_are_errors(evaluated: tuple[Evaluation, Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(UserError, match="cannot be read"):
         read_evaluation(tmp_path / "none.json")
     wrong = tmp_path / "wrong.json"
     wrong.write_text('{"schema": 1}')
     with pytest.raises(UserError, match="not the scores of an evaluation"):
+        read_evaluation(wrong)
+    wrong.write_text(json.dumps(evaluated[0].as_dict()).replace("0.95", "NaN"))
+    with pytest.raises(UserError, match="cannot be read as the scores of an evaluation"):
         read_evaluation(wrong)
     wrong.write_text(json.dumps({**evaluated[0].as_dict(), "schema": 99}))
     with pytest.raises(UserError, match="schema 99"):

@@ -276,7 +276,7 @@ def _other_loss(directory: Path, factor: float) -> None:
     log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
-def test_the_last_bit_counts_on_the_same_platform_only(model: Path, copy: Copy) -> None:
+def test_the_last_bit_counts_unless_the_user_gives_a_tolerance(model: Path, copy: Copy) -> None:
     directory = copy(model)
     _other_loss(directory, 1 + 2**-50)
     report = again(directory, steps=4)
@@ -286,13 +286,20 @@ def test_the_last_bit_counts_on_the_same_platform_only(model: Path, copy: Copy) 
 
     edit(directory / "training.json", lambda r: r["versions"].update(torch="1.0"))
     report = again(directory, steps=4)
+    assert not report.equal, "the record says what it likes of its platform, and must not choose the rule"
+    assert "add --tolerance 0.0001" in report.rule
+    report = again(directory, steps=4, tolerance=1e-4)
     assert report.equal, report.summary()
-    assert "within 0.0001 of their value" in report.rule
+    assert report.rule == "Losses may differ by 0.0001 of their value, as --tolerance asks."
     assert report.environment == (f"version of torch changed from 1.0 to {torch.__version__}",)
     assert not any("grad_norm" in check.what for check in report.checks)
 
     _other_loss(directory, 1.001)
-    assert again(directory, steps=4).first_difference.what == "step 4: loss"  # type: ignore[union-attr]
+    loose = again(directory, steps=4, tolerance=1e-4)
+    assert loose.first_difference.what == "step 4: loss"  # type: ignore[union-attr]
+    for wrong in (0.0, 1.0, -1.0, float("nan")):
+        with pytest.raises(UsageError, match="must be between 0 and 1"):
+            again(directory, tolerance=wrong)
 
 
 def test_other_weights_are_found(model: Path, copy: Copy) -> None:

@@ -39,7 +39,7 @@ def reproduce_model(
 
     Every logged number must be equal to the last bit, and so must the weights if all steps were repeated. With a
     `tolerance`, only losses are compared, and may differ by that share of their value. The rule is the caller's: a
-    record chooses what it says of its platform, so it must not choose the rule. `data` is the dataset if it has moved.
+    record chooses what it says of its platform, so not the rule. `data` is the dataset if it has moved.
     Raises UserError if the dataset is not available, and what training raises.
     """
     dataset = _find_dataset(record, data)

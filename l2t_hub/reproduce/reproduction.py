@@ -44,9 +44,9 @@ def reproduce(
 
     A dataset is rebuilt from the recorded revision of its source, and its shards are compared by SHA-256. `sample`
     rebuilds only the partitions of that many shards, with the published tokenizer. For a model, the first `steps` of
-    training are repeated, and compared to the last bit or within the relative `tolerance`. `source` and `data` are the
-    paths of the source text and of a model's dataset, if they have moved. `out` is a directory for the report (JSON)
-    and for shards that differ.
+    training are repeated and compared to the last bit, or within the relative `tolerance`. `source` and `data` are
+    the paths of the source text and of a model's dataset, if they have moved. `out` is a directory for the
+    report (JSON) and for shards that differ.
 
     Raises UsageError for a target that is none of these, UserError for what cannot be read or fetched. Differences
     are not errors; they are in the report.

@@ -7,7 +7,6 @@ import pytest
 from l2t_hub.demo.choice import MODELS_VARIABLE, chosen_models, display_names
 from l2t_hub.errors import UsageError, UserError
 
-
 BOMB = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))])
 
 
@@ -35,7 +34,9 @@ def test_no_model_at_all_says_how_to_name_one(tmp_path: Path) -> None:
     assert "l2t demo MODEL MODEL" in str(caught.value)
 
 
-@pytest.mark.parametrize("matter", ["models: org/one", "models: [1, 2]", "- a\n- list", "models: [unclosed", BOMB])
+@pytest.mark.parametrize(
+    "matter", ["models: org/one", "models: [1, 2]", "- a\n- list", "models: [unclosed", BOMB]
+)
 def test_a_readme_that_makes_no_sense_is_named(tmp_path: Path, matter: str) -> None:
     file = tmp_path / "README.md"
     file.write_text(f"---\n{matter}\n---\n", encoding="utf-8")

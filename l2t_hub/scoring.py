@@ -7,7 +7,7 @@ tokenizer's BOS, or its EOS if it has no BOS. lm-evaluation-harness does the sam
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,8 @@ def load_scorer(
         reason = (str(error).strip() or type(error).__name__).split("\n")[0]
         raise UserError(f"{source.name}: cannot load this model: {visible(reason[:300])}") from error
     loaded.eval()
-    return Scorer(loaded, tokenizer, _prefix(source.name, tokenizer, prefix_id), source)
+    found = replace(source, location=str(directory))
+    return Scorer(loaded, tokenizer, _prefix(source.name, tokenizer, prefix_id), found)
 
 
 def _local_directory(source: ModelSource) -> Path:

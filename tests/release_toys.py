@@ -13,6 +13,7 @@ import pytest
 from record_trees import digest, manifest_tree, shard_row, training_tree
 from safetensors.numpy import save_file
 
+from l2t_hub.artifacts import sha256_of
 from l2t_hub.errors import UserError
 from l2t_hub.publish.stage import stage
 from l2t_hub.publish.validate import validate
@@ -94,17 +95,18 @@ def toy_model(directory: Path, seed: int = 0, size: int = 40_000) -> Path:
     draw = np.random.default_rng(seed)
     save_file({"w": draw.standard_normal(size // 4).astype(np.float32)}, directory / "model.safetensors")
     config = {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_size": 8}
-    record = {**training_tree(), "fingerprint": digest(f"model {seed}"), "dataset_fingerprint": "ab" * 32}
     texts = {
         "config.json": config,
         "generation_config.json": {},
         "tokenizer.json": {"model": {}},
         "tokenizer_config.json": {},
-        "training.json": record,
     }
     for name, tree in texts.items():
         (directory / name).write_text(json.dumps(tree))
     (directory / "train_log.jsonl").write_text(json.dumps({"step": 1, "loss": 1.0 + seed}) + "\n")
+    files = {path.name: sha256_of(path) for path in sorted(directory.iterdir()) if path.name != "README.md"}
+    identity = {"fingerprint": digest(f"model {seed}"), "dataset_fingerprint": "ab" * 32}
+    (directory / "training.json").write_text(json.dumps({**training_tree(), **identity, "files": files}))
     (directory / "README.md").write_text(
         "---\nlanguage: en\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [l2t]\n---\n# Toy model\n"
     )

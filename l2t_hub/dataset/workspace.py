@@ -26,6 +26,7 @@ from l2t_hub.errors import UsageError
 
 WORK = ".l2t-build"
 LOCK = "lock"
+JOBS = "slurm.json"
 PARTITION = "partition.json"
 IDS = "ids.npy"
 
@@ -149,7 +150,8 @@ class Workspace:
 def open_workspace(out: Path) -> Iterator[Workspace]:
     """Lock an output directory for one build.
 
-    Afterwards a work folder without results, and an output directory that was created for it, are removed.
+    Afterwards a work folder without results and without submitted jobs, and an output directory that was created for
+    it, are removed.
     Raises UsageError if the directory holds anything but a dataset, UserError if another build is running in it.
     """
     check_directory(out)
@@ -162,12 +164,17 @@ def open_workspace(out: Path) -> Iterator[Workspace]:
         try:
             yield workspace
         finally:
-            has_results = any(workspace.folder.glob("*/[0-9]*")) or (workspace.folder / TOKENIZER).is_dir()
-            if not has_results:
+            if not _is_needed(workspace.folder):
                 workspace.remove()
                 if is_new:
                     with suppress(OSError):
                         out.rmdir()
+
+
+def _is_needed(folder: Path) -> bool:
+    """Whether a work folder has results, or Slurm jobs that may still write to it."""
+    has_results = any(folder.glob("*/[0-9]*")) or (folder / TOKENIZER).is_dir()
+    return has_results or (folder / JOBS).is_file()
 
 
 def check_directory(out: Path) -> None:

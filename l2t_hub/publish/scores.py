@@ -99,9 +99,10 @@ class CardScores:
 
 
 def read_scores(files: Sequence[Path], directory: Path, repo: str) -> list[CardScores]:
-    """Return the scores of a model from reports made by `l2t eval`, found by the weights' hash or by repo name.
+    """Return the scores of a model from reports made by `l2t eval`, found by the hash of its weights.
 
-    Raises UserError for a file that is not a report, or a report without this model.
+    Raises UserError for a file that is not a report, or a report without scores of these weights. A model of the same
+    name with other weights is another model.
     """
     digest = weights_digest(find_model(str(directory)))
     return [_seen_from(Path(file), directory, digest, repo) for file in files]
@@ -109,13 +110,10 @@ def read_scores(files: Sequence[Path], directory: Path, repo: str) -> list[CardS
 
 def _seen_from(file: Path, directory: Path, digest: str | None, repo: str) -> CardScores:
     report = read_evaluation(file)
-    mine = [
-        m for m in report.models if (m.weights_sha256 or "") == digest or m.model.partition("@")[0] == repo
-    ]
+    mine = [m for m in report.models if digest is not None and m.weights_sha256 == digest]
     if not mine:
-        scored = ", ".join(model.label for model in report.models)
         raise UserError(
-            f"{file}: the report has no scores of the weights in {directory}, only of {scored}",
+            f"{file}: no scores of the weights in {directory}: {_other_weights(report, digest, repo)}",
             f"Evaluate this model: l2t eval {directory} --suite {report.protocol.suite} --out FILE",
         )
     model = mine[0]
@@ -123,6 +121,17 @@ def _seen_from(file: Path, directory: Path, digest: str | None, repo: str) -> Ca
     baseline = next((m for m in report.models if comparison and m.label == comparison.baseline), None)
     others = tuple(c for c in report.comparisons if c.baseline == model.label)
     return CardScores(f"{FOLDER}/{file.name}", report, model, baseline, comparison, others)
+
+
+def _other_weights(report: Evaluation, digest: str | None, repo: str) -> str:
+    """Say whose scores a report has instead."""
+    namesake = next((model for model in report.models if model.model.partition("@")[0] == repo), None)
+    if namesake is None:
+        return f"the report has those of {', '.join(model.label for model in report.models)}"
+    scored = namesake.weights_sha256
+    if scored is None:
+        return f"the report's scores of {repo} do not say which weights were scored"
+    return f"those of {repo} are of other weights (SHA-256 {scored[:12]}, not {(digest or 'none')[:12]})"
 
 
 def copy_reports(files: Sequence[Path], directory: Path) -> None:

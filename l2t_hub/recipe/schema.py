@@ -305,11 +305,14 @@ class EvaluationSection(Section):
 
 # Keys that say where the source is. Once the digest of its content is known, they do not matter.
 LOCATION_KEYS = {"path", "dataset", "config", "split", "revision"}
-# Keys that do not change a byte of the result, by section.
+# Keys that do not change the result, by section. Those of memory change it only by rounding.
 UNFINGERPRINTED_KEYS = {
     "source": {"title", "license", "url"},
-    "train": {"logging_steps", "eval_steps", "save_steps", "save_total_limit"},
-}
+    "train": {
+        "logging_steps", "eval_steps", "save_steps", "save_total_limit",
+        "per_device_train_batch_size", "gradient_checkpointing",
+    },
+}  # fmt: skip
 SCOPES: dict[str, tuple[str, ...]] = {
     "data": ("source", "blocks", "mixture", "tokenizer", "packing", "validation", "build"),
     "model": ("model", "train"),

@@ -1,9 +1,9 @@
 """The records of a training run: what a finished model is, and what an unfinished run needs to continue."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from l2t_hub.artifacts import TRAINING_RECORD
 from l2t_hub.errors import UserError
@@ -15,6 +15,7 @@ from l2t_hub.records.bounds import (
     Loss,
     Name,
     Names,
+    OneByOne,
     ReleaseName,
     RepoName,
     Rows,
@@ -25,8 +26,10 @@ from l2t_hub.records.bounds import (
     Text,
     Vocabulary,
 )
+from l2t_hub.records.file_list import ExpectedFile
 from l2t_hub.records.reading import FileRecord, Record
 from l2t_hub.records.recipe_tree import RecipeTree
+from l2t_hub.records.repo_path import RepoPath, same_name
 
 Precision = Literal["fp32", "bf16"]
 
@@ -87,7 +90,8 @@ class Hardware(Record):
 class TrainingRecord(FileRecord):
     """What a finished model is, `training.json`: enough to write its card, and to train its first steps again.
 
-    Losses are in nats per token, None where none was measured; `tokens` counts positions, padding included.
+    Losses are in nats per token, None where none was measured; `tokens` counts positions, padding included. `files`
+    has the SHA-256 of every file that training wrote beside this record.
     """
 
     FILE = TRAINING_RECORD
@@ -120,7 +124,19 @@ class TrainingRecord(FileRecord):
     hardware: Hardware
     versions: Names
     auto_tokenizer: bool
+    files: Annotated[dict[RepoPath, Sha256], OneByOne, Field(max_length=1_000)]
     format: FirstFormat = 1
+
+    @model_validator(mode="after")
+    def _no_name_twice(self) -> Self:
+        both = same_name(self.files)
+        if both:
+            raise ValueError(f"files: {both[0]} and {both[1]} are the same file")
+        return self
+
+    def expected(self) -> dict[str, ExpectedFile]:
+        """Return what the record says of each file, by path."""
+        return {path: ExpectedFile(digest) for path, digest in self.files.items()}
 
 
 class LogEntry(Record):

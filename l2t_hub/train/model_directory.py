@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub import __version__
-from l2t_hub.artifacts import CARD, CHECKPOINTS, TRAINING_LOG
+from l2t_hub.artifacts import CARD, CHECKPOINTS, TRAINING_LOG, sha256_of
 from l2t_hub.extras import installed
 from l2t_hub.records.training_record import (
     BatchUsed,
@@ -75,8 +75,10 @@ def write_model_directory(
         training_log.show(
             f"No {PLOT}: matplotlib is not installed. Install it with: pip install 'l2t_hub[plots]'"
         )
-    record = _record(model, log, dataset, identity, summary, auto_tokenizer_agrees(staging))
-    for file in sorted(staging.iterdir()):
+    written = sorted(staging.iterdir())
+    files = {file.name: sha256_of(file) for file in written}
+    record = _record(model, log, dataset, identity, summary, auto_tokenizer_agrees(staging), files)
+    for file in written:
         file.replace(out / file.name)
     record.write(out)
     (out / CHECKPOINTS / TRAINING_LOG).unlink()
@@ -91,6 +93,7 @@ def _record(
     identity: RunIdentity,
     summary: RunSummary,
     auto_tokenizer: bool,
+    files: dict[str, str],
 ) -> TrainingRecord:
     """Return the training record: what identifies the model and what its card shows."""
     batches = summary.batches
@@ -134,5 +137,6 @@ def _record(
             **{name: importlib.metadata.version(name) for name in LIBRARIES},
         },
         auto_tokenizer=auto_tokenizer,
+        files=files,
         format=1,
     )

@@ -44,12 +44,25 @@ def out_of_memory_errors(recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError:
-        train = recipe.train
-        raise UserError(
-            f"the GPU does not have enough memory for {train.per_device_train_batch_size} sequences at once",
-            "Halve `train.per_device_train_batch_size` (the effective batch size stays the same)"
-            + ("." if train.gradient_checkpointing else ", or set `train.gradient_checkpointing: true`."),
-        ) from None
+        size = recipe.train.per_device_train_batch_size
+        sequences = "1 sequence" if size == 1 else f"{size} sequences at once"
+        message = f"the GPU does not have enough memory for {sequences}"
+        raise UserError(message, _use_less_memory(recipe)) from None
+
+
+def _use_less_memory(recipe: Recipe) -> str:
+    """Say which settings need less memory. They may change within a run."""
+    size, overrides = recipe.train.per_device_train_batch_size, []
+    if size > 1:
+        overrides.append(f"--set train.per_device_train_batch_size={size // 2}")
+    if not recipe.train.gradient_checkpointing:
+        overrides.append("--set train.gradient_checkpointing=true")
+    if not overrides:
+        return "Use a GPU with more memory, or a smaller model or `packing.sequence_length`."
+    return (
+        f"Add {' or '.join(overrides)} to the command. The effective batch size stays the same, and the run continues "
+        "from the last checkpoint."
+    )
 
 
 def _disk_is_full(error: Exception, folder: Path) -> bool:

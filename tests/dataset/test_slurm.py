@@ -180,6 +180,30 @@ def test_a_build_waits_for_jobs_that_are_still_in_the_queue(
     assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
 
 
+def test_a_stop_in_the_first_stage_keeps_the_folder_that_queued_jobs_write_to(
+    slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tokenizer to be trained and no result yet: only the recorded job shows that the folder is in use."""
+    keys = {"source.limit": 45, "tokenizer.name": None, "tokenizer.vocab_size": 400}
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    slurm.lose(0, 1, 2)  # they are still waiting in the queue
+    slurm.show(9)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(slurm_queue.time, "sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            submit(make_recipe(keys), tmp_path / "out")
+    assert json.loads((tmp_path / "out" / WORK / "slurm.json").read_text())["jobs"] == ["1"]
+    slurm.lose()
+    slurm.show(1)
+    reporter = submit(make_recipe(keys), tmp_path / "out")
+    assert reporter.lines[0] == "  Slurm job 1: 0 of 3 partitions finished"
+    build_silently(make_recipe(keys), tmp_path / "here")
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
+
+
 def test_more_partitions_than_an_array_holds_are_several_jobs(
     slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:

@@ -234,14 +234,30 @@ def test_scores_of_other_weights_are_refused(tiny: TinyRelease, copied: Copy) ->
     assert not (directory / "README.md").exists()
 
 
+def test_scores_of_the_same_name_and_other_weights_are_refused(tiny: TinyRelease, copied: Copy) -> None:
+    """A name is no proof: anyone can train another model and call it the same."""
+    directory = copied(tiny.model)
+    report = json.loads(tiny.scores.read_text(encoding="utf-8"))
+    file = directory.parent / "probes.json"
+    for digest, reason in (
+        ("ab" * 32, "those of lab/tiny-l2t are of other weights (SHA-256 abababababab, not "),
+        (None, "the report's scores of lab/tiny-l2t do not say which weights were scored"),
+    ):
+        report["models"][1] |= {"model": "lab/tiny-l2t@main", "weights_sha256": digest}
+        file.write_text(json.dumps(report | {"samples_file": None}), encoding="utf-8")
+        with pytest.raises(UserError, match=re.escape(reason)):
+            write_model_card(directory, repo="lab/tiny-l2t", scores=[file])
+    assert not (directory / "README.md").exists()
+
+
 def test_a_model_evaluated_under_its_hub_name_is_found(tiny: TinyRelease, copied: Copy) -> None:
     directory = copied(tiny.model)
     report = json.loads(tiny.scores.read_text(encoding="utf-8"))
-    report["models"][1] |= {"model": "lab/tiny-l2t", "revision": REVISION, "weights_sha256": None}
+    report["models"][1] |= {"model": "lab/tiny-l2t", "revision": REVISION}
     file = directory.parent / "probes.json"
     file.write_text(json.dumps(report | {"samples_file": None}), encoding="utf-8")
     text = write_model_card(directory, repo="lab/tiny-l2t", scores=[file]).read_text(encoding="utf-8")
-    assert f"L2T probes, measured on revision `{REVISION}`." in text
+    assert f"L2T probes, measured on revision `{REVISION}` with weights `" in text
 
 
 def test_wrong_arguments_are_clear_errors(tiny: TinyRelease, copied: Copy, tmp_path: Path) -> None:

@@ -58,6 +58,15 @@ def test_malformed_records_are_one_sentence(record: type[FileRecord], tmp_path: 
         assert refused.value.message.isprintable()
 
 
+def test_a_training_record_lists_files_of_its_own_directory_once() -> None:
+    tree = {**training_tree(), "files": {"model.safetensors": digest("a"), "config.json": digest("b")}}
+    record = TrainingRecord.parse(as_bytes(tree), "x")
+    assert {path: facts.sha256 for path, facts in record.expected().items()} == tree["files"]
+    for files in ({"../x": digest("a")}, {"/etc/passwd": digest("a")}, {"a": "0"}, {"A": digest("a"), "a": digest("a")}):
+        with pytest.raises(UserError, match="files"):
+            TrainingRecord.parse(as_bytes({**tree, "files": files}), "x")
+
+
 @pytest.mark.parametrize("record", RECORDS)
 def test_a_later_format_asks_for_a_later_version(record: type[FileRecord]) -> None:
     tree = {**RECORDS[record](), "format": 2, "something": "new"}

@@ -242,6 +242,15 @@ def test_the_saving_interval_may_change(packed: Path, whole: Path, unfinished: P
     assert_same_model(out, whole)
 
 
+def test_memory_settings_may_change(packed: Path, whole: Path, unfinished: Path, tmp_path: Path) -> None:
+    """They decide how a step is computed, not what it computes: the losses agree within rounding."""
+    out = Path(shutil.copytree(unfinished, tmp_path / "m"))
+    train(tiny_recipe(per_device_train_batch_size=1, gradient_checkpointing=True), packed, out, resume=True)
+    assert json.loads((out / "training.json").read_text())["batch"]["accumulation"] == 4
+    for ours, theirs in zip(log_of(out), log_of(whole), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
 def test_a_finished_model_of_another_recipe_is_never_overwritten(packed: Path, whole: Path) -> None:
     for resume in (False, True):
         message = refusal(tiny_recipe(weight_decay=0.0), packed, whole, resume=resume)
@@ -350,4 +359,11 @@ def test_an_out_of_memory_error_says_how_to_use_less(
     interrupt_at(2, monkeypatch, torch.OutOfMemoryError)
     with pytest.raises(UserError, match="not have enough memory for 4 sequences") as error:
         train(RECIPE, packed, tmp_path / "m")
-    assert "train.gradient_checkpointing: true" in str(error.value)
+    assert error.value.hint is not None
+    assert "--set train.per_device_train_batch_size=2" in error.value.hint
+    assert "--set train.gradient_checkpointing=true" in error.value.hint
+    assert "continues from the last checkpoint" in error.value.hint
+    smallest = tiny_recipe(per_device_train_batch_size=1, gradient_checkpointing=True)
+    with pytest.raises(UserError, match="not have enough memory for 1 sequence") as error:
+        train(smallest, packed, tmp_path / "smallest")
+    assert "Use a GPU with more memory" in str(error.value)

@@ -15,9 +15,10 @@ from typing import Any
 from datatrove.executor.slurm import SlurmPipelineExecutor
 
 from l2t_hub.dataset.executors.cluster import ClusterTask, forget_failures, raise_failures
-from l2t_hub.dataset.executors.slurm_queue import JOBS, wait_for_jobs
+from l2t_hub.dataset.executors.slurm_queue import wait_for_jobs
 from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.progress import NullMeter, Reporter
+from l2t_hub.dataset.workspace import JOBS
 from l2t_hub.errors import UsageError, UserError
 
 

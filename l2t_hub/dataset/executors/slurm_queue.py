@@ -8,10 +8,9 @@ import subprocess
 import time
 
 from l2t_hub.dataset.progress import Reporter
-from l2t_hub.dataset.workspace import Workspace
+from l2t_hub.dataset.workspace import JOBS, Workspace
 from l2t_hub.errors import UserError
 
-JOBS = "slurm.json"
 POLL_SECONDS = 15.0
 
 

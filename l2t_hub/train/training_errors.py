@@ -60,8 +60,8 @@ def _use_less_memory(recipe: Recipe) -> str:
     if not overrides:
         return "Use a GPU with more memory, or a smaller model or `packing.sequence_length`."
     return (
-        f"Add {' or '.join(overrides)} to the command. The effective batch size stays the same, and the run continues "
-        "from the last checkpoint."
+        f"Add {' or '.join(overrides)} to the command. The effective batch size stays the same, and the run "
+        "continues from the last checkpoint."
     )
 
 

@@ -62,7 +62,12 @@ def test_a_training_record_lists_files_of_its_own_directory_once() -> None:
     tree = {**training_tree(), "files": {"model.safetensors": digest("a"), "config.json": digest("b")}}
     record = TrainingRecord.parse(as_bytes(tree), "x")
     assert {path: facts.sha256 for path, facts in record.expected().items()} == tree["files"]
-    for files in ({"../x": digest("a")}, {"/etc/passwd": digest("a")}, {"a": "0"}, {"A": digest("a"), "a": digest("a")}):
+    for files in (
+        {"../x": digest("a")},
+        {"/etc/passwd": digest("a")},
+        {"a": "0"},
+        {"A": digest("a"), "a": digest("a")},
+    ):
         with pytest.raises(UserError, match="files"):
             TrainingRecord.parse(as_bytes({**tree, "files": files}), "x")
 

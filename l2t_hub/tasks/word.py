@@ -1,10 +1,8 @@
 """The word-level tasks: choose an ending, restore masked, replaced and swapped words, count words and characters.
 
-Two details that the paper leaves open are decided here. *Words* are runs of non-whitespace with their punctuation,
-as everywhere; but questions that count stop words or content words count the matches of `COUNTED_WORD`, so that
-`text,` counts as `text`. A *stop word* is a word of the language's list, in any case, with a straight or a curly
-apostrophe. `last` looks up words with their punctuation: `him.` at the end of a sentence is not a stop word, so the
-ending is a phrase ("with him.") and not a bare pronoun.
+A *stop word* is a word whose lower-case form is on the language's list, a *content word* one that is wholly
+alphanumeric (`str.isalnum`) and no stop word. Words are runs of non-whitespace with their punctuation, so `text,` and
+`him.` are neither.
 """
 
 import random
@@ -24,18 +22,14 @@ CHANGED_SHARE: Final = (0.05, 0.10)
 """`random` replaces a share of words, and `shuffle` swaps pairs of a share of words, that is uniform between these
 bounds (`docs/method.md`)."""
 
-COUNTED_WORD: Final = re.compile("[^\\W_]+(?:['’\u0300-\u036f]+[^\\W_]+)*")
-"""A word that questions count: a run of letters and digits (`str.isalnum`), which apostrophes and combining accents
-inside it do not end (`don't` is one word) but anything else does (`well-known` is two)."""
-
 _EDGES: Final = punctuation + "“”‘’„‚«»–—…"
 _OTHER_MARKERS: Final = {marker: tuple(m for m in MARKERS if m != marker) for marker in MARKERS}
 _PUNCTUATION: Final = frozenset(punctuation)
 
 
 def is_stop_word(word: str, stop_words: Set[str]) -> bool:
-    """Whether a word is a stop word in any case, with `’` read as `'`. Punctuation is not stripped."""
-    return word.lower().replace("’", "'") in stop_words
+    """Whether the lower-case form of a word, with its punctuation, is a stop word."""
+    return word.lower() in stop_words
 
 
 def ending_start(words: Sequence[str], stop_words: Set[str]) -> int:
@@ -119,8 +113,8 @@ def masked_word(block: Block, other: Sequence[str], rng: random.Random) -> Examp
 def random_word(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
     """S with max(1, round(words x U(0.05, 0.10))) of its words replaced by words of the dictionary.
 
-    A word is replaced together with its punctuation, never by itself, and by a capitalised word if it starts with an
-    upper-case letter. Words are separated by one space on both sides.
+    A word is replaced together with its punctuation, and never by itself. The new word is in lower case, but for its
+    first letter if the old word starts with an upper-case letter. Words are separated by one space on both sides.
     """
     words = list(block.words)
     if not words:
@@ -175,15 +169,15 @@ def shuffle(block: Block, other: Sequence[str], rng: random.Random) -> Example |
 
 
 def count_content_words(block: Block) -> int:
-    """Count the words that are not stop words."""
-    words = COUNTED_WORD.findall(block.text)
-    return sum(not is_stop_word(word, block.language.stop_words) for word in words)
+    """Count the words that are wholly alphanumeric and no stop words."""
+    stop_words = block.language.stop_words
+    return sum(word.isalnum() and not is_stop_word(word, stop_words) for word in block.words)
 
 
 def count_stop_words(block: Block) -> int:
     """Count the words that are stop words."""
-    words = COUNTED_WORD.findall(block.text)
-    return sum(is_stop_word(word, block.language.stop_words) for word in words)
+    stop_words = block.language.stop_words
+    return sum(is_stop_word(word, stop_words) for word in block.words)
 
 
 def count_digits(block: Block) -> int:

@@ -12,7 +12,6 @@ import pytest
 from l2t_hub.tasks import TASKS, Block, Drop, Example, language
 from l2t_hub.tasks.labels import MARKERS
 from l2t_hub.tasks.word import (
-    COUNTED_WORD,
     count_content_words,
     count_digits,
     count_punctuation,
@@ -39,10 +38,10 @@ EXACT = [
     (
         "char_count",
         1,
-        f"State how long the text is in characters. A space is a character.\n\n{S}",
+        f"What is the length of this passage in characters, spaces included?\n\n{S}",
         "172",
     ),
-    ("char_count", 2, f"{S}\n\nCount every character of the text, the spaces too.", "172"),
+    ("char_count", 2, f"{S}\n\nHow many characters are there in this passage, counting the spaces?", "172"),
     (
         "masked_char",
         1,
@@ -89,8 +88,8 @@ EXACT = [
     (
         "random",
         1,
-        "Mr. Hale kept 12 Nidulariales behind the mill. Every day, at six, she fed them bran! "
-        "Imposter brown hen laid; the white one watched the road. In March a man came over the hill with her.",
+        "Mr. Hale kept 12 cleistes behind the mill. Every day, at six, she fed them bran! "
+        "Rotate brown hen laid; the white one watched the road. In March a man came over the hill with her.",
         S,
     ),
     (
@@ -100,8 +99,8 @@ EXACT = [
         "hens brown hen laid; the white one watched the road. In March a man came mill. the hill with her.",
         S,
     ),
-    ("token_type", 1, f"Put a number on the stop words of this text.\n\n{S}", "16"),
-    ("token_type", 2, f"{S}\n\nLeave aside the stop words. How many words are left in the text?", "20"),
+    ("token_type", 1, f"Report the number of stop words found in the text.\n\n{S}", "12"),
+    ("token_type", 2, f"{S}\n\nHow many of the words in this text are content words?", "16"),
     ("deletion", 1, f"{S} The comet returns.", "The comet returns."),
     ("deletion", 2, f"The comet returns. {S}", S),
     (
@@ -265,7 +264,7 @@ def test_the_ending_of_last_starts_at_the_last_stop_word() -> None:
         ("He stayed with him.", 2),
         ("Birds sing.", 1),
         ("THE END", 0),
-        ("Nobody said they don’t know.", 3),
+        ("Nobody said they DON'T know.", 3),
         ("Why", 0),
     ]:
         assert ending_start(sentence.split(), language().stop_words) == start, sentence
@@ -289,23 +288,29 @@ def test_last_skips_an_ending_that_differs_only_in_case_or_punctuation() -> None
 
 
 def test_the_counts_of_token_type() -> None:
-    text = "Don’t go, well-known John's 3 cafe\u0301s: re\u0301sume\u0301 of 1984, and_so on… (²)"
-    block = Block((text,))
-    words = COUNTED_WORD.findall(text)
-    assert words == [
-        "Don’t", "go", "well", "known", "John's", "3", "cafe\u0301s", "re\u0301sume", "of", "1984", "and", "so", "on", "²",
-    ]  # fmt: skip
-    assert count_stop_words(block) == 5  # don't, of, and, so, on
-    assert count_content_words(block) == 9
-    assert count_digits(block) == 6  # a superscript is a digit to Unicode
-    assert (
-        count_punctuation(block) == 8
-    )  # , - ' : , _ ( ): the curly apostrophe and the ellipsis are not ASCII
+    block = Block(
+        (
+            "Don’t tell him, Don't AND don Anna’s 3 cafés well-known re\u0301sume\u0301 of 1984,",
+            "in so on… (²) ²",
+        )
+    )
+    assert count_stop_words(block) == 6  # Don't AND don of in so
+    assert count_content_words(block) == 4  # tell 3 cafés ²
+    assert count_digits(block) == 7  # a superscript is a digit to Unicode
+    assert count_punctuation(block) == 6  # , ' - , ( ): the curly apostrophe and the ellipsis are not ASCII
 
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    [("The", True), ("DON’T", True), ("don't", True), ("him.", False), ("mill", False), ("", False)],
+    [
+        ("The", True),
+        ("DON’T", False),
+        ("DON'T", True),
+        ("would", False),
+        ("him.", False),
+        ("mill", False),
+        ("", False),
+    ],
 )
 def test_stop_words_match_with_their_punctuation(word: str, expected: bool) -> None:
     assert is_stop_word(word, language().stop_words) is expected

@@ -7,6 +7,7 @@ import random
 import string
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
+from itertools import accumulate
 
 import pytest
 from scipy.stats import chisquare, kstest
@@ -136,16 +137,25 @@ def test_random_replaces_5_to_10_percent(real_work: Work) -> None:
     assert sum(shares) / len(shares) == pytest.approx(0.075, abs=0.001)
 
 
-def test_random_draws_the_whole_dictionary(real_work: Work) -> None:
-    index_of = {word: i for i, word in enumerate(language().dictionary)}
-    new = [
-        index_of[b]
+def test_random_draws_synsets_alike(real_work: Work) -> None:
+    counts = Counter(language().dictionary)
+    first = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
+    rng = random.Random(42)
+    drawn_synsets = [
+        first[b.lower()] + rng.randrange(counts[b.lower()])  # any of the word's synsets
         for block, example in examples_of("random", real_work)
         for a, b in zip(block.words, example.prompt.split(" "), strict=True)
-        if a != b and not a[0].isupper()
+        if a != b
     ]
-    assert len(new) > 10_000
-    assert spread(new, 0, len(index_of)) > 0.001
+    assert len(drawn_synsets) > 10_000
+    assert spread(drawn_synsets, 0, counts.total()) > 0.001
+
+
+def test_random_does_not_give_itself_away_by_a_capital(real_work: Work) -> None:
+    for block, example in examples_of("random", real_work):
+        for old, new in zip(block.words, example.prompt.split(" "), strict=True):
+            assert new == old or new[1:] == new[1:].lower()
+            assert new == old or new[0].isupper() == (old[0].isupper() and new[0].isalpha())
 
 
 def test_shuffle_swaps_5_to_10_percent_of_words_as_pairs(real_work: Work) -> None:

@@ -4,7 +4,8 @@ A language is a folder of data files, named by its code. `SOURCES.md` in it name
 
 - `language.yaml`: `name` in English, and `letters`, the lower-case letters that `typo` draws from
 - `stop_words.txt`: words in lower case, separated by whitespace; lines that start with `#` are comments
-- `dictionary.txt.xz`: the words that `random` draws from, one a line
+- `dictionary.txt.xz`: the words that `random` draws from, in lower case, one a line. A number after a word says how
+  often it counts.
 - `instructions.yaml`: for each of `KINDS`, the wordings of the question
 """
 
@@ -26,7 +27,7 @@ KINDS: Final = ("char_count", "content_words", "stop_words", "digits", "punctuat
 class Language:
     """The data of a language, in one object per language. `code` is its ISO 639-1 code, `name` its English name.
 
-    `stop_words` are in lower case. A word that `random` draws twice as often is in `dictionary` twice. `letters` are
+    `stop_words` and `dictionary` are in lower case; a word that counts twice is in `dictionary` twice. `letters` are
     the lower-case letters that `typo` draws from. `instructions` holds the wordings of a question by its kind.
     """
 
@@ -52,16 +53,25 @@ def _read(code: str) -> Language:
     folder = files(__name__).joinpath(code)
     about = _read_yaml(folder, "language.yaml")
     lines = folder.joinpath("stop_words.txt").read_text("utf-8").splitlines()
-    dictionary = lzma.decompress(folder.joinpath("dictionary.txt.xz").read_bytes()).decode("utf-8")
     instructions = _read_yaml(folder, "instructions.yaml")
     return Language(
         code=code,
         name=about["name"],
         stop_words=frozenset(word for line in lines if not line.startswith("#") for word in line.split()),
-        dictionary=tuple(dictionary.split()),
+        dictionary=_read_dictionary(folder),
         letters=about["letters"],
         instructions={kind: tuple(instructions[kind]) for kind in KINDS},
     )
+
+
+def _read_dictionary(folder: Traversable) -> tuple[str, ...]:
+    words: list[str] = []
+    for line in (
+        lzma.decompress(folder.joinpath("dictionary.txt.xz").read_bytes()).decode("utf-8").splitlines()
+    ):
+        word, _, times = line.partition(" ")
+        words += [word] * int(times or 1)
+    return tuple(words)
 
 
 def _read_yaml(folder: Traversable, name: str) -> dict[str, Any]:

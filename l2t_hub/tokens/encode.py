@@ -1,4 +1,4 @@
-"""Text to token ids, exactly as the tokenizers library gives them.
+"""Text to token ids, exactly as the tokenizers library gives them for text that has no special tokens in it.
 
 Where it is safe (`wordwise.decide`), each different word is encoded once and its ids are cached. Results are flat:
 one array of ids and one of lengths for a batch of texts.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from l2t_hub.errors import UserError
+from l2t_hub.tokens.special_text import ReservedIds, read_as_text
 from l2t_hub.tokens.wordwise import (
     NEEDS_LIBRARY,
     OPEN_END,
@@ -62,8 +63,9 @@ class Encoder:
     """Encodes batches of texts.
 
     `method` is "words" (through the cache) or "library" (whole texts); `reason` explains the choice in one sentence.
-    Special tokens that the tokenizer would add are not added; BOS is added on request. Not thread-safe. A pickled
-    copy (in a build worker) starts with an empty cache.
+    Special tokens that the tokenizer would add are not added; BOS is added on request. Text that spells a special
+    token is encoded as text (`special_text.py`). Not thread-safe. A pickled copy (in a build worker) starts with an
+    empty cache.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Encoder:
         pad_id: int | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self._tokenizer = _without_limits(tokenizer)
+        self._tokenizer = read_as_text(_without_limits(tokenizer))
         self.bos_id, self.eos_id, self.pad_id, self.cache_bytes = bos_id, eos_id, pad_id, cache_bytes
         self.vocab_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
@@ -85,9 +87,12 @@ class Encoder:
         self.reason = self._decision.reason
         self.texts_by_library = 0
         inner = self._decision.inner
-        self._inner = Tokenizer.from_str(inner) if inner is not None else self._tokenizer
+        self._inner = read_as_text(Tokenizer.from_str(inner)) if inner is not None else self._tokenizer
         self._joiner = Joiner.of(self._tokenizer, definition)
-        self._added = _AddedTokens.of(self._tokenizer, definition["model"])
+        unknown = _unknown_token(definition["model"])
+        unknown_id = self._tokenizer.token_to_id(unknown) if unknown else None
+        self._reserved = ReservedIds(self._tokenizer, (bos_id, eos_id, pad_id), unknown_id)
+        self._added = _AddedTokens.of(self._tokenizer, unknown, self._reserved)
         self._table = WordTable(cache_bytes, self.dtype, [] if bos_id is None else [bos_id])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -236,11 +241,10 @@ class Encoder:
         """Encode whole texts with the library's own batch method."""
         self.texts_by_library += len(texts)
         try:
-            encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+            lists = self._reserved.encode(texts)
         except (TypeError, UnicodeError) as error:
             _check_unicode(texts, error)
             raise
-        lists = [encoding.ids for encoding in encodings]
         if bos and self.bos_id is not None:
             lists = [[self.bos_id, *ids] for ids in lists]
         lengths = np.fromiter(map(len, lists), np.int32, count=len(lists))
@@ -263,18 +267,18 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _AddedTokens:
-    """The ids of the added tokens, and the unknown token, which the model may also return for unknown text."""
+    """The ids of added and reserved tokens, and the unknown token, which the model also returns for unknown text."""
 
     ids: NDArray[np.int64]
     unknown_id: int | None
     unknown: bytes
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, model: Mapping[str, Any]) -> "_AddedTokens":
+    def of(cls, tokenizer: Tokenizer, unknown: str, reserved: ReservedIds) -> "_AddedTokens":
         added = tokenizer.get_added_tokens_decoder()
         matched_raw = {token.content: id for id, token in added.items() if not token.normalized}
-        unknown = _unknown_token(model)
-        return cls(np.array(sorted(added), np.int64), matched_raw.get(unknown), unknown.encode())
+        ids = np.union1d(np.array(sorted(added), np.int64), reserved.ids)
+        return cls(ids, matched_raw.get(unknown), unknown.encode())
 
     def flags(self, words: list[bytes], ids: NDArray[Any], lengths: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Return NEEDS_LIBRARY for each word that has an added token, since the token may extend into its neighbours.

@@ -7,6 +7,8 @@ from functools import cache
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from l2t_hub.tokens.encode import Encoder
+
 MARK = "\u2581"
 
 LINES = [
@@ -223,6 +225,16 @@ _PIECES = [
     "你好", "世界", "。", "今日は", "안녕", "각", "سلام", "שלום", "नमस्ते", "😀", "👩‍👩‍👧", "🇬🇧",
     "<s>", "</s>", "<unk>", "<s", "s>", "[MASK]", "[mask]", "[MASK", "[UNK]", "[CLS]", "<0x0A>", "<0x41>", "x" * 70, "é" * 30,
 ]  # fmt: skip
+
+
+def reserved(encoder: Encoder) -> set[int]:
+    """The ids of an encoder that no text may give: special tokens but the unknown one, BOS, EOS and padding."""
+    definition = json.loads(encoder._tokenizer.to_str())
+    special = {token["id"] for token in definition["added_tokens"] if token["special"]}
+    unknown = {encoder._tokenizer.token_to_id(token) for token in ("<unk>", "[UNK]")}
+    given = {encoder.bos_id, encoder.eos_id, encoder.pad_id} - {None}
+    return {id for id in special | given if id is not None} - unknown
+
 
 hostile_texts = st.one_of(
     st.lists(st.sampled_from(_PIECES), max_size=14).map("".join),

@@ -1,6 +1,7 @@
 """The encoder returns the library's ids, for every family of tokenizers, on texts designed to break it."""
 
 from functools import cache
+from itertools import compress
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from l2t_hub.tokens.encode import Encoder
 
-from .families import LINES, SAFE, UNSAFE, hostile_texts
+from .families import LINES, SAFE, UNSAFE, hostile_texts, reserved
 
 EXAMPLES = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -25,7 +26,10 @@ def encoder_and_library(name: str) -> tuple[Encoder, object]:
 
 def assert_same(name: str, texts: list[str]) -> None:
     encoder, library = encoder_and_library(name)
-    expected = [encoding.ids for encoding in library.encode_batch(texts, add_special_tokens=False)]
+    by_library = [encoding.ids for encoding in library.encode_batch(texts, add_special_tokens=False)]
+    # Where the model reads a special token out of a text, the encoder differs on purpose (test_special_text.py).
+    agreed = [not reserved(encoder) & set(ids) for ids in by_library]
+    texts, expected = list(compress(texts, agreed)), list(compress(by_library, agreed))
     encoded = encoder.encode(texts)
     assert encoded.lengths.tolist() == [len(ids) for ids in expected]
     parts = np.split(encoded.ids, encoded.starts[1:])

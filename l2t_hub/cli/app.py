@@ -17,7 +17,7 @@ from l2t_hub.cli.models import models
 from l2t_hub.cli.options import Json, Private, RecipeArgument, Sets, Variant, Workers, examples
 from l2t_hub.cli.recipes import recipes
 from l2t_hub.cli.releases import local_hub, releases
-from l2t_hub.cli.terminal import answer, fail, out, progress
+from l2t_hub.cli.terminal import answer, fail, note, out, progress
 from l2t_hub.errors import UserError
 
 START, RELEASES = "Start here", "Releases"
@@ -96,6 +96,7 @@ def run(
     ] = None,
     private: Private = False,
     sets: Sets = None,
+    variant: Variant = None,
     workers: Workers = None,
 ) -> None:
     """Run the whole pipeline: build the datasets, train and score the models, publish them, and write a report.
@@ -104,7 +105,9 @@ def run(
     """
     from l2t_hub.recipe import load_recipe, load_releases
 
-    loaded, variants = load_recipe(recipe, sets or ()), load_releases(recipe, sets or ())
+    loaded = load_recipe(recipe, sets or (), variant)
+    variants = load_releases(recipe, sets or (), variant)
+    note(variants)
     folder = folder or Path("runs") / loaded.name
     if hub == "none":
         from l2t_hub.run import run_recipe
@@ -122,14 +125,16 @@ def run(
         result = run_recipe(loaded, variants, folder, workers=workers, publisher=publisher)
         answer(False, None, *result.closing_lines())
         if endpoint.is_local_hub:
-            answer(False, None, *_after_local_release(recipe, folder, sets))
+            answer(False, None, *_after_local_release(recipe, folder, sets, variant))
 
 
-def _after_local_release(recipe: str, folder: Path, sets: list[str] | None) -> list[str]:
+def _after_local_release(recipe: str, folder: Path, sets: list[str] | None, variant: str | None) -> list[str]:
     """Return the lines that say how to browse the local Hub and how to publish on the real one."""
-    command = shlex.join(
-        ["l2t", "run", recipe, "--out", str(folder), *(f"--set={override}" for override in sets or ())]
-    )
+    options = [
+        *(f"--set={override}" for override in sets or ()),
+        *([f"--variant={variant}"] if variant else []),
+    ]
+    command = shlex.join(["l2t", "run", recipe, "--out", str(folder), *options])
     return [
         f"Browse the local Hub:         l2t hub serve --dir {shlex.quote(str(folder / 'hub'))}",
         f"Publish on huggingface.co:    HF_TOKEN=... {command} --hub https://huggingface.co --namespace ORG",
@@ -144,7 +149,9 @@ def plan(recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_
     from l2t_hub.plan import make_plan, render_plan
     from l2t_hub.recipe import load_releases
 
-    expected = make_plan(load_releases(recipe, sets or (), variant))
+    releases = load_releases(recipe, sets or (), variant)
+    note(releases)
+    expected = make_plan(releases)
     answer(as_json, expected.as_dict(), render_plan(expected))
 
 

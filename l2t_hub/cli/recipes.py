@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from l2t_hub.cli.options import Json, RecipeArgument, Sets, Variant, examples
-from l2t_hub.cli.terminal import answer
+from l2t_hub.cli.terminal import answer, note
 from l2t_hub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def show(recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_
     from l2t_hub.recipe.listing import as_yaml, tree
 
     loaded = load_recipe(recipe, sets or (), variant)
+    note([loaded])
     answer(as_json, tree(loaded), as_yaml(loaded).rstrip())
 
 
@@ -48,6 +49,7 @@ def validate(
 
     for file in files:
         variants = load_releases(file, sets or ())
+        note(variants)
         for variant in variants:
             check_names(variant)
         answer(False, None, f"{file}: ok ({', '.join(variant.name for variant in variants)})")
@@ -78,4 +80,5 @@ def load_release(recipe: str, sets: list[str] | None, variant: str | None) -> "R
             f"{recipe} has several variants: {', '.join(loaded.variants)}",
             f"Choose one, for example --variant {next(iter(loaded.variants))}.",
         )
+    note([loaded])
     return loaded

@@ -2,11 +2,15 @@
 
 import json
 import sys
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from l2t_hub.console import SafeConsole, error_console
+
+if TYPE_CHECKING:
+    from l2t_hub.recipe import Recipe
 
 out = SafeConsole(highlight=False)
 err = error_console(soft_wrap=True)
@@ -25,6 +29,12 @@ def answer(as_json: bool, value: Any, *parts: Any) -> None:
 def progress(line: str) -> None:
     """Print a line about work under way."""
     err.print(line, markup=False)
+
+
+def note(recipes: "Iterable[Recipe]") -> None:
+    """Print what the user should know of how the layers of recipes were combined, each sentence once."""
+    for line in dict.fromkeys(line for recipe in recipes for line in recipe.notes):
+        progress(f"note: {line}")
 
 
 def fail(message: str, hint: str | None) -> None:

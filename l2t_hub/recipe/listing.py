@@ -10,7 +10,8 @@ from rich.table import Table
 
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe.loader import bundled_recipes, load_recipe
-from l2t_hub.recipe.schema import Recipe, section_of
+from l2t_hub.recipe.schema import Recipe
+from l2t_hub.recipe.section import section_of
 
 _TYPE_NAMES = {
     "NoneType": "null",

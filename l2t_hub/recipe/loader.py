@@ -9,14 +9,12 @@ from pydantic import ValidationError
 
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe import yaml_tree
+from l2t_hub.recipe.layers import SETS, Family, Layer, Stack, leaves
 from l2t_hub.recipe.problems import explain
 from l2t_hub.recipe.schema import Recipe
+from l2t_hub.recipe.section import DoesNotApplyError
 from l2t_hub.recipe.yaml_tree import Locations, Tree
 from l2t_hub.resources import resource_folder
-
-SOURCE_NAMES = ("path", "dataset")
-# What belongs to the source that it was written for, as the recipe's description does.
-SOURCE_TEXTS = ("title", "license", "url", "config", "revision")
 
 
 def bundled_recipes() -> dict[str, Path]:
@@ -25,66 +23,134 @@ def bundled_recipes() -> dict[str, Path]:
 
 
 def load_recipe(reference: str | Path, overrides: Sequence[str] = (), variant: str | None = None) -> Recipe:
-    """Read a recipe by file name or bundled name, and check it and all its variants.
+    """Read a recipe by file name or bundled name, or one variant of it, and check it.
 
-    `overrides` are of the form "a.b=c" with c in YAML; they take precedence over the file and its variants. If a
-    variant is named, they need to be valid for that one only. Returns the recipe, or the variant named. Raises
-    UsageError that names file, line and key, says what is wrong and suggests the nearest valid name.
+    `overrides` are of the form "a.b=c" with c in YAML; they take precedence over the file and its variants. With a
+    variant, they need to suit that one only, and it alone is checked; without, they need to suit one of the variants.
+    Raises UsageError that names file, line and key, says what is wrong and suggests the nearest valid name.
     """
-    if variant is not None and overrides:
-        load_recipe(reference)  # the other variants as they are in the file
-    tree, locations = _read_with_parents(_find(reference), [])
-    changes = [_override(text) for text in overrides]
-    variants = tree.get("variants")
-    tree = _without_source_texts(tree, _combined(changes))
-    for key, change in changes:
-        tree = yaml_tree.merge(tree, change)
-        locations = {k: v for k, v in locations.items() if not k.startswith(f"{key}.")}
-        locations[key] = f"--set {key}"
-    recipe = recipe_from_tree(tree, locations)
-    names = list(variants) if isinstance(variants, dict) else []
-    if variant is not None and variant not in names:
-        hint = nearest(variant, names) if names else "The recipe has no variants."
-        raise UsageError(f"{reference}: unknown variant '{variant}'. {hint}")
-    chosen = names if variant is None or not overrides else [variant]
-    resolved = {name: variant_of(recipe, name, _combined(changes)) for name in chosen}
-    return recipe if variant is None else resolved[variant]
+    family = _family(reference, overrides)
+    return _family_recipe(family) if variant is None else _variant(family, variant, str(reference))
 
 
 def load_releases(
     reference: str | Path, overrides: Sequence[str] = (), variant: str | None = None
 ) -> list[Recipe]:
-    """Read the releases of a recipe: the variant named, else all its variants, else the recipe itself."""
-    recipe = load_recipe(reference, overrides, variant)
-    return [load_recipe(reference, overrides, name) for name in recipe.variants] or [recipe]
+    """Read the releases of a recipe: the variant named, else all its variants, else the recipe itself.
+
+    Raises UsageError as `load_recipe` does, and for two variants that would be the same release.
+    """
+    family = _family(reference, overrides)
+    if variant is not None:
+        return [_variant(family, variant, str(reference))]
+    stacks = {name: family.stack(name) for name in family.variants}
+    return _check_variants(family, stacks) if stacks else [_resolved(family.stack())]
 
 
 def recipe_from_tree(tree: Tree, locations: Locations | None = None) -> Recipe:
     """Check a tree (from YAML or a manifest) against the schema. Raises UsageError that lists every problem."""
-    locations = locations or {}
     try:
         recipe = Recipe.model_validate_json(json.dumps(tree, default=str))
     except ValidationError as error:
-        raise UsageError(
-            "\n".join(explain(error, locations)),
-            "Run `l2t recipes keys` for every key, its type and meaning.",
-        ) from None
-    recipe._locations.update(locations)
+        raise _usage_error(error, locations or {}) from None
+    recipe._locations.update(locations or {})
     return recipe
 
 
-def variant_of(recipe: Recipe, name: str, changes: Tree | None = None) -> Recipe:
-    """Return one variant: the recipe with the variant's keys merged into it, then `changes`."""
-    prefix = f"variants.{name}."
-    tree = recipe.model_dump(mode="json", exclude_unset=True, exclude={"variants"})
-    change = recipe.variants[name] or {}
-    if not isinstance(change, dict):
-        raise UsageError(f"{recipe.where(f'variants.{name}')}: a variant must be a mapping of keys to values")
-    for layer in (change, {"name": name}, changes or {}):
-        tree = _over(tree, {k: v for k, v in layer.items() if k != "variants"})
-    in_variant = {k.removeprefix(prefix): v for k, v in recipe._locations.items() if k.startswith(prefix)}
-    in_recipe = {k: v for k, v in recipe._locations.items() if k not in in_variant or v.startswith("--set")}
-    return recipe_from_tree({**tree, "name": name}, {**in_variant, **in_recipe})
+def _usage_error(error: ValidationError, locations: Locations) -> UsageError:
+    return UsageError(
+        "\n".join(explain(error, locations)), "Run `l2t recipes keys` for every key, its type and meaning."
+    )
+
+
+def _family(reference: str | Path, overrides: Sequence[str]) -> Family:
+    """Return the layers of a recipe file, of the files it extends and of the overrides."""
+    family = Family()
+    for number, (tree, locations) in enumerate(_read_with_parents(_find(reference), [])):
+        family.add(Layer(tree, locations, 2 * number))
+    tree, locations = {}, {}
+    for key, change in map(_override, overrides):
+        tree = yaml_tree.merge(tree, change)
+        locations = {k: v for k, v in locations.items() if not k.startswith(f"{key}.")}
+        locations |= dict.fromkeys((key, *(k for k, _ in leaves(change))), f"--set {key}")
+    family.add(Layer(tree, locations, SETS))
+    return family
+
+
+def _family_recipe(family: Family) -> Recipe:
+    """Return the recipe itself; if it has variants, all of them are checked as well."""
+    if not family.variants:
+        return _resolved(family.stack())
+    stacks = {name: family.stack(name) for name in family.variants}
+    _check_variants(family, stacks)
+    stack = family.stack()
+    stack.tree["variants"] = {name: family.own_keys(variant) for name, variant in stacks.items()}
+    recipe = _resolved(stack, spare_overrides=True)
+    recipe._notes = tuple(dict.fromkeys(note for variant in stacks.values() for note in variant.all_notes()))
+    return recipe
+
+
+def _variant(family: Family, name: str, reference: str) -> Recipe:
+    if name not in family.variants:
+        hint = nearest(name, family.variants) if family.variants else "The recipe has no variants."
+        raise UsageError(f"{reference}: unknown variant '{name}'. {hint}")
+    stack = family.stack(name)
+    # `--set name=` renames the one release that is asked for, as it does in a recipe without variants.
+    return _resolved(stack, name=None if stack.age("name") == SETS else name)
+
+
+def _check_variants(family: Family, stacks: dict[str, Stack]) -> list[Recipe]:
+    """Return every variant. An override needs to suit one of them, and is left out, with a note, of the others.
+
+    Raises UsageError for an invalid variant, or for two that are the same.
+    """
+    recipes = [_resolved(stack, name=name, spare_overrides=True) for name, stack in stacks.items()]
+    spared = [{key for key in stack.left_out if stack.age(key) == SETS} for stack in stacks.values()]
+    if set.intersection(*spared):
+        name = next(iter(stacks))
+        _resolved(family.stack(name), name=name)  # raises
+    known: dict[str, str] = {}
+    for recipe in recipes:
+        same = known.setdefault(recipe.fingerprint("model"), recipe.name)
+        if same != recipe.name:
+            raise UsageError(
+                f"the variants '{same}' and '{recipe.name}' are the same: no key that decides the dataset or the "
+                "model differs",
+                f"Change a key of one only: `variants.{recipe.name}.KEY`. Null removes an inherited variant.",
+            )
+    return recipes
+
+
+def _resolved(stack: Stack, *, name: str | None = None, spare_overrides: bool = False) -> Recipe:
+    """Check merged layers, leaving out keys of earlier layers that do not go with keys of later ones.
+
+    With `spare_overrides`, a `--set` that does not apply is left out too.
+    """
+    while True:
+        if name is not None:
+            stack.tree["name"] = name
+        try:
+            recipe = Recipe.model_validate_json(json.dumps(stack.tree, default=str))
+        except ValidationError as error:
+            if not _leave_out(stack, error, spare_overrides):
+                raise _usage_error(error, stack.locations) from None
+            continue
+        recipe._locations.update(stack.locations)
+        recipe._notes = stack.all_notes()
+        return recipe
+
+
+def _leave_out(stack: Stack, error: ValidationError, spare_overrides: bool) -> bool:
+    """Leave out the keys of an error that give way to later layers. Return whether there are any."""
+    before = len(stack.left_out)
+    for problem in error.errors():
+        cause = problem.get("ctx", {}).get("error")
+        for key, other in cause.yields if isinstance(cause, DoesNotApplyError) else ():
+            age, other_age = stack.age(key), stack.age(other)
+            if age < other_age or (spare_overrides and age == SETS != other_age):
+                stack.leave_out(key, other)
+                break
+    return len(stack.left_out) > before
 
 
 def _find(reference: str | Path) -> Path:
@@ -103,8 +169,8 @@ def _find(reference: str | Path) -> Path:
     )
 
 
-def _read_with_parents(path: Path, children: list[Path]) -> tuple[Tree, Locations]:
-    """Read a file merged over the file that it extends; `children` are the files that extend this one."""
+def _read_with_parents(path: Path, children: list[Path]) -> list[tuple[Tree, Locations]]:
+    """Read a file and the files that it extends, oldest first; `children` are the files that extend this one."""
     file = path.resolve()
     if file in children:
         cycle = " -> ".join(p.name for p in [*children[children.index(file) :], file])
@@ -113,42 +179,15 @@ def _read_with_parents(path: Path, children: list[Path]) -> tuple[Tree, Location
     parent = tree.pop("extends", None)
     location = locations.pop("extends", str(path))
     if parent is None:
-        return tree, locations
+        return [(tree, locations)]
     if not isinstance(parent, str):
         raise UsageError(f"{location}: `extends` must be the name of one recipe file, not {parent!r}")
     sibling = path.parent / parent
     try:
-        base, base_locations = _read_with_parents(
-            sibling if sibling.is_file() else _find(parent), [*children, file]
-        )
+        older = _read_with_parents(sibling if sibling.is_file() else _find(parent), [*children, file])
     except UsageError as error:
         raise UsageError(f"{location}: extends {parent}: {error.message}", error.hint) from None
-    return _over(base, tree), base_locations | locations
-
-
-def _over(base: Tree, top: Tree) -> Tree:
-    """Merge `top` over `base`; what `base` says about its source goes if `top` has another source."""
-    return yaml_tree.merge(_without_source_texts(base, top), top)
-
-
-def _without_source_texts(base: Tree, top: Tree) -> Tree:
-    """Return `base` without the title, licence and so on of its source, if `top` names another source."""
-    old, new = base.get("source"), top.get("source")
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return base
-    same = all(new[key] == old.get(key) for key in SOURCE_NAMES if key in new)
-    if same:
-        return base
-    kept = {key: value for key, value in old.items() if key not in SOURCE_TEXTS}
-    return {**{key: value for key, value in base.items() if key != "description"}, "source": kept}
-
-
-def _combined(changes: Sequence[tuple[str, Tree]]) -> Tree:
-    """Return the overrides as one tree, in which a later one takes precedence."""
-    combined: Tree = {}
-    for _, change in changes:
-        combined = yaml_tree.merge(combined, change)
-    return combined
+    return [*older, (tree, locations)]
 
 
 def _override(text: str) -> tuple[str, Tree]:

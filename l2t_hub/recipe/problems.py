@@ -7,22 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from l2t_hub.errors import nearest
-from l2t_hub.recipe.schema import Recipe, section_of
+from l2t_hub.recipe.schema import Recipe
+from l2t_hub.recipe.section import DoesNotApplyError, section_of
 from l2t_hub.recipe.yaml_tree import Locations
+from l2t_hub.records.requirement import requirement
 
-# What a value must be, by pydantic's type of error; the message of any other type says it well.
-_EXPECTED = {
-    "bool_type": "true or false",
-    "dict_type": "a mapping of keys to values",
-    "float_type": "a number",
-    "int_from_float": "an integer",
-    "int_type": "an integer",
-    "model_type": "a mapping of keys to values",
-    "string_pattern_mismatch": "1 to 96 letters, digits, '.', '_' or '-', starting with a letter or digit",
-    "string_type": "text",
-    "too_short": "a list with at least one item",
-    "tuple_type": "a list",
-}
 _SHOWN_CHARACTERS = 60
 
 
@@ -35,21 +24,22 @@ def explain(error: ValidationError, locations: Locations) -> list[str]:
         path = [str(part) for part in problem["loc"] if part != "int" and "[" not in str(part)]
         key, location = re.sub(r"\.(\d+)", r"[\1]", ".".join(path)), _location(path, locations)
         if problem["type"] == "value_error":
-            message = str(problem["ctx"]["error"])
-            sentences.append(f"{_location_of_named_key(message, locations) or location}: {message}")
+            cause = problem["ctx"]["error"]
+            at = _location_of_named_key(str(cause), locations) or location
+            sentences.append(f"{at}: {cause}{_other_location(cause, at, locations)}")
         elif problem["type"] == "extra_forbidden":
             sentences.append(f"{location}: unknown key `{key}`. {_similar_key(path)}")
         elif problem["type"] == "missing":
             sentences.append(f"{location}: `{key}` is required")
         else:
-            requirement = _EXPECTED.get(problem["type"]) or problem["msg"].removeprefix("Input should be ")
-            expected.setdefault((f"{location}: `{key}`", _shown(problem["input"])), []).append(requirement)
+            subject = location if location == f"--set {key}" else f"{location}: `{key}`"
+            expected.setdefault((subject, _shown(problem["input"])), []).append(requirement(problem))
     for (subject, value), requirements in expected.items():
         *first, last = requirements
-        requirement = " or ".join([*(text.replace(" or ", ", ") for text in first), last])
-        suggestion = nearest(value.strip("'"), re.findall(r"'(\w+)'", requirement))
+        wanted = " or ".join([*(text.replace(" or ", ", ") for text in first), last])
+        suggestion = nearest(value.strip("'"), re.findall(r"'(\w+)'", wanted))
         similar = f". {suggestion}" if suggestion.startswith("Did you mean") else ""
-        sentences.append(f"{subject} must be {requirement}, not {value}{similar}")
+        sentences.append(f"{subject} must be {wanted}, not {value}{similar}")
     return sentences
 
 
@@ -65,6 +55,15 @@ def _location(path: list[str], locations: Locations) -> str:
         if location := locations.get(".".join(path[:end])):
             return location
     return next(iter(locations.values()), "recipe").rpartition(":")[0] or "recipe"
+
+
+def _other_location(cause: ValueError, at: str, locations: Locations) -> str:
+    """Return, in parentheses, where the other key is set that an error is about, '' if it says so already."""
+    other = cause.yields[0][1] if isinstance(cause, DoesNotApplyError) else ""
+    location = locations.get(other, at)
+    if location == at:
+        return ""
+    return f" (see {location})" if location.startswith("--set") else f" (`{other}` is set at {location})"
 
 
 def _location_of_named_key(message: str, locations: Locations) -> str | None:

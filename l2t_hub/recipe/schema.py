@@ -8,25 +8,14 @@ import hashlib
 import json
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from l2t_hub.errors import nearest
+from l2t_hub.recipe.cluster_section import ClusterSection
+from l2t_hub.recipe.section import DoesNotApplyError, Section
 from l2t_hub.records import bounds
 
 Scope = Literal["data", "model"]
-
-
-class Section(BaseModel):
-    """A group of keys. Immutable; values are not converted, and unknown keys are errors."""
-
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-def section_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that a key's type is, or None for a key with a value."""
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 class SourceSection(Section):
@@ -63,10 +52,17 @@ class SourceSection(Section):
         if self.path is None and self.dataset is None:
             raise ValueError("`source.path` or `source.dataset` is required")
         if self.path is not None and self.dataset is not None:
-            raise ValueError("`source.path` and `source.dataset` exclude each other; set one of them to null")
+            raise DoesNotApplyError(
+                "`source.path` and `source.dataset` exclude each other; set one of them to null",
+                ("source.path", "source.dataset"),
+                ("source.dataset", "source.path"),
+            )
         for key in ("config", "revision"):
             if self.path is not None and getattr(self, key):
-                raise ValueError(f"`source.{key}` applies to a Hub dataset, not to `source.path`")
+                raise DoesNotApplyError(
+                    f"`source.{key}` applies to a Hub dataset, not to `source.path`",
+                    (f"source.{key}", "source.path"),
+                )
         return self
 
 
@@ -105,17 +101,21 @@ class MixtureSection(Section):
         if self.scheme == "single" and self.task is None:
             raise ValueError("`mixture.task` is required for scheme single")
         if self.scheme != "single" and self.task is not None:
-            raise ValueError(f"`mixture.task` applies only to scheme single, not to {self.scheme}")
+            raise self._not_in_scheme("task", "scheme single")
         for key in ("raw_share", "unit"):
             if key in self.model_fields_set and self.scheme != "disjoint":
-                raise ValueError(f"`mixture.{key}` applies only to scheme disjoint, not to {self.scheme}")
+                raise self._not_in_scheme(key, "scheme disjoint")
         if self.tasks is not None and self.scheme not in ("disjoint", "shared"):
-            raise ValueError(
-                f"`mixture.tasks` applies only to schemes disjoint and shared, not to {self.scheme}"
-            )
+            raise self._not_in_scheme("tasks", "schemes disjoint and shared")
         if self.tasks is not None and len(set(self.tasks)) != len(self.tasks):
             raise ValueError("`mixture.tasks` lists a task twice")
         return self
+
+    def _not_in_scheme(self, key: str, schemes: str) -> DoesNotApplyError:
+        return DoesNotApplyError(
+            f"`mixture.{key}` applies only to {schemes}, not to {self.scheme}",
+            (f"mixture.{key}", "mixture.scheme"),
+        )
 
 
 class TokenizerSection(Section):
@@ -133,9 +133,14 @@ class TokenizerSection(Section):
     @model_validator(mode="after")
     def _trained_or_named(self) -> Self:
         if self.name is not None and "vocab_size" in self.model_fields_set:
-            raise ValueError("`tokenizer.vocab_size` applies only if `tokenizer.name` is null")
+            raise DoesNotApplyError(
+                "`tokenizer.vocab_size` applies only if `tokenizer.name` is null",
+                ("tokenizer.vocab_size", "tokenizer.name"),
+            )
         if self.name is None and self.revision is not None:
-            raise ValueError("`tokenizer.revision` requires `tokenizer.name`")
+            raise DoesNotApplyError(
+                "`tokenizer.revision` requires `tokenizer.name`", ("tokenizer.revision", "tokenizer.name")
+            )
         return self
 
 
@@ -179,43 +184,6 @@ class BuildSection(Section):
     def _examples_are_a_count(self) -> Self:
         if isinstance(self.examples, int) and not 0 <= self.examples <= bounds.MAX_RECORDS:
             raise ValueError(f"`examples` must be a number of rows, not {self.examples}")
-        return self
-
-
-# Options of sbatch that the build sets itself.
-RESERVED_SBATCH_OPTIONS = {
-    "array", "dependency", "error", "export", "job-name", "mem", "mem-per-cpu", "nodes", "ntasks", "output",
-    "partition", "account", "qos", "requeue", "time", "wait", "cpus-per-task",
-}  # fmt: skip
-
-
-class ClusterSection(Section):
-    """Resources of the tasks of `l2t build --executor slurm` and `ray`. They do not change a byte of the dataset."""
-
-    partition: str | None = None
-    """Slurm: partition to submit to; null uses the cluster's default."""
-    account: str | None = None
-    """Slurm: account to charge."""
-    qos: str | None = None
-    """Slurm: quality of service."""
-    hours: float = Field(default=4.0, gt=0, le=100_000)
-    """Slurm: time limit in hours of one task, which builds one partition of the source."""
-    memory_gb: int = Field(default=2, ge=1, le=1_000_000)
-    """Slurm and Ray: memory of a task in GB. A task uses one core."""
-    max_array_size: int = Field(default=1001, ge=1, le=1_000_000)
-    """Slurm: the cluster's MaxArraySize. More partitions than this are submitted as several jobs in sequence."""
-    setup: str | None = None
-    """Slurm: shell command to run before each task, such as `module load gcc`. It need not activate a Python."""
-    sbatch: dict[str, str] = {}
-    """Slurm: other options of sbatch by their long names without dashes, such as `constraint: icelake`."""
-
-    @model_validator(mode="after")
-    def _no_reserved_options(self) -> Self:
-        reserved = sorted(RESERVED_SBATCH_OPTIONS & set(self.sbatch))
-        if reserved:
-            raise ValueError(
-                f"`cluster.sbatch` cannot set {', '.join(reserved)}: the build or another key of `cluster` does"
-            )
         return self
 
 
@@ -339,10 +307,12 @@ class Recipe(Section):
     model: ModelSection = ModelSection()
     train: TrainSection = TrainSection()
     evaluation: EvaluationSection = EvaluationSection()
-    variants: dict[str, dict[str, Any]] = {}
-    """Releases that change some keys of this recipe, by name. Each has its own dataset and model."""
+    variants: dict[str, dict[str, Any]] = Field(default={})
+    """Releases that change some keys of this recipe, by name. Each has its own dataset and model. In a recipe with
+    `extends`, null removes an inherited variant, and a `name` in it renames it."""
 
     _locations: dict[str, str] = PrivateAttr(default_factory=dict)
+    _notes: tuple[str, ...] = PrivateAttr(default=())
 
     @model_validator(mode="after")
     def _baseline_is_a_variant(self) -> Self:
@@ -359,7 +329,13 @@ class Recipe(Section):
 
         A key with its default value is at "recipe NAME, default".
         """
-        return self._locations.get(key, f"recipe {self.name}, default") + f": {key}"
+        location = self._locations.get(key, f"recipe {self.name}, default")
+        return location if location == f"--set {key}" else f"{location}: {key}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the layers of the recipe were combined, a sentence each."""
+        return self._notes
 
     def resolved(self) -> dict[str, Any]:
         """Return every key that applies, with its value or default, as a tree that is a valid recipe.

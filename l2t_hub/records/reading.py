@@ -18,6 +18,7 @@ from pydantic_core import from_json
 from l2t_hub.artifacts import write_bytes
 from l2t_hub.errors import UserError, nearest
 from l2t_hub.records.repo_path import inside
+from l2t_hub.records.requirement import requirement
 
 MAX_BYTES = 64_000_000
 MAX_DEPTH = 100
@@ -205,10 +206,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {place}{f'. {guess}' if guess.startswith('Did') else ''}"
     if kind == "value_error":
         return f"{place}: {problem['ctx']['error']}"
-    said = problem["msg"].removeprefix("Input ").replace("valid dictionary", "JSON object")
     value = problem["input"]
-    given = "" if isinstance(value, dict | list) else f" is {quoted(value)}; it"
-    return f"{place}{given or ':'} {said}"
+    given = "" if isinstance(value, dict | list) else f", not {quoted(value)}"
+    return f"{place} must be {requirement(problem)}{given}"
 
 
 def _step(part: int | str) -> str:

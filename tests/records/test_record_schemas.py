@@ -237,12 +237,12 @@ def test_values_out_of_bounds_are_refused(record: type[FileRecord], keys: str, v
 
 def test_errors_say_where() -> None:
     for tree, said in (
-        (changed(toy_manifest(), "shards.3.rows", -1), "shards[3].rows is -1; it should be greater than"),
-        (changed(toy_manifest(), "ledger.0.in", "x"), "ledger[0].in is 'x'; it should be a valid integer"),
+        (changed(toy_manifest(), "shards.3.rows", -1), "shards[3].rows must be at least 0, not -1"),
+        (changed(toy_manifest(), "ledger.0.in", "x"), "ledger[0].in must be an integer, not 'x'"),
         (changed(toy_manifest(), "files", {"../x": "0"}), "files.../x"),
         (
             changed(toy_manifest(), "recipe.packing.sequence_length", 0),
-            "recipe: packing.sequence_length is 0; it should be greater than or equal to 1",
+            "recipe: packing.sequence_length must be at least 1, not 0",
         ),
         (
             changed(toy_manifest(), "recipe.build.partitions", 2),
@@ -261,7 +261,7 @@ def test_errors_say_where() -> None:
 def test_a_million_wrong_entries_are_one_error_soon() -> None:
     """Errors stop at the first wrong entry of a list or mapping."""
     tree = {**toy_manifest(), "shards": [{}] * 500_000, "modules": dict.fromkeys(map(str, range(500_000)), 1)}
-    with pytest.raises(UserError, match=r"modules\.0 is 1"):
+    with pytest.raises(UserError, match=r"modules\.0 must be text, not 1"):
         Manifest.parse(as_bytes(tree), "x")
 
 

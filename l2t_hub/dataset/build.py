@@ -10,13 +10,14 @@ from pathlib import Path
 
 from l2t_hub.artifacts import CARD, MANIFEST, TOKENIZER, intact, sha256_of
 from l2t_hub.corpus.source import Document, Source, open_source
-from l2t_hub.dataset.card import write_card
+from l2t_hub.dataset.card import keep_edited_card, own_text_of, write_dataset_card
 from l2t_hub.dataset.executors import worker_server
 from l2t_hub.dataset.executors.execute import check_executor, execute
 from l2t_hub.dataset.executors.slurm_queue import wait_for_jobs
 from l2t_hub.dataset.keys import BuildKeys, ingredients, stale_reasons
 from l2t_hub.dataset.layout import (
     DATA,
+    REPLACED,
     count_repeated_ids,
     link_or_copy,
     place_shards,
@@ -26,7 +27,6 @@ from l2t_hub.dataset.layout import (
 )
 from l2t_hub.dataset.ledger import Ledger, merged
 from l2t_hub.dataset.manifest import realised, totals
-from l2t_hub.dataset.pipeline import transform_setup
 from l2t_hub.dataset.prepare import Prepared, build_partitions, prepare
 from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.dataset.shards import Shard
@@ -36,7 +36,7 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.mixture import tasks_of
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.records.dataset_manifest import Manifest, PartitionEntry, read_manifest
-from l2t_hub.records.file_list import unknown_files
+from l2t_hub.records.file_list import compare_directory, unknown_files
 from l2t_hub.tasks.registry import tasks_for
 
 INGREDIENTS = "ingredients.json"
@@ -80,7 +80,7 @@ def build(
         _remove_stale(workspace, before, keys, reporter)
         ranks, description = range(len(keys.partition_keys)), f"building {recipe.name}"
         partitions = build_partitions(workspace, prepared, ranks, run, reporter, description)
-        manifest = _assemble(recipe, workspace, prepared, partitions)
+        manifest = _assemble(recipe, workspace, prepared, partitions, reporter)
         _warn_if_many_too_long(manifest, recipe, reporter)
         workspace.clear()
         return manifest
@@ -104,14 +104,12 @@ def _existing_dataset(out: Path) -> Manifest | None:
 def _is_current(before: Manifest, recipe: Recipe, keys: BuildKeys) -> bool:
     partition_keys = tuple(partition.key for partition in before.partitions)
     same_keys = partition_keys == keys.partition_keys and before.fingerprint == keys.fingerprint
-    return same_keys and before.recipe == recipe.resolved()
+    return same_keys and before.recipe == recipe.resolved("data")
 
 
 def _is_intact(out: Path, manifest: Manifest) -> bool:
     """Whether every file of a dataset is as its manifest says."""
-    return all(intact(out / s.path, s.bytes, s.sha256) for s in manifest.shards) and all(
-        (out / name).is_file() and sha256_of(out / name) == sha256 for name, sha256 in manifest.files.items()
-    )
+    return not compare_directory(out, manifest.expected(), MANIFEST)
 
 
 def _adopt_partitions(workspace: Workspace, before: Manifest, source: Source, keys: BuildKeys) -> None:
@@ -156,7 +154,11 @@ def _remove_stale(workspace: Workspace, before: Manifest | None, keys: BuildKeys
 
 
 def _assemble(
-    recipe: Recipe, workspace: Workspace, prepared: Prepared, partitions: list[FinishedPartition]
+    recipe: Recipe,
+    workspace: Workspace,
+    prepared: Prepared,
+    partitions: list[FinishedPartition],
+    reporter: Reporter,
 ) -> Manifest:
     """Check the ledger, stage the dataset with card and manifest, and switch to it."""
     ledger = merged(partition.ledger for partition in partitions)
@@ -166,10 +168,11 @@ def _assemble(
     staged = stage_shards(workspace, placed)
     shutil.copytree(workspace.folder / TOKENIZER, staged / TOKENIZER)
     entries = shard_entries(placed, recipe.packing.sequence_length)
+    tasks = tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
     manifest = Manifest(
         name=recipe.name,
         fingerprint=keys.fingerprint,
-        recipe=recipe.resolved(),
+        recipe=recipe.resolved("data"),
         source={
             "contents": source.contents,
             "records": ledger.get("read").came_in,
@@ -179,6 +182,7 @@ def _assemble(
         tokenizer=prepared.tokenizer,
         made_by=keys.versions,
         modules=keys.modules,
+        tasks={t.name: {"level": t.level, "description": t.description} for t in tasks.values()},
         partitions=[
             PartitionEntry(key=partition.key, inputs=input_digest, ledger=partition.ledger.to_json())
             for partition, input_digest in zip(partitions, keys.inputs, strict=True)
@@ -190,11 +194,13 @@ def _assemble(
         files={},
         format=1,
     )
-    setup = transform_setup(prepared.recipe, workspace.folder / TOKENIZER, prepared.tokenizer)
-    write_card(staged / CARD, manifest, recipe, source, setup)
-    others = [staged / CARD, *sorted(path for path in (staged / TOKENIZER).iterdir() if path.is_file())]
-    manifest = manifest.with_files({p.relative_to(staged).as_posix(): sha256_of(p) for p in others})
-    manifest.write(staged)
+    tokenizer_files = sorted(path for path in (staged / TOKENIZER).iterdir() if path.is_file())
+    manifest = manifest.with_files({p.relative_to(staged).as_posix(): sha256_of(p) for p in tokenizer_files})
+    # A build that was killed while it switched has left the old card among the replaced files.
+    own = own_text_of(workspace.out) or own_text_of(workspace.folder / REPLACED)
+    manifest = write_dataset_card(staged, manifest, own=own)
+    if kept := keep_edited_card(workspace.out):
+        reporter.message(f"{kept}: the card that you had edited")
     switch_dataset(workspace, staged, (DATA, TOKENIZER, CARD))
     return manifest
 

@@ -1,10 +1,13 @@
-"""The dataset card: front matter that `datasets` and the Hub read, and text made from the manifest."""
+"""The dataset card: front matter that `datasets` and the Hub read, and text made from the files of the dataset.
+
+Everything on it comes from the manifest and the shards, so that it can be written again at any time: for a release
+under another name, or after the owner has changed it.
+"""
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +15,20 @@ import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCardData
 
-from l2t_hub.artifacts import write_text
-from l2t_hub.corpus.source import Record, Source
+from l2t_hub.artifacts import CARD, disk_errors, write_text
 from l2t_hub.dataset.ledger import RAW, STAGES, Ledger
-from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
 from l2t_hub.dataset.views import EXAMPLES, RAW_IDS, RAW_TEXT
-from l2t_hub.recipe import Recipe
-from l2t_hub.records.dataset_manifest import Manifest
-from l2t_hub.tasks.base import Task
+from l2t_hub.records.card_text import BEGIN, END, card_digest, card_state, finished_card, owner_text
+from l2t_hub.records.dataset_manifest import Manifest, TaskFacts
+from l2t_hub.records.public_recipe import public_recipe, source_title
+from l2t_hub.records.reading import read_bounded
+from l2t_hub.templates import Markdown, render_card
 
 TEMPLATE = "dataset.md.j2"
-SAMPLE_RECORDS, SAMPLE_BATCH = 600, 60
 SHOWN_CHARACTERS = 700
+NO_LICENSE = "unknown"
+OWN_TEXT = {"own_begin": Markdown(BEGIN), "own_end": Markdown(END)}
+"""The template values of the section that is the owner's."""
 SIZE_CATEGORIES = (
     (1e3, "n<1K"),
     (1e4, "1K<n<10K"),
@@ -40,32 +45,78 @@ SIZE_CATEGORIES = (
 
 @dataclass(frozen=True)
 class CardExample:
-    """An example of a task from the data. The middle of a long text is left out."""
+    """An example of a task from the data: prompt and rest of the text, without the middle of a long one."""
 
-    task: Task
+    task: str
+    facts: TaskFacts
     prompt: str
-    anchor: str
-    completion: str
+    answer: str
 
 
-def write_card(path: Path, manifest: Manifest, recipe: Recipe, source: Source, setup: TransformSetup) -> None:
-    """Write the card of a staged dataset to `path`, which is in the dataset's folder."""
-    from l2t_hub.templates import render_card
+def dataset_card(folder: Path, manifest: Manifest, *, repo: str | None = None, own: str = "") -> str:
+    """Return the card of the dataset in `folder`, with the owner's text `own`, for the repo `repo` if it has one.
 
+    Local paths are left out. Raises OSError or pyarrow's errors if a shard cannot be read.
+    """
+    recipe = public_recipe(manifest.recipe)
+    rows = configs(manifest)
     values = {
-        **use_values(manifest),
+        **use_values(manifest, repo),
+        **OWN_TEXT,
         "m": manifest,
+        "has_tasks": set(manifest.mixture["parts"]) != {RAW},
         "recipe": recipe,
-        "recipe_yaml": yaml.safe_dump(manifest.recipe, sort_keys=False, allow_unicode=True).strip(),
-        "samples": sample_examples(source, setup),
+        "recipe_yaml": yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True).strip(),
+        "samples": _samples(folder, manifest),
         "stages": stages(Ledger.from_json(manifest.ledger)),
-        "configs": configs(manifest),
-        "tasks": setup.tasks,
-        "toolkit": manifest.made_by["l2t_hub"],
-        "source_name": recipe.source.title or recipe.source.dataset or recipe.source.path,
+        "configs": rows,
+        "without_validation": _without_validation(rows),
+        "tasks": manifest.tasks,
+        "made_tasks": [name for name in manifest.mixture["parts"] if name != RAW],
+        "toolkit": manifest.made_by.get("l2t_hub", ""),
+        "source_name": source_title(manifest.recipe),
         "RAW": RAW,
     }
-    write_text(path, render_card(TEMPLATE, front_matter(path.parent, manifest, recipe), values))
+    return finished_card(render_card(TEMPLATE, _front_matter(folder, manifest, recipe), values), own)
+
+
+def write_dataset_card(
+    folder: Path, manifest: Manifest, *, repo: str | None = None, own: str = ""
+) -> Manifest:
+    """Write the card of the dataset in `folder` and its manifest, which lists the card. Returns the manifest.
+
+    Raises UserError as `disk_errors` does.
+    """
+    card = dataset_card(folder, manifest, repo=repo, own=own)
+    manifest = manifest.with_files({**manifest.files, CARD: card_digest(card.encode())})
+    write_text(folder / CARD, card)
+    manifest.write(folder)
+    return manifest
+
+
+def keep_edited_card(directory: Path) -> Path | None:
+    """Move a card that is not as `l2t` wrote it, the owner's section aside, to `README.md~`. Returns the new path."""
+    path = directory / CARD
+    if not path.is_file() or card_state(read_bounded(path).decode(errors="replace")) == "written":
+        return None
+    kept = path.with_name(f"{CARD}~")
+    with disk_errors(kept):
+        path.replace(kept)
+    return kept
+
+
+def own_text_of(directory: Path) -> str:
+    """Return the owner's text in the card of a directory, "" if there is no card or no such text."""
+    path = directory / CARD
+    return owner_text(read_bounded(path).decode(errors="replace")) if path.is_file() else ""
+
+
+def _without_validation(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the configurations that have training rows only, if others have a validation split."""
+    splits = {row["config_name"]: [files["split"] for files in row["data_files"]] for row in rows}
+    if not any("validation" in names for names in splits.values()):
+        return []
+    return [name for name, names in splits.items() if "validation" not in names]
 
 
 def use_values(manifest: Manifest, repo: str | None = None) -> dict[str, Any]:
@@ -81,20 +132,22 @@ def use_values(manifest: Manifest, repo: str | None = None) -> dict[str, Any]:
     return {"repo": repo, "location": location, "load_code": code}
 
 
-def front_matter(folder: Path, manifest: Manifest, recipe: Recipe) -> DatasetCardData:
+def _front_matter(folder: Path, manifest: Manifest, recipe: Mapping[str, Any]) -> DatasetCardData:
     """Return the card's metadata, with the keys of the Hub's dataset card specification."""
     shards = manifest.shards
     rows = sum(s.rows for s in shards if s.view != "packed") or sum(s.rows for s in shards)
+    has_tasks = set(manifest.mixture["parts"]) != {RAW}
+    made = ["language-learning-tasks", "synthetic"] if has_tasks else ["l2t-baseline"]
     return DatasetCardData(
         language=["en"],
-        license=recipe.source.license or "unknown",
-        pretty_name=f"L2T: {recipe.name}",
-        annotations_creators=["machine-generated"],
-        source_datasets=[recipe.source.dataset or "original"],
+        license=recipe["source"].get("license") or NO_LICENSE,
+        pretty_name=f"L2T: {manifest.name}" if has_tasks else manifest.name,
+        annotations_creators=["machine-generated" if has_tasks else "no-annotation"],
+        source_datasets=[recipe["source"]["dataset"] or "original"],
         task_categories=["text-generation"],
         task_ids=["language-modeling"],
         size_categories=[size_category(rows)],
-        tags=["l2t", "pre-training", "language-learning-tasks", "synthetic"],
+        tags=["l2t", "pre-training", *made],
         configs=configs(manifest),
         dataset_info=[_dataset_info(folder, manifest, config) for config in configs(manifest)],
     )
@@ -167,21 +220,24 @@ def stages(ledger: Ledger) -> list[dict[str, Any]]:
     return rows
 
 
-def sample_examples(source: Source, setup: TransformSetup) -> list[CardExample]:
-    """Return the first training example of each task among the first SAMPLE_RECORDS records of the source."""
-    partitions = setup.recipe.build.partitions
-    records: Iterator[Record] = chain.from_iterable(source.read(rank) for rank in range(partitions))
-    transform = PartitionTransform(setup)
-    samples: dict[str, CardExample] = {}
-    for batch in transform.batches(records, size=SAMPLE_BATCH):
-        for example in transform.examples(batch):
-            row = example.row
-            if example.split == "train" and row.task not in samples and transform.fits(row):
-                sides = (_shorten(row.prompt), row.anchor, _shorten(row.completion))
-                samples[row.task] = CardExample(setup.tasks[row.task], *sides)
-        if len(samples) == len(setup.tasks) or transform.documents >= SAMPLE_RECORDS:
-            break
-    return [samples[name] for name in setup.tasks if name in samples]
+def _samples(folder: Path, manifest: Manifest) -> list[CardExample]:
+    """Return the first training example of each task, in the order of the manifest's tasks."""
+    first = {s.config: s for s in reversed(manifest.shards) if (s.view, s.split) == ("examples", "train")}
+    samples = []
+    for name, facts in manifest.tasks.items():
+        if name in first:
+            prompt, text = _first_row(folder / first[name].path)
+            samples.append(
+                CardExample(name, facts, _shorten(prompt), _shorten(text.removeprefix(prompt).lstrip("\n")))
+            )
+    return samples
+
+
+def _first_row(path: Path) -> tuple[str, str]:
+    """Return prompt and text of the first example in a shard."""
+    with pq.ParquetFile(path) as file:
+        batch = next(file.iter_batches(1, columns=["prompt", "text"]))
+    return str(batch.column("prompt")[0].as_py()), str(batch.column("text")[0].as_py())
 
 
 def _shorten(text: str) -> str:

@@ -4,11 +4,24 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
 from l2t_hub.local_hub.hub_request import quoted
 
+
+def _comment(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Skip a line that is an HTML comment, which a browser does not show."""
+    line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]].rstrip()
+    if state.is_code_block(start) or not line.startswith("<!--") or line.find("-->", 4) != len(line) - 3:
+        return False
+    if not silent:
+        state.line = start + 1
+    return True
+
+
 _markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_markdown.block.ruler.before("paragraph", "comment", _comment, {"alt": ["paragraph"]})
 
 
 def render_markdown(text: str, blob: str, raw: str) -> str:

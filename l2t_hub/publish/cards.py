@@ -4,7 +4,6 @@ All facts come from the files of the release: training record, configuration, lo
 follow from its numbers, so the card of a small demonstration model says that it is one.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ from l2t_hub.artifacts import (
     CONFIG,
     TRAINING_LOG,
     WEIGHTS,
-    disk_errors,
     sha256_of,
     write_text,
 )
-from l2t_hub.dataset.card import use_values
+from l2t_hub.dataset.card import keep_edited_card, own_text_of, write_dataset_card
 from l2t_hub.errors import UserError
 from l2t_hub.hub.endpoint import PUBLIC
 from l2t_hub.hub.names import MAX_DESCRIPTION_CHARS, MAX_NOTE_CHARS, check_repo
@@ -38,7 +36,6 @@ PROMPT = "The old man walked down to the river"
 # Less than 1% of the 105 billion tokens on which the models of the paper were trained (arXiv:2601.03448).
 DEMONSTRATION_TOKENS = 1_000_000_000
 CURVE_POINTS = 10
-_USE = re.compile(r"^## How to use it\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
 _ARCHITECTURE = (
     ("num_hidden_layers", "layers"),
     ("hidden_size", "hidden size"),
@@ -177,29 +174,16 @@ def _front_matter(
 
 
 def name_dataset(directory: Path | str, repo: str) -> Path:
-    """Write a repo name into the card of a dataset directory, and the card's new hash into its manifest.
+    """Write the card of a dataset directory again, with its repo name. Returns the card's path.
 
-    Only the section 'How to use it' changes; repeating the call changes nothing. Returns the card's path.
-    Raises UserError if the manifest or that section is missing.
+    Repeating the call changes nothing. Raises UserError if the manifest is missing.
     """
     directory = Path(directory)
     check_repo(repo)
     manifest = read_manifest(directory)
-    card = directory / CARD
-    with disk_errors(card):
-        text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    if not _USE.search(text):
-        raise UserError(
-            f"{card}: the section 'How to use it', which shows the repo name, is missing",
-            "Build the dataset again to restore the card.",
-        )
-    section = render("dataset_use.md.j2", use_values(manifest, repo))
-    named = _USE.sub(lambda _: f"{section}\n", text, count=1)
-    if named != text:
-        write_text(card, named)
-    if manifest.files.get(CARD) != sha256_of(card):
-        manifest.with_files({**manifest.files, CARD: sha256_of(card)}).write(directory)
-    return card
+    keep_edited_card(directory)
+    write_dataset_card(directory, manifest, repo=repo, own=own_text_of(directory))
+    return directory / CARD
 
 
 def collection_description(name: str, description: str) -> str:

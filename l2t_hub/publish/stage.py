@@ -16,6 +16,7 @@ from pathlib import Path
 from l2t_hub.artifacts import CARD, CONFIG, MANIFEST, RELEASE_RECORD, TRAINING_RECORD, WEIGHTS
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.front_matter import load_front_matter
+from l2t_hub.records.card_text import card_digest
 from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.records.release_record import Kind, ReleaseRecord
 from l2t_hub.records.repo_path import path_problem, same_name
@@ -57,6 +58,11 @@ class StagedFile:
     def read(self) -> bytes:
         """Return the whole content. Meant for small files."""
         return self.content if self.source is None else self.source.read_bytes()  # type: ignore[return-value]
+
+    @property
+    def card_sha256(self) -> str:
+        """The SHA-256 of a card without the owner's text."""
+        return card_digest(self.read())
 
     def head(self, count: int = 4096) -> bytes:
         """Return the first `count` bytes."""

@@ -337,12 +337,15 @@ class Recipe(Section):
         """What the user should know of how the layers of the recipe were combined, a sentence each."""
         return self._notes
 
-    def resolved(self) -> dict[str, Any]:
+    def resolved(self, scope: Scope = "model") -> dict[str, Any]:
         """Return every key that applies, with its value or default, as a tree that is a valid recipe.
 
-        `cluster` is left out, because it does not change the release.
+        `cluster` is left out, because it does not change the release. With scope "data", only the keys that decide
+        the dataset, name and description remain.
         """
         tree: dict[str, Any] = self.model_dump(mode="json", exclude={"cluster"})
+        if scope == "data":
+            tree = {key: tree[key] for key in ("name", "description", "seed", *SCOPES["data"])}
         if self.mixture.scheme != "disjoint":
             del tree["mixture"]["raw_share"], tree["mixture"]["unit"]
         if self.tokenizer.name is not None:

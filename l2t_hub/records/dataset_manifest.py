@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
-from l2t_hub.artifacts import MANIFEST
+from l2t_hub.artifacts import CARD, MANIFEST
 from l2t_hub.errors import UserError
 from l2t_hub.records.bounds import (
     MAX_PARTITIONS,
@@ -31,7 +31,7 @@ from l2t_hub.records.bounds import (
 )
 from l2t_hub.records.file_list import ExpectedFile
 from l2t_hub.records.reading import FileRecord, Record
-from l2t_hub.records.recipe_tree import RecipeTree
+from l2t_hub.records.recipe_tree import DataRecipeTree
 from l2t_hub.records.repo_path import AsidePath, ShardPath, same_name
 
 CLOSED = with_config(ConfigDict(extra="forbid", strict=True))
@@ -185,10 +185,20 @@ class MixtureFacts(TypedDict):
     solved: SolvedShare | None
 
 
+@CLOSED
+class TaskFacts(TypedDict):
+    """What a task is: its linguistic level, and what the model must do, in a line."""
+
+    level: Name
+    description: Text
+
+
 class Manifest(FileRecord):
     """Everything a reader, a verifier or a later build needs to know of a dataset directory.
 
-    `fingerprint` hashes recipe, source contents and tokenizer; `files` are the hashes of the card and the tokenizer.
+    `recipe` has the keys that decide the dataset, and `fingerprint` hashes them, source contents and tokenizer.
+    `files` are the hashes of the tokenizer's files and of the card, without the owner's text in it. `tasks` are those
+    of the mixture, in order.
     """
 
     FILE = MANIFEST
@@ -198,11 +208,12 @@ class Manifest(FileRecord):
 
     name: ReleaseName
     fingerprint: Sha256
-    recipe: RecipeTree
+    recipe: DataRecipeTree
     source: SourceFacts
     tokenizer: TokenizerInfo
     made_by: Names
     modules: Digests
+    tasks: Annotated[dict[Name, TaskFacts], OneByOne] = Field(default_factory=dict)
     partitions: Annotated[Rows[PartitionEntry], Field(max_length=MAX_PARTITIONS)]
     shards: Annotated[Rows[ShardEntry], Field(max_length=MAX_SHARDS)]
     ledger: LedgerRows
@@ -229,7 +240,9 @@ class Manifest(FileRecord):
     def expected(self) -> dict[str, ExpectedFile]:
         """Return what the manifest says of each file, by path: the shards, the card and the tokenizer."""
         shards = {shard.path: ExpectedFile(shard.sha256, shard.bytes) for shard in self.shards}
-        return shards | {path: ExpectedFile(digest) for path, digest in self.files.items()}
+        return shards | {
+            path: ExpectedFile(digest, is_card=path == CARD) for path, digest in self.files.items()
+        }
 
     def missing_shards(self) -> list[str]:
         """Return the shards that their numbering promises and the manifest lacks, such as 00002-of-00003."""

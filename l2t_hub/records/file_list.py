@@ -8,6 +8,8 @@ from typing import Protocol
 
 from l2t_hub.artifacts import MANIFEST, RELEASE_RECORD, sha256_of
 from l2t_hub.errors import UserError
+from l2t_hub.records.card_text import card_digest
+from l2t_hub.records.reading import read_bounded
 from l2t_hub.records.repo_path import inside
 
 # The records themselves, and the Hub's own file: no record lists them.
@@ -18,6 +20,7 @@ LOADED = {
     "model": (".safetensors", ".json", ".jinja", ".model", "merges.txt", "vocab.txt"),
     "space": (".py", ".whl", "requirements.txt", "packages.txt"),
 }
+EDITED = "`l2t card DIR` writes it again, and keeps the edited file beside it"
 
 
 class FoundFile(Protocol):
@@ -31,13 +34,21 @@ class FoundFile(Protocol):
     def sha256(self) -> str:
         """64 hex digits."""
 
+    @property
+    def card_sha256(self) -> str:
+        """The SHA-256 of a card without the owner's text."""
+
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """What a record says of a file; `size` in bytes, None where the record does not say."""
+    """What a record says of a file; `size` in bytes, None where the record does not say.
+
+    With `is_card`, `sha256` is that of the card without the owner's text.
+    """
 
     sha256: str
     size: int | None = None
+    is_card: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,11 @@ class LocalFile:
         """64 hex digits. Raises OSError if the file cannot be read."""
         return sha256_of(self.path)
 
+    @property
+    def card_sha256(self) -> str:
+        """64 hex digits. Raises UserError if the file cannot be read or is too large for a card."""
+        return card_digest(read_bounded(self.path))
+
 
 def file_problem(found: FoundFile | None, expected: ExpectedFile, record: str) -> str | None:
     """Say how a file differs from what `record` says of it; None if it is the same. A wrong size spares the hash."""
@@ -64,10 +80,15 @@ def file_problem(found: FoundFile | None, expected: ExpectedFile, record: str) -
     try:
         if expected.size is not None and found.size != expected.size:
             return f"{found.size:,} bytes, but {expected.size:,} in {record}"
-        if found.sha256 != expected.sha256:
+        if expected.is_card:
+            if found.card_sha256 != expected.sha256:
+                return f"was edited outside your own section of it, or is not the card of {record}: {EDITED}"
+        elif found.sha256 != expected.sha256:
             return f"its SHA-256 is {found.sha256[:12]}..., but {expected.sha256[:12]}... in {record}"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+    except UserError as error:
+        return error.message
     return None
 
 

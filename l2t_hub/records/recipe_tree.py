@@ -4,6 +4,7 @@ A record may be of a version whose recipes have other keys. What only rebuilding
 becomes a `Recipe`; this checks what verifying, loading and showing a release reads.
 """
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
@@ -87,7 +88,7 @@ class _Train(_Keys):
     save_steps: Steps
 
 
-class _Recipe(_Keys):
+class _DataRecipe(_Keys):
     name: ReleaseName
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     source: _Source
@@ -96,17 +97,24 @@ class _Recipe(_Keys):
     tokenizer: _Tokenizer
     packing: _Packing
     build: _Build
+    model: _Model | None = None
+    train: _Train | None = None
+
+
+class _Recipe(_DataRecipe):
     model: _Model
     train: _Train
 
 
-def _checked(tree: dict[str, Any]) -> dict[str, Any]:
+def _checked(tree: dict[str, Any], schema: type[_DataRecipe]) -> dict[str, Any]:
     try:
-        _Recipe.model_validate(tree)
+        schema.model_validate(tree)
     except ValidationError as error:
-        raise ValueError(explain(error, _Recipe)) from None
+        raise ValueError(explain(error, schema)) from None
     return tree
 
 
-RecipeTree = Annotated[dict[str, Any], AfterValidator(_checked)]
+RecipeTree = Annotated[dict[str, Any], AfterValidator(partial(_checked, schema=_Recipe))]
 """A resolved recipe, as `Recipe.resolved` returns it."""
+DataRecipeTree = Annotated[dict[str, Any], AfterValidator(partial(_checked, schema=_DataRecipe))]
+"""The keys of a resolved recipe that decide a dataset, as `Recipe.resolved("data")` returns them."""

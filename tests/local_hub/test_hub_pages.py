@@ -9,6 +9,7 @@ from hub_clients import ask, commit, make_repo, put_lfs
 
 from l2t_hub.local_hub.card_metadata import problems_of, split_card
 from l2t_hub.local_hub.markdown_html import render_markdown, size_text
+from l2t_hub.local_hub.markdown_html import render_markdown
 from l2t_hub.local_hub.server import LocalHub
 
 CARD = """---
@@ -121,6 +122,13 @@ def test_the_card_page_shows_the_card_and_its_facts(released: LocalHub) -> None:
     assert '<td class="number">1</td>' in html
     for fact in ("license:cc0-1.0", ">typo<", "61.2", "&lt;i&gt;agreement", head[:8]):
         assert fact in html
+
+
+def test_a_line_that_is_a_comment_is_not_shown() -> None:
+    text = "a\n<!-- hidden -->\nb <!-- in a line -->\n\n```\n<!-- code -->\n```\n<!-- open"
+    html = render_markdown(text, "", "")
+    assert "hidden" not in html
+    assert all(f"&lt;!-- {shown}" in html for shown in ("in a line", "code", "open"))
 
 
 def test_control_characters_are_visible(hub: LocalHub) -> None:

@@ -1,0 +1,34 @@
+"""A recipe as it may be published: without the paths of the machine that it was used on."""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+BUNDLED = "bundled:"
+
+
+def public_recipe(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resolved recipe in which a local source or tokenizer has only its file name.
+
+    None of these keys counts in a fingerprint. Task modules keep their names, which do.
+    """
+    source, tokenizer = dict(tree["source"]), dict(tree["tokenizer"])
+    if source["path"] is not None and not source["path"].startswith(BUNDLED):
+        source["path"] = _file_name(source["path"])
+    for section, key in ((source, "dataset"), (tokenizer, "name")):
+        if str(section[key] or "").startswith((".", "/", "~")):
+            section[key] = _file_name(section[key])
+    return {**tree, "source": source, "tokenizer": tokenizer}
+
+
+def source_title(tree: Mapping[str, Any]) -> str:
+    """Return what a card calls the source: its title or Hub name, or "a local text" with the file name."""
+    source = public_recipe(tree)["source"]
+    if source.get("title") or source["dataset"]:
+        return str(source.get("title") or source["dataset"])
+    path = str(source["path"])
+    return path if path.startswith(BUNDLED) else f"a local text, {path}"
+
+
+def _file_name(path: str) -> str:
+    return PurePath(path.replace("\\", "/")).name or "text"

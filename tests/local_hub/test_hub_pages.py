@@ -9,7 +9,6 @@ from hub_clients import ask, commit, make_repo, put_lfs
 
 from l2t_hub.local_hub.card_metadata import problems_of, split_card
 from l2t_hub.local_hub.markdown_html import render_markdown, size_text
-from l2t_hub.local_hub.markdown_html import render_markdown
 from l2t_hub.local_hub.server import LocalHub
 
 CARD = """---

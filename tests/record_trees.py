@@ -187,7 +187,7 @@ def training_tree(name: str = "toy") -> Tree:
         "hardware": {"machine": "x86_64", "processor": "A CPU", "cores": 2, "threads": 1, "gpus": ["A GPU"]},
         "versions": {"l2t_hub": "0.1.0", "torch": "2.13.0"},
         "auto_tokenizer": True,
-        "files": {"model.safetensors": digest("weights")},
+        "files": {"model.safetensors": digest("weights"), "train_log.jsonl": digest("log")},
         "format": 1,
     }
 

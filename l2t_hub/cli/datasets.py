@@ -52,23 +52,21 @@ def build(
 def verify(
     target: Annotated[
         str,
-        typer.Argument(metavar="DIR|REPO", help="A dataset directory, or the name of a dataset on the Hub."),
+        typer.Argument(metavar="DIR|REPO", help="A dataset or model: its directory, or its name on the Hub."),
     ],
     hub: SourceHub = None,
     as_json: Json = False,
 ) -> None:
-    """Check a dataset against its manifest: files, sizes, hashes, rows, tokens, and whether the ledger adds up.
+    """Check a dataset or model against its records: every file and hash, every count, and the fingerprint.
 
     Exits with 1 if anything is wrong.
     """
     from l2t_hub.hub.connect import connected_for
 
     with connected_for(hub, target):
-        from l2t_hub.dataset.verify import verify as verify_dataset
-        from l2t_hub.hub.download import resolve
+        from l2t_hub.train.verify_model import verify_release
 
-        directory, _ = resolve(target, "dataset", say=progress)
-        report = verify_dataset(directory)
+        report = verify_release(target, say=progress)
     answer(as_json, report.as_dict(), report.summary())
     if report.problems:
         raise typer.Exit(1)

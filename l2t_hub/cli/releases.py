@@ -11,6 +11,18 @@ from l2t_hub.cli.terminal import answer, progress
 from l2t_hub.errors import UsageError
 
 PANEL = "Releases"
+SourcePath = Annotated[
+    str | None,
+    typer.Option("--source", metavar="PATH", help="Path to the source text, if it is not on the Hub."),
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--tolerance",
+        metavar="SHARE",
+        help="Let a model's losses differ by this share of their value. Default: not by a bit.",
+    ),
+]
 releases = typer.Typer()
 local_hub = typer.Typer(
     no_args_is_help=True, help="Run a Hub on this machine, to try a release before publishing it."
@@ -86,24 +98,14 @@ def reproduce(
     steps: Annotated[
         int, typer.Option("--steps", metavar="N", help="Number of training steps of a model to repeat.")
     ] = 20,
-    source: Annotated[
-        str | None,
-        typer.Option("--source", metavar="PATH", help="Path to the source text, if it is not on the Hub."),
-    ] = None,
+    source: SourcePath = None,
     data: Annotated[
         str | None,
         typer.Option(
             "--data", metavar="DIR|REPO", help="The dataset a model was trained on, if it has moved."
         ),
     ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            "--tolerance",
-            metavar="SHARE",
-            help="Let a model's losses differ by this share of their value. Default: not by a bit.",
-        ),
-    ] = None,
+    tolerance: Tolerance = None,
     folder: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Save the report and any shards that differ here."),

@@ -6,7 +6,7 @@ it reads, the tokenizer, the versions of the libraries, the package's code and a
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,7 +15,8 @@ from typing import Any
 from l2t_hub.corpus.source import Source, digest
 from l2t_hub.dataset.manifest import made_by
 from l2t_hub.recipe import Recipe
-from l2t_hub.recipe.schema import LOCATION_KEYS, SCOPES, UNFINGERPRINTED_KEYS
+from l2t_hub.recipe.schema import LOCATION_KEYS, SCOPES, UNFINGERPRINTED_KEYS, tree_fingerprint
+from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.tasks.registry import ENTRY_POINTS
 
 
@@ -41,26 +42,73 @@ def build_keys(
     inputs = tuple(digest(source.inputs(rank)) for rank in range(recipe.build.partitions))
     versions = made_by(recipe.blocks.sentences)
     modules = module_digests(recipe.mixture.modules)
+    fingerprint, partition_keys = hashed_keys(
+        recipe.resolved(), source.contents, inputs, tokenizer_sha256, versions, modules, threshold
+    )
+    spelled_out = ingredients(recipe, source.contents, tokenizer_sha256, versions, modules)
+    return BuildKeys(fingerprint, partition_keys, inputs, versions, modules, spelled_out)
+
+
+def hashed_keys(
+    tree: Mapping[str, Any],
+    contents: Mapping[str, str],
+    inputs: Sequence[str],
+    tokenizer_sha256: str,
+    versions: Mapping[str, str],
+    modules: Mapping[str, str],
+    threshold: float | None,
+) -> tuple[str, tuple[str, ...]]:
+    """Return the fingerprint of a dataset and the keys of its partitions, from facts that its manifest has."""
+    code = {"modules": digest(_code(tree, modules))} if modules else {}
     partition_keys = tuple(
         digest(
             {
-                "recipe": recipe.fingerprint("data", source=input_digest, tokenizer=tokenizer_sha256),
+                "recipe": tree_fingerprint(
+                    tree, "data", source=input_digest, tokenizer=tokenizer_sha256, **code
+                ),
                 "partition": rank,
-                "made by": versions,
-                "modules": modules,
+                "made by": dict(versions),
                 **({} if threshold is None else {"threshold": threshold}),
             }
         )
         for rank, input_digest in enumerate(inputs)
     )
-    fingerprint = recipe.fingerprint(
-        "data",
-        source=digest(source.contents),
-        tokenizer=tokenizer_sha256,
-        **{"modules": digest(modules)} if modules else {},
+    whole = tree_fingerprint(tree, "data", source=digest(dict(contents)), tokenizer=tokenizer_sha256, **code)
+    return whole, partition_keys
+
+
+def key_problems(manifest: Manifest) -> list[str]:
+    """Say where a manifest's fingerprint or keys do not follow from the recipe, source and code that it names."""
+    solved = manifest.mixture["solved"]
+    fingerprint, keys = hashed_keys(
+        manifest.recipe,
+        manifest.source["contents"],
+        [partition.inputs for partition in manifest.partitions],
+        manifest.tokenizer.sha256,
+        manifest.made_by,
+        manifest.modules,
+        solved["threshold"] if solved else None,
     )
-    spelled_out = ingredients(recipe, source.contents, tokenizer_sha256, versions, modules)
-    return BuildKeys(fingerprint, partition_keys, inputs, versions, modules, spelled_out)
+    problems = []
+    if fingerprint != manifest.fingerprint:
+        problems.append(
+            f"fingerprint: it is {manifest.fingerprint[:12]}..., but recipe, source, tokenizer and modules give "
+            f"{fingerprint[:12]}..."
+        )
+    wrong = [
+        n for n, (part, key) in enumerate(zip(manifest.partitions, keys, strict=True)) if part.key != key
+    ]
+    if wrong:
+        problems.append(
+            f"partition {wrong[0]}: its key does not follow from the manifest ({len(wrong)} such keys)"
+        )
+    return problems
+
+
+def _code(tree: Mapping[str, Any], modules: Mapping[str, str]) -> list[list[str]]:
+    """Return what identifies the task modules, in the recipe's order: of a file its content, whatever its path."""
+    names = [str(name) for name in tree["mixture"]["modules"]]
+    return [["" if name.endswith(".py") else name, modules.get(name, "")] for name in names]
 
 
 def ingredients(

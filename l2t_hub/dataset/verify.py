@@ -1,4 +1,4 @@
-"""The verifier of a dataset directory: every file, every count, and whether the ledger adds up."""
+"""The verifier of a dataset directory: every file, every count, every key, and whether the ledger adds up."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from l2t_hub.artifacts import CARD
+from l2t_hub.dataset.keys import key_problems
 from l2t_hub.dataset.ledger import RAW, Ledger, merged
 from l2t_hub.dataset.manifest import totals
 from l2t_hub.dataset.workspace import WORK
 from l2t_hub.records.dataset_manifest import Manifest, ShardEntry, read_manifest
 from l2t_hub.records.file_list import compare_directory, is_loaded, unknown_files
+from l2t_hub.records.listed_files import release_problems
 
 THE_MANIFEST = "the manifest"
 # Token ids that are in memory at once.
@@ -24,39 +26,52 @@ BATCH_POSITIONS = 1 << 21
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """The result of a check: what was compared, and the problems, a sentence each.
+    """The result of checking a dataset or a model: what was compared, and the problems, a sentence each.
 
-    `unlisted` are files that the manifest does not list and no library loads, such as notes of your own.
+    `counts` says how much was compared, by noun, and `agrees` with what. `unlisted` are files that the record does
+    not list and no library loads, such as notes of your own.
     """
 
     directory: str
+    kind: str
     fingerprint: str
-    shards: int
-    rows: int
-    tokens: int
+    counts: dict[str, int]
+    agrees: str
     problems: list[str]
     unlisted: list[str]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON tree of the report."""
-        return {**vars(self), "ok": not self.problems}
+        return {
+            "directory": self.directory,
+            "kind": self.kind,
+            "fingerprint": self.fingerprint,
+            **self.counts,
+            "problems": self.problems,
+            "unlisted": self.unlisted,
+            "ok": not self.problems,
+        }
 
     def summary(self) -> str:
         """Return the report as text: a line, and a line per problem."""
-        checked = f"{self.shards} shards, {self.rows:,} rows, {self.tokens:,} tokens"
+        checked = ", ".join(
+            f"{count:,} {noun.removesuffix('s') if count == 1 else noun}"
+            for noun, count in self.counts.items()
+        )
         if self.problems:
             count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
             listed = "".join(f"\n  {problem}" for problem in self.problems)
             return f"{self.directory}: {count} in {checked}:{listed}"
-        others = f"\nNot in the manifest: {', '.join(self.unlisted)}" if self.unlisted else ""
-        return f"{self.directory}: whole: {checked} agree with the manifest, and the ledger adds up{others}"
+        others = f"\nNot listed: {', '.join(self.unlisted)}" if self.unlisted else ""
+        return f"{self.directory}: whole: {checked} agree with {self.agrees}{others}"
 
 
 def verify(directory: Path | str) -> VerifyReport:
-    """Compare a dataset directory with its manifest: sizes, hashes, rows, tokens and the ledger.
+    """Compare a dataset directory with its manifest: sizes, hashes, rows, tokens, the ledger and the keys.
 
-    Files that `load_dataset` would load and the manifest does not list are problems too. Nothing outside the
-    directory is read. Raises UserError if the manifest is missing or malformed; everything else is in the report.
+    The record of a release is compared too, if there is one. Files that `load_dataset` would load and the manifest
+    does not list are problems. Nothing outside the directory is read. Raises UserError if a record is missing or
+    malformed; everything else is in the report.
     """
     directory = Path(directory)
     manifest = read_manifest(directory)
@@ -79,12 +94,19 @@ def verify(directory: Path | str) -> VerifyReport:
             problems += (
                 f"{shard.path}: {problem}" for problem in _shard_problems(directory, shard, manifest)
             )
-    problems += _ledger_problems(manifest)
-    rows, tokens = sum(s.rows for s in manifest.shards), sum(s.tokens for s in manifest.shards)
+    problems += [
+        *_ledger_problems(manifest),
+        *key_problems(manifest),
+        *release_problems(directory, "dataset"),
+    ]
+    counts = {
+        "shards": len(manifest.shards),
+        "rows": sum(s.rows for s in manifest.shards),
+        "tokens": sum(s.tokens for s in manifest.shards),
+    }
     unlisted = [path for path in unknown if path not in dangerous]
-    return VerifyReport(
-        str(directory), manifest.fingerprint, len(manifest.shards), rows, tokens, problems, unlisted
-    )
+    agrees = f"{THE_MANIFEST}, and the ledger adds up"
+    return VerifyReport(str(directory), "dataset", manifest.fingerprint, counts, agrees, problems, unlisted)
 
 
 def _shard_problems(directory: Path, shard: ShardEntry, manifest: Manifest) -> list[str]:

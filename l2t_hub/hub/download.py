@@ -62,6 +62,26 @@ def parse_name(text: str, revision: str | None = None) -> tuple[str, str | None]
     return repo, own or revision
 
 
+def kind_and_commit(repo: str, revision: str | None = None) -> tuple[str, str]:
+    """Return "dataset" or "model", and the commit. Raises UserError if the Hub has neither of that name."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    api = HfApi()
+    for kind in ("dataset", "model"):
+        look_up = partial(api.repo_info, repo, repo_type=kind, revision=revision)
+        try:
+            return kind, str(retrying(look_up, f"looking up {repo}", RetryPolicy(), lambda line: None).sha)
+        except RepositoryNotFoundError:
+            continue
+        except Exception as error:
+            raise hub_error(error, f"{repo}: lookup failed", api.endpoint) from error
+    raise UserError(
+        f"{repo}: no such directory or recipe, and {api.endpoint} has no dataset or model of that name",
+        f"Check the name. {PRIVATE_REPO}",
+    )
+
+
 def resolve(
     text: Path | str,
     kind: str,

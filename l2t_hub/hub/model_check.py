@@ -88,13 +88,7 @@ def check_weights(directory: Path, name: str, wanted: int) -> None:
 
     `wanted` counts the elements of all parameters, tied ones once. Only the headers are read. Raises UserError.
     """
-    stored = stored_bytes = 0
-    for file in _weight_files(directory, name):
-        header = _header(inside(directory, file), f"{name}: {file}")
-        for tensor, entry in header.items():
-            if tensor != "__metadata__":
-                stored += prod(entry["shape"])
-                stored_bytes += entry["data_offsets"][1] - entry["data_offsets"][0]
+    stored, stored_bytes = count_weights(directory, name)
     if stored < wanted:
         raise UserError(
             f"{name}: the weights are incomplete: {stored:,} of the {wanted:,} numbers that {CONFIG} asks for",
@@ -106,6 +100,18 @@ def check_weights(directory: Path, name: str, wanted: int) -> None:
             f"{name}: the weights take {stored_bytes / 1e9:.1f} GB, and {available / 1e9:.1f} GB of memory are free",
             "Close other programs, or use a machine with more memory.",
         )
+
+
+def count_weights(directory: Path, name: str) -> tuple[int, int]:
+    """Return how many numbers a model's safetensors files hold, and their bytes, by the headers. Raises UserError."""
+    stored = stored_bytes = 0
+    for file in _weight_files(directory, name):
+        header = _header(inside(directory, file), f"{name}: {file}")
+        for tensor, entry in header.items():
+            if tensor != "__metadata__":
+                stored += prod(entry["shape"])
+                stored_bytes += entry["data_offsets"][1] - entry["data_offsets"][0]
+    return stored, stored_bytes
 
 
 def check_loaded(name: str, loading: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ recipe is checked here once; all other code trusts its types.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -355,20 +356,26 @@ class Recipe(Section):
     def fingerprint(self, scope: Scope, **contents: str) -> str:
         """Hash everything that decides the bytes of the dataset ("data"), or of the model trained on it ("model").
 
-        `contents` holds digests of what the recipe refers to (`source`, `tokenizer`); a digest replaces the location
-        of its section. Names, descriptions, logging and checkpoint keys do not count, nor do keys that do not apply,
+        `contents` holds digests of what the recipe refers to (`source`, `tokenizer`, `modules`); a digest replaces
+        the location. Names, descriptions, logging and checkpoint keys do not count, nor do keys that do not apply,
         such as the vocabulary size of a named tokenizer. Returns 64 hex digits (SHA-256).
         """
-        sections = SCOPES["data"] if scope == "data" else SCOPES["data"] + SCOPES["model"]
-        resolved = self.resolved()
-        hashed: dict[str, Any] = {"seed": self.seed, **{name: resolved[name] for name in sections}}
-        for section, keys in UNFINGERPRINTED_KEYS.items():
-            hashed[section] = {k: v for k, v in hashed.get(section, {}).items() if k not in keys}
-        if self.source.path is not None:
-            hashed["source"].pop("split")
-        if "source" in contents:
-            hashed["source"] = {k: v for k, v in hashed["source"].items() if k not in LOCATION_KEYS}
-        if "tokenizer" in contents:
-            hashed["tokenizer"] = {"bos": self.tokenizer.bos}
-        canonical = json.dumps({**hashed, "contents": contents}, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return tree_fingerprint(self.resolved(), scope, **contents)
+
+
+def tree_fingerprint(tree: Mapping[str, Any], scope: Scope, **contents: str) -> str:
+    """Return the fingerprint of a resolved recipe, as `Recipe.fingerprint` does; `tree` may be one of a record."""
+    sections = SCOPES["data"] if scope == "data" else SCOPES["data"] + SCOPES["model"]
+    hashed: dict[str, Any] = {"seed": tree["seed"], **{name: tree.get(name) for name in sections}}
+    for section, keys in UNFINGERPRINTED_KEYS.items():
+        hashed[section] = {k: v for k, v in (hashed.get(section) or {}).items() if k not in keys}
+    if tree["source"]["path"] is not None:
+        hashed["source"].pop("split", None)
+    if "source" in contents:
+        hashed["source"] = {k: v for k, v in hashed["source"].items() if k not in LOCATION_KEYS}
+    if "tokenizer" in contents:
+        hashed["tokenizer"] = {"bos": tree["tokenizer"].get("bos")}
+    if "modules" in contents:
+        hashed["mixture"] = {k: v for k, v in hashed["mixture"].items() if k != "modules"}
+    canonical = json.dumps({**hashed, "contents": contents}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,11 +1,11 @@
-"""What a downloaded release lists: its record and, for a dataset, its manifest, which must agree."""
+"""What a release lists: its record and, for a dataset, its manifest, which must agree."""
 
 from pathlib import Path
 
 from l2t_hub.artifacts import MANIFEST
 from l2t_hub.errors import UserError
 from l2t_hub.records.dataset_manifest import Manifest
-from l2t_hub.records.file_list import ExpectedFile
+from l2t_hub.records.file_list import ExpectedFile, compare_directory
 from l2t_hub.records.release_record import ReleaseRecord
 
 
@@ -34,3 +34,17 @@ def listed_files(directory: Path, kind: str, name: str) -> dict[str, ExpectedFil
                 f"{name}: {MANIFEST} and {ReleaseRecord.FILE} do not agree on {path}", ReleaseRecord.REMEDY
             )
     return listed
+
+
+def release_problems(directory: Path, kind: str) -> list[str]:
+    """Compare a directory with the record of its release, a sentence for each problem; [] if it has none.
+
+    Raises UserError if the record is malformed.
+    """
+    record = ReleaseRecord.find(directory)
+    if record is None:
+        return []
+    if record.kind != kind:
+        return [f"{ReleaseRecord.FILE}: it is of a {record.kind}, not of a {kind}"]
+    different = compare_directory(directory, record.expected(), ReleaseRecord.FILE)
+    return [f"{path}: {problem}" for path, problem in different.items()]

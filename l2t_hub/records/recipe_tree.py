@@ -50,6 +50,7 @@ class _Blocks(_Keys):
 
 class _Mixture(_Keys):
     scheme: Name
+    modules: Annotated[list[Text], Field(max_length=1000)]
 
 
 class _Tokenizer(_Keys):

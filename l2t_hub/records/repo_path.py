@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from l2t_hub.artifacts import CARD, TOKENIZER
+from l2t_hub.artifacts import CARD, TOKENIZER, TRAINING_RECORD
 from l2t_hub.errors import UserError
 
 MAX_SEGMENT_BYTES = 255
@@ -72,12 +72,22 @@ def _aside(path: str) -> str:
     return path
 
 
+def _model_file(path: str) -> str:
+    if "/" in path or path in (CARD, TRAINING_RECORD):
+        raise ValueError(
+            f"the files of a model are at its top, and {CARD} and {TRAINING_RECORD} are not listed"
+        )
+    return path
+
+
 RepoPath = Annotated[str, AfterValidator(_checked)]
 """A path of any file of a repository: a dataset, a model or a Space."""
 ShardPath = Annotated[RepoPath, AfterValidator(_shard)]
 """A path of a dataset's Parquet shard."""
 AsidePath = Annotated[RepoPath, AfterValidator(_aside)]
 """A path of a dataset's card or of a file of its tokenizer."""
+ModelPath = Annotated[RepoPath, AfterValidator(_model_file)]
+"""A path of a file that training wrote: weights, configuration, tokenizer or log."""
 
 
 def same_name(paths: Iterable[str]) -> tuple[str, str] | None:

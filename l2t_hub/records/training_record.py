@@ -29,7 +29,7 @@ from l2t_hub.records.bounds import (
 from l2t_hub.records.file_list import ExpectedFile
 from l2t_hub.records.reading import FileRecord, Record
 from l2t_hub.records.recipe_tree import RecipeTree
-from l2t_hub.records.repo_path import RepoPath, same_name
+from l2t_hub.records.repo_path import ModelPath, same_name
 
 Precision = Literal["fp32", "bf16"]
 
@@ -91,7 +91,7 @@ class TrainingRecord(FileRecord):
     """What a finished model is, `training.json`: enough to write its card, and to train its first steps again.
 
     Losses are in nats per token, None where none was measured; `tokens` counts positions, padding included. `files`
-    has the SHA-256 of every file that training wrote beside this record.
+    has the SHA-256 of every file that training wrote beside this record, without the card.
     """
 
     FILE = TRAINING_RECORD
@@ -124,7 +124,7 @@ class TrainingRecord(FileRecord):
     hardware: Hardware
     versions: Names
     auto_tokenizer: bool
-    files: Annotated[dict[RepoPath, Sha256], OneByOne, Field(max_length=1_000)]
+    files: Annotated[dict[ModelPath, Sha256], OneByOne, Field(max_length=1_000)]
     format: FirstFormat = 1
 
     @model_validator(mode="after")

@@ -13,9 +13,10 @@ from l2t_hub.artifacts import MANIFEST, TRAINING_LOG, TRAINING_RECORD, WEIGHTS, 
 from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.dataset.verify import verify
-from l2t_hub.errors import UsageError, UserError
+from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe
 from l2t_hub.records.dataset_manifest import read_manifest
+from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import read_training_record
 from l2t_hub.reproduce.checks import Outcome, ReproduceReport
 from l2t_hub.reproduce.compare_dataset import PublishedDataset, reproduce_dataset
@@ -108,7 +109,7 @@ def _directory(directory: Path, options: _Options, folder: Path) -> Outcome:
         published = PublishedDataset(read_manifest(directory), lambda paths: directory, problems=problems)
         return _dataset(published, options, folder)
     if (directory / TRAINING_RECORD).is_file():
-        return _model(lambda path: directory / path, options, folder)
+        return _model(lambda path: inside(directory, path), options, folder)
     raise UsageError(
         f"{directory}: neither a dataset nor a finished model",
         f"A dataset directory contains {MANIFEST}, a model directory {TRAINING_RECORD}.",
@@ -153,10 +154,10 @@ def _model(fetch: Callable[[str], Path], options: _Options, folder: Path) -> Out
 
 def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:
     """Reproduce a published dataset or model at one commit. Only what is compared is fetched."""
-    from l2t_hub.hub.download import download, parse_name
+    from l2t_hub.hub.download import download, kind_and_commit, parse_name
 
     repo, revision = parse_name(name)
-    kind, commit = _kind_and_commit(repo, revision)
+    kind, commit = kind_and_commit(repo, revision)
 
     def fetch(paths: Sequence[str]) -> Path:
         return download(repo, kind, commit, only=paths, say=options.reporter.message).directory
@@ -164,26 +165,3 @@ def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:
     if kind == "dataset":
         return _dataset(PublishedDataset(read_manifest(fetch([MANIFEST])), fetch), options, folder)
     return _model(lambda path: fetch([path]) / path, options, folder)
-
-
-def _kind_and_commit(repo: str, revision: str | None) -> tuple[str, str]:
-    """Return "dataset" or "model", and the commit. Raises UserError if the Hub has neither of that name."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import RepositoryNotFoundError
-
-    from l2t_hub.hub.failures import hub_error
-    from l2t_hub.hub.retry import RetryPolicy, retrying
-
-    api = HfApi()
-    for kind in ("dataset", "model"):
-        lookup = partial(api.repo_info, repo, repo_type=kind, revision=revision)
-        try:
-            return kind, str(retrying(lookup, f"looking up {repo}", RetryPolicy(), lambda line: None).sha)
-        except RepositoryNotFoundError:
-            continue
-        except Exception as error:
-            raise hub_error(error, f"{repo}: lookup failed", api.endpoint) from error
-    raise UserError(
-        f"{repo}: no such directory or recipe, and {api.endpoint} has no dataset or model of that name",
-        "Check the name. For a private repo, set HF_TOKEN.",
-    )

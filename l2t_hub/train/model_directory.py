@@ -76,7 +76,7 @@ def write_model_directory(
             f"No {PLOT}: matplotlib is not installed. Install it with: pip install 'l2t_hub[plots]'"
         )
     written = sorted(staging.iterdir())
-    files = {file.name: sha256_of(file) for file in written}
+    files = {file.name: sha256_of(file) for file in written if file.name != CARD}
     record = _record(model, log, dataset, identity, summary, auto_tokenizer_agrees(staging), files)
     for file in written:
         file.replace(out / file.name)

@@ -5,12 +5,14 @@ and collated into batches.
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
@@ -19,12 +21,16 @@ from torch.utils.data import Sampler
 from l2t_hub.artifacts import PACKED, TOKENIZER
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
+from l2t_hub.records.file_list import compare_directory
 from l2t_hub.tokens.load import TOKENIZER_FILE, load_exact_tokenizer
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.loss import IGNORED
+from l2t_hub.train.run_directory import is_main_process
 
 Row = Mapping[str, Any]
 Batch = dict[str, torch.Tensor]
+# Token ids that are in memory at once while they are checked.
+BATCH_IDS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -55,20 +61,25 @@ class PackedData:
 
 
 def check_packed(dataset: DatasetLocation, recipe: Recipe) -> PackedData:
-    """Check the packed view of a dataset against the recipe. Only the tokenizer and the shards' footers are read.
+    """Check the packed view of a dataset against the recipe and the manifest. The first process reads every shard.
 
-    Raises UserError if the view or the tokenizer is missing or broken, the training split is empty, or an id is not
-    in the tokenizer. Raises UsageError if the sequences do not have the recipe's length.
+    Raises UserError if the view or the tokenizer is missing, broken, or not as the manifest says, if the training
+    split is empty, or if an id is not in the tokenizer. Raises UsageError if the sequences do not have the recipe's
+    length.
     """
     tokenizer = _tokenizer(dataset)
     vocab_size = 1 + max(tokenizer.get_vocab().values(), default=-1)
     shards = {split: _shards(dataset, split) for split in ("train", "validation")}
-    rows = {s: sum(_check_shard(path, recipe, vocab_size) for path in paths) for s, paths in shards.items()}
+    rows = {s: sum(_check_footer(path, recipe) for path in paths) for s, paths in shards.items()}
     if rows["train"] == 0:
         raise UserError(
             f"{dataset.name}: the training split has no sequences",
             "Build it from more text, or with a smaller `packing.sequence_length` or `validation.share`.",
         )
+    if is_main_process():
+        _check_hashes(dataset)
+        for path in chain.from_iterable(shards.values()):
+            _check_ids(path, vocab_size)
     return PackedData(dataset.name, shards, rows, tokenizer, vocab_size)
 
 
@@ -146,15 +157,13 @@ def _shards(dataset: DatasetLocation, split: str) -> list[Path]:
     return shards
 
 
-def _check_shard(path: Path, recipe: Recipe, vocab_size: int) -> int:
-    """Check a shard's columns, sequence length and token ids by its footer, and return its number of rows."""
+def _check_footer(path: Path, recipe: Recipe) -> int:
+    """Check a shard's columns and sequence length by its footer, and return its number of rows."""
     try:
         with pq.ParquetFile(path) as file:
             schema, footer = file.schema_arrow, file.metadata
     except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"{path}: cannot be read: {error}", "Check the dataset with `l2t verify DIR`."
-        ) from None
+        raise _unreadable(path, error) from None
     missing = {"input_ids", "lengths"} - set(schema.names)
     if missing or not pa.types.is_fixed_size_list(schema.field("input_ids").type):
         reason = (
@@ -170,24 +179,41 @@ def _check_shard(path: Path, recipe: Recipe, vocab_size: int) -> int:
             f"{path} have {length} tokens",
             f"Train with `--set packing.sequence_length={length}`, or build the dataset from this recipe.",
         )
-    largest = _largest_id(footer)
-    if largest is not None and largest >= vocab_size:
+    return int(footer.num_rows)
+
+
+def _check_hashes(dataset: DatasetLocation) -> None:
+    """Compare packed shards and tokenizer with the manifest. What was downloaded has been compared on the way."""
+    if dataset.repository is not None:
+        return
+    read = (f"{PACKED}/", f"{TOKENIZER}/")
+    wanted = {path: facts for path, facts in dataset.manifest.expected().items() if path.startswith(read)}
+    for path, problem in compare_directory(dataset.directory, wanted, "the manifest").items():
+        raise UserError(
+            f"{dataset.name}: {path}: {problem}",
+            "Build the dataset again. `l2t verify DIR` lists all damage.",
+        )
+
+
+def _check_ids(path: Path, vocab_size: int) -> None:
+    """Check every token id of a shard. Our writer leaves statistics out, and those of another may lie."""
+    largest = -1
+    try:
+        with pq.ParquetFile(path) as file:
+            length = file.schema_arrow.field("input_ids").type.list_size
+            for batch in file.iter_batches(max(1, BATCH_IDS // length), columns=["input_ids"]):
+                largest = max(largest, pc.max(batch.column("input_ids").flatten()).as_py() or 0)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
+    if largest >= vocab_size:
         raise UserError(
             f"{path}: token id {largest} is not in the dataset's tokenizer, which has {vocab_size} entries",
             f"The shards were not made with the tokenizer in {TOKENIZER}/. Build the dataset again.",
         )
-    return int(footer.num_rows)
 
 
-def _largest_id(footer: pq.FileMetaData) -> int | None:
-    """Return the largest token id in the row groups' statistics, or None if the writer left them out."""
-    maxima = []
-    for group in range(footer.num_row_groups):
-        for column in range(footer.num_columns):
-            chunk = footer.row_group(group).column(column)
-            if chunk.path_in_schema.startswith("input_ids.") and chunk.is_stats_set:
-                maxima.append(chunk.statistics.max)
-    return max((value for value in maxima if value is not None), default=None)
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: cannot be read: {error}", "Check the dataset with `l2t verify DIR`.")
 
 
 def _rows(shards: Sequence[Path], cache: Path) -> datasets.Dataset:

@@ -37,6 +37,10 @@ def test_damage_of_every_kind_is_found_by_verify(make_recipe: RecipeFactory, tmp
     assert any("not in the manifest" in p for p in edited(lambda t: t["shards"].pop(entry)))
     assert any("ledger" in p for p in edited(lambda t: t["ledger"][0].update({"in": 0})))
     assert any("tokenizer" in p for p in edited(lambda t: t["tokenizer"].update(vocab_size=5)))
+    assert any("fingerprint" in p for p in edited(lambda t: t["recipe"].update(seed=43)))
+    assert any("fingerprint" in p for p in edited(lambda t: t.update(fingerprint="0" * 64)))
+    assert any("key" in p for p in edited(lambda t: t["partitions"][0].update(inputs="0" * 64)))
+    assert any("key" in p for p in edited(lambda t: t["made_by"].update(numpy="0")))
     assert any("README.md" in p for p in edited(lambda t: t["files"].update({"README.md": "0" * 64})))
     shard.unlink()
     assert verify(out).problems[0] == f"{name}: missing, but listed in the manifest"

@@ -29,7 +29,6 @@ AGREE_WITH_THEMSELVES = {
     "source-relative",
     "source-local-dataset",
     "tokenizer-local",
-    "other-seed",
     "recipe-unknown-key",
     "replaced-shard",
 }

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tiny_release import make_dataset
+from tiny_release import tiny_recipe as release_recipe
 from tiny_run import LENGTH, tiny_recipe, write_packed
 from transformers import Qwen2ForCausalLM
 
+from l2t_hub.artifacts import sha256_of
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.download import Download
 from l2t_hub.train.locate import locate
@@ -131,6 +135,17 @@ def broken(packed: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(packed, tmp_path / "broken"))
 
 
+def relist(directory: Path) -> None:
+    """Let the manifest list the files as they are now."""
+    path = directory / "l2t_manifest.json"
+    tree = json.loads(path.read_text())
+    for shard in tree["shards"]:
+        file = directory / shard["path"]
+        shard.update(bytes=file.stat().st_size, sha256=sha256_of(file))
+    tree["files"] = {name: sha256_of(directory / name) for name in tree["files"]}
+    path.write_text(json.dumps(tree))
+
+
 def problem(directory: Path | str, **keys: Any) -> str:
     with pytest.raises(UserError) as error:
         check_packed(locate(directory), tiny_recipe(**keys))
@@ -197,7 +212,40 @@ def test_ids_that_are_not_in_the_tokenizer(packed: Path, tmp_path: Path) -> None
     tokenizer["model"]["vocab"] = {k: v for k, v in tokenizer["model"]["vocab"].items() if v < 280}
     tokenizer["model"]["merges"] = []
     path.write_text(json.dumps(tokenizer))
+    assert "tokenizer.json: its SHA-256 is" in problem(directory)
+    relist(directory)
     assert "which has 280 entries" in problem(directory)
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+def test_an_id_that_is_not_in_the_tokenizer_is_found_in_our_own_shards(
+    tmp_path: Path, statistics: bool
+) -> None:
+    """Our writer leaves statistics out; those of a stranger are not believed."""
+    directory = make_dataset(release_recipe("ours"), tmp_path / "data")
+    recipe = release_recipe("ours")
+    assert check_packed(locate(directory), recipe).rows["train"]
+    shard = next((directory / "data/packed").glob("train-*.parquet"))
+    table = pq.read_table(shard)
+    ids = table.column("input_ids").combine_chunks().flatten().to_numpy().copy()
+    ids[-1] = 60_000
+    column = pa.FixedSizeListArray.from_arrays(pa.array(ids), recipe.packing.sequence_length)
+    table = table.set_column(table.schema.get_field_index("input_ids"), "input_ids", column)
+    pq.write_table(table, shard, write_statistics=statistics)
+    with pytest.raises(UserError, match="in the manifest"):
+        check_packed(locate(directory), recipe)
+    relist(directory)
+    with pytest.raises(UserError, match="token id 60000 is not in the dataset's tokenizer, which has 400"):
+        check_packed(locate(directory), recipe)
+
+
+def test_a_shard_that_is_not_the_one_of_the_manifest(packed: Path, tmp_path: Path) -> None:
+    directory = broken(packed, tmp_path)
+    shard = directory / "data" / "packed" / "validation-00000-of-00001.parquet"
+    pq.write_table(pq.read_table(shard).slice(1), shard)
+    message = problem(directory)
+    assert shard.name in message
+    assert "in the manifest" in message
 
 
 def test_a_shard_cut_short(packed: Path, tmp_path: Path) -> None:
@@ -222,7 +270,16 @@ def test_a_shard_broken_inside(packed: Path, tmp_path: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[20:400] = bytes(380)
     shard.write_bytes(content)
+    assert "its SHA-256 is" in problem(directory)
+    relist(directory)
+    assert "cannot be read" in problem(directory)
+
+
+def test_a_shard_that_breaks_while_it_is_copied(packed: Path, tmp_path: Path) -> None:
+    directory = broken(packed, tmp_path)
     packed_data = check_packed(locate(directory), tiny_recipe())
+    shard = directory / "data" / "packed" / "train-00000-of-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-50])
     with pytest.raises(UserError, match="cannot be read into"):
         packed_data.open("train", tmp_path / "cache")
 

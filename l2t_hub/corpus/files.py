@@ -1,10 +1,7 @@
-"""The local files of a source: their order, kinds, sizes and digests, and how to open them.
+"""The local files of a source: their order, their kinds, what is known of each, and how to open one."""
 
-A build divides and compares a source by these facts, before it reads any text.
-"""
-
+import codecs
 import glob
-import hashlib
 import io
 import lzma
 import os
@@ -13,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal
 
 import pyarrow as pa
@@ -22,9 +19,10 @@ from fsspec.compression import register_compression
 from fsspec.core import OpenFile
 from fsspec.implementations.local import LocalFileSystem
 
+from l2t_hub.corpus.encodings import UTF8, has_lines, recoded
 from l2t_hub.errors import UsageError, UserError, nearest
 
-Kind = Literal["parquet", "jsonl", "text", "damaged"]
+Kind = Literal["parquet", "jsonl", "json", "csv", "text", "damaged"]
 
 SAMPLE = "bundled:sample"
 SUFFIXES: dict[str, Kind] = {
@@ -33,6 +31,8 @@ SUFFIXES: dict[str, Kind] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
     ".txt": "text",
     ".text": "text",
 }
@@ -40,7 +40,7 @@ SUFFIXES: dict[str, Kind] = {
 CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 CHUNK = 1 << 20
 # What the codecs raise for a damaged file.
-DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowInvalid)
+DAMAGE = (EOFError, OSError, UnicodeDecodeError, zlib.error, lzma.LZMAError, pa.ArrowInvalid)
 
 
 def _zstd(file: IO[bytes], **_: Any) -> io.BufferedReader:
@@ -56,8 +56,11 @@ class SourceFile:
     """One file of a source.
 
     `name` is relative to the source's root, with forward slashes. `extent` is the number of positions at which the
-    file can be cut: rows in Parquet, bytes in uncompressed JSON Lines, 1 if it can only be read whole. `size` is in
-    bytes. `records` is the number of records to read, or None if it is not known.
+    file can be cut: rows in Parquet, bytes in uncompressed files of lines, 1 if it can only be read whole. `size` is
+    in bytes. `records` is the number of records to read, or None if it is not known.
+
+    `encoding` is Python's name of the encoding, `delimiter` that of CSV, and `split_on` the recipe's key for text.
+    `starts` are the bytes, ascending, at which a file can be cut whose records do not start at every line.
     """
 
     name: str
@@ -68,6 +71,34 @@ class SourceFile:
     extent: int
     records: int | None
     sha256: str
+    encoding: str = UTF8
+    delimiter: str = ","
+    split_on: str | int = "none"
+    starts: tuple[int, ...] = ()
+
+    @property
+    def line_encoding(self) -> str:
+        """The encoding of the bytes that `opened` gives."""
+        return self.encoding if has_lines(self.encoding) else UTF8
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file can only be read from its first byte, because what `opened` gives is not what it holds."""
+        return self.compression is not None or not has_lines(self.encoding)
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffixes."""
+        return PurePosixPath(self.name.removesuffix(self.compression or "")).with_suffix("").as_posix()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a file: rows of Parquet, bytes of a file of lines (a record belongs where it starts), else 0 to 1."""
+
+    file: SourceFile
+    start: int
+    stop: int
 
 
 def find_files(path: str, where: str) -> tuple[Path, list[Path]]:
@@ -84,7 +115,7 @@ def find_files(path: str, where: str) -> tuple[Path, list[Path]]:
     source = Path(path).expanduser()
     if source.is_file():
         if kind_of(source) is None:
-            raise UsageError(f"{where}: {path}: unknown kind of file", _known_suffixes())
+            raise UsageError(f"{where}: {path}: unknown kind of file", known_suffixes())
         return source.parent, [source]
     if source.is_dir():
         files = _sorted((p for p in source.rglob("*") if p.is_file()), source)
@@ -107,40 +138,12 @@ def kind_of(path: Path) -> tuple[Kind, str | None] | None:
     return kind, compression
 
 
-def inspect_file(path: Path, root: Path) -> SourceFile:
-    """Read a file once for its digest and, if this needs no parsing, its number of records.
-
-    Raises UserError if the file cannot be read or is not what its suffix says.
-    """
-    kind_and_compression = kind_of(path)
-    if kind_and_compression is None:
-        raise UsageError(f"{path}: unknown kind of file", _known_suffixes())
-    kind, compression = kind_and_compression
-    try:
-        sha256, lines = _digest(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
-    size = path.stat().st_size
-    records: int | None = 1 if kind == "text" else None
-    extent = 1
-    if kind == "parquet":
-        records = extent = open_parquet(path).metadata.num_rows
-    elif kind == "jsonl" and compression is None:
-        records, extent = lines, size
-    name = path.relative_to(root).as_posix()
-    return SourceFile(name, path, kind, compression, size, extent, records, sha256)
-
-
-def damaged_file(path: Path, root: Path) -> SourceFile:
-    """Return a file that is not what its suffix says as a file with one record, which is dropped."""
-    sha256, _ = _digest(path)
-    name = path.relative_to(root).as_posix()
-    return SourceFile(name, path, "damaged", None, path.stat().st_size, 1, 1, sha256)
-
-
 @contextmanager
 def opened(file: SourceFile) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes, decompressed. Raises UserError where reading finds it damaged."""
+    """Open a file for reading bytes: decompressed, and in UTF-8 if its own encoding has no lines.
+
+    Raises UserError where reading finds it damaged.
+    """
     codec = CODECS[file.compression] if file.compression else None
     try:
         with (
@@ -148,10 +151,28 @@ def opened(file: SourceFile) -> Iterator[IO[bytes]]:
             if codec
             else file.path.open("rb") as stream
         ):
-            yield stream
+            yield stream if has_lines(file.encoding) else recoded(stream, file.encoding)
     except DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{file.path}: damaged or cut short: {reason}", "Get the file again.") from None
+
+
+def numbered_lines(stream: IO[bytes], start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield each line with the byte at which it starts. `start` must be the start of a record.
+
+    UTF-8's byte order mark is left out: the first line starts after it.
+    """
+    offset = start
+    if start:
+        stream.seek(start)
+    for line in stream:
+        if offset == 0 and line.startswith(codecs.BOM_UTF8):
+            offset = len(codecs.BOM_UTF8)
+            yield offset, line[offset:]
+            offset = len(line)
+        else:
+            yield offset, line
+            offset += len(line)
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -166,17 +187,6 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         ) from None
 
 
-def _digest(path: Path) -> tuple[str, int]:
-    """Return the SHA-256 and the number of lines, counting a last line without a newline."""
-    digest, lines, last = hashlib.sha256(), 0, b"\n"
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            lines += chunk.count(b"\n")
-            last = chunk[-1:]
-    return digest.hexdigest(), lines + (last != b"\n")
-
-
 def _sorted(paths: Iterator[Path], root: Path) -> list[Path]:
     """Sort files by relative name and leave out hidden files and directories (`.cache`, `.git`)."""
     kept = [p for p in paths if not any(part.startswith(".") for part in p.relative_to(root).parts)]
@@ -188,7 +198,7 @@ def _of_one_kind(paths: list[Path], source: str, where: str) -> list[Path]:
     known = [p for p in paths if kind_of(p)]
     if not known:
         problem = f"{len(paths)} files, none of a known kind" if paths else "no files"
-        raise UsageError(f"{where}: {source}: {problem}", _known_suffixes())
+        raise UsageError(f"{where}: {source}: {problem}", known_suffixes())
     by_kind: dict[str, Path] = {}
     for path in known:
         by_kind.setdefault(kind_of(path)[0], path)  # type: ignore[index]  # only known kinds are left
@@ -201,10 +211,9 @@ def _of_one_kind(paths: list[Path], source: str, where: str) -> list[Path]:
     return known
 
 
-def _known_suffixes() -> str:
-    return (
-        f"Known suffixes: {', '.join(SUFFIXES)}. JSON Lines and text may be compressed: {', '.join(CODECS)}."
-    )
+def known_suffixes() -> str:
+    """Return the sentence that lists the suffixes of files that can be read."""
+    return f"Known suffixes: {', '.join(SUFFIXES)}. All but Parquet may be compressed: {', '.join(CODECS)}."
 
 
 def _similar_file(path: Path) -> str | None:

@@ -15,8 +15,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
 from l2t_hub.corpus.columns import Columns, missing_column, named_columns
-from l2t_hub.corpus.document import Record
-from l2t_hub.corpus.readers import from_mapping
+from l2t_hub.corpus.document import Record, document_of_mapping
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe
 
@@ -46,6 +45,16 @@ class HubSource:
         """Number of rows up to the limit, if known."""
         return self.rows
 
+    @property
+    def encodings(self) -> dict[str, str]:
+        """Nothing: `datasets` decodes."""
+        return {}
+
+    @property
+    def notes(self) -> list[str]:
+        """Nothing."""
+        return []
+
     def inputs(self, partition: int) -> list[dict[str, Any]]:
         """Return the revision and the rows or files of a partition."""
         base = {"dataset": next(iter(self.contents)), "revision": self.revision}
@@ -65,7 +74,7 @@ class HubSource:
             stream = stream.shard(self.count, partition)
         for number, row in enumerate(stream, start):
             where = partial("{}, split {}, row {:,}".format, self.name, self.split, number)
-            yield from_mapping(row, f"{self.split}:{number}", where, self.columns)
+            yield document_of_mapping(row, f"{self.split}:{number}", where, self.columns)
 
     def _rows(self, partition: int) -> tuple[int, int]:
         rows = self.rows or 0

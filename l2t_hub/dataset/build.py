@@ -65,6 +65,8 @@ def build(
     if executor == "local":
         worker_server.start(workers, recipe.build.partitions)
     source = open_source(recipe)
+    for note in source.notes:
+        reporter.message(note)
     with open_workspace(out) as workspace:
         wait_for_jobs(workspace, reporter)
         before = _existing_dataset(out)
@@ -178,6 +180,7 @@ def _assemble(
             "records": ledger.get("read").came_in,
             "repeated_ids": repeated_ids,
             "near_identical": prepared.near_identical,
+            "encodings": source.encodings,
         },
         tokenizer=prepared.tokenizer,
         made_by=keys.versions,

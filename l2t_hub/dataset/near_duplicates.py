@@ -59,6 +59,16 @@ class DeduplicatedSource:
         """The number of records of the source. Dropped ones count."""
         return self.source.records
 
+    @property
+    def encodings(self) -> dict[str, str]:
+        """The encodings of the source."""
+        return self.source.encodings
+
+    @property
+    def notes(self) -> list[str]:
+        """The notes on the source."""
+        return self.source.notes
+
     def inputs(self, partition: int) -> list[dict[str, Any]]:
         """Return the inputs of the source, and the records dropped from the partition, if any."""
         dropped = self.dropped[partition]

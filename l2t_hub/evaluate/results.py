@@ -16,7 +16,7 @@ from l2t_hub.artifacts import disk_errors, write_text
 from l2t_hub.errors import UserError
 from l2t_hub.records.reading import parse_json, read_bounded
 
-SCHEMA = 2
+SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ class Protocol:
     tasks: tuple[TaskProtocol, ...]
     context: str
     softmax: str
-    batch_rule: str
-    """How sentences share forward passes. It decides the speed, and in bfloat16 the last digits."""
+    batch_size: int
     limit: int | None
     """Number of examples per task if only the first ones were used, None for all."""
     level: float

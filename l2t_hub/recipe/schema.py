@@ -14,57 +14,10 @@ from pydantic import Field, PrivateAttr, model_validator
 from l2t_hub.errors import nearest
 from l2t_hub.recipe.cluster_section import ClusterSection
 from l2t_hub.recipe.section import DoesNotApplyError, Section
+from l2t_hub.recipe.source_section import SourceSection
 from l2t_hub.records import bounds
 
 Scope = Literal["data", "model"]
-
-
-class SourceSection(Section):
-    """Where the text comes from."""
-
-    path: str | None = None
-    """`bundled:sample`, or a file, a directory or a glob of Parquet, JSON Lines or text files. JSON Lines and text
-    may be compressed (.gz, .bz2, .xz, .zst)."""
-    dataset: str | None = None
-    """A Hub dataset, as `namespace/name`, which is streamed. Set either this or `path`."""
-    config: str | None = None
-    """Configuration of the Hub dataset."""
-    split: str = "train"
-    """Split of the Hub dataset."""
-    revision: str | None = None
-    """Revision of the Hub dataset. Only a commit hash makes the recipe reproducible."""
-    text_column: str = "text"
-    """Column with the text of a document. A dotted name refers to a nested column."""
-    id_column: str | None = "id"
-    """Column with the id of a document; null numbers documents by file and row."""
-    token_count_column: str | None = None
-    """Column with the token count of a document; null counts the tokens."""
-    limit: int | None = Field(default=None, ge=1, le=bounds.MAX_RECORDS)
-    """Number of documents to read, from the start of the source; null reads all."""
-    title: str | None = None
-    """Title of the source, for the dataset card."""
-    license: str | None = None
-    """Licence of the text as a Hub identifier (`cc0-1.0`, `odc-by`), for the dataset card."""
-    url: str | None = None
-    """Web page that describes the source, for the dataset card."""
-
-    @model_validator(mode="after")
-    def _path_or_dataset(self) -> Self:
-        if self.path is None and self.dataset is None:
-            raise ValueError("`source.path` or `source.dataset` is required")
-        if self.path is not None and self.dataset is not None:
-            raise DoesNotApplyError(
-                "`source.path` and `source.dataset` exclude each other; set one of them to null",
-                ("source.path", "source.dataset"),
-                ("source.dataset", "source.path"),
-            )
-        for key in ("config", "revision"):
-            if self.path is not None and getattr(self, key):
-                raise DoesNotApplyError(
-                    f"`source.{key}` applies to a Hub dataset, not to `source.path`",
-                    (f"source.{key}", "source.path"),
-                )
-        return self
 
 
 class BlocksSection(Section):

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NotRequired, Self
 
 from pydantic import ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
@@ -98,12 +98,16 @@ class NearIdentical(TypedDict):
 
 @CLOSED
 class SourceFacts(TypedDict):
-    """What was read: digests (or Hub commits) by name, the number of records, and what was left out."""
+    """What was read: digests (or Hub commits) by name, the number of records, and what was left out.
+
+    `encodings` are those of the files that are not UTF-8, as the recipe names them or as they were detected.
+    """
 
     contents: Annotated[dict[Text, Name], OneByOne]
     records: Count
     repeated_ids: Count
     near_identical: NearIdentical | None
+    encodings: NotRequired[Annotated[dict[Text, Name], OneByOne]]
 
 
 class TokenizerInfo(Record):

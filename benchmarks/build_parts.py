@@ -93,6 +93,7 @@ def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     """Return the CPU seconds of the parts of a build, within a build and each alone (its upper bound)."""
     from l2t_hub.artifacts import TOKENIZER
     from l2t_hub.corpus.source import open_source
+    from l2t_hub.dataset.partners import find_partners
     from l2t_hub.dataset.pipeline import transform_setup
     from l2t_hub.dataset.progress import SilentReporter
     from l2t_hub.dataset.tokenizer import prepare_tokenizer
@@ -110,7 +111,9 @@ def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
         )
         batches = []
         for number in range(recipe.build.partitions):
-            rows = PartitionTransform(timed).rows(clock.steps("reading", source.read(number)))
+            find = clock.calls("choosing partners", find_partners)
+            partners = find(recipe, timed.tasks, timed.splitter, source.read(number))
+            rows = PartitionTransform(timed, partners).rows(clock.steps("reading", source.read(number)))
             write, close = writers(out, f"{number}")
             for batch in clock.steps("tasks, packing and the rest", rows):
                 clock.calls("writing", write)(batch)

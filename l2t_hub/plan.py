@@ -139,13 +139,15 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
         return unknown, recipe.tokenizer.vocab_size
     from l2t_hub.corpus.source import open_source
     from l2t_hub.dataset.ledger import RAW
+    from l2t_hub.dataset.partners import find_partners
     from l2t_hub.dataset.transform import PartitionTransform
 
     source = open_source(recipe)
     records = (record for n in range(recipe.build.partitions) for record in source.read(n))
     sample = list(islice(records, SAMPLE_DOCUMENTS))
     setup, share_note = _with_document_share(_setup(recipe, sample), sample)
-    partition = PartitionTransform(setup)
+    partners = find_partners(setup.recipe, setup.tasks, setup.splitter, sample)
+    partition = PartitionTransform(setup, partners)
     packed = [rows for rows in partition.rows(sample) if rows.view == "packed"]
     ledger, documents = partition.ledger, source.records
     scale = (documents if documents is not None else len(sample)) / max(len(sample), 1)

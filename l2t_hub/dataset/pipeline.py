@@ -13,6 +13,7 @@ from loguru import logger
 
 from l2t_hub.corpus.sentences import splitter
 from l2t_hub.corpus.source import Record, Source
+from l2t_hub.dataset.partners import find_partners
 from l2t_hub.dataset.progress import Meter
 from l2t_hub.dataset.shards import ShardWriter
 from l2t_hub.dataset.tokenizer import encoder
@@ -43,19 +44,27 @@ class ReadSource(PipelineStep):  # type: ignore[misc]
 
 
 class MakeRows(PipelineStep):  # type: ignore[misc]
-    """Turns records into rows of the views. The last item is the transform itself, with its ledger."""
+    """Turns records into rows of the views. The last item is the transform itself, with its ledger.
+
+    `source` is read once more, before the records, to choose the documents' partners.
+    """
 
     name, type = "rows", "MAKE"
 
-    def __init__(self, recipe: Recipe, folder: Path, tokenizer: TokenizerInfo, meter: Meter) -> None:
+    def __init__(
+        self, source: Source, recipe: Recipe, folder: Path, tokenizer: TokenizerInfo, meter: Meter
+    ) -> None:
         super().__init__()
-        self.recipe, self.folder, self.tokenizer, self.meter = recipe, folder, tokenizer, meter
+        self.source, self.recipe, self.folder = source, recipe, folder
+        self.tokenizer, self.meter = tokenizer, meter
 
     def run(
         self, data: Any = None, rank: int = 0, world_size: int = 1
     ) -> Iterator[RowBatch | PartitionTransform]:
         """Transform partition `rank`."""
-        partition = PartitionTransform(transform_setup(self.recipe, self.folder, self.tokenizer))
+        setup = transform_setup(self.recipe, self.folder, self.tokenizer)
+        partners = find_partners(self.recipe, setup.tasks, setup.splitter, self.source.read(rank))
+        partition = PartitionTransform(setup, partners)
         with self.meter.slot(rank) as tick:
             yield from partition.rows(data, tick)
         yield partition

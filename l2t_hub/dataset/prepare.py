@@ -79,8 +79,9 @@ def build_partitions(
     keys = prepared.keys.partition_keys
 
     def pipeline(meter: Meter) -> list[Any]:
-        rows = MakeRows(prepared.recipe, workspace.folder / TOKENIZER, prepared.tokenizer, meter)
-        return [ReadSource(prepared.source), rows, WriteShards(workspace, keys)]
+        source, folder = prepared.source, workspace.folder / TOKENIZER
+        rows = MakeRows(source, prepared.recipe, folder, prepared.tokenizer, meter)
+        return [ReadSource(source), rows, WriteShards(workspace, keys)]
 
     unfinished = [rank for rank in ranks if not workspace.partition_folder(rank, keys[rank]).is_dir()]
     if len(unfinished) < len(ranks):

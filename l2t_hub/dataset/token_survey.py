@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from l2t_hub.artifacts import TOKENIZER, disk_errors
 from l2t_hub.corpus.source import Document, Record
 from l2t_hub.dataset.ledger import Ledger
+from l2t_hub.dataset.partners import find_partners
 from l2t_hub.dataset.pipeline import transform_setup
 from l2t_hub.dataset.progress import Meter
 from l2t_hub.dataset.transform import PartitionTransform, Tick, TransformSetup
@@ -167,7 +168,8 @@ def _count_tokens(setup: TransformSetup, documents: Sequence[Document]) -> Itera
     """Yield the ID of each document, its tokens as raw text, and as examples that fit a sequence."""
     recipe = _shared_recipe(setup)
     bos, limit = recipe.tokenizer.bos, recipe.packing.sequence_length
-    partition = PartitionTransform(replace(setup, recipe=recipe))
+    partners = find_partners(recipe, setup.tasks, setup.splitter, documents)
+    partition = PartitionTransform(replace(setup, recipe=recipe), partners)
     for batch in partition.batches(documents):
         raw_tokens = setup.encoder.count([d.document.text for d in batch], bos=bos).tolist()
         examples = partition.examples(batch)

@@ -1,14 +1,11 @@
 """Turn the records of one partition into rows: split, assign, cut into blocks, make examples, encode, buffer.
 
 The transform is a pure stream: it reads records in source order, yields batches of rows of bounded size, and knows
-nothing of workers, files or time. The "other document" that some tasks need is the previous document of the same
-partition and split, because a held-out sentence must not appear in training data. The first document of a split uses
-the second.
+nothing of workers, files or time. `partners.py` chooses the other document that some tasks need.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
@@ -19,6 +16,7 @@ from l2t_hub.corpus.document import DUPLICATE_ID, Document, Dropped, Record
 from l2t_hub.corpus.sentences import Splitter
 from l2t_hub.dataset.ledger import RAW, FlowKey, Ledger
 from l2t_hub.dataset.packer import Packer, PackShape
+from l2t_hub.dataset.partners import Partners, SourceText
 from l2t_hub.dataset.views import (
     EXAMPLES,
     RAW_IDS,
@@ -58,18 +56,10 @@ class TransformSetup:
 
 
 @dataclass
-class SplitDocument:
-    """A document with its split and its other document. Sentences are split on first use."""
+class SplitDocument(SourceText):
+    """A document with its split."""
 
-    document: Document
     split: Split
-    splitter: Splitter
-    other: "SplitDocument | None" = None
-
-    @cached_property
-    def sentences(self) -> list[str]:
-        """The document's sentences."""
-        return self.splitter(self.document.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +73,8 @@ class SplitExample:
 class PartitionTransform:
     """Yields the rows of one partition; afterwards `ledger`, `documents` and `ids` describe what was read."""
 
-    def __init__(self, setup: TransformSetup) -> None:
-        self.setup = setup
+    def __init__(self, setup: TransformSetup, partners: Partners) -> None:
+        self.setup, self.partners = setup, partners
         self.ledger = Ledger()
         self.documents = 0
         recipe, encoder = setup.recipe, setup.encoder
@@ -119,36 +109,19 @@ class PartitionTransform:
     def batches(
         self, records: Iterable[Record], tick: Tick = lambda n: None, size: int = BATCH_DOCUMENTS
     ) -> Iterator[list[SplitDocument]]:
-        """Yield batches of at most `size` documents and about BATCH_CHARACTERS characters."""
-        for batch in _batches(self._split_documents(records, tick), size):
-            yield batch
-            for document in batch:
-                document.other = None  # else each document would keep all earlier ones alive
+        """Return batches of at most `size` documents and about BATCH_CHARACTERS characters."""
+        return _batches(self._split_documents(records, tick), size)
 
     def _split_documents(self, records: Iterable[Record], tick: Tick) -> Iterator[SplitDocument]:
-        """Count the records, and yield each document with its split and its other document."""
+        """Count the records, and yield each document with its split."""
         recipe, splitter = self.setup.recipe, self.setup.splitter
-        previous: dict[Split, SplitDocument] = {}
-        waiting: dict[Split, SplitDocument] = {}
         for record in records:
             document = self._accept(record)
             self.documents += 1
             tick(self.documents)
-            if document is None:
-                continue
-            held_out = is_validation(recipe.seed, document.id, recipe.validation.share)
-            split: Split = "validation" if held_out else "train"
-            current = SplitDocument(document, split, splitter, previous.get(split))
-            if current.other is None:
-                previous[split] = waiting[split] = current
-                continue
-            first = waiting.pop(split, None)
-            if first is not None:
-                first.other = current
-                yield first
-            previous[split] = current
-            yield current
-        yield from waiting.values()
+            if document is not None:
+                held_out = is_validation(recipe.seed, document.id, recipe.validation.share)
+                yield SplitDocument(document, splitter, "validation" if held_out else "train")
 
     def _accept(self, record: Record) -> Document | None:
         """Count one record and return its document, or None if the record is dropped."""
@@ -217,12 +190,12 @@ class PartitionTransform:
     def _document_examples(self, source: SplitDocument, token_count: int) -> list[SplitExample]:
         """Assign a document its task and make an example of each block."""
         recipe, document, split = self.setup.recipe, source.document, source.split
-        tasks = self.setup.tasks
-        if source.other is None:
+        tasks, partner = self.setup.tasks, self.partners.of(document.id, split)
+        if partner is None:
             tasks = {name: task for name, task in tasks.items() if not task.needs_other}
         assigned = assign(recipe.seed, document.id, len(source.sentences), recipe.mixture, tasks)
         if assigned.task is None:
-            reason = NO_OTHER if source.other is None and not tasks else NO_TASK
+            reason = NO_OTHER if partner is None and not tasks else NO_TASK
             self.ledger.count(FlowKey("assign", split, "task"), reason)
             return []
         task = tasks[assigned.task]
@@ -235,7 +208,7 @@ class PartitionTransform:
             task.blocks_per_unit,
         )
         self.ledger.add(FlowKey("block", split, task.name), len(kept) + short, len(kept), {SHORT: short})
-        other = source.other.sentences if task.needs_other and source.other is not None else ()
+        other = partner.sentences if task.needs_other and partner is not None else ()
         examples: list[SplitExample] = []
         for number, block in kept:
             rng = generator(recipe.seed, document.id, "example", task.name, number)

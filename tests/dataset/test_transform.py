@@ -1,4 +1,4 @@
-"""The transform of a partition: the other document of an example, batches, and what they must not change."""
+"""The transform of a partition: batches, caches, and what they must not change."""
 
 from pathlib import Path
 
@@ -6,50 +6,17 @@ import pytest
 from dataset_helpers import RecipeFactory, build_silently, hashes
 
 from l2t_hub.artifacts import TOKENIZER
-from l2t_hub.corpus.document import Document
-from l2t_hub.corpus.sentences import splitter
 from l2t_hub.corpus.source import open_source
 from l2t_hub.dataset.ledger import Ledger
+from l2t_hub.dataset.partners import find_partners
 from l2t_hub.dataset.pipeline import transform_setup
 from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.dataset.tokenizer import prepare_tokenizer
-from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
+from l2t_hub.dataset.transform import PartitionTransform
 from l2t_hub.dataset.verify import verify
 from l2t_hub.dataset.views import ExampleRow
 from l2t_hub.dataset.workspace import open_workspace
-from l2t_hub.mixture import is_validation
-from l2t_hub.recipe import Recipe
-from l2t_hub.tasks.registry import TASKS
 from l2t_hub.tokens import encode
-from l2t_hub.tokens.load import encoder_of, load_tokenizer
-
-
-def partition_of(recipe: Recipe) -> PartitionTransform:
-    encoder = encoder_of(load_tokenizer(str(recipe.tokenizer.name)))
-    return PartitionTransform(TransformSetup(recipe, TASKS, splitter("sentencex"), encoder, 1))
-
-
-def test_the_other_document_is_the_previous_one_of_the_same_split(make_recipe: RecipeFactory) -> None:
-    mixed = make_recipe({"validation.share": 0.3})
-    documents = [Document(f"d{n}", f"Text {n}.") for n in range(700)]
-    batches = partition_of(mixed).batches(iter(documents))
-    pairs = [(e.document.id, e.other.document.id, e.split) for batch in batches for e in batch if e.other]
-    assert len(pairs) == 700
-    for split in ("train", "validation"):
-        ids = [d.id for d in documents if is_validation(42, d.id, 0.3) == (split == "validation")]
-        expected = list(zip(ids, [ids[1], *ids[:-1]], strict=True))
-        assert [(a, b) for a, b, s in pairs if s == split] == expected
-
-
-def test_finished_documents_are_released(make_recipe: RecipeFactory) -> None:
-    kept = [
-        e
-        for batch in partition_of(make_recipe()).batches(Document(f"d{n}", "T.") for n in range(600))
-        for e in batch
-    ]
-    assert all(document.other is None for document in kept), (
-        "after its batch, a document releases its other document"
-    )
 
 
 def test_one_document_alone_has_no_other_document(tmp_path: Path, make_recipe: RecipeFactory) -> None:
@@ -75,7 +42,8 @@ def test_examples_do_not_depend_on_the_size_of_batches(
         setup = transform_setup(recipe, workspace.folder / TOKENIZER, info)
 
     def rows(size: int) -> list[ExampleRow]:
-        partition = PartitionTransform(setup)
+        partners = find_partners(recipe, setup.tasks, setup.splitter, source.read(0))
+        partition = PartitionTransform(setup, partners)
         batches = partition.batches(source.read(0), size=size)
         return [example.row for batch in batches for example in partition.examples(batch)]
 

@@ -28,8 +28,6 @@ from l2t_hub.evaluate.suites import Suite, get_suite
 from l2t_hub.records.repo_path import inside
 from l2t_hub.scoring import ModelSource, Scorer, find_model, load_scorer
 
-BATCH_SIZE = 64
-
 
 def evaluate(
     models: Sequence[str],
@@ -38,20 +36,22 @@ def evaluate(
     *,
     labels: Sequence[str] | None = None,
     device: str | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_tokens: int | None = None,
+    dtype: str | None = None,
     limit: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Score models (directories or Hub names) on a suite and compare each with the first.
 
     With `out`, the results are written to that JSON file and all samples to `NAME.samples.jsonl` beside it. `labels`
-    name the models in the results; the default is the shortest endings of their paths that differ. `limit` uses only
-    the first examples of each task. `progress` is called with a line of text for each model.
+    name the models in the results; the default is the shortest endings of their paths that differ. `batch_tokens`
+    bounds the input tokens of a forward pass. `dtype` is `float32` or `bfloat16`; the default is the precision each
+    model was saved in. `limit` uses only the first examples of each task. `progress` is called with a line of text for each model.
 
     Raises UsageError for an unknown suite or an invalid argument, UserError if a model or the data cannot be loaded.
     """
     chosen = get_suite(suite)
-    _check_arguments(models, labels, batch_size, limit, out)
+    _check_arguments(models, labels, batch_tokens, limit, out)
     sources = [_download(find_model(name), progress) for name in models]
     labels = labels or short_names([source.name for source in sources])
     date = datetime.now(UTC).isoformat(timespec="seconds")
@@ -61,9 +61,9 @@ def evaluate(
     tasks: tuple[TaskProtocol, ...] = ()
     for label, source in zip(labels, sources, strict=True):
         with harness.quiet():
-            scorer = load_scorer(source, device=device)
+            scorer = load_scorer(source, device=device, dtype=dtype)
         start = time.perf_counter()
-        model_samples, tasks = harness.run(harness.as_lm(scorer, batch_size), label, chosen, loaded, limit)
+        model_samples, tasks = harness.run(harness.as_lm(scorer, batch_tokens), label, chosen, loaded, limit)
         seconds = time.perf_counter() - start
         samples.append(model_samples)
         scores.append(_model_scores(label, scorer, model_samples, seconds))
@@ -73,7 +73,7 @@ def evaluate(
         statistics.compare(label, model_samples, labels[0], samples[0])
         for label, model_samples in zip(labels[1:], samples[1:], strict=True)
     )
-    protocol = _protocol(chosen, tasks, batch_size, limit, date)
+    protocol = _protocol(chosen, tasks, batch_tokens, limit, date)
     evaluation = Evaluation(SCHEMA, protocol, tuple(scores), comparisons, None, None)
     if out is None:
         return evaluation
@@ -81,7 +81,11 @@ def evaluate(
 
 
 def _check_arguments(
-    models: Sequence[str], labels: Sequence[str] | None, batch_size: int, limit: int | None, out: Path | None
+    models: Sequence[str],
+    labels: Sequence[str] | None,
+    batch_tokens: int | None,
+    limit: int | None,
+    out: Path | None,
 ) -> None:
     if not models:
         raise UsageError("No model to evaluate", "Give one or more model directories or Hub names.")
@@ -94,10 +98,9 @@ def _check_arguments(
             f"{len(models)} models need {len(models)} different labels, not {', '.join(labels)}",
             "Give one label per model, or none.",
         )
-    if batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size}", "It must be at least 1.")
-    if limit is not None and limit < 1:
-        raise UsageError(f"limit is {limit}", "It must be at least 1.")
+    for name, value in (("batch_tokens", batch_tokens), ("limit", limit)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}", "It must be at least 1.")
     if out is not None and out.is_dir():
         raise UsageError(f"{out}: this is a directory", "Give the path of a file, such as scores.json.")
 
@@ -163,8 +166,10 @@ def weights_digest(source: ModelSource) -> str | None:
 
 
 def _protocol(
-    suite: Suite, tasks: tuple[TaskProtocol, ...], batch_size: int, limit: int | None, date: str
+    suite: Suite, tasks: tuple[TaskProtocol, ...], batch_tokens: int | None, limit: int | None, date: str
 ) -> Protocol:
+    from l2t_hub.scoring.engine import batch_rule
+
     return Protocol(
         suite=suite.name,
         suite_sha256=suite.digest(),
@@ -173,7 +178,7 @@ def _protocol(
         tasks=tasks,
         context=harness.CONTEXT,
         softmax="float32",
-        batch_size=batch_size,
+        batch_rule=batch_rule(batch_tokens),
         limit=limit,
         level=LEVEL,
         intervals=statistics.INTERVALS,

@@ -70,18 +70,12 @@ def _task_manager(folder: Path | None) -> Any:
     return TaskManager(include_path=folder, include_defaults=folder is None)
 
 
-def as_lm(scorer: Scorer, batch_size: int) -> Any:
-    """Wrap the scorer's model in lm-eval's `hf` model class."""
-    from lm_eval.models.huggingface import HFLM
+def as_lm(scorer: Scorer, batch_tokens: int | None = None) -> Any:
+    """Return the scorer as a model of lm-eval: its log-likelihoods come from the one engine."""
+    from l2t_hub.evaluate.harness_model import HarnessModel
 
     with quiet():
-        return HFLM(
-            pretrained=scorer.model,
-            tokenizer=scorer.tokenizer,
-            batch_size=batch_size,
-            softmax_dtype="float32",
-            prefix_token_id=scorer.prefix_id,
-        )
+        return HarnessModel(scorer, batch_tokens=batch_tokens)
 
 
 def run(

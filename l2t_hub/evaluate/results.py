@@ -16,7 +16,7 @@ from l2t_hub.artifacts import disk_errors, write_text
 from l2t_hub.errors import UserError
 from l2t_hub.records.reading import parse_json, read_bounded
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class Protocol:
     tasks: tuple[TaskProtocol, ...]
     context: str
     softmax: str
-    batch_size: int
+    batch_rule: str
+    """How sentences share forward passes. It decides the speed, and in bfloat16 the last digits."""
     limit: int | None
     """Number of examples per task if only the first ones were used, None for all."""
     level: float

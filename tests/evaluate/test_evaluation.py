@@ -98,7 +98,9 @@ def test_a_missing_model_is_an_error_before_anything_runs(
         ({"models": []}, "No model"),
         ({"labels": ["a"]}, "2 different labels"),
         ({"labels": ["a", "a"]}, "2 different labels"),
-        ({"batch_size": 0}, "batch_size"),
+        ({"batch_tokens": 0}, "batch_tokens"),
+        ({"device": "gpu7"}, "torch knows no such device"),
+        ({"dtype": "float23"}, "Did you mean 'float32'"),
         ({"limit": 0}, "limit"),
     ],
 )

@@ -60,11 +60,11 @@ def test_a_model_whose_likelihoods_are_not_finite_is_an_error(
         run(Oracle(value, value), "diverged", SUITES["probes"], probe_tasks, 2)
 
 
-def test_scores_do_not_depend_on_the_batch_size(
+def test_scores_do_not_depend_on_the_batch(
     tiny_models: tuple[Path, Path], probe_tasks: list[LoadedPart]
 ) -> None:
     scorer = load_scorer(str(tiny_models[0]), device="cpu")
     one, _ = run(as_lm(scorer, 1), "m", SUITES["probes"], probe_tasks, 3)
-    many, _ = run(as_lm(scorer, 64), "m", SUITES["probes"], probe_tasks, 3)
+    many, _ = run(as_lm(scorer, 4096), "m", SUITES["probes"], probe_tasks, 3)
     for a, b in zip(one, many, strict=True):
         assert a.log_likelihoods == pytest.approx(b.log_likelihoods, abs=1e-3)

@@ -11,7 +11,7 @@ from tiny_models import make_tiny_model
 from tokenizers import Tokenizer
 
 from l2t_hub.errors import UserError
-from l2t_hub.scoring import Scorer, batches, find_model, load_scorer, score
+from l2t_hub.scoring import Scorer, find_model, load_scorer, score
 
 SENTENCES = [
     "The cat sat.",
@@ -99,7 +99,7 @@ def test_without_bos_the_prefix_is_eos_and_without_both_it_is_an_error(
 ) -> None:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    from l2t_hub.scoring import _prefix
+    from l2t_hub.scoring.loading import _prefix
 
     fast = AutoTokenizer.from_pretrained(tiny_model).backend_tokenizer
     only_eos = PreTrainedTokenizerFast(tokenizer_object=fast, eos_token="</s>")
@@ -120,14 +120,6 @@ def test_a_sentence_too_long_for_the_model_is_an_error(scorer: Scorer) -> None:
     fits = next(longest[:n] for n in range(400, 0, -1) if len(scorer.tokenizer.encode(longest[:n])) <= 128)
     assert math.isfinite(score(scorer, [fits])[0].bits)
 
-
-@given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 200))
-def test_batches_have_every_sentence_once_and_stay_within_the_budget(lengths: list[int], budget: int) -> None:
-    groups = list(batches(lengths, budget))
-    assert sorted(i for batch in groups for i in batch) == [i for i, n in enumerate(lengths) if n]
-    for batch in groups:
-        assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= budget
-        assert lengths[batch[0]] == max(lengths[i] for i in batch)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

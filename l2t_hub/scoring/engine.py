@@ -60,7 +60,7 @@ def reads_tries(model: Any) -> bool:
     config = model.config
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
     return (
-        set(config.layer_types) == {"full_attention"}
+        set(config.layer_types or ()) == {"full_attention"}
         and rope == "default"
         and config._attn_implementation == "sdpa"
         and model.lm_head.bias is None
@@ -156,7 +156,7 @@ def _forward_once(
     # Node -> position in the flattened batch, and from there to the row of its hidden state.
     nodes = torch.cat([torch.tensor(pack.edge_nodes) + row * width for row, pack in enumerate(packs)])
     targets = torch.tensor([target for pack in packs for target in pack.edge_targets]).to(device)
-    scored, rows = nodes.unique(return_inverse=True)
+    scored, rows = torch.unique(nodes, return_inverse=True)
     with torch.inference_mode():
         if as_tries:
             hidden = _trie_states(model, tokens.to(device), packs, width)
@@ -172,11 +172,9 @@ def _forward_once(
             chosen = logits.reshape(-1, logits.shape[-1])[nodes.to(device)].float()
             target_logits = chosen.gather(1, targets[:, None])[:, 0]
             values, highest = target_logits - chosen.logsumexp(1), target_logits == chosen.amax(1)
-    sizes = [len(pack.edge_nodes) for pack in packs]
-    return [
-        (v.numpy(), h.numpy())
-        for v, h in zip(values.double().cpu().split(sizes), highest.cpu().split(sizes), strict=True)
-    ]
+    ends = np.cumsum([len(pack.edge_nodes) for pack in packs])[:-1]
+    parts = (np.split(array, ends) for array in (values.double().cpu().numpy(), highest.cpu().numpy()))
+    return list(zip(*parts, strict=True))
 
 
 def _trie_states(model: Any, tokens: torch.Tensor, packs: Sequence[Pack], width: int) -> torch.Tensor:

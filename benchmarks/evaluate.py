@@ -102,7 +102,9 @@ def measure(models: dict[str, Any], asked: list[Instance], rounds: int) -> dict[
 
 def agreement(ours: list[float], theirs: list[float]) -> dict[str, Any]:
     """How two arms differ: largest difference in nats, pairs decided otherwise, and ties."""
-    gaps = [(a - b, c - d) for a, b, c, d in zip(ours[::2], ours[1::2], theirs[::2], theirs[1::2], strict=True)]
+    gaps = [
+        (a - b, c - d) for a, b, c, d in zip(ours[::2], ours[1::2], theirs[::2], theirs[1::2], strict=True)
+    ]
     return {
         "largest_difference": max(abs(a - b) for a, b in zip(ours, theirs, strict=True)),
         "decided_otherwise": [i for i, (a, b) in enumerate(gaps) if (a > 0) != (b > 0)],
@@ -112,7 +114,15 @@ def agreement(ours: list[float], theirs: list[float]) -> dict[str, Any]:
 
 def peak_memory(asked: argparse.Namespace) -> dict[str, float]:
     """Peak resident memory of a process that scores all pairs of BLiMP, imports and data included."""
-    command = [sys.executable, __file__, "--blimp", asked.blimp, "--tokenizer", asked.tokenizer, "--all-pairs"]
+    command = [
+        sys.executable,
+        __file__,
+        "--blimp",
+        asked.blimp,
+        "--tokenizer",
+        asked.tokenizer,
+        "--all-pairs",
+    ]
     command += ["--threads", str(asked.threads)]
     done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -135,7 +145,7 @@ def markdown(result: dict[str, Any]) -> str:
         f"{result['pairs']:,} BLiMP pairs, {result['parameters']:,} parameters, {result['threads']} threads, "
         f"fp32, median of {result['rounds']} rounds. {result['hardware']['processor']}.",
         "",
-        "| | pairs/s | l2t is faster by | pairs per CPU second | largest difference (nats) | decided otherwise | ties |",
+        "| | pairs/s | l2t is faster by | pairs/CPU s | largest difference, nats | decided otherwise | ties |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, f in result["arms"].items():

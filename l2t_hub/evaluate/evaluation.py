@@ -46,7 +46,8 @@ def evaluate(
     With `out`, the results are written to that JSON file and all samples to `NAME.samples.jsonl` beside it. `labels`
     name the models in the results; the default is the shortest endings of their paths that differ. `batch_tokens`
     bounds the input tokens of a forward pass. `dtype` is `float32` or `bfloat16`; the default is the precision each
-    model was saved in. `limit` uses only the first examples of each task. `progress` is called with a line of text for each model.
+    model was saved in. `limit` uses only the first examples of each task. `progress` is called with a line
+    of text for each model.
 
     Raises UsageError for an unknown suite or an invalid argument, UserError if a model or the data cannot be loaded.
     """

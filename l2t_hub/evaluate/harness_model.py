@@ -4,8 +4,8 @@ lm-eval knows the name once this module is imported. Its own command gets it wit
 
     python -m l2t_hub.evaluate.harness_model --model l2t --model_args pretrained=MODEL --tasks blimp
 
-which takes all arguments of `lm_eval`. Encoding, requests and generation are those of lm-eval's `hf` model class; only
-how log-likelihoods are computed differs.
+which takes all arguments of `lm_eval`. Encoding, requests and generation are those of lm-eval's `hf` model class;
+only how log-likelihoods are computed differs.
 """
 
 from collections.abc import Sequence
@@ -58,9 +58,7 @@ class HarnessModel(HFLM):  # type: ignore[misc]
         self.scorer = pretrained
         self.batch_tokens = batch_tokens
 
-    def loglikelihood(
-        self, requests: Sequence[Any], disable_tqdm: bool = False
-    ) -> list[tuple[float, bool]]:
+    def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Return (log-likelihood, whether every token was the likeliest) of each request's continuation."""
         alone = [request.args[1] for request in requests if request.args[0] == ""]
         # Tens of thousands of sentences without a context: encoded together, ten times as fast as one by one.

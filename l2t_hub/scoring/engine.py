@@ -1,7 +1,7 @@
-"""The one engine for log-likelihoods: each different sequence is scored once, and shared beginnings are computed once.
+"""The one engine for log-likelihoods: equal sequences are scored once, and shared beginnings are computed once.
 
-A Qwen2 model reads tries: each node attends to its ancestors and its position is its depth, so its state is the one it
-has in each of its sequences. Any other model reads batches of single sequences of similar length.
+A Qwen2 model reads tries: each node attends to its ancestors and its position is its depth, so its state is the one
+it has in each of its sequences. Any other model reads batches of single sequences of similar length.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -70,7 +70,9 @@ def reads_tries(model: Any) -> bool:
 def batch_rule(batch_tokens: int | None) -> str:
     """Return in words how sequences share forward passes, for the record of an evaluation."""
     budget = batch_tokens or f"{BATCH_TOKENS['cpu']} (CPU) or {BATCH_TOKENS_ELSEWHERE} (elsewhere)"
-    return f"Qwen2: tries of {PACK_NODES} nodes, others: single sequences; {budget} input tokens a forward pass"
+    return (
+        f"Qwen2: tries of {PACK_NODES} nodes, others: single sequences; {budget} input tokens a forward pass"
+    )
 
 
 def score_sequences(
@@ -129,10 +131,8 @@ def _repeated(scores: LogProbabilities, places: Sequence[int]) -> LogProbabiliti
     return LogProbabilities(scores.values[chosen], scores.highest[chosen], starts)
 
 
-def _forward(
-    model: Any, packs: Sequence[Pack], as_tries: bool
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return log-probability and `highest` of each edge of each pack. Halves the batch if the GPU's memory is full."""
+def _forward(model: Any, packs: Sequence[Pack], as_tries: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return log-probability and `highest` of each edge of each pack. A full GPU gets half the batch."""
     try:
         return _forward_once(model, packs, as_tries)
     except torch.OutOfMemoryError as error:
@@ -146,9 +146,7 @@ def _forward(
     return _forward(model, packs[:half], as_tries) + _forward(model, packs[half:], as_tries)
 
 
-def _forward_once(
-    model: Any, packs: Sequence[Pack], as_tries: bool
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def _forward_once(model: Any, packs: Sequence[Pack], as_tries: bool) -> list[tuple[np.ndarray, np.ndarray]]:
     width, device = max(map(len, packs)), model.device
     tokens = torch.zeros(len(packs), width, dtype=torch.long)
     for row, pack in enumerate(packs):

@@ -86,8 +86,9 @@ def load_scorer(
     default is the first GPU, or the CPU if there is none. `dtype` is `float32` or `bfloat16`; the default is the
     precision the model was saved in. `prefix_id` replaces the prefix token.
 
-    Raises UsageError for an unknown device or precision. Raises UserError if the model does not exist, cannot be loaded, or has no token to use as prefix, if its weights
-    are not those of its architecture, or if loading it would run code.
+    Raises UsageError for an unknown device or precision. Raises UserError if the model does not exist, cannot be
+    loaded, or has no token to use as prefix, if its weights are not those of its architecture, or if loading it would
+    run code.
     """
     import torch
 
@@ -112,13 +113,15 @@ def load_scorer(
 
 
 def _device(name: str | None) -> Any:
-    """Return a torch device by name: by default the first GPU, or the CPU. Raises UsageError if there is none such."""
+    """Return a torch device by name, by default the first GPU or else the CPU. Raises UsageError if it is missing."""
     import torch
 
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError:
-        raise UsageError(f"device is '{name}': torch knows no such device", "Use cpu, cuda or cuda:N.") from None
+        raise UsageError(
+            f"device is '{name}': torch knows no such device", "Use cpu, cuda or cuda:N."
+        ) from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"device is '{name}', but torch finds {torch.cuda.device_count()} CUDA devices here",

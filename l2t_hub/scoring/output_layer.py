@@ -16,8 +16,8 @@ def log_probabilities(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return ln softmax(hidden @ weight.T)[rows, targets], and whether that token has the highest logit of its row.
 
-    Shapes: `hidden` (positions, width), `weight` (vocabulary, width), `rows` and `targets` (edges). The logits have the
-    precision of `weight`, the sums are in fp32. A token that shares the highest logit counts as the highest.
+    Shapes: `hidden` (positions, width), `weight` (vocabulary, width), `rows` and `targets` (edges). The logits have
+    the precision of `weight`, the sums are in fp32. A token that shares the highest logit counts as the highest.
     """
     step = ROWS.get(hidden.device.type, ROWS_ELSEWHERE)
     if len(hidden) <= step:

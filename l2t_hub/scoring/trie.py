@@ -1,8 +1,8 @@
 """Token sequences as tries, so that a beginning that several sequences share is computed once.
 
-A sequence is a prefix token, any context and the scored tokens. A node of the trie is an input position: the last token
-of one beginning. An edge is a scored token after a node. Packs are cut from the sorted sequences, have a bounded number
-of nodes, and number them in preorder: node j precedes node i on its path if and only if j <= i < ends[j].
+A sequence is a prefix token, any context and the scored tokens. A node of the trie is an input position: the last
+token of one beginning. An edge is a scored token after a node. Packs are cut from the sorted sequences, have a bounded
+number of nodes, and number them in preorder: node j is node i or before it on its path if and only if j <= i < ends[j].
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ class TokenSequence:
 
 @dataclass
 class Pack:
-    """A trie of some sequences, as parallel lists. Lists of nodes: token, depth, end. Lists of edges: node, target."""
+    """A trie of some sequences, as parallel lists: token, depth and end of each node, node and target of each edge."""
 
     tokens: list[int] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
@@ -73,7 +73,7 @@ def chains(sequences: Sequence[TokenSequence]) -> Iterator[Pack]:
 
 
 class _Builder:
-    """Adds sorted sequences to one pack. In sorted order, all that a sequence shares it shares with the one before."""
+    """Adds sorted sequences to one pack. In sorted order a sequence shares most with the one before it."""
 
     def __init__(self) -> None:
         self.pack = Pack()

@@ -70,12 +70,16 @@ def test_qwen2_reads_tries_and_others_do_not(model: Any) -> None:
     assert reads_tries(model) == isinstance(model, Qwen2ForCausalLM)
 
 
-@pytest.mark.parametrize("change", [{"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 0}])
+@pytest.mark.parametrize(
+    "change", [{"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 0}]
+)
 def test_a_qwen2_with_a_sliding_window_reads_chains(change: dict[str, Any]) -> None:
     assert not reads_tries(Qwen2ForCausalLM(Qwen2Config(**(SHAPE | change))))
 
 
-@pytest.mark.parametrize(("batch_tokens", "pack_nodes"), [(None, 128), (1, 128), (40, 7), (64, 1), (10_000, 64)])
+@pytest.mark.parametrize(
+    ("batch_tokens", "pack_nodes"), [(None, 128), (1, 128), (40, 7), (64, 1), (10_000, 64)]
+)
 def test_sums_equal_float64_for_any_batch(model: Any, batch_tokens: int | None, pack_nodes: int) -> None:
     # Two different tokens give deep tries; 96 give wide ones.
     sequences = random_sequences(1, 12, tokens=2) + random_sequences(2, 8) + [TokenSequence((5,))]

@@ -121,7 +121,6 @@ def test_a_sentence_too_long_for_the_model_is_an_error(scorer: Scorer) -> None:
     assert math.isfinite(score(scorer, [fits])[0].bits)
 
 
-
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=40))
 def test_any_text_can_be_scored(scorer: Scorer, text: str) -> None:

@@ -8,9 +8,7 @@ from l2t_hub.scoring.trie import Pack, TokenSequence, batches, chains, tries
 
 # Few different tokens, so that sequences share beginnings.
 IDS = st.lists(st.integers(0, 3), min_size=1, max_size=9).map(tuple)
-SEQUENCES = st.lists(
-    st.builds(TokenSequence, IDS, st.integers(1, 4)), max_size=30, unique=True
-)
+SEQUENCES = st.lists(st.builds(TokenSequence, IDS, st.integers(1, 4)), max_size=30, unique=True)
 
 
 def path(pack: Pack, node: int) -> tuple[int, ...]:
@@ -29,9 +27,9 @@ def test_each_edge_has_its_context_and_each_sequence_all_its_edges(
     for pack in packs:
         for member, edges in zip(pack.members, pack.edges, strict=True):
             sequence = sequences[member]
-            assert [
-                (path(pack, pack.edge_nodes[edge]), pack.edge_targets[edge]) for edge in edges
-            ] == [(sequence.ids[:i], sequence.ids[i]) for i in range(sequence.start, len(sequence.ids))]
+            assert [(path(pack, pack.edge_nodes[edge]), pack.edge_targets[edge]) for edge in edges] == [
+                (sequence.ids[:i], sequence.ids[i]) for i in range(sequence.start, len(sequence.ids))
+            ]
 
 
 @given(SEQUENCES, st.integers(1, 40))
@@ -43,9 +41,7 @@ def test_nodes_and_edges_are_different_and_bounded(sequences: list[TokenSequence
         edges = list(zip(pack.edge_nodes, pack.edge_targets, strict=True))
         assert len(set(edges)) == len(edges)
         assert len(pack) <= nodes or len(pack.members) == 1
-        needed = {
-            sequences[m].ids[:i] for m in pack.members for i in range(1, len(sequences[m].ids))
-        }
+        needed = {sequences[m].ids[:i] for m in pack.members for i in range(1, len(sequences[m].ids))}
         assert set(paths) == needed, "no node without need"
 
 

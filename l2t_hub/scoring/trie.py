@@ -1,8 +1,8 @@
 """Token sequences as tries, so that a beginning that several sequences share is computed once.
 
 A sequence is a prefix token, any context and the scored tokens. A node of the trie is an input position: the last
-token of one beginning. An edge is a scored token after a node. Packs are cut from the sorted sequences, have a bounded
-number of nodes, and number them in preorder: node j is node i or before it on its path if and only if j <= i < ends[j].
+token of one beginning. An edge is a scored token after a node. Packs are cut from the sorted sequences, have a
+bounded number of nodes, and number them in preorder: node j is on the path to node i if and only if j <= i < ends[j].
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ class TokenSequence:
 
 @dataclass
 class Pack:
-    """A trie of some sequences, as parallel lists: token, depth and end of each node, node and target of each edge."""
+    """A trie of some sequences, as parallel lists: token, depth and end of nodes, node and target of edges."""
 
     tokens: list[int] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """Errors shown to the user: a message that says what is wrong and where, and a hint that says what to do.
 
-Every deliberate error is a `UserError`. `l2t` prints it without a traceback and exits with its `exit_code`.
+Every deliberate error is a `UserError`. `l2t` prints it without a traceback and exits with its `exit_code`. Work that
+was stopped raises `Interrupted`.
 """
 
 from collections.abc import Iterable
@@ -34,6 +35,20 @@ class UsageError(UserError):
     """An invalid recipe or argument, found before any work starts. `l2t` exits with 2."""
 
     exit_code = 2
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or a signal stopped the work: `message` says what is kept, `hint` how to go on.
+
+    It is no UserError: who catches errors to continue with the next item does not want to catch this.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        self.message, self.hint = visible(message), visible(hint)
+        super().__init__(self.message, self.hint)
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from l2t_hub.cli.app import main
 from l2t_hub.recipe.listing import keys, keys_markdown
 
 VERBS = ["run", "plan", "build", "verify", "train", "eval", "reproduce", "demo", "tasks", "release"]
@@ -79,19 +78,6 @@ def test_bad_input_is_a_sentence_and_an_exit_code(
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_an_interruption_says_how_to_continue(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupt(modules: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("l2t_hub.tasks.showcase.list_tasks", interrupt)
-    monkeypatch.setattr("sys.argv", ["l2t", "tasks"])
-    with pytest.raises(SystemExit, match="1"):
-        main()
-    assert "rerun the command to continue" in capsys.readouterr().err
 
 
 def test_version() -> None:

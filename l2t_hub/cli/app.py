@@ -6,10 +6,13 @@ A verb parses its arguments, calls one function and prints the result. Verbs imp
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from l2t_hub import __version__
 from l2t_hub.cli.datasets import datasets
@@ -18,12 +21,26 @@ from l2t_hub.cli.options import Json, Private, RecipeArgument, Sets, Variant, Wo
 from l2t_hub.cli.recipes import recipes
 from l2t_hub.cli.releases import local_hub, releases
 from l2t_hub.cli.terminal import answer, fail, note, out, progress
-from l2t_hub.errors import UserError
+from l2t_hub.errors import Interrupted, UsageError, UserError
+from l2t_hub.interruption import end_interrupted, is_main_process
 
 START, RELEASES = "Start here", "Releases"
-INTERRUPTED = 130
+TYPER_INTERRUPTED = 130
+
+
+class _Verbs(TyperGroup):
+    """The verbs. Their interruptions end here: typer would keep the exit code 130 and lose what is kept."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            end_interrupted(stop)
+
 
 app = typer.Typer(
+    cls=_Verbs,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -32,7 +49,7 @@ app = typer.Typer(
     help="Turn text into language learning tasks (L2T), train models on the mixture, score them, "
     "and publish all of it on the Hugging Face Hub.",
     epilog="New here? `l2t run nano` runs the whole pipeline in a few minutes.\n\n"
-    "Exit codes: 0 success, 1 failure, 2 invalid arguments or recipe.",
+    "Exit codes: 0 success, 1 failure, 2 invalid arguments or recipe, 130 Ctrl-C, 143 SIGTERM.",
 )
 
 
@@ -41,16 +58,16 @@ def main() -> None:
     try:
         code = app(prog_name="l2t", standalone_mode=False)
     except UserError as error:
-        fail(error.message, error.hint)
+        if is_main_process() or not isinstance(error, UsageError):  # which every process of a run finds
+            fail(error.message, error.hint)
         sys.exit(error.exit_code)
     except typer.TyperException as error:  # an unknown verb or option, or a value of the wrong type
         context = getattr(error, "ctx", None)
         if error.format_message():  # empty where the help has been printed instead
             fail(error.format_message(), f"See `{context.command_path} --help`." if context else None)
         sys.exit(error.exit_code)
-    if code == INTERRUPTED:
-        fail("interrupted", "Finished work is kept; rerun the command to continue.")
-        sys.exit(1)
+    if code == TYPER_INTERRUPTED:
+        end_interrupted(KeyboardInterrupt())
     sys.exit(code or 0)
 
 
@@ -112,11 +129,14 @@ def run(
     if hub == "none":
         from l2t_hub.run import run_recipe
 
-        answer(False, None, *run_recipe(loaded, variants, folder, workers=workers).closing_lines())
+        with _continued_by_the_same_command(folder):
+            result = run_recipe(loaded, variants, folder, workers=workers)
+        answer(False, None, *result.closing_lines())
         return
     from l2t_hub.hub.connect import connected
 
-    with connected(f"local:{folder / 'hub'}" if hub == "local" else hub) as endpoint:
+    url = f"local:{folder / 'hub'}" if hub == "local" else hub
+    with _continued_by_the_same_command(folder), connected(url) as endpoint:
         from l2t_hub.publish.publisher import Publisher, find_namespace
         from l2t_hub.run import run_recipe
 
@@ -126,6 +146,18 @@ def run(
         answer(False, None, *result.closing_lines())
         if endpoint.is_local_hub:
             answer(False, None, *_after_local_release(recipe, folder, sets, variant))
+
+
+@contextmanager
+def _continued_by_the_same_command(folder: Path) -> Iterator[None]:
+    """Say of an interruption in any stage of a run that the command for it is the one that was given."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        kept = f"{stop.message}. " if isinstance(stop, Interrupted) else ""
+        raise Interrupted(
+            f"{kept}All finished work in {folder} is kept", "Rerun the command to continue."
+        ) from None
 
 
 def _after_local_release(recipe: str, folder: Path, sets: list[str] | None, variant: str | None) -> list[str]:

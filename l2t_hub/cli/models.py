@@ -8,6 +8,7 @@ import typer
 from l2t_hub.cli.options import Json, RecipeArgument, Sets, SourceHub, Variant, examples
 from l2t_hub.cli.recipes import load_release
 from l2t_hub.cli.terminal import answer, progress
+from l2t_hub.interruption import interruptible
 
 PANEL = "Models"
 models = typer.Typer()
@@ -71,7 +72,11 @@ def evaluate(
     """Score models on a suite with lm-evaluation-harness and compare them, with 95% intervals."""
     from l2t_hub.hub.connect import connected_for
 
-    with connected_for(hub, *names):
+    def explain() -> tuple[str, str]:
+        old = f"{file} is unchanged" if file and file.exists() else "nothing is kept"
+        return f"{old}: scores are written when every model is scored", "Rerun the command to start again."
+
+    with interruptible(explain), connected_for(hub, *names):
         from l2t_hub.evaluate import evaluate as evaluate_models
         from l2t_hub.evaluate import render_table
 
@@ -102,4 +107,5 @@ def demo(
     for name in names or ():
         find_model(name)  # report a wrong path here rather than on the page
     trained = sorted(Path("runs").glob("*/models/*/training.json"))
-    serve_page(names or [str(path.parent) for path in trained], port=port)
+    with interruptible(lambda: ("the page is closed", "Rerun the command to open it again.")):
+        serve_page(names or [str(path.parent) for path in trained], port=port)

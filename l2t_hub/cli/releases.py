@@ -1,14 +1,26 @@
 """The verbs that publish and check releases: release, reproduce, hub serve."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from l2t_hub.cli.options import Json, Private, PublishHub, Sets, SourceHub, Variant, Workers, examples
+from l2t_hub.cli.options import (
+    Json,
+    Private,
+    PublishHub,
+    Sets,
+    SourceHub,
+    Tolerance,
+    Variant,
+    Workers,
+    examples,
+)
 from l2t_hub.cli.recipes import load_release
 from l2t_hub.cli.terminal import answer, progress
 from l2t_hub.errors import UsageError
+from l2t_hub.interruption import interruptible
 
 PANEL = "Releases"
 SourcePath = Annotated[
@@ -164,4 +176,6 @@ def serve(
     require("local-hub", "`l2t hub serve`")
     from l2t_hub.local_hub.hub_process import serve_hub
 
-    serve_hub(directory, port)
+    again = f"To serve it again: l2t hub serve --dir {shlex.quote(str(directory))}"
+    with interruptible(lambda: (f"{directory}: everything on this Hub is kept", again)):
+        serve_hub(directory, port)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from l2t_hub.console import SafeConsole, error_console
+from l2t_hub.interruption import is_main_process
 
 if TYPE_CHECKING:
     from l2t_hub.recipe import Recipe
@@ -17,7 +18,12 @@ err = error_console(soft_wrap=True)
 
 
 def answer(as_json: bool, value: Any, *parts: Any) -> None:
-    """Print a result: `value` as JSON for a program, or `parts` (text and tables) for a person."""
+    """Print a result: `value` as JSON for a program, or `parts` (text and tables) for a person.
+
+    Of the processes that `torchrun` started, the first prints it.
+    """
+    if not is_main_process():
+        return
     if as_json:
         # In ASCII, so that no character of a stranger's record reaches a terminal as it is.
         sys.stdout.write(json.dumps(value, indent=2) + "\n")

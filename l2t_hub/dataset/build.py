@@ -31,8 +31,9 @@ from l2t_hub.dataset.prepare import Prepared, build_partitions, prepare
 from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.dataset.shards import Shard
 from l2t_hub.dataset.transform import hash_ids
-from l2t_hub.dataset.workspace import FinishedPartition, Workspace, open_workspace
+from l2t_hub.dataset.workspace import FinishedPartition, Workspace, open_workspace, say_what_is_kept
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.interruption import interruptible
 from l2t_hub.mixture import tasks_of
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.records.dataset_manifest import Manifest, PartitionEntry, read_manifest
@@ -57,17 +58,19 @@ def build(
     see `executors/execute.py`). Neither changes a byte of the result. Finished work is kept for the next build.
 
     Raises UsageError for a recipe or directory that cannot be used. Raises UserError if the source cannot be read,
-    the disk is full, a worker is killed, or another build is running in the directory.
+    the disk is full, a worker is killed, or another build is running in the directory; Interrupted, which says what is
+    kept, after Ctrl-C.
     """
     out, reporter = Path(out), progress or default_reporter()
     check_executor(executor)
     tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
     if executor == "local":
         worker_server.start(workers, recipe.build.partitions)
+    say_kept = partial(say_what_is_kept, out, recipe.build.partitions)
     source = open_source(recipe)
     for note in source.notes:
         reporter.message(note)
-    with open_workspace(out) as workspace:
+    with interruptible(say_kept), open_workspace(out) as workspace:
         wait_for_jobs(workspace, reporter)
         before = _existing_dataset(out)
         run = partial(execute, executor=executor, workers=workers, reporter=reporter)

@@ -177,6 +177,26 @@ def _is_needed(folder: Path) -> bool:
     return has_results or (folder / JOBS).is_file()
 
 
+def say_what_is_kept(out: Path, partitions: int) -> tuple[str, str]:
+    """Say of a stopped build of so many `partitions` what is kept, and how to go on."""
+    workspace = Workspace(out)
+    jobs = (workspace.read_json(JOBS) or {}).get("jobs", ())
+    finished = len(list(workspace.stage_folder.glob("[0-9]*")))
+    if jobs:
+        cancel = f"To cancel {'it' if len(jobs) == 1 else 'them'}: scancel {' '.join(jobs)}"
+        running = f"{out}: Slurm job {', '.join(jobs)} continues without this command"
+        return running, f"Rerun the command to wait for it. {cancel}"
+    if finished:
+        kept = f"{finished} of {partitions} partitions {'is' if finished == 1 else 'are'} finished and kept"
+    elif (out / MANIFEST).is_file():
+        kept = "the dataset that was there is unchanged"
+    elif workspace.folder.is_dir() and _is_needed(workspace.folder):
+        kept = "no partition is finished yet; what was found out before is kept"
+    else:
+        kept = "nothing is finished yet"
+    return f"{out}: {kept}", "Rerun the command to continue."
+
+
 def check_directory(out: Path) -> None:
     """Raise UsageError if the output directory is a file, or holds anything but a dataset or an unfinished build."""
     if out.exists() and not out.is_dir():

@@ -25,7 +25,7 @@ def demo(
     readme: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C, which raises KeyboardInterrupt.
 
     `models` are directories or Hub names. If there are none, the page offers those of the environment variable
     `L2T_DEMO_MODELS` or of the front matter of `readme`. `port` 0 picks a free port; None leaves the choice to the
@@ -55,8 +55,6 @@ def demo(
         raise UserError(
             f"the page cannot be served: {error}", "Choose another --port, or 0 for a free one."
         ) from error
-    except KeyboardInterrupt:
-        say("Stopped.")
     finally:
         page.close(verbose=False)
 

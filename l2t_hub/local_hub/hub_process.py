@@ -15,7 +15,7 @@ from l2t_hub.local_hub.server import DEFAULT_PORT, LocalHub
 
 
 def serve_hub(directory: Path, port: int | None = None) -> None:
-    """Serve the local Hub over `directory` until SIGINT or SIGTERM (`l2t hub serve`).
+    """Serve the local Hub over `directory` until a signal raises KeyboardInterrupt (`l2t hub serve`).
 
     Port None means the port of last time, so that links in published cards stay valid, or else the default port. When
     the Hub accepts requests, its address is printed and written to `serving.json`, where `--hub local:DIR` finds it.
@@ -34,7 +34,10 @@ def serve_as_child(directory: Path) -> None:
         stream.flush()
         os.dup2(log, stream.fileno())
     os.close(log)
-    _serve(hub)
+    # uvicorn stops on SIGTERM and then raises the signal again: as an interrupt, so that the cleanup still runs.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        _serve(hub)
 
 
 def _serve(hub: LocalHub) -> None:
@@ -58,11 +61,8 @@ def _serve(hub: LocalHub) -> None:
             flush=True,
         )
 
-    # uvicorn stops on SIGTERM and then raises the signal again: as an interrupt, so that the cleanup still runs.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with suppress(KeyboardInterrupt):
-            hub.serve(announce)
+        hub.serve(announce)
     finally:
         with suppress(OSError):
             if read_small(serving) == address:  # not that of a Hub that has started since

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from l2t_hub.errors import UsageError, UserError
+from l2t_hub.errors import Interrupted, UsageError, UserError
 from l2t_hub.hub.connect import connected
 from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.failures import explain
@@ -117,7 +117,7 @@ def release(
     interrupted release.
 
     Raises UsageError for an invalid argument, or a directory that is not a dataset, model or Space. Any other failure
-    is a UserError whose last line is the command that continues the release.
+    is a UserError whose last line is the command that continues the release, and so is that of Interrupted.
     """
     directory = Path(directory)
     options = _Options(private, collection, version, note, description)
@@ -137,6 +137,10 @@ def release(
                 show_dry_run(remote, staged, private=private, collection=collection, version=version)
                 return _result(remote, staged, dry_run=True)
             return _publish(remote, staged, options)
+        except KeyboardInterrupt:
+            kept = f"{directory}: `main` of {repo} shows the whole release or nothing of it, and uploaded files are kept"
+            again = options.command(directory, repo, endpoint)
+            raise Interrupted(kept, f"To continue, rerun:\n{again}") from None
         except UsageError:
             raise
         except Exception as error:

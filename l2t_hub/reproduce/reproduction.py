@@ -14,6 +14,7 @@ from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.dataset.verify import verify
 from l2t_hub.errors import UsageError
+from l2t_hub.interruption import interruptible
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe
 from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.records.repo_path import inside
@@ -62,7 +63,11 @@ def reproduce(
     keep = Path(out) if out is not None else None
     reporter = progress or default_reporter()
     options = _Options(sample, steps, workers or os.cpu_count() or 1, source, data, tolerance, keep, reporter)
-    with tempfile.TemporaryDirectory(prefix="l2t-reproduce-") as folder:
+    kept = "nothing is kept: what was rebuilt served only the comparison"
+    with (
+        interruptible(lambda: (kept, "Rerun the command to start again.")),
+        tempfile.TemporaryDirectory(prefix="l2t-reproduce-") as folder,
+    ):
         outcome = _reproduce(target, options, Path(folder))
     report = ReproduceReport(
         **vars(outcome),

@@ -12,12 +12,13 @@ reader of this package returns one, because UTF-8 cannot encode it.)
 
 import random
 import re
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal, get_args
 
-from l2t_hub.errors import UsageError, nearest
+from l2t_hub.errors import UsageError, UserError, nearest
 from l2t_hub.tasks.languages import Language, language
 
 Level = Literal["character", "word", "sentence", "discourse"]
@@ -137,6 +138,28 @@ class Task:
                 raise UsageError(
                     f"`{key}` of task '{self.name}' must be an integer of at least 1, not {value!r}"
                 )
+
+
+def make_example(
+    task: Task, block: Block, other: Sequence[str], rng: random.Random, where: str
+) -> Example | Drop:
+    """Return what a task makes of a block; `where` is the block's place in the source, such as "document 'a1'".
+
+    Raises UserError that names task, place and line if the task raises or returns something else: it may be a user's.
+    """
+    try:
+        made = task.make(block, other, rng)
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f"task '{task.name}' failed on {where}: {type(error).__name__}: {error} ({line.filename}:{line.lineno})",
+            "Mend the task, or let it return a Drop for a text that it cannot use. Then rerun the command.",
+        ) from error
+    if not isinstance(made, Example | Drop):
+        raise UserError(
+            f"task '{task.name}' returned {made!r:.80} for {where}", "It must return an Example or a Drop."
+        )
+    return made
 
 
 def render(example: Example, rng: random.Random) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from l2t_hub.errors import UserError
 from l2t_hub.tasks import registry
-from l2t_hub.tasks.base import DROPS, Block, Drop, Example, Task, render
+from l2t_hub.tasks.base import Block, DROPS, Drop, Example, Task, make_example, render
 
 Span = tuple[int, int]
 """Start and end of a run of characters, as in a slice."""
@@ -105,7 +105,7 @@ def show_task(
 
 def apply_task(task: Task, block: Block, other: Sequence[str], rng: random.Random) -> Showing:
     """Make an example from the block and mark the changes: by character for a character-level task, else by word."""
-    result = task.make(block, other, rng)
+    result = make_example(task, block, other, rng, "this text")
     if isinstance(result, Drop):
         return Showing(task, block.text, result)
     removed, added = differences(block.text, result.prompt, by_character=task.level == "character")

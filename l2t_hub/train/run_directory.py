@@ -2,7 +2,6 @@
 start, or refuse. The decision depends on the fingerprints of the recipe and the dataset.
 """
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from l2t_hub.artifacts import CHECKPOINTS, CONFIG, TRAINING_LOG, WEIGHTS, disk_errors
 from l2t_hub.errors import UsageError
+from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.schema import SCOPES, UNFINGERPRINTED_KEYS
 from l2t_hub.records.training_record import CheckpointState, RunRecord, TrainingRecord
@@ -126,11 +126,6 @@ def drop_old_checkpoints(out: Path, keep: int | None) -> None:
     oldest_first = sorted(_checkpoints(out), key=step_of)
     for checkpoint in oldest_first[:-keep] if keep else []:
         shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-def is_main_process() -> bool:
-    """Whether this process writes files: the only process, or the first that `torchrun` started."""
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _checkpoints(out: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2t_hub.artifacts import CHECKPOINTS, TRAINING_LOG
 from l2t_hub.errors import UserError
+from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.train import run_directory
@@ -117,7 +118,7 @@ def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, resume: bool) ->
     from l2t_hub.train.model_directory import write_model_directory
     from l2t_hub.train.training_errors import checkpoint_errors, out_of_memory_errors
 
-    log_path = out / CHECKPOINTS / TRAINING_LOG if run_directory.is_main_process() else None
+    log_path = out / CHECKPOINTS / TRAINING_LOG if is_main_process() else None
     with (
         TrainingLog(log_path, batches.steps, recipe.name) as training_log,
         checkpoint_errors(out / CHECKPOINTS / run_directory.PARTIAL),
@@ -131,7 +132,7 @@ def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, resume: bool) ->
             )
         with out_of_memory_errors(recipe):
             trainer.run()
-        if run_directory.is_main_process():
+        if is_main_process():
             summary = trainer.summary(precision)
             write_model_directory(trainer.model, out, dataset, identity, summary, training_log)
         trainer.accelerator.wait_for_everyone()

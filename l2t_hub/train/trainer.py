@@ -14,6 +14,7 @@ from trl import SFTConfig, SFTTrainer
 
 from l2t_hub.artifacts import CHECKPOINTS
 from l2t_hub.errors import UserError
+from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import CheckpointState, Precision
 from l2t_hub.train.batch_layout import BatchLayout
@@ -24,7 +25,6 @@ from l2t_hub.train.run_directory import (
     CHECKPOINT_PREFIX,
     PARTIAL,
     drop_old_checkpoints,
-    is_main_process,
     step_of,
 )
 from l2t_hub.train.training_errors import checkpoint_errors

@@ -146,7 +146,7 @@ def test_a_failure_on_a_node_is_raised_like_a_local_one(
     assert verify(tmp_path / "there").problems == []
 
 
-def test_a_defect_in_a_task_comes_back_with_its_traceback(
+def test_a_task_that_fails_on_a_node_is_named_with_document_and_line(
     slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
     module = tmp_path / "own_task.py"
@@ -156,8 +156,11 @@ def test_a_defect_in_a_task_comes_back_with_its_traceback(
         "TASKS = [Task('shout', 'word', 'Fail.', broken)]\n"
     )
     keys = {"mixture.scheme": "single", "mixture.task": "shout", "mixture.modules": [str(module)]}
-    with pytest.raises(RuntimeError, match=r"(?s)partition 0.*in broken.*ZeroDivisionError"):
+    with pytest.raises(UserError) as caught:
         submit(make_recipe({**SMALL, **keys, "build.partitions": 1}), tmp_path / "out")
+    assert "task 'shout' failed on document '" in caught.value.message
+    assert f"ZeroDivisionError: division by zero ({module}:3)" in caught.value.message
+    assert "this is partition 0" in caught.value.message
 
 
 def test_a_build_waits_for_jobs_that_are_still_in_the_queue(

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from l2t_hub.errors import UsageError
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.tasks import ANCHORS, DROPS, TASKS, Block, Drop, Example, Task, labels, language, render
+from l2t_hub.tasks.base import make_example
 from l2t_hub.tasks.languages import KINDS
 
 ENGLISH = language()
@@ -218,3 +219,19 @@ def test_the_tasks_use_exactly_the_reasons_of_the_table(repository: Path) -> Non
                 used.add(node.args[0].value)
     assert used == set(DROPS)
     assert Drop("empty") == Drop("empty")
+
+
+def test_a_task_that_fails_or_returns_something_else_is_named_with_its_place() -> None:
+    def broken(block: Block, other: object, rng: random.Random) -> Example:
+        return Example(block.words[99], "x")
+
+    def silent(block: Block, other: object, rng: random.Random) -> Example:
+        return None  # type: ignore[return-value]
+
+    for make, says in (
+        (broken, r"task 'mine' failed on document 'a1': IndexError: tuple index out of range \(.*test_tasks_base.py:\d+\)"),
+        (silent, "task 'mine' returned None for document 'a1'"),
+    ):
+        task = Task("mine", "word", "Fail.", make)
+        with pytest.raises(UserError, match=says):
+            make_example(task, Block(("A few words.",)), (), random.Random(1), "document 'a1'")

@@ -5,12 +5,11 @@ pool stops, reports the loss, and leaves no process behind.
 """
 
 import os
-import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, forkserver, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from datatrove.executor.local import LocalPipelineExecutor
 
 from l2t_hub.artifacts import NO_ROOM, disk_error
 from l2t_hub.dataset.executors.work import Work
-from l2t_hub.dataset.executors.worker_server import PRELOAD, cores
+from l2t_hub.dataset.executors.worker_server import cores, ensure_running
 from l2t_hub.dataset.progress import Meter, MeterWatch, Reporter
 from l2t_hub.errors import UserError
 
@@ -62,7 +61,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
     def run_pool(self) -> None:
         """Run all ranks in worker processes, even a single rank."""
         context = get_context("forkserver")
-        forkserver.set_forkserver_preload(PRELOAD)
+        ensure_running()
         pool = ProcessPoolExecutor(
             min(self.workers, len(self.ranks)), mp_context=context, initializer=_start_worker
         )
@@ -83,8 +82,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, die with the parent, and use one core."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Die with the parent, and use one core."""
     pa.set_cpu_count(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     threading.Thread(target=_die_with_parent, daemon=True).start()

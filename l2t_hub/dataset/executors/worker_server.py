@@ -1,10 +1,14 @@
 """The process that local workers are forked from, started early: its imports overlap with the start of a build.
 
+It and the workers leave Ctrl-C and SIGTERM to the build, which ends them: they are born with these signals blocked.
 Importing this module is cheap: the command calls `start` before it imports the rest of the build.
 """
 
 import os
-from multiprocessing import forkserver
+import signal
+from multiprocessing import forkserver, resource_tracker
+
+from l2t_hub.interruption import STOPPING
 
 # What every worker needs, imported once for all of them. (pyarrow imports pandas when it first makes an array.)
 PRELOAD = ["l2t_hub.dataset.pipeline", "pandas", "sentencex"]
@@ -12,9 +16,19 @@ PRELOAD = ["l2t_hub.dataset.pipeline", "pandas", "sentencex"]
 
 def start(workers: int | None, partitions: int) -> None:
     """Start the server in the background if a build of `partitions` with `workers` processes will need it."""
-    forkserver.set_forkserver_preload(PRELOAD)
     if min(workers or cores(), partitions) > 1:
+        ensure_running()
+
+
+def ensure_running() -> None:
+    """Start the server if it does not run."""
+    forkserver.set_forkserver_preload(PRELOAD)
+    resource_tracker.ensure_running()  # first: it unblocks signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
         forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def cores() -> int:

@@ -1,0 +1,72 @@
+"""How a command is stopped: Ctrl-C and SIGTERM raise KeyboardInterrupt, and end in one sentence and an exit code.
+
+The exit code is 128 plus the number of the signal, as in a shell: 130 after Ctrl-C, 143 after SIGTERM.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
+
+from l2t_hub.errors import Interrupted
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+# Signals arrive at the process, so there is one such list in it.
+_received: list[int] = []
+
+
+def catch_signals() -> None:
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt. A signal that this process was started to ignore stays ignored.
+
+    Only a program calls this, and in its main thread; a library leaves signals alone.
+    """
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, raise_interrupt)
+
+
+class SignalReceived(KeyboardInterrupt):
+    """A signal arrived. (If KeyboardInterrupt itself leaves an `exec`, as in a dataclass, Python exits with SIGINT.)"""
+
+
+def raise_interrupt(number: int, frame: FrameType | None = None) -> NoReturn:
+    """Handle a signal: remember it, and raise SignalReceived."""
+    remember(number)
+    raise SignalReceived
+
+
+def remember(number: int) -> None:
+    """Remember which signal stops this process. The last one counts."""
+    _received.append(number)
+
+
+@contextmanager
+def interruptible(explain: Callable[[], tuple[str, str]]) -> Iterator[None]:
+    """Explain an interruption of a block: `explain` returns what is kept and how to go on. Raises Interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(*explain()) from None
+
+
+def is_main_process() -> bool:
+    """Whether this process speaks and writes files: the only one, or the first that `torchrun` started."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def end_interrupted(stop: KeyboardInterrupt) -> NoReturn:
+    """Say what stopped the command, what is kept and how to go on, and exit. Later signals change nothing."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    received = _received[-1] if _received else signal.SIGINT
+    by = "Ctrl-C" if received == signal.SIGINT else signal.Signals(received).name
+    kept = str(stop) if isinstance(stop, Interrupted) else "rerun the command to start again."
+    if is_main_process():
+        with suppress(OSError):  # a terminal that is gone
+            after_echo = "\n" if sys.stderr.isatty() else ""  # a terminal shows ^C on the line
+            print(f"{after_echo}stopped by {by}: {kept}", file=sys.stderr, flush=True)
+    sys.exit(128 + received)

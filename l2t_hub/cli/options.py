@@ -40,14 +40,6 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", metavar="N", min=1, help="Number of build processes. Default: one per core."),
 ]
-Tolerance = Annotated[
-    float | None,
-    typer.Option(
-        "--tolerance",
-        metavar="SHARE",
-        help="Let a model's losses differ by this share of their value. Default: not by a bit.",
-    ),
-]
 
 
 def examples(*commands: str) -> str:

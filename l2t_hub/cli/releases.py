@@ -12,7 +12,6 @@ from l2t_hub.cli.options import (
     PublishHub,
     Sets,
     SourceHub,
-    Tolerance,
     Variant,
     Workers,
     examples,

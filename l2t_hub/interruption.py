@@ -30,7 +30,7 @@ def catch_signals() -> None:
 
 
 class SignalReceived(KeyboardInterrupt):
-    """A signal arrived. (If KeyboardInterrupt itself leaves an `exec`, as in a dataclass, Python exits with SIGINT.)"""
+    """A signal arrived. (Python would exit with SIGINT if KeyboardInterrupt itself left an `exec`, as in a dataclass.)"""
 
 
 def raise_interrupt(number: int, frame: FrameType | None = None) -> NoReturn:

@@ -48,7 +48,14 @@ def interrupt(process: subprocess.Popen[str], how: signal.Signals, *, group: boo
 def check_sentence(errors: str, how: signal.Signals) -> None:
     """Assert that the output ends in the one sentence, and has nothing that a program would print by itself."""
     assert errors.count(f"stopped by {BY[how]}: ") == 1, errors
-    for noise in ("Traceback", "Warning", "KeyboardInterrupt", "Exception ignored", "resource_tracker", "leaked"):
+    for noise in (
+        "Traceback",
+        "Warning",
+        "KeyboardInterrupt",
+        "Exception ignored",
+        "resource_tracker",
+        "leaked",
+    ):
         assert noise not in errors, errors
 
 

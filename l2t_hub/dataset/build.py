@@ -58,8 +58,8 @@ def build(
     see `executors/execute.py`). Neither changes a byte of the result. Finished work is kept for the next build.
 
     Raises UsageError for a recipe or directory that cannot be used. Raises UserError if the source cannot be read,
-    the disk is full, a worker is killed, or another build is running in the directory; Interrupted, which says what is
-    kept, after Ctrl-C.
+    the disk is full, a worker is killed, or another build is running in the directory. Raises Interrupted, which says
+    what is kept, after Ctrl-C.
     """
     out, reporter = Path(out), progress or default_reporter()
     check_executor(executor)

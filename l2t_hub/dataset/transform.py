@@ -31,7 +31,7 @@ from l2t_hub.dataset.views import (
 from l2t_hub.errors import UserError
 from l2t_hub.mixture import NO_TASK, assign, generator, is_raw, is_task, is_validation
 from l2t_hub.recipe import Recipe
-from l2t_hub.tasks.base import make_example, render, Drop, Task
+from l2t_hub.tasks.base import Drop, Task, make_example, render
 from l2t_hub.tokens.encode import Encoder
 
 BATCH_DOCUMENTS = 1024

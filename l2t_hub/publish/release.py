@@ -138,7 +138,7 @@ def release(
                 return _result(remote, staged, dry_run=True)
             return _publish(remote, staged, options)
         except KeyboardInterrupt:
-            kept = f"{directory}: `main` of {repo} shows the whole release or nothing of it, and uploaded files are kept"
+            kept = f"{directory}: `main` of {repo} shows all of it or nothing, and uploaded files are kept"
             again = options.command(directory, repo, endpoint)
             raise Interrupted(kept, f"To continue, rerun:\n{again}") from None
         except UsageError:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from l2t_hub.errors import UserError
 from l2t_hub.tasks import registry
-from l2t_hub.tasks.base import Block, DROPS, Drop, Example, Task, make_example, render
+from l2t_hub.tasks.base import DROPS, Block, Drop, Example, Task, make_example, render
 
 Span = tuple[int, int]
 """Start and end of a run of characters, as in a slice."""

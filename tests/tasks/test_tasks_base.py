@@ -229,7 +229,10 @@ def test_a_task_that_fails_or_returns_something_else_is_named_with_its_place() -
         return None  # type: ignore[return-value]
 
     for make, says in (
-        (broken, r"task 'mine' failed on document 'a1': IndexError: tuple index out of range \(.*test_tasks_base.py:\d+\)"),
+        (
+            broken,
+            r"task 'mine' failed on document 'a1': IndexError: tuple index out of range \(.*test_tasks_base.py:\d+\)",
+        ),
         (silent, "task 'mine' returned None for document 'a1'"),
     ):
         task = Task("mine", "word", "Fail.", make)

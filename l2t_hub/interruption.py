@@ -30,7 +30,7 @@ def catch_signals() -> None:
 
 
 class SignalReceived(KeyboardInterrupt):
-    """A signal arrived. (Python would exit with SIGINT if KeyboardInterrupt itself left an `exec`, as in a dataclass.)"""
+    """A signal arrived. (If KeyboardInterrupt itself leaves the `exec` of a dataclass, Python ends with SIGINT.)"""
 
 
 def raise_interrupt(number: int, frame: FrameType | None = None) -> NoReturn:

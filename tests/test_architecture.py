@@ -15,12 +15,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "l2t_hub"
 ROOMS = (
     ("text", "console", "errors", "extras", "resources", "artifacts", "templates", "interruption"),
     ("records",),
+    ("hub",),
     ("recipe",),
     ("tasks",),
     ("corpus",),
     ("mixture",),
     ("tokens",),
-    ("hub",),
     ("dataset",),
     ("train",),
     ("scoring",),

@@ -1,6 +1,7 @@
 """The `l2t` command: every verb has help with an example, and bad input gives a message and an exit code."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,18 +9,22 @@ from pathlib import Path
 import pytest
 import yaml
 
+from l2t_hub.hub.reachability import CHECK_NETWORK
 from l2t_hub.recipe.listing import keys, keys_markdown
 
 VERBS = ["run", "plan", "build", "verify", "train", "eval", "reproduce", "demo", "tasks", "release"]
 GROUPS = {"recipes": ["list", "show", "validate", "keys"], "hub": ["serve"]}
 
 
-def l2t(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def l2t(
+    *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "l2t_hub.cli", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
+        env=env,
         timeout=120,
     )
 
@@ -50,17 +55,20 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
         (["frobnicate"], 2, "error: No such command 'frobnicate'"),
         (["plan", "nano", "--sets", "x=1"], 2, "See `l2t plan --help`."),
         (["tasks", "typpo"], 2, "Did you mean 'typo'?"),
-        (["verify", "nowhere"], 2, "not a directory, and not a valid repo name"),
+        (["verify", "nowhere"], 2, "nowhere: no such directory, and not a name on the Hub"),
         (["reproduce", "nowhere"], 2, "nowhere"),
         (["reproduce", "nowhere", "--variant", "x"], 2, "apply only to a recipe"),
         (
             ["train", "nano", "--variant", "nano-raw", "--data", "./nowhere", "--out", "m"],
-            1,
-            "no such dataset",
+            2,
+            "./nowhere: no such file or directory",
         ),
-        (["eval", "./nowhere"], 1, "no such model directory"),
-        (["demo", "./nowhere"], 1, "no such model directory"),
-        (["eval", "./nowhere", "--suite", "probs"], 2, "probes"),
+        (["eval", "./nowhere"], 2, "./nowhere: no such file or directory"),
+        (["demo", "nowhere"], 2, "nowhere: no such directory, and not a name on the Hub"),
+        (["reproduce", "a/b/nowhere"], 2, "a/b/nowhere: no such file or directory"),
+        (["plan", "nano", "--set", "tokenizer.name=./no.json"], 2, "there is no tokenizer at ./no.json"),
+        (["recipes", "show", "/nope/recipes/nano.yaml"], 2, "/nope/recipes/nano.yaml: no such recipe file"),
+        (["eval", ".", "--suite", "probs"], 2, "probes"),
         (["release", "nowhere", "--repo", "x"], 2, "ORG/NAME"),
         (
             ["recipes", "validate", "nano", "--set", "variants.nano-l2t.mixture.tasks=[typpo]"],
@@ -78,6 +86,31 @@ def test_bad_input_is_a_sentence_and_an_exit_code(
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("command", "begins"),
+    [
+        ("verify org/name", ""),
+        ("demo org/name", ""),
+        (
+            "plan nano --set tokenizer.name=org/name",
+            "--set tokenizer.name: cannot load the tokenizer org/name from the Hub: ",
+        ),
+        ("build nano --set source.dataset=org/name --variant nano-raw --out d", "--set source.dataset: "),
+    ],
+)
+def test_a_hub_that_cannot_be_reached_is_said_at_once(command: str, begins: str, tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    done = l2t(
+        *command.split(), cwd=tmp_path, env={**kept, "HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home")}
+    )
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert (done.returncode, errors) == (
+        1,
+        [f"error: {begins}{url} cannot be reached from this machine (Connection refused)", CHECK_NETWORK],
+    )
 
 
 def test_version() -> None:

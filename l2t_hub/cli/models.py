@@ -99,13 +99,18 @@ def demo(
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", help="Port on this machine; 0 picks a free one.")
     ] = 7860,
+    hub: SourceHub = None,
 ) -> None:
     """Open a page on this machine that compares two models on minimal pairs."""
-    from l2t_hub.demo import demo as serve_page
-    from l2t_hub.scoring import find_model
+    from l2t_hub.hub.connect import connected_for
 
-    for name in names or ():
-        find_model(name)  # report a wrong path here rather than on the page
-    trained = sorted(Path("runs").glob("*/models/*/training.json"))
-    with interruptible(lambda: ("the page is closed", "Rerun the command to open it again.")):
-        serve_page(names or [str(path.parent) for path in trained], port=port)
+    with connected_for(hub, *(names or ())):
+        from l2t_hub.demo import demo as serve_page
+        from l2t_hub.scoring import find_model
+
+        for name in names or ():
+            find_model(name)  # report a wrong path here rather than on the page
+        trained = sorted(Path("runs").glob("*/models/*/training.json"))
+        closed = ("the page is closed", "Rerun the command to open it again.")
+        with interruptible(lambda: closed):
+            serve_page(names or [str(path.parent) for path in trained], port=port)

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub import HfApi, constants
 
 from l2t_hub.corpus.columns import Columns, missing_column, named_columns
 from l2t_hub.corpus.document import Record, document_of_mapping
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.hub.failures import hub_error
+from l2t_hub.hub.names import check_hub_name
+from l2t_hub.hub.reachability import check_reachable
+from l2t_hub.hub.retry import is_connection_error, status_of
 from l2t_hub.recipe import Recipe
-
-OFFLINE = "Check the name, the network and HF_HUB_OFFLINE, or set source.path to read local files."
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class HubSource:
             stream = stream.skip(start).take(stop - start)
         elif self.count > 1:
             stream = stream.shard(self.count, partition)
-        for number, row in enumerate(stream, start):
+        for number, row in enumerate(_rows_of(stream, self.name), start):
             where = partial("{}, split {}, row {:,}".format, self.name, self.split, number)
             yield document_of_mapping(row, f"{self.split}:{number}", where, self.columns)
 
@@ -119,12 +120,14 @@ def _revision(name: str, revision: str | None, where: str) -> str:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
     try:
+        check_hub_name(name, nearby=revision is None)
+        check_reachable(constants.ENDPOINT)
         sha = HfApi().dataset_info(name, revision=revision).sha
-    except HFValidationError:
-        raise UsageError(f"{where}: '{name}' is not a dataset name", "Write it as namespace/name.") from None
-    except (OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{where}: {name} at revision {revision or 'main'}: {reason}", OFFLINE) from None
+    except UserError as error:
+        raise type(error)(f"{where}: {error.message}", error.hint) from None
+    except Exception as error:  # the clients of the Hub raise errors of many types
+        what = f"{where}: {name} at revision {revision or 'main'}"
+        raise hub_error(error, what, constants.ENDPOINT) from None
     if sha is None:
         raise UserError(f"{where}: {name}: the Hub returns no revision", "Set source.revision.")
     return sha
@@ -134,7 +137,9 @@ def _open(name: str, config: str | None, split: str, revision: str | None, where
     """Open the stream. Raises UsageError with the reason of `datasets`, such as an unknown configuration or split."""
     try:
         return _stream(name, config, split, revision)
-    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
+    except Exception as error:  # the clients of the Hub and the readers of formats raise errors of many types
+        if _is_of_the_hub(error):
+            raise hub_error(error, f"{where}: {name}", constants.ENDPOINT) from None
         reason = " ".join(str(error).split())
         raise UsageError(
             f"{where}: {name}: {reason}", "Check source.config, source.split and source.revision."
@@ -143,6 +148,20 @@ def _open(name: str, config: str | None, split: str, revision: str | None, where
 
 def _stream(name: str, config: str | None, split: str, revision: str | None) -> Any:
     return datasets.load_dataset(name, config, split=split, revision=revision, streaming=True)
+
+
+def _rows_of(stream: Any, name: str) -> Iterator[Any]:
+    """Yield the rows of a stream. Raises UserError if the Hub fails on the way."""
+    try:
+        yield from stream
+    except Exception as error:
+        if _is_of_the_hub(error):
+            raise hub_error(error, f"{name}: reading stopped", constants.ENDPOINT) from error
+        raise
+
+
+def _is_of_the_hub(error: Exception) -> bool:
+    return status_of(error) is not None or is_connection_error(error)
 
 
 def _hub_revision(name: str, revision: str) -> str | None:

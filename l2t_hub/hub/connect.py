@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.endpoint import LOOPBACK, PUBLIC, Endpoint
+from l2t_hub.hub.names import check_hub_name
+from l2t_hub.hub.reachability import check_reachable
 
 LOCAL = "local"
 LOCAL_DIRECTORY = Path("runs/hub")
@@ -49,11 +51,20 @@ def connected(hub: "str | Endpoint | None" = None) -> Iterator[Endpoint]:
 
 @contextmanager
 def connected_for(hub: str | None, *targets: str) -> Iterator[None]:
-    """Like `connected`, but do nothing if no Hub is needed: none is given and every target is a local path."""
-    if hub is None and all(Path(target).exists() for target in targets):
+    """Like `connected`, but do nothing if no Hub is needed: none is given and every target is a local path.
+
+    Raises UsageError for a target that is neither a path nor clearly the name of a repo (`check_hub_name`), UserError
+    within seconds if a Hub that is needed cannot be reached.
+    """
+    named = [target for target in targets if not os.path.lexists(target)]
+    for target in named:
+        check_hub_name(target, nearby=hub is None)
+    if hub is None and not named:
         yield
         return
-    with connected(hub):
+    with connected(hub) as endpoint:
+        if named:
+            check_reachable(endpoint.url)
         yield
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from l2t_hub.artifacts import MANIFEST, RELEASE_RECORD
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.failures import LOG_IN, PRIVATE_REPO, hub_error
+from l2t_hub.hub.names import check_hub_name
 from l2t_hub.hub.retry import RetryPolicy, Say, retrying
 from l2t_hub.hub.unsafe_files import CODE_SUFFIXES, PICKLE_SUFFIXES, REMOTE_CODE_FILES, has_auto_map
-from l2t_hub.records.bounds import is_repo
 from l2t_hub.records.file_list import UNLISTED, compare_directory, is_loaded
 from l2t_hub.records.listed_files import listed_files
 from l2t_hub.records.reading import parse_json, read_bounded
@@ -52,11 +52,10 @@ class Download:
 
 def parse_name(text: str, revision: str | None = None) -> tuple[str, str | None]:
     """Split 'ORG/NAME' or 'ORG/NAME@REVISION' into repo and revision. Raises UsageError for anything else."""
+    check_hub_name(text, nearby=False)
     repo, at, own = text.partition("@")
-    if not is_repo(repo) or (at and not re.fullmatch(r"[^\s@]+", own)):
-        raise UsageError(
-            f"{text}: not a directory, and not a valid repo name", "Use ORG/NAME or ORG/NAME@REVISION."
-        )
+    if at and not re.fullmatch(r"[^\s@]+", own):
+        raise UsageError(f"{text}: '{own}' is no revision", "Name a branch, a tag or a commit after the @.")
     if own and revision and own != revision:
         raise UsageError(f"{text}: conflicts with the revision {revision} given separately", "Give only one.")
     return repo, own or revision

@@ -9,6 +9,7 @@ from l2t_hub.hub.retry import (
     describe_error,
     first_line,
     is_connection_error,
+    is_offline,
     server_message,
     status_of,
     without_secrets,
@@ -53,6 +54,11 @@ def explain(error: BaseException, hub: str, access: str = "read") -> tuple[str, 
         return f"{room} on this machine", "Free some space."
     if any("Offline" in type(cause).__name__ for cause in chain):
         return "HF_HUB_OFFLINE is set, so the Hub cannot be reached", "Unset HF_HUB_OFFLINE."
+    if is_offline(error):
+        return (
+            f"{hub} cannot be reached from this machine ({first_line(error)})",
+            "Check your network connection.",
+        )
     if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in chain):
         return f"{hub} did not respond in time", "Check your network connection."
     if any(is_connection_error(cause) for cause in chain):

@@ -4,7 +4,9 @@ Every retried step first looks at what the Hub has, then acts. A request that wa
 lost is therefore found done on the next attempt, and not made twice.
 """
 
+import errno
 import re
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from l2t_hub.errors import UserError
 
 T = TypeVar("T")
 Say = Callable[[str], None]
+_NO_NETWORK = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 # The Xet client reports the HTTP status only in the text of a ConnectionError.
 _XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})")
@@ -97,9 +100,17 @@ def causes(error: BaseException | None) -> list[BaseException]:
     return chain
 
 
+def is_offline(error: BaseException) -> bool:
+    """Whether an error says that this machine has no network: names are not resolved, or no route leads out."""
+    return any(
+        isinstance(cause, socket.gaierror) or getattr(cause, "errno", None) in _NO_NETWORK
+        for cause in causes(error)
+    )
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether a retry may help: the server is busy or failing, the connection was lost, or a Xet upload failed."""
-    if isinstance(error, UserError):
+    if isinstance(error, UserError) or is_offline(error):
         return False
     status = status_of(error)
     if status is not None:

@@ -161,7 +161,7 @@ def _find(reference: str | Path) -> Path:
     known = bundled_recipes()
     if str(reference) in known:
         return known[str(reference)]
-    if path.suffix in (".yaml", ".yml") and path.stem in known and path.parent.name in ("", "recipes"):
+    if str(reference) in (f"{path.stem}.yaml", f"{path.stem}.yml") and path.stem in known:
         return known[path.stem]
     raise UsageError(
         f"{reference}: no such recipe file. {nearest(path.stem, known)}",

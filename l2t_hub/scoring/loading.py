@@ -1,19 +1,17 @@
 """Models loaded for scoring, from a directory or the Hub: safetensors weights only, and no code of theirs."""
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from l2t_hub.artifacts import CONFIG
 from l2t_hub.errors import UsageError, UserError, nearest
-from l2t_hub.hub.download import download
+from l2t_hub.hub.download import download, parse_name
 from l2t_hub.hub.model_check import check_loaded, check_weights, read_model_config
 from l2t_hub.text import visible
 from l2t_hub.tokens.load import load_exact_tokenizer
 
 DTYPES = ("float32", "bfloat16")
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,9 @@ class Scorer:
 
 
 def find_model(name: str) -> ModelSource:
-    """Return a model's origin. A name that is not a path is taken for a Hub name, without using the network.
+    """Return a model's origin: a directory, or else a Hub name. Does not use the network.
 
-    Raises UserError for a path without a model.
+    Raises UserError for a path without a model, UsageError for a name that is neither a path nor a Hub name.
     """
     path = Path(name)
     if path.is_dir():
@@ -63,14 +61,10 @@ def find_model(name: str) -> ModelSource:
             hint = f"Models in it: {inside}" if inside else "Give a directory that `l2t train` wrote."
             raise UserError(f"{name}: not a model directory: it has no {CONFIG}", hint)
         return ModelSource(name, str(path), None, is_local=True)
-    location, _, revision = name.partition("@")
-    if path.exists() or not _HUB_NAME.fullmatch(location):
-        siblings = [str(p) for p in path.parent.glob("*") if p.is_dir()] if path.parent.is_dir() else []
-        hint = (
-            nearest(name, siblings) if siblings else "Give a model directory or a Hub name (namespace/name)."
-        )
-        raise UserError(f"{name}: no such model directory", hint)
-    return ModelSource(name, location, revision or None, is_local=False)
+    if path.exists():
+        raise UserError(f"{name}: this is a file, not a model directory", f"Give the directory of {CONFIG}.")
+    location, revision = parse_name(name)
+    return ModelSource(name, location, revision, is_local=False)
 
 
 def load_scorer(

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer
 
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.hub.failures import hub_error
+from l2t_hub.hub.names import check_hub_name
+from l2t_hub.hub.reachability import check_reachable
+from l2t_hub.hub.retry import status_of
 from l2t_hub.tokens.encode import CACHE_BYTES, Encoder
 
 if TYPE_CHECKING:
@@ -21,25 +25,25 @@ TOKENIZER_FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
 _PROBE = "It's 1984, isn't it?  Two  spaces;\n\na new line: Été, naïve, 10,000 (ten thousand) … and  so_on!"
 
 
-def load_exact_tokenizer(location: str | Path, revision: str | None = None) -> Any:
+def load_exact_tokenizer(location: str | Path, revision: str | None = None, *, offline: bool = False) -> Any:
     """Load the tokenizer that `tokenizer.json` defines, from a directory or a Hub repository.
 
     For some model types, qwen2 among them, the AutoTokenizer of transformers 5 keeps the vocabulary but replaces the
     pre-tokenizer with another: token ids are wrong, without a warning. AutoTokenizer is therefore used only
-    where there is no `tokenizer.json`. No code from `location` is run.
+    where there is no `tokenizer.json`. No code from `location` is run. `offline` looks into the Hub cache only.
 
     Raises the errors of transformers and huggingface_hub, most often OSError or ValueError.
     """
     import transformers
 
     # Only the attribute that is read is imported, and AutoTokenizer imports torch, which takes another second.
-    exact = _has_definition(location, revision)
+    exact = _has_definition(location, revision, offline)
     loader = transformers.PreTrainedTokenizerFast if exact else transformers.AutoTokenizer
     return loader.from_pretrained(
         str(location),
         revision=revision or "main",
         trust_remote_code=False,
-        local_files_only=Path(location).is_dir(),
+        local_files_only=offline or Path(location).is_dir(),
     )
 
 
@@ -70,11 +74,11 @@ def load_tokenizer(
         return _from_file(path, where)
     if path.is_dir():
         return _from_directory(path, where)
-    if _looks_like_path(name):
-        raise UsageError(
-            f"{where}: there is no tokenizer at {name}",
-            hint=f"Give a directory with a {TOKENIZER_FILE}, the path of that file, or a Hub name such as org/model.",
-        )
+    try:
+        check_hub_name(name, nearby=revision is None)
+    except UsageError as error:
+        files = f"Give a directory with a {TOKENIZER_FILE}, the path of that file, or a name on the Hub."
+        raise UsageError(f"{where}: there is no tokenizer at {error.message}", error.hint or files) from None
     return _from_hub(name, revision, where)
 
 
@@ -116,7 +120,7 @@ def load_encoder(folder: Path, *, bos_id: int | None, eos_id: int | None, pad_id
     return Encoder(tokenizer, bos_id=bos_id, eos_id=eos_id, pad_id=pad_id)
 
 
-def _has_definition(location: str | Path, revision: str | None) -> bool:
+def _has_definition(location: str | Path, revision: str | None, offline: bool) -> bool:
     """Whether a directory or Hub repository has a `tokenizer.json`.
 
     A Hub that cannot be reached raises an error: it must not look like a repository without the file. A repository or
@@ -133,18 +137,14 @@ def _has_definition(location: str | Path, revision: str | None) -> bool:
     )
 
     try:
-        hf_hub_download(str(location), TOKENIZER_FILE, revision=revision)
+        hf_hub_download(str(location), TOKENIZER_FILE, revision=revision, local_files_only=offline)
     except (RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
         return False
     except LocalEntryNotFoundError:
-        if is_offline_mode():  # only the cache counts, and it does not have the file
+        if offline or is_offline_mode():  # only the cache counts, and it does not have the file
             return False
         raise
     return True
-
-
-def _looks_like_path(name: str) -> bool:
-    return name.startswith((".", "/", "~")) or name.endswith(".json") or name.count("/") > 1 or "\\" in name
 
 
 def _from_file(path: Path, where: str) -> "PreTrainedTokenizerFast":
@@ -173,12 +173,24 @@ def _from_directory(path: Path, where: str) -> "PreTrainedTokenizerFast":
 
 
 def _from_hub(name: str, revision: str | None, where: str) -> "PreTrainedTokenizerFast":
+    from huggingface_hub.constants import ENDPOINT
+
+    at_revision = f" at revision {revision}" if revision else ""
+    what = f"{where}: cannot load the tokenizer {name}{at_revision} from the Hub"
+    offline = None
     try:
-        tokenizer = load_exact_tokenizer(name, revision)
+        check_reachable(ENDPOINT)
+    except UserError as error:  # it may still be in the cache
+        offline = error
+    try:
+        tokenizer = load_exact_tokenizer(name, revision, offline=offline is not None)
     except Exception as error:  # network, permissions, formats: the library's own sentence helps most
-        at_revision = f" at revision {revision}" if revision else ""
+        if offline is not None:
+            raise UserError(f"{what}: {offline.message}", offline.hint) from None
+        if status_of(error) is not None:
+            raise hub_error(error, what, ENDPOINT) from error
         raise UserError(
-            f"{where}: cannot load the tokenizer {name}{at_revision} from the Hub: {_first_line(error)}",
+            f"{what}: {_first_line(error)}",
             hint="Check the name and the network. Log in with `hf auth login` if the repository is gated or private, "
             "or give a local directory.",
         ) from error

@@ -87,7 +87,7 @@ def test_a_missing_model_is_an_error_before_anything_runs(
     tiny_models: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "scores.json"
-    with pytest.raises(UserError, match="no such model directory"):
+    with pytest.raises(UserError, match="nowhere: no such file or directory"):
         evaluate([str(tiny_models[0]), str(tmp_path / "nowhere")], out=out)
     assert list(tmp_path.iterdir()) == []
 

@@ -361,7 +361,7 @@ def test_a_target_that_is_no_release_is_an_error(tmp_path: Path, model: Path, co
         again(load_recipe("nano"))
     with pytest.raises(UsageError, match="neither a dataset nor a finished model"):
         again(tmp_path)
-    with pytest.raises(UsageError, match="not a directory, and not a valid repo name"):
+    with pytest.raises(UsageError, match="there: no such file or directory"):
         again("./not/there")
     with pytest.raises(UsageError, match="at least one shard"):
         again(tmp_path, sample=0)

@@ -131,7 +131,7 @@ def test_any_text_can_be_scored(scorer: Scorer, text: str) -> None:
 
 def test_a_missing_model_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "nano-raw").mkdir()
-    with pytest.raises(UserError, match="no such model directory") as caught:
+    with pytest.raises(UserError, match="nano-rw: no such file or directory") as caught:
         load_scorer(str(tmp_path / "nano-rw"))
     assert "nano-raw" in str(caught.value)
     with pytest.raises(UserError, match=r"no config\.json"):

@@ -128,7 +128,8 @@ def requests(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object
 
         return from_pretrained
 
-    def download(name: str, file: str, revision: str | None = None) -> str:
+    def download(name: str, file: str, revision: str | None = None, local_files_only: bool = False) -> str:
+        assert not local_files_only
         requests.append((file, revision))
         return str(folder / file)
 

@@ -153,7 +153,7 @@ def problem(directory: Path | str, **keys: Any) -> str:
 
 
 def test_a_missing_directory(tmp_path: Path) -> None:
-    assert "no such dataset directory" in problem(tmp_path / "nowhere")
+    assert "nowhere: no such file or directory" in problem(tmp_path / "nowhere")
 
 
 def test_a_file(tmp_path: Path) -> None:

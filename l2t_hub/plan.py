@@ -206,7 +206,8 @@ def _encoder(recipe: Recipe, sample: Sequence[Record]) -> "Encoder":
         texts = tuple(record.text for record in sample if isinstance(record, Document))
         return _trained_encoder(texts, section.vocab_size, recipe.where("tokenizer.vocab_size"))
     tokenizer = load_tokenizer(section.name, section.revision, where=recipe.where("tokenizer.name"))
-    return encoder_of(tokenizer, bos=section.bos, where=recipe.where("tokenizer.bos"))
+    where = recipe.where("tokenizer.name")
+    return encoder_of(tokenizer, bos=section.bos, eos=section.eos, where=where)
 
 
 @lru_cache(maxsize=1)  # the variants of a recipe share their text and tokenizer

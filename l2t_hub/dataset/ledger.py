@@ -31,7 +31,7 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "block": ("blocks", "blocks cut", "blocks of enough words"),
     "make": ("examples", "blocks of enough words", "examples made"),
     "fit": ("examples", "examples made", "examples that fit a sequence"),
-    "tokens": ("tokens", "tokens encoded (with BOS)", "tokens in sequences"),
+    "tokens": ("tokens", "tokens encoded (with BOS and EOS)", "tokens in sequences"),
     "pack": ("positions", "positions of all sequences", "tokens in sequences"),
 }
 # The output of the first stage is the input of the second.

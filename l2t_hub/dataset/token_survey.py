@@ -167,13 +167,14 @@ def _shared_recipe(setup: TransformSetup) -> Recipe:
 def _count_tokens(setup: TransformSetup, documents: Sequence[Document]) -> Iterator[tuple[str, int, int]]:
     """Yield the ID of each document, its tokens as raw text, and as examples that fit a sequence."""
     recipe = _shared_recipe(setup)
-    bos, limit = recipe.tokenizer.bos, recipe.packing.sequence_length
+    bos, eos, limit = recipe.tokenizer.bos, recipe.tokenizer.eos, recipe.packing.sequence_length
     partners = find_partners(recipe, setup.tasks, setup.splitter, documents)
     partition = PartitionTransform(replace(setup, recipe=recipe), partners)
     for batch in partition.batches(documents):
         raw_tokens = setup.encoder.count([d.document.text for d in batch], bos=bos).tolist()
         examples = partition.examples(batch)
-        lengths = setup.encoder.count([example.row.text for example in examples], bos=bos).tolist()
+        texts = [example.row.text for example in examples]
+        lengths = setup.encoder.count(texts, bos=bos, eos=eos).tolist()
         task_tokens = dict.fromkeys((d.document.id for d in batch), 0)
         for example, length in zip(examples, lengths, strict=True):
             task_tokens[example.row.document_id] += length if length <= limit else 0

@@ -72,7 +72,9 @@ def encoder(folder: Path, info: TokenizerInfo) -> Encoder:
 
 def _save(tokenizer: Any, recipe: Recipe, key: str | None, folder: Path) -> TokenizerInfo:
     """Write a tokenizer's files and return its entry for the manifest. `key` is None for a named tokenizer."""
-    encoder = encoder_of(tokenizer, bos=recipe.tokenizer.bos, where=recipe.where("tokenizer.bos"))
+    section = recipe.tokenizer
+    where = recipe.where("tokenizer.name")
+    encoder = encoder_of(tokenizer, bos=section.bos, eos=section.eos, where=where)
     shutil.rmtree(folder, ignore_errors=True)
     with disk_errors(folder):
         folder.mkdir(parents=True)

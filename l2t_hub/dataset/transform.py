@@ -78,7 +78,7 @@ class PartitionTransform:
         self.ledger = Ledger()
         self.documents = 0
         recipe, encoder = setup.recipe, setup.encoder
-        self._bos = recipe.tokenizer.bos
+        self._bos, self._eos = recipe.tokenizer.bos, recipe.tokenizer.eos
         shape = PackShape(recipe.packing.sequence_length, recipe.packing.scheme, encoder.dtype, setup.pad_id)
         self._packers = {split: Packer(split, shape, self.ledger) for split in ("train", "validation")}
         self._raw_schema = RAW_TEXT if recipe.build.raw == "text" else RAW_IDS
@@ -182,11 +182,6 @@ class PartitionTransform:
             examples += self._document_examples(document, next(counts) if known is None else known)
         return examples
 
-    def fits(self, row: ExampleRow) -> bool:
-        """Whether an example is short enough for a sequence."""
-        tokens = int(self.setup.encoder.count([row.text], bos=self._bos)[0])
-        return tokens <= self.setup.recipe.packing.sequence_length
-
     def _document_examples(self, source: SplitDocument, token_count: int) -> list[SplitExample]:
         """Assign a document its task and make an example of each block."""
         recipe, document, split = self.setup.recipe, source.document, source.split
@@ -228,7 +223,8 @@ class PartitionTransform:
         """Encode examples, drop those longer than a sequence, and buffer the others."""
         recipe = self.setup.recipe
         limit = recipe.packing.sequence_length
-        encoded = self.setup.encoder.encode([example.row.text for example in examples], bos=self._bos)
+        texts = [example.row.text for example in examples]
+        encoded = self.setup.encoder.encode(texts, bos=self._bos, eos=self._eos)
         too_long = f"over {limit} tokens"
         for example, tokens in zip(examples, encoded.lengths.tolist(), strict=True):
             split, task = example.split, example.row.task

@@ -83,6 +83,8 @@ class TokenizerSection(Section):
     """Vocabulary size of a trained tokenizer."""
     bos: bool = True
     """Put the beginning-of-sequence token before every raw document and every example."""
+    eos: bool = False
+    """Put the end-of-sequence token after every example, so that a model can answer and stop; the paper has none."""
 
     @model_validator(mode="after")
     def _trained_or_named(self) -> Self:
@@ -302,6 +304,8 @@ class Recipe(Section):
             tree = {key: tree[key] for key in ("name", "description", "seed", *SCOPES["data"])}
         if self.mixture.scheme != "disjoint":
             del tree["mixture"]["raw_share"], tree["mixture"]["unit"]
+        if self.mixture.scheme == "raw":
+            del tree["tokenizer"]["eos"]
         if self.tokenizer.name is not None:
             del tree["tokenizer"]["vocab_size"]
         return tree
@@ -327,7 +331,7 @@ def tree_fingerprint(tree: Mapping[str, Any], scope: Scope, **contents: str) -> 
     if "source" in contents:
         hashed["source"] = {k: v for k, v in hashed["source"].items() if k not in LOCATION_KEYS}
     if "tokenizer" in contents:
-        hashed["tokenizer"] = {"bos": tree["tokenizer"].get("bos")}
+        hashed["tokenizer"] = {key: tree["tokenizer"].get(key) for key in ("bos", "eos")}
     if "modules" in contents:
         hashed["mixture"] = {k: v for k, v in hashed["mixture"].items() if k != "modules"}
     canonical = json.dumps({**hashed, "contents": contents}, sort_keys=True, separators=(",", ":"))

@@ -63,9 +63,9 @@ class Encoder:
     """Encodes batches of texts.
 
     `method` is "words" (through the cache) or "library" (whole texts); `reason` explains the choice in one sentence.
-    Special tokens that the tokenizer would add are not added; BOS is added on request. Text that spells a special
-    token is encoded as text (`special_text.py`). Not thread-safe. A pickled copy (in a build worker) starts with an
-    empty cache.
+    Special tokens that the tokenizer would add are not added; BOS and EOS are added on request. Text that spells a
+    special token is encoded as text (`special_text.py`). Not thread-safe. A pickled copy (in a build worker) starts
+    with an empty cache.
     """
 
     def __init__(
@@ -103,28 +103,33 @@ class Encoder:
         """The word cache, for callers that want to know its size or clear it."""
         return self._table
 
-    def encode(self, texts: Sequence[str], *, bos: bool = False) -> Encoded:
-        """Encode `texts`, with the BOS token before each text if `bos` is set.
+    def encode(self, texts: Sequence[str], *, bos: bool = False, eos: bool = False) -> Encoded:
+        """Encode `texts`, with the BOS token before each text if `bos` is set, and EOS after each if `eos` is.
 
         Raises UserError if a text is not valid Unicode.
         """
-        self._check_bos(bos)
+        self._check_ends(bos, eos)
         parts = [self._encode_chunk(chunk, bos) for chunk in _chunks(texts)]
         ids = np.concatenate([part.ids for part in parts]) if parts else np.empty(0, self.dtype)
         lengths = np.concatenate([part.lengths for part in parts]) if parts else np.empty(0, np.int32)
+        if eos and self.eos_id is not None:
+            ids, lengths = (
+                np.insert(ids, np.cumsum(lengths, dtype=np.int64), self.eos_id),
+                lengths + np.int32(1),
+            )
         return Encoded(ids, lengths)
 
-    def count(self, texts: Sequence[str], *, bos: bool = False) -> NDArray[np.int32]:
+    def count(self, texts: Sequence[str], *, bos: bool = False, eos: bool = False) -> NDArray[np.int32]:
         """Count the tokens of each text; a little faster than `encode`. Raises UserError as `encode` does."""
-        self._check_bos(bos)
+        self._check_ends(bos, eos)
         if not self._decision.safe:
-            return self.encode(texts, bos=bos).lengths
+            return self.encode(texts, bos=bos, eos=eos).lengths
         parts = [self._count_chunk(chunk, bos) for chunk in _chunks(texts)]
-        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+        return np.concatenate(parts) + np.int32(eos) if parts else np.empty(0, np.int32)
 
-    def _check_bos(self, bos: bool) -> None:
-        if bos and self.bos_id is None:
-            raise ValueError("this tokenizer has no BOS token")
+    def _check_ends(self, bos: bool, eos: bool) -> None:
+        if (bos and self.bos_id is None) or (eos and self.eos_id is None):
+            raise ValueError(f"this tokenizer has no {'BOS' if bos and self.bos_id is None else 'EOS'} token")
 
     def _encode_chunk(self, texts: Sequence[str], bos: bool) -> Encoded:
         if not self._decision.safe:

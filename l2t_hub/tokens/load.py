@@ -86,18 +86,24 @@ def encoder_of(
     tokenizer: "PreTrainedTokenizerFast",
     *,
     bos: bool = True,
+    eos: bool = False,
     cache_bytes: int = CACHE_BYTES,
     where: str = "tokenizer",
 ) -> Encoder:
     """Make an `Encoder` from a loaded or trained tokenizer.
 
     Sequences are padded with EOS, as in the paper, or with the padding token if there is no EOS. Raises UsageError
-    if `bos` is set and there is no BOS token, or if there is no token to pad with.
+    if `bos` or `eos` is set and there is no such token, or if there is no token to pad with.
     """
     if bos and tokenizer.bos_token_id is None:
         raise UsageError(
             f"{where}: the tokenizer has no BOS token, but the recipe puts one before every example",
             hint=f"Set tokenizer.bos=false, or set bos_token in the tokenizer's {CONFIG_FILE}.",
+        )
+    if eos and tokenizer.eos_token_id is None:
+        raise UsageError(
+            f"{where}: the tokenizer has no EOS token, but the recipe puts one after every example",
+            hint=f"Set tokenizer.eos=false, or set eos_token in the tokenizer's {CONFIG_FILE}.",
         )
     pad_id = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
     if pad_id is None:

@@ -84,11 +84,17 @@ def test_empty_batches_and_texts(name: str) -> None:
     assert encoder.count([]).tolist() == []
     assert encoder.encode(["", "the", ""], bos=True).lengths.tolist()[::2] == [1, 1]
     assert encoder.encode([""]).lengths.tolist() == [0]
+    ending = Encoder(SAFE[name](), eos_id=2)
+    assert ending.encode(["", ""], eos=True).ids.tolist() == [2, 2]
+    assert ending.encode([], eos=True).ids.dtype == np.uint16
+    assert ending.count([], eos=True).tolist() == []
 
 
-def test_bos_cannot_be_added_without_a_bos_token(gpt2: Tokenizer) -> None:
+def test_bos_and_eos_cannot_be_added_without_their_tokens(gpt2: Tokenizer) -> None:
     with pytest.raises(ValueError, match="no BOS"):
         Encoder(gpt2).encode(["the"], bos=True)
+    with pytest.raises(ValueError, match="no EOS"):
+        Encoder(gpt2).count(["the"], eos=True)
 
 
 def test_chunks_do_not_change_the_ids(gpt2: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ EXAMPLES = settings(
 def encoder_and_library(name: str) -> tuple[Encoder, object]:
     """One encoder per family for the whole session: later texts meet a cache that is full and often evicted."""
     tokenizer = SAFE[name]() if name in SAFE else UNSAFE[name][0]()
-    return Encoder(tokenizer, bos_id=1, cache_bytes=40_000), tokenizer
+    return Encoder(tokenizer, bos_id=1, eos_id=2, cache_bytes=40_000), tokenizer
 
 
 def assert_same(name: str, texts: list[str]) -> None:
@@ -39,6 +39,11 @@ def assert_same(name: str, texts: list[str]) -> None:
     with_bos = encoder.encode(texts, bos=True)
     assert with_bos.ids.tolist() == [id for ids in expected for id in (1, *ids)]
     assert (with_bos.lengths == encoded.lengths + 1).all()
+    with_both = encoder.encode(texts, bos=True, eos=True)
+    assert with_both.ids.tolist() == [id for ids in expected for id in (1, *ids, 2)]
+    assert with_both.ids.dtype == encoded.ids.dtype
+    assert with_both.lengths.tolist() == encoder.count(texts, bos=True, eos=True).tolist()
+    assert with_both.lengths.tolist() == [len(ids) + 2 for ids in expected]
 
 
 @pytest.mark.parametrize("name", SAFE)

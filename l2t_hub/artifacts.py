@@ -22,6 +22,7 @@ TRAINING_RECORD = "training.json"
 TRAINING_LOG = "train_log.jsonl"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer"
+MODULES = "modules"
 PACKED = "data/packed"
 CHECKPOINTS = "checkpoints"
 

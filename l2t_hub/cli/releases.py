@@ -26,6 +26,18 @@ SourcePath = Annotated[
     str | None,
     typer.Option("--source", metavar="PATH", help="Path to the source text, if it is not on the Hub."),
 ]
+ReportFolder = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Save the report and any shards that differ here."),
+]
+TrustModules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-modules",
+        metavar="HASH",
+        help="Run the dataset's task module with this SHA-256, which you have read. Repeatable.",
+    ),
+]
 Tolerance = Annotated[
     float | None,
     typer.Option(
@@ -117,10 +129,8 @@ def reproduce(
         ),
     ] = None,
     tolerance: Tolerance = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="Save the report and any shards that differ here."),
-    ] = None,
+    trust_modules: TrustModules = None,
+    folder: ReportFolder = None,
     sets: Sets = None,
     variant: Variant = None,
     workers: Workers = None,
@@ -148,6 +158,7 @@ def reproduce(
             source=source,
             data=data,
             tolerance=tolerance,
+            trust_modules=trust_modules or (),
             out=folder,
         )
     answer(as_json, report.as_dict(), report.table(), report.summary())

@@ -8,7 +8,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from l2t_hub.artifacts import CARD, MANIFEST, TOKENIZER, intact, sha256_of
+from l2t_hub.artifacts import CARD, MANIFEST, MODULES, TOKENIZER, intact, sha256_of
 from l2t_hub.corpus.source import Document, Source, open_source
 from l2t_hub.dataset.card import keep_edited_card, own_text_of, write_dataset_card
 from l2t_hub.dataset.executors import worker_server
@@ -97,7 +97,7 @@ def _existing_dataset(out: Path) -> Manifest | None:
         return None
     manifest = read_manifest(out)
     known = manifest.expected()
-    foreign = [path for path in unknown_files(out, known) if path.startswith(f"{DATA}/")]
+    foreign = [path for path in unknown_files(out, known) if path.startswith((f"{DATA}/", f"{MODULES}/"))]
     if foreign:
         raise UsageError(
             f"{out}: contains files that no build made: {', '.join(foreign[:3])}",
@@ -109,7 +109,7 @@ def _existing_dataset(out: Path) -> Manifest | None:
 def _is_current(before: Manifest, recipe: Recipe, keys: BuildKeys) -> bool:
     partition_keys = tuple(partition.key for partition in before.partitions)
     same_keys = partition_keys == keys.partition_keys and before.fingerprint == keys.fingerprint
-    return same_keys and before.recipe == recipe.resolved("data")
+    return same_keys and before.recipe == keys.modules.recorded(recipe.resolved("data"))
 
 
 def _is_intact(out: Path, manifest: Manifest) -> bool:
@@ -177,7 +177,7 @@ def _assemble(
     manifest = Manifest(
         name=recipe.name,
         fingerprint=keys.fingerprint,
-        recipe=recipe.resolved("data"),
+        recipe=keys.modules.recorded(recipe.resolved("data")),
         source={
             "contents": source.contents,
             "records": ledger.get("read").came_in,
@@ -187,7 +187,7 @@ def _assemble(
         },
         tokenizer=prepared.tokenizer,
         made_by=keys.versions,
-        modules=keys.modules,
+        modules=keys.modules.digests,
         tasks={t.name: {"level": t.level, "description": t.description} for t in tasks.values()},
         partitions=[
             PartitionEntry(key=partition.key, inputs=input_digest, ledger=partition.ledger.to_json())
@@ -200,14 +200,15 @@ def _assemble(
         files={},
         format=1,
     )
-    tokenizer_files = sorted(path for path in (staged / TOKENIZER).iterdir() if path.is_file())
-    manifest = manifest.with_files({p.relative_to(staged).as_posix(): sha256_of(p) for p in tokenizer_files})
+    others = sorted(path for path in (staged / TOKENIZER).iterdir() if path.is_file())
+    others += keys.modules.write(staged)
+    manifest = manifest.with_files({p.relative_to(staged).as_posix(): sha256_of(p) for p in others})
     # A build that was killed while it switched has left the old card among the replaced files.
     own = own_text_of(workspace.out) or own_text_of(workspace.folder / REPLACED)
     manifest = write_dataset_card(staged, manifest, own=own)
     if kept := keep_edited_card(workspace.out):
         reporter.message(f"{kept}: the card that you had edited")
-    switch_dataset(workspace, staged, (DATA, TOKENIZER, CARD))
+    switch_dataset(workspace, staged, (DATA, TOKENIZER, MODULES, CARD))
     return manifest
 
 

@@ -4,34 +4,30 @@ A partition's key is the hash of everything that decides its bytes: the data key
 it reads, the tokenizer, the versions of the libraries, the package's code and a user's own task modules.
 """
 
-import hashlib
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from l2t_hub.corpus.source import Source, digest
 from l2t_hub.dataset.manifest import made_by
+from l2t_hub.dataset.task_modules import TaskModules, read_task_modules
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.schema import LOCATION_KEYS, SCOPES, UNFINGERPRINTED_KEYS, tree_fingerprint
 from l2t_hub.records.dataset_manifest import Manifest
-from l2t_hub.tasks.registry import ENTRY_POINTS
 
 
 @dataclass(frozen=True)
 class BuildKeys:
     """The keys of a build. `inputs` are the digests of what each partition reads.
 
-    `versions` and `modules` are the digests or versions of the code; `ingredients` spells out everything hashed.
+    `versions` and `modules` identify the code; `ingredients` spells out everything hashed.
     """
 
     fingerprint: str
     partition_keys: tuple[str, ...]
     inputs: tuple[str, ...]
     versions: dict[str, str]
-    modules: dict[str, str]
+    modules: TaskModules
     ingredients: dict[str, Any]
 
 
@@ -41,11 +37,12 @@ def build_keys(
     """Return the keys of a build. `threshold` is the solution of a raw share that counts tokens (`raw_share.py`)."""
     inputs = tuple(digest(source.inputs(rank)) for rank in range(recipe.build.partitions))
     versions = made_by(recipe.blocks.sentences)
-    modules = module_digests(recipe.mixture.modules)
+    modules = read_task_modules(recipe.mixture.modules)
+    tree, code = modules.recorded(recipe.resolved()), modules.digests
     fingerprint, partition_keys = hashed_keys(
-        recipe.resolved(), source.contents, inputs, tokenizer_sha256, versions, modules, threshold
+        tree, source.contents, inputs, tokenizer_sha256, versions, code, threshold
     )
-    spelled_out = ingredients(recipe, source.contents, tokenizer_sha256, versions, modules)
+    spelled_out = ingredients(recipe, source.contents, tokenizer_sha256, versions, code)
     return BuildKeys(fingerprint, partition_keys, inputs, versions, modules, spelled_out)
 
 
@@ -59,7 +56,7 @@ def hashed_keys(
     threshold: float | None,
 ) -> tuple[str, tuple[str, ...]]:
     """Return the fingerprint of a dataset and the keys of its partitions, from facts that its manifest has."""
-    code = {"modules": digest(_code(tree, modules))} if modules else {}
+    code = code_contents([str(name) for name in tree["mixture"]["modules"]], modules)
     partition_keys = tuple(
         digest(
             {
@@ -105,10 +102,10 @@ def key_problems(manifest: Manifest) -> list[str]:
     return problems
 
 
-def _code(tree: Mapping[str, Any], modules: Mapping[str, str]) -> list[list[str]]:
-    """Return what identifies the task modules, in the recipe's order: of a file its content, whatever its path."""
-    names = [str(name) for name in tree["mixture"]["modules"]]
-    return [["" if name.endswith(".py") else name, modules.get(name, "")] for name in names]
+def code_contents(names: Sequence[str], digests: Mapping[str, str]) -> dict[str, str]:
+    """Return what stands for the task modules in a fingerprint: {} without any, and of a file only its content."""
+    identity = [["" if name.endswith(".py") else name, digests.get(name, "")] for name in names]
+    return {"modules": digest(identity)} if identity else {}
 
 
 def ingredients(
@@ -140,27 +137,15 @@ def stale_reasons(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> l
     return lines
 
 
-def module_digests(modules: tuple[str, ...]) -> dict[str, str]:
-    """Return the SHA-256 of a user's task modules, by the names the recipe gives them. The modules must load."""
-    digests: dict[str, str] = {}
-    for module in modules:
-        path = Path(module)
-        if not module.endswith(".py"):
-            points = {point.name: point.module for point in entry_points(group=ENTRY_POINTS)}
-            spec = importlib.util.find_spec(points.get(module, module))
-            path = Path(spec.origin) if spec is not None and spec.origin else path
-        if path.is_file():
-            digests[module] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return digests
-
-
 def _data_keys(recipe: Recipe) -> dict[str, Any]:
-    """Return the recipe's keys that decide data, dotted. The source's location is left out: its content counts."""
+    """Return the recipe's keys that decide data, dotted; of source and task modules, the content counts instead."""
     tree = recipe.resolved()
     keys: dict[str, Any] = {"seed": tree["seed"]}
     for section in SCOPES["data"]:
         for key, value in tree[section].items():
             if section == "source" and key in LOCATION_KEYS | UNFINGERPRINTED_KEYS["source"]:
+                continue
+            if (section, key) == ("mixture", "modules"):
                 continue
             keys[f"{section}.{key}"] = value
     return keys

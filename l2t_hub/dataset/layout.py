@@ -93,7 +93,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def switch_dataset(workspace: Workspace, staged: Path, names: Sequence[str]) -> None:
-    """Replace the output directory's `names` and its manifest by the staged ones.
+    """Replace the output directory's `names` and its manifest by those that are staged.
 
     If it is interrupted, the directory has no manifest but still has its workspace, and the next build completes the
     switch.
@@ -106,7 +106,8 @@ def switch_dataset(workspace: Workspace, staged: Path, names: Sequence[str]) -> 
             if (out / name).exists():
                 (out / name).rename(replaced / name)
         for name in (*names, MANIFEST):
-            (staged / name).rename(out / name)
+            if (staged / name).exists():
+                (staged / name).rename(out / name)
 
 
 def count_repeated_ids(workspace: Workspace, partitions: Sequence[FinishedPartition]) -> int:

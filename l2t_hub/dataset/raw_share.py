@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from l2t_hub.corpus.source import Source, digest
 from l2t_hub.dataset.executors.work import Execute, Work, run_unfinished
-from l2t_hub.dataset.keys import module_digests
+from l2t_hub.dataset.keys import code_contents
 from l2t_hub.dataset.manifest import made_by
 from l2t_hub.dataset.pipeline import ReadSource
 from l2t_hub.dataset.progress import Meter
+from l2t_hub.dataset.task_modules import read_task_modules
 from l2t_hub.dataset.token_survey import FILE, WriteSurvey, predict_tokens
 from l2t_hub.dataset.workspace import Workspace
 from l2t_hub.recipe import Recipe
@@ -110,6 +111,11 @@ def _solution(key: str, recipe: Recipe, surveys: Sequence[NDArray[Any]], complet
 
 def _key(recipe: Recipe, source: Source, tokenizer: TokenizerInfo, partition: int) -> str:
     """Return the hash of everything that decides a partition's survey."""
-    data = recipe.fingerprint("data", source=digest(source.inputs(partition)), tokenizer=tokenizer.sha256)
-    modules = module_digests(recipe.mixture.modules)
-    return digest([data, made_by(recipe.blocks.sentences), modules, partition])
+    modules = read_task_modules(recipe.mixture.modules)
+    contents = {
+        "source": digest(source.inputs(partition)),
+        "tokenizer": tokenizer.sha256,
+        **code_contents(modules.names, modules.digests),
+    }
+    data = recipe.fingerprint("data", **contents)
+    return digest([data, made_by(recipe.blocks.sentences), partition])

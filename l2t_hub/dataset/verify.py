@@ -29,7 +29,7 @@ class VerifyReport:
     """The result of checking a dataset or a model: what was compared, and the problems, a sentence each.
 
     `counts` says how much was compared, by noun, and `agrees` with what. `unlisted` are files that the record does
-    not list and no library loads, such as notes of your own.
+    not list and no library loads, such as notes of your own; `uncompared` are files that were not downloaded.
     """
 
     directory: str
@@ -39,6 +39,7 @@ class VerifyReport:
     agrees: str
     problems: list[str]
     unlisted: list[str]
+    uncompared: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON tree of the report."""
@@ -49,6 +50,7 @@ class VerifyReport:
             **self.counts,
             "problems": self.problems,
             "unlisted": self.unlisted,
+            "uncompared": list(self.uncompared),
             "ok": not self.problems,
         }
 
@@ -63,20 +65,23 @@ class VerifyReport:
             listed = "".join(f"\n  {problem}" for problem in self.problems)
             return f"{self.directory}: {count} in {checked}:{listed}"
         others = f"\nNot listed: {', '.join(self.unlisted)}" if self.unlisted else ""
+        if self.uncompared:
+            others += f"\nNot compared, because code is not downloaded: {', '.join(self.uncompared)}"
         return f"{self.directory}: whole: {checked} agree with {self.agrees}{others}"
 
 
-def verify(directory: Path | str) -> VerifyReport:
+def verify(directory: Path | str, skipped: Sequence[str] = ()) -> VerifyReport:
     """Compare a dataset directory with its manifest: sizes, hashes, rows, tokens, the ledger and the keys.
 
     The record of a release is compared too, if there is one. Files that `load_dataset` would load and the manifest
-    does not list are problems. Nothing outside the directory is read. Raises UserError if a record is missing or
-    malformed; everything else is in the report.
+    does not list are problems. `skipped` are files that a download left out. Nothing outside the directory is read.
+    Raises UserError if a record is missing or malformed; everything else is in the report.
     """
     directory = Path(directory)
     manifest = read_manifest(directory)
     expected = manifest.expected()
-    different = compare_directory(directory, expected, THE_MANIFEST)
+    fetched = {path: facts for path, facts in expected.items() if path not in skipped}
+    different = compare_directory(directory, fetched, THE_MANIFEST)
     unknown = unknown_files(directory, expected)
     dangerous = [path for path in unknown if is_loaded("dataset", path) or path == CARD]
     problems = [
@@ -97,7 +102,7 @@ def verify(directory: Path | str) -> VerifyReport:
     problems += [
         *_ledger_problems(manifest),
         *key_problems(manifest),
-        *release_problems(directory, "dataset"),
+        *release_problems(directory, "dataset", skipped),
     ]
     counts = {
         "shards": len(manifest.shards),
@@ -106,7 +111,9 @@ def verify(directory: Path | str) -> VerifyReport:
     }
     unlisted = [path for path in unknown if path not in dangerous]
     agrees = f"{THE_MANIFEST}, and the ledger adds up"
-    return VerifyReport(str(directory), "dataset", manifest.fingerprint, counts, agrees, problems, unlisted)
+    return VerifyReport(
+        str(directory), "dataset", manifest.fingerprint, counts, agrees, problems, unlisted, tuple(skipped)
+    )
 
 
 def _shard_problems(directory: Path, shard: ShardEntry, manifest: Manifest) -> list[str]:

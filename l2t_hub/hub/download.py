@@ -110,12 +110,14 @@ def download(
     revision: str | None = None,
     *,
     only: Sequence[str] | None = None,
+    code: Sequence[str] = (),
     say: Say = print,
     policy: RetryPolicy | None = None,
 ) -> Download:
     """Download a dataset or model at a revision (default: `main`) into the Hub cache and check every file.
 
-    `only` limits the download to paths that match these patterns. Raises UserError if the repo, revision or manifest
+    `only` limits the download to paths that match these patterns. `code` names Python files of a dataset that the
+    user trusts; no others are fetched. Raises UserError if the repo, revision or manifest
     does not exist, if a file differs from the release, or if loading the model would run code from its repo.
     """
     policy = policy or RetryPolicy()
@@ -123,7 +125,7 @@ def download(
     for path in paths:
         if problem := path_problem(path):
             raise UserError(f"{repo}: refused: the Hub lists a file {path!r}: {problem}")
-    skip = _refused_files(repo, kind, paths)
+    skip = [path for path in _refused_files(repo, kind, paths) if kind == "model" or path not in code]
     try:
         if kind == "model":
             _refuse_remote_code(repo, commit, paths, policy, say)

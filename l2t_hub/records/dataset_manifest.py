@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NotRequired, Self
 from pydantic import ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
-from l2t_hub.artifacts import CARD, MANIFEST
+from l2t_hub.artifacts import CARD, MANIFEST, MODULES
 from l2t_hub.errors import UserError
 from l2t_hub.records.bounds import (
     MAX_PARTITIONS,
@@ -202,7 +202,7 @@ class Manifest(FileRecord):
 
     `recipe` has the keys that decide the dataset, and `fingerprint` hashes them, source contents and tokenizer.
     `files` are the hashes of the tokenizer's files and of the card, without the owner's text in it. `tasks` are those
-    of the mixture, in order.
+    of the mixture, in order. `modules` are the hashes of task modules; those that are files are in `files` too.
     """
 
     FILE = MANIFEST
@@ -236,6 +236,11 @@ class Manifest(FileRecord):
                 raise ValueError(f"shards[{number}] is of partition {shard.partition} of {wanted}")
             if shard.view == "packed" and shard.rows * length > MAX_SHARD_POSITIONS:
                 raise ValueError(f"shards[{number}] has more than {MAX_SHARD_POSITIONS:,} positions")
+        for path, digest in self.files.items():
+            if path.startswith(f"{MODULES}/") and self.modules.get(path) != digest:
+                raise ValueError(
+                    f"modules: {path} is a file of the dataset, but no such module with its hash"
+                )
         both = same_name([*(shard.path for shard in self.shards), *self.files])
         if both:
             raise ValueError(f"{both[0]} and {both[1]} are the same file")

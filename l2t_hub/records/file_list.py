@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from l2t_hub.artifacts import MANIFEST, RELEASE_RECORD, sha256_of
+from l2t_hub.artifacts import MANIFEST, MODULES, RELEASE_RECORD, sha256_of
 from l2t_hub.errors import UserError
 from l2t_hub.records.card_text import card_digest
 from l2t_hub.records.reading import read_bounded
@@ -16,10 +16,11 @@ from l2t_hub.records.repo_path import inside
 UNLISTED = (MANIFEST, RELEASE_RECORD, ".gitattributes")
 # What a library loads by default: rows, weights, and the settings that decide how they are used.
 LOADED = {
-    "dataset": (".parquet", ".arrow"),
+    "dataset": (".parquet", ".arrow", ".py"),  # older versions of `datasets` run a script of the repository
     "model": (".safetensors", ".json", ".jinja", ".model", "merges.txt", "vocab.txt"),
     "space": (".py", ".whl", "requirements.txt", "packages.txt"),
 }
+_DATASET_FOLDERS = ("data/", "tokenizer/", f"{MODULES}/")
 EDITED = "`l2t card DIR` writes it again, and keeps the edited file beside it"
 
 
@@ -128,4 +129,4 @@ def unknown_files(directory: Path, known: Container[str]) -> list[str]:
 
 def is_loaded(kind: str, path: str) -> bool:
     """Whether a library would load this file of a "dataset", "model" or "space" although no record lists it."""
-    return path.endswith(LOADED[kind]) or (kind == "dataset" and path.startswith(("data/", "tokenizer/")))
+    return path.endswith(LOADED[kind]) or (kind == "dataset" and path.startswith(_DATASET_FOLDERS))

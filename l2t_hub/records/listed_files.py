@@ -1,5 +1,6 @@
 """What a release lists: its record and, for a dataset, its manifest, which must agree."""
 
+from collections.abc import Container
 from pathlib import Path
 
 from l2t_hub.artifacts import MANIFEST
@@ -36,15 +37,16 @@ def listed_files(directory: Path, kind: str, name: str) -> dict[str, ExpectedFil
     return listed
 
 
-def release_problems(directory: Path, kind: str) -> list[str]:
+def release_problems(directory: Path, kind: str, skipped: Container[str] = ()) -> list[str]:
     """Compare a directory with the record of its release, a sentence for each problem; [] if it has none.
 
-    Raises UserError if the record is malformed.
+    `skipped` are files that a download left out. Raises UserError if the record is malformed.
     """
     record = ReleaseRecord.find(directory)
     if record is None:
         return []
     if record.kind != kind:
         return [f"{ReleaseRecord.FILE}: it is of a {record.kind}, not of a {kind}"]
-    different = compare_directory(directory, record.expected(), ReleaseRecord.FILE)
+    fetched = {path: facts for path, facts in record.expected().items() if path not in skipped}
+    different = compare_directory(directory, fetched, ReleaseRecord.FILE)
     return [f"{path}: {problem}" for path, problem in different.items()]

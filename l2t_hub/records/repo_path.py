@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from l2t_hub.artifacts import CARD, TOKENIZER, TRAINING_RECORD
+from l2t_hub.artifacts import CARD, MODULES, TOKENIZER, TRAINING_RECORD
 from l2t_hub.errors import UserError
 
 MAX_SEGMENT_BYTES = 255
@@ -24,7 +24,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _SHARD = re.compile(
     r"data/(?:raw|packed|examples/[^/]+)/(?:train|validation)-[0-9]{5,7}-of-[0-9]{5,7}\.parquet"
 )
-_ASIDE = re.compile(rf"{re.escape(CARD)}|{TOKENIZER}/[^/]+")
+_ASIDE = re.compile(rf"{re.escape(CARD)}|{TOKENIZER}/[^/]+|{MODULES}/[A-Za-z0-9_-]{{1,100}}\.py")
 
 
 def path_problem(path: str) -> str | None:
@@ -68,7 +68,7 @@ def _shard(path: str) -> str:
 
 def _aside(path: str) -> str:
     if not _ASIDE.fullmatch(path):
-        raise ValueError(f"beside its shards, a dataset has {CARD} and files in {TOKENIZER}/")
+        raise ValueError(f"beside its shards, a dataset has {CARD}, {TOKENIZER}/FILE and {MODULES}/NAME.py")
     return path
 
 
@@ -85,7 +85,7 @@ RepoPath = Annotated[str, AfterValidator(_checked)]
 ShardPath = Annotated[RepoPath, AfterValidator(_shard)]
 """A path of a dataset's Parquet shard."""
 AsidePath = Annotated[RepoPath, AfterValidator(_aside)]
-"""A path of a dataset's card or of a file of its tokenizer."""
+"""A path of a dataset's card, of a file of its tokenizer, or of a task module."""
 ModelPath = Annotated[RepoPath, AfterValidator(_model_file)]
 """A path of a file that training wrote: weights, configuration, tokenizer or log."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from l2t_hub.dataset.keys import ingredients, stale_reasons
 from l2t_hub.dataset.layout import link_or_copy
 from l2t_hub.dataset.progress import Reporter
 from l2t_hub.dataset.shards import Shard
+from l2t_hub.dataset.task_modules import read_task_modules
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.records.bounds import is_repo
@@ -19,6 +20,7 @@ from l2t_hub.records.dataset_manifest import LedgerRow, Manifest, ShardEntry
 from l2t_hub.reproduce.checks import Check, Outcome
 from l2t_hub.reproduce.compare_shards import first_difference
 from l2t_hub.reproduce.rebuild import PublishedTokenizer, Rebuilt, rebuild
+from l2t_hub.reproduce.trusted_modules import Fetch, trusted_modules
 
 DIFFERING = "differing"
 BUNDLED_SAMPLE = "bundled:sample"
@@ -32,12 +34,14 @@ class PublishedDataset:
     `problems` are what a check of its files found; a dataset with any is not reproduced.
 
     `own` says that this process built it from a recipe of the user. Any other manifest is a stranger's: it opens no
-    file of this machine and runs no code.
+    file of this machine, and runs no code but task modules whose hash is in `trusted`. `fetch_code` fetches those.
     """
 
     manifest: Manifest
-    fetch: Callable[[Sequence[str]], Path]
+    fetch: Fetch
+    fetch_code: Fetch
     own: bool = False
+    trusted: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -55,10 +59,12 @@ def reproduce_dataset(
 
     `source_path` is where the user has the source. Shards that differ are kept in `keep`. If the source has changed,
     nothing is built, and the checks name the files that differ. Raises what a build raises, and UserError if the
-    manifest names task modules, or a local source without `source_path`.
+    manifest names task modules that are not trusted, or a local source without `source_path`.
     """
     manifest = published.manifest
-    recipe = pinned_recipe(manifest, source_path, own=published.own)
+    trusted = None if published.own else published.trusted
+    modules = trusted_modules(manifest, trusted, published.fetch_code, folder.parent / "trusted")
+    recipe = pinned_recipe(manifest, source_path, modules, own=published.own)
     source = open_source(recipe)
     environment = _environment(manifest, recipe, source)
     checks = _source_checks(manifest, source)
@@ -91,13 +97,20 @@ def _outcome(manifest: Manifest, scope: str, checks: list[Check], environment: l
     return Outcome("dataset", manifest.fingerprint, scope, RULE, tuple(checks), tuple(environment))
 
 
-def pinned_recipe(manifest: Manifest, source_path: str | None, *, own: bool) -> Recipe:
+def pinned_recipe(
+    manifest: Manifest, source_path: str | None, modules: Sequence[str], *, own: bool
+) -> Recipe:
     """Return the manifest's recipe with the source at the revision that was read, or at `source_path`.
 
-    Raises UserError for a manifest that is not our own if it asks for task modules or for a file of this machine.
+    `modules` are the paths of its task modules here. Raises UserError for a manifest that is not our own if it asks
+    for a file of this machine.
     """
-    tree = {**manifest.recipe, "source": dict(manifest.recipe["source"])}
-    source = tree["source"]
+    source = dict(manifest.recipe["source"])
+    tree = {
+        **manifest.recipe,
+        "source": source,
+        "mixture": {**manifest.recipe["mixture"], "modules": list(modules)},
+    }
     if source_path is not None:
         source["path" if source["path"] is not None else "dataset"] = source_path
     elif source["dataset"] is not None:
@@ -106,13 +119,6 @@ def pinned_recipe(manifest: Manifest, source_path: str | None, *, own: bool) -> 
         raise UserError(
             "this dataset was made from a local file, and a record of someone else opens no file of this machine",
             "Give the path of the text with --source. Its hashes show whether it is the same text.",
-        )
-    modules = [*manifest.modules, *tree["mixture"]["modules"]]
-    if modules and not own:
-        digest = manifest.modules.get(modules[0], "not recorded")
-        raise UserError(
-            f"this dataset was made with the task module {modules[0]!r} (SHA-256 {digest}); its code would run here",
-            "Read the module first. Then reproduce the dataset from its recipe: l2t reproduce RECIPE.yaml",
         )
     return recipe_from_tree(tree)
 
@@ -132,12 +138,11 @@ def _pinned_revision(manifest: Manifest, dataset: str, *, own: bool) -> str | No
 
 def _environment(manifest: Manifest, recipe: Recipe, source: Source) -> list[str]:
     """Return, in words, which versions differ between the release and this machine."""
-    from l2t_hub.dataset.keys import module_digests
     from l2t_hub.dataset.manifest import made_by
 
     contents, tokenizer = manifest.source["contents"], manifest.tokenizer.sha256
     before = ingredients(recipe, contents, tokenizer, manifest.made_by, manifest.modules)
-    modules = module_digests(recipe.mixture.modules)
+    modules = read_task_modules(recipe.mixture.modules).digests
     now = ingredients(recipe, contents, tokenizer, made_by(recipe.blocks.sentences), modules)
     return stale_reasons(before, now)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from l2t_hub.artifacts import MANIFEST, TRAINING_LOG, TRAINING_RECORD, WEIGHTS, disk_errors, write_text
 from l2t_hub.dataset.build import build
@@ -21,6 +22,7 @@ from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import read_training_record
 from l2t_hub.reproduce.checks import Outcome, ReproduceReport
 from l2t_hub.reproduce.compare_dataset import PublishedDataset, reproduce_dataset
+from l2t_hub.reproduce.trusted_modules import check_trust
 from l2t_hub.train.training_log import read_log
 
 REPORT = "reproduce.json"
@@ -36,6 +38,7 @@ def reproduce(
     source: str | None = None,
     data: str | None = None,
     tolerance: float | None = None,
+    trust_modules: Sequence[str] = (),
     out: Path | str | None = None,
     progress: Reporter | None = None,
 ) -> ReproduceReport:
@@ -48,7 +51,7 @@ def reproduce(
     rebuilds only the partitions of that many shards, with the published tokenizer. For a model, the first `steps` of
     training are repeated and compared to the last bit, or within the relative `tolerance`. `source` and `data` are
     the paths of the source text and of a model's dataset, if they have moved. `out` is a directory for the
-    report (JSON) and for shards that differ.
+    report (JSON) and for shards that differ. Task modules of a dataset run only if `trust_modules` has their SHA-256.
 
     Raises UsageError for a target that is none of these, UserError for what cannot be read or fetched. Differences
     are not errors; they are in the report.
@@ -59,10 +62,12 @@ def reproduce(
         raise UsageError(f"--steps {steps}: must be at least one step")
     if tolerance is not None and not 0 < tolerance < 1:
         raise UsageError(f"--tolerance {tolerance:g}: must be between 0 and 1, for example 0.0001")
+    check_trust(trust_modules)
     start = time.monotonic()
     keep = Path(out) if out is not None else None
     reporter = progress or default_reporter()
-    options = _Options(sample, steps, workers or os.cpu_count() or 1, source, data, tolerance, keep, reporter)
+    cores, trusted = workers or os.cpu_count() or 1, tuple(trust_modules)
+    options = _Options(sample, steps, cores, source, data, tolerance, trusted, keep, reporter)
     kept = "nothing is kept: what was rebuilt served only the comparison"
     with (
         interruptible(lambda: (kept, "Rerun the command to start again.")),
@@ -91,6 +96,7 @@ class _Options:
     source: str | None
     data: str | None
     tolerance: float | None
+    trust_modules: tuple[str, ...]
     keep: Path | None
     reporter: Reporter
 
@@ -111,7 +117,7 @@ def _directory(directory: Path, options: _Options, folder: Path) -> Outcome:
     if (directory / MANIFEST).is_file():
         # Every file of the directory is one that the manifest names, and as the manifest says; or it is a difference.
         problems = tuple(verify(directory).problems)
-        published = PublishedDataset(read_manifest(directory), lambda paths: directory, problems=problems)
+        published = _here(directory, problems=problems, trusted=options.trust_modules)
         return _dataset(published, options, folder)
     if (directory / TRAINING_RECORD).is_file():
         return _model(lambda path: inside(directory, path), options, folder)
@@ -128,12 +134,22 @@ def _recipe(recipe: Recipe, options: _Options, folder: Path) -> Outcome:
             f"{recipe.name} has several variants: {', '.join(recipe.variants)}",
             f"Choose one, for example --variant {next(iter(recipe.variants))}.",
         )
+    _refuse_trust(options, "a recipe")
     first = folder / "first"
-    manifest = build(recipe, first, workers=1, progress=options.reporter)
+    build(recipe, first, workers=1, progress=options.reporter)
     second = replace(options, workers=max(2, options.workers), source=None)
-    outcome = _dataset(PublishedDataset(manifest, lambda paths: first, own=True), second, folder)
+    outcome = _dataset(_here(first, own=True), second, folder)
     scope = f"built twice, with 1 worker and with {second.workers}: {outcome.scope}"
     return replace(outcome, kind="recipe", scope=scope)
+
+
+def _here(directory: Path, **how: Any) -> PublishedDataset:
+    """Return the dataset of a directory: all its files are here."""
+
+    def fetch(paths: Sequence[str]) -> Path:
+        return directory
+
+    return PublishedDataset(read_manifest(directory), fetch, fetch, **how)
 
 
 def _dataset(published: PublishedDataset, options: _Options, folder: Path) -> Outcome:
@@ -151,10 +167,16 @@ def _dataset(published: PublishedDataset, options: _Options, folder: Path) -> Ou
 def _model(fetch: Callable[[str], Path], options: _Options, folder: Path) -> Outcome:
     from l2t_hub.reproduce.compare_model import reproduce_model
 
+    _refuse_trust(options, "a model")
     record = read_training_record(fetch(TRAINING_RECORD).parent)
     log = read_log(fetch(TRAINING_LOG))
     weights = partial(fetch, WEIGHTS)
     return reproduce_model(record, log, weights, options.data, options.steps, folder, options.tolerance)
+
+
+def _refuse_trust(options: _Options, what: str) -> None:
+    if options.trust_modules:
+        raise UsageError(f"--trust-modules: applies to a dataset, not to {what}", "Leave it out.")
 
 
 def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:
@@ -164,9 +186,13 @@ def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:
     repo, revision = parse_name(name)
     kind, commit = kind_and_commit(repo, revision)
 
-    def fetch(paths: Sequence[str]) -> Path:
-        return download(repo, kind, commit, only=paths, say=options.reporter.message).directory
+    def fetch(paths: Sequence[str], are_code: bool = False) -> Path:
+        code = paths if are_code else ()
+        return download(repo, kind, commit, only=paths, code=code, say=options.reporter.message).directory
 
     if kind == "dataset":
-        return _dataset(PublishedDataset(read_manifest(fetch([MANIFEST])), fetch), options, folder)
+        manifest = read_manifest(fetch([MANIFEST]))
+        trusted = options.trust_modules
+        published = PublishedDataset(manifest, fetch, partial(fetch, are_code=True), trusted=trusted)
+        return _dataset(published, options, folder)
     return _model(lambda path: fetch([path]) / path, options, folder)

@@ -3,7 +3,7 @@
 `verify_release` finds out whether a directory or a Hub name is of a dataset or a model, and verifies it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ def verify_release(target: str, *, say: Callable[[str], None] = print) -> Verify
     Raises UsageError for neither, UserError for what cannot be downloaded, and what the verifiers raise.
     """
     directory = Path(target)
+    skipped: Sequence[str] = ()
     if not directory.is_dir():
         from l2t_hub.hub.download import kind_and_commit, parse_name, resolve
 
@@ -37,16 +38,18 @@ def verify_release(target: str, *, say: Callable[[str], None] = print) -> Verify
         if not directory.exists():
             repo, revision = parse_name(target)
             kind, _ = kind_and_commit(repo, revision)
-        directory, _ = resolve(target, kind, say=say)
+        directory, found = resolve(target, kind, say=say)
+        skipped = found.skipped if found else ()
     if not (directory / MANIFEST).exists() and (directory / TRAINING_RECORD).exists():
-        return verify_model(directory)
-    return verify(directory)
+        return verify_model(directory, skipped)
+    return verify(directory, skipped)
 
 
-def verify_model(directory: Path | str) -> VerifyReport:
+def verify_model(directory: Path | str, skipped: Sequence[str] = ()) -> VerifyReport:
     """Compare a model directory with its training record and, if it has one, the record of its release.
 
-    Files that transformers would load and neither lists are problems too. No weights are loaded, and nothing outside
+    Files that transformers would load and neither lists are problems too. `skipped` are files that a download left
+    out. No weights are loaded, and nothing outside
     the directory is read. Raises UserError if a record is missing or malformed; everything else is in the report.
     """
     directory = Path(directory)
@@ -61,7 +64,7 @@ def verify_model(directory: Path | str) -> VerifyReport:
             for path, said in compare_directory(directory, record.expected(), THE_RECORD).items()
         ),
         *(f"{path}: not in {THE_RECORD}" for path in dangerous),
-        *release_problems(directory, "model"),
+        *release_problems(directory, "model", skipped),
         *_fingerprint_problems(record),
         *_said(lambda: _config_problems(directory, record)),
         *_said(lambda: _log_problems(directory, record)),
@@ -70,7 +73,14 @@ def verify_model(directory: Path | str) -> VerifyReport:
     unlisted = [path for path in unknown if path not in dangerous and "/" not in path]
     agrees = f"{THE_RECORD}, and the fingerprint follows from the recipe"
     return VerifyReport(
-        str(directory), "model", record.fingerprint, counts, agrees, list(dict.fromkeys(problems)), unlisted
+        str(directory),
+        "model",
+        record.fingerprint,
+        counts,
+        agrees,
+        list(dict.fromkeys(problems)),
+        unlisted,
+        tuple(skipped),
     )
 
 

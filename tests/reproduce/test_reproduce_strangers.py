@@ -70,8 +70,9 @@ def test_a_task_module_of_a_stranger_is_named_and_never_run(dataset: Path, tmp_p
         tree["modules"] = {str(module): "0" * 64}
 
     change(dataset, edit)
-    with pytest.raises(UserError, match=r"task module .*evil_tasks"):
-        again(dataset)
+    for trusted in ([], ["0" * 64]):
+        with pytest.raises(UserError, match=r"task module .*evil_tasks.* not a file of the dataset"):
+            again(dataset, trust_modules=trusted)
     assert not (tmp_path / "ran").exists()
 
 

@@ -20,12 +20,12 @@ from torch.utils.data import Sampler
 
 from l2t_hub.artifacts import PACKED, TOKENIZER
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.file_list import compare_directory
 from l2t_hub.tokens.load import TOKENIZER_FILE, load_exact_tokenizer
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.loss import IGNORED
-from l2t_hub.train.run_directory import is_main_process
 
 Row = Mapping[str, Any]
 Batch = dict[str, torch.Tensor]

@@ -32,6 +32,13 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the newest complete checkpoint.")
     ] = False,
+    follow_data: Annotated[
+        bool,
+        typer.Option(
+            "--follow-data",
+            help="Take the keys that decide the dataset from --data, where the recipe has others.",
+        ),
+    ] = False,
     hub: SourceHub = None,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +48,8 @@ def train(
     with connected_for(hub, data):
         from l2t_hub.train import train as train_model
 
-        result = train_model(load_release(recipe, sets, variant), data, folder, resume=resume)
+        release = load_release(recipe, sets, variant)
+        result = train_model(release, data, folder, resume=resume, follow_data=follow_data)
     answer(as_json, result.as_dict(), result.summary())
 
 

@@ -12,6 +12,7 @@ from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.train import run_directory
+from l2t_hub.train.agreement import agreed
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.locate import DatasetLocation, locate
 from l2t_hub.train.run_directory import CACHE, RunIdentity, step_of
@@ -57,18 +58,24 @@ class TrainResult:
         return text
 
 
-def train(recipe: Recipe, data: Path | str, out: Path | str, *, resume: bool = False) -> TrainResult:
+def train(
+    recipe: Recipe, data: Path | str, out: Path | str, *, resume: bool = False, follow_data: bool = False
+) -> TrainResult:
     """Train the recipe's model on the packed view of a dataset directory or Hub dataset, into `out`.
 
     If `out` holds the finished model of this recipe and dataset, it is returned without training. With `resume`, an
     unfinished run continues from its newest checkpoint with the exact next batch. Nothing else in `out` is ever
     overwritten.
 
+    The recipe must be the one the dataset was built from; with `follow_data`, the dataset's keys take the place of
+    the recipe's.
+
     Raises UsageError if the recipe, the arguments or the content of `out` do not fit; UserError if the data are
     broken, the disk is full, training diverges or Ctrl-C is pressed.
     """
     out = Path(out)
     dataset = locate(data)
+    recipe = agreed(recipe, dataset, follow_data=follow_data)
     if finished(out, recipe, dataset):
         return _result(out, reused=True)
     try:

@@ -1,7 +1,7 @@
 """What a record of the source becomes: a document, or a drop with its reason."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from l2t_hub.corpus.columns import Columns, value_of
@@ -27,18 +27,20 @@ ENCODING_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text of the source. `token_count` is None unless a column of the source holds it."""
+    """A text of the source. `token_count` is None unless a column of the source holds it. `file` is for messages."""
 
     id: str
     text: str
     token_count: int | None = None
+    file: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A record of the source that gives no document, and the reason."""
+    """A record of the source that gives no document, and the reason. `file` is for messages."""
 
     reason: str
+    file: str = field(default="", compare=False)
 
 
 Record = Document | Dropped

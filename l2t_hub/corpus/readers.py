@@ -4,6 +4,7 @@ A reader holds at most a few hundred records in memory. Every error names the fi
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 from l2t_hub.corpus.columns import Columns
@@ -28,13 +29,14 @@ def read_segment(segment: Segment, columns: Columns) -> Iterator[Record]:
     """Yield the records of a segment in order. Raises UserError for an unreadable one unless the recipe drops it."""
     file = segment.file
     if file.kind == "damaged":
-        yield Dropped(DAMAGED_FILE.format(file.name))
+        yield Dropped(DAMAGED_FILE.format(file.name), file.name)
         return
     # A file that is read whole has no byte at which the recipe's limit ends.
     limit = file.records if file.extent == 1 else None
     try:
-        yield from islice(READERS[file.kind](segment, columns), limit)
+        for record in islice(READERS[file.kind](segment, columns), limit):
+            yield replace(record, file=file.name)
     except UserError as error:
         if columns.stop or isinstance(error, UsageError):
             raise
-        yield Dropped(DAMAGED_REST.format(file.name))
+        yield Dropped(DAMAGED_REST.format(file.name), file.name)

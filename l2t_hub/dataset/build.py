@@ -11,6 +11,7 @@ from pathlib import Path
 from l2t_hub.artifacts import CARD, MANIFEST, MODULES, TOKENIZER, intact, sha256_of
 from l2t_hub.corpus.source import Document, Source, open_source
 from l2t_hub.dataset.card import keep_edited_card, own_text_of, write_dataset_card
+from l2t_hub.dataset.drops import check_examples, drop_lines, drop_warnings
 from l2t_hub.dataset.executors import worker_server
 from l2t_hub.dataset.executors.execute import check_executor, execute
 from l2t_hub.dataset.executors.slurm_queue import wait_for_jobs
@@ -41,7 +42,6 @@ from l2t_hub.records.file_list import compare_directory, unknown_files
 from l2t_hub.tasks.registry import tasks_for
 
 INGREDIENTS = "ingredients.json"
-TOO_LONG_SHARE = 0.1
 
 
 def build(
@@ -86,7 +86,8 @@ def build(
         ranks, description = range(len(keys.partition_keys)), f"building {recipe.name}"
         partitions = build_partitions(workspace, prepared, ranks, run, reporter, description)
         manifest = _assemble(recipe, workspace, prepared, partitions, reporter)
-        _warn_if_many_too_long(manifest, recipe, reporter)
+        for line in (*drop_lines(manifest), *drop_warnings(manifest, recipe)):
+            reporter.message(line)
         workspace.clear()
         return manifest
 
@@ -134,7 +135,9 @@ def _adopt_partitions(workspace: Workspace, before: Manifest, source: Source, ke
             link_or_copy(workspace.out / entry.path, folder / shard.file)
             shards.append(shard)
         ids = hash_ids(record.id for record in source.read(rank) if isinstance(record, Document))
-        workspace.commit(folder, FinishedPartition(rank, key, shards, Ledger.from_json(old.ledger)), ids)
+        workspace.commit(
+            folder, FinishedPartition(rank, key, shards, Ledger.from_json(old.ledger), old.drops), ids
+        )
 
 
 def _remove_stale(workspace: Workspace, before: Manifest | None, keys: BuildKeys, reporter: Reporter) -> None:
@@ -190,7 +193,12 @@ def _assemble(
         modules=keys.modules.digests,
         tasks={t.name: {"level": t.level, "description": t.description} for t in tasks.values()},
         partitions=[
-            PartitionEntry(key=partition.key, inputs=input_digest, ledger=partition.ledger.to_json())
+            PartitionEntry(
+                key=partition.key,
+                inputs=input_digest,
+                ledger=partition.ledger.to_json(),
+                drops=partition.drops,
+            )
             for partition, input_digest in zip(partitions, keys.inputs, strict=True)
         ],
         shards=entries,
@@ -225,20 +233,9 @@ def _check_ledger(recipe: Recipe, ledger: Ledger, repeated_ids: int) -> None:
             f"{f' (dropped: {drops})' if drops else ''}",
             "Check source.path and source.text_column.",
         )
+    check_examples(ledger, recipe)
     if repeated_ids and recipe.build.on_error == "stop":
         raise UserError(
             f"{recipe.where('source.id_column')}: {repeated_ids:,} document IDs are in more than one partition",
             "Name a column of unique IDs, set source.id_column: null, or set build.on_error: drop to keep them all.",
-        )
-
-
-def _warn_if_many_too_long(manifest: Manifest, recipe: Recipe, reporter: Reporter) -> None:
-    """Warn if the mixture is far from the recipe's because many examples do not fit a sequence."""
-    fit, length = Ledger.from_json(manifest.ledger).total("fit"), recipe.packing.sequence_length
-    too_long = fit.dropped.total()
-    if too_long > TOO_LONG_SHARE * fit.came_in:
-        reporter.message(
-            f"warning: {too_long:,} of {fit.came_in:,} examples are longer than a sequence of {length:,} tokens and "
-            f"were dropped. An example repeats its block, so set blocks.tokens_per_block (now "
-            f"{recipe.blocks.tokens_per_block}) to at most about {length // 3}."
         )

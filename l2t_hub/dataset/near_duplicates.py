@@ -78,7 +78,7 @@ class DeduplicatedSource:
         """Read a partition, with near-duplicates replaced by `Dropped`."""
         dropped = frozenset(self.dropped[partition])
         for number, record in enumerate(self.source.read(partition)):
-            yield Dropped(NEAR_IDENTICAL) if number in dropped else record
+            yield Dropped(NEAR_IDENTICAL, record.file) if number in dropped else record
 
 
 class WriteSignatures(PipelineStep):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from loguru import logger
 
 from l2t_hub.corpus.sentences import splitter
 from l2t_hub.corpus.source import Record, Source
+from l2t_hub.dataset.drops import file_drops
 from l2t_hub.dataset.partners import find_partners
 from l2t_hub.dataset.progress import Meter
 from l2t_hub.dataset.shards import ShardWriter
@@ -87,7 +88,9 @@ class WriteShards(PipelineStep):  # type: ignore[misc]
         for item in data:
             if isinstance(item, PartitionTransform):
                 shards = [shard for file in sorted(writers) for shard in writers[file].close()]
-                finished = FinishedPartition(rank, self.keys[rank], shards, item.ledger)
+                finished = FinishedPartition(
+                    rank, self.keys[rank], shards, item.ledger, file_drops(item.file_drops)
+                )
                 self.workspace.commit(folder, finished, item.ids)
                 return
             file = (item.view, item.split, item.task)

@@ -4,6 +4,7 @@ The transform is a pure stream: it reads records in source order, yields batches
 nothing of workers, files or time. `partners.py` chooses the other document that some tasks need.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from l2t_hub.corpus.blocks import SHORT, blocks
 from l2t_hub.corpus.document import DUPLICATE_ID, Document, Dropped, Record
 from l2t_hub.corpus.sentences import Splitter
+from l2t_hub.dataset.drops import NO_EXAMPLE, NO_OTHER
 from l2t_hub.dataset.ledger import RAW, FlowKey, Ledger
 from l2t_hub.dataset.packer import Packer, PackShape
 from l2t_hub.dataset.partners import Partners, SourceText
@@ -37,8 +39,6 @@ from l2t_hub.tokens.encode import Encoder
 BATCH_DOCUMENTS = 1024
 BATCH_CHARACTERS = 4_000_000
 TABLE_ROWS = 200
-NO_EXAMPLE = "no block gave an example"
-NO_OTHER = "no other document"
 
 Tick = Callable[[int], None]
 """Is called with the number of records read so far."""
@@ -71,11 +71,15 @@ class SplitExample:
 
 
 class PartitionTransform:
-    """Yields the rows of one partition; afterwards `ledger`, `documents` and `ids` describe what was read."""
+    """Yields the rows of one partition; afterwards `ledger`, `documents` and `ids` describe what was read.
+
+    `file_drops` counts the documents that gave nothing, by file and reason.
+    """
 
     def __init__(self, setup: TransformSetup, partners: Partners) -> None:
         self.setup, self.partners = setup, partners
         self.ledger = Ledger()
+        self.file_drops: Counter[tuple[str, str]] = Counter()
         self.documents = 0
         recipe, encoder = setup.recipe, setup.encoder
         self._bos, self._eos = recipe.tokenizer.bos, recipe.tokenizer.eos
@@ -128,6 +132,7 @@ class PartitionTransform:
         key = FlowKey("read")
         if isinstance(record, Dropped):
             self.ledger.count(key, record.reason)
+            self.file_drops[record.file, record.reason] += 1
             return None
         id_hash = hash_id(record.id)
         if id_hash in self._ids:
@@ -139,6 +144,7 @@ class PartitionTransform:
                     "build.on_error: drop to keep the first document of each ID.",
                 )
             self.ledger.count(key, DUPLICATE_ID)
+            self.file_drops[record.file, DUPLICATE_ID] += 1
             return None
         self._ids.add(id_hash)
         self.ledger.count(key)
@@ -192,6 +198,7 @@ class PartitionTransform:
         if assigned.task is None:
             reason = NO_OTHER if partner is None and not tasks else NO_TASK
             self.ledger.count(FlowKey("assign", split, "task"), reason)
+            self.file_drops[document.file, reason] += 1
             return []
         task = tasks[assigned.task]
         self.ledger.count(FlowKey("assign", split, task.name))
@@ -217,6 +224,8 @@ class PartitionTransform:
             examples.append(SplitExample(split, row))
         self.ledger.count(FlowKey("make", split, task.name), units=len(examples))
         self.ledger.count(FlowKey("document", split, task.name), None if examples else NO_EXAMPLE)
+        if not examples:
+            self.file_drops[document.file, NO_EXAMPLE] += 1
         return examples
 
     def _add_examples(self, examples: list[SplitExample]) -> None:

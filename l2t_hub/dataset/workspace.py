@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from platform import node
 from typing import Any
@@ -23,6 +23,7 @@ from l2t_hub.artifacts import MANIFEST, TOKENIZER, disk_errors, intact, locked, 
 from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.shards import Shard
 from l2t_hub.errors import UsageError
+from l2t_hub.records.dataset_manifest import FileDrops
 
 WORK = ".l2t-build"
 LOCK = "lock"
@@ -33,12 +34,13 @@ IDS = "ids.npy"
 
 @dataclass(frozen=True)
 class FinishedPartition:
-    """A finished partition: its shards, in the order of their files, and its ledger."""
+    """A finished partition: its shards, in the order of their files, its ledger, and its drops by file."""
 
     rank: int
     key: str
     shards: list[Shard]
     ledger: Ledger
+    drops: list[FileDrops] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Workspace:
             "key": partition.key,
             "shards": [asdict(shard) for shard in partition.shards],
             "ledger": partition.ledger.to_json(),
+            "drops": partition.drops,
         }
         write_text(folder / PARTITION, json.dumps(content))
         final = self.partition_folder(partition.rank, partition.key)
@@ -107,7 +110,9 @@ class Workspace:
         shards = [Shard(**shard) for shard in content["shards"]]
         if content["key"] != key or not all(intact(folder / s.file, s.bytes, s.sha256) for s in shards):
             return None
-        return FinishedPartition(rank, key, shards, Ledger.from_json(content["ledger"]))
+        return FinishedPartition(
+            rank, key, shards, Ledger.from_json(content["ledger"]), content.get("drops", [])
+        )
 
     def remove_stale(self, keys: Sequence[str]) -> None:
         """Remove half-written folders, and partitions that are damaged or have another key."""

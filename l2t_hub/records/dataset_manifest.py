@@ -80,12 +80,25 @@ CLOSED(LedgerRow)
 LedgerRows = Annotated[Rows[LedgerRow], Field(max_length=100_000)]
 
 
+@CLOSED
+class FileDrops(TypedDict):
+    """How many documents of a file were dropped for a reason; "" is a source without files."""
+
+    file: Text
+    reason: Text
+    count: Count
+
+
 class PartitionEntry(Record):
-    """A part of the source that was built on its own: `key` hashes what decides its bytes, `inputs` what it read."""
+    """A part of the source that was built on its own: `key` hashes what decides its bytes, `inputs` what it read.
+
+    `drops` are those of the files with most of them; the ledger has all.
+    """
 
     key: Sha256
     inputs: Sha256
     ledger: LedgerRows
+    drops: Annotated[Rows[FileDrops], Field(max_length=1000)] = Field(default=[])
 
 
 @CLOSED

@@ -189,7 +189,8 @@ def _report(
 ) -> RunResult:
     from l2t_hub.artifacts import TRAINING_LOG
     from l2t_hub.evaluate import read_evaluation
-    from l2t_hub.report import ReleaseReport, conclusion, write_run_report
+    from l2t_hub.evaluate.conclusions import conclusion
+    from l2t_hub.report import ReleaseReport, write_run_report
     from l2t_hub.train.training_log import read_log
 
     _announce("report", str(folder / "report.html"))

@@ -87,9 +87,17 @@ def evaluate(
     with interruptible(explain), connected_for(hub, *names):
         from l2t_hub.evaluate import evaluate as evaluate_models
         from l2t_hub.evaluate import render_table
+        from l2t_hub.evaluate.conclusions import conclusion
 
         results = evaluate_models(names, suite, file, progress=progress)
-    answer(as_json, results.as_dict(), render_table(results), *([f"scores: {file}"] if file else []))
+    conclusions = [conclusion(results, comparison) for comparison in results.comparisons]
+    answer(
+        as_json,
+        results.as_dict(),
+        render_table(results),
+        *conclusions,
+        *([f"scores: {file}"] if file else []),
+    )
 
 
 @models.command(

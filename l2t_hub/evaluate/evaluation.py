@@ -1,5 +1,7 @@
 """Evaluates models on a suite. Arguments, models and data are checked before the first model is scored."""
 
+import hashlib
+import json
 import os
 import platform
 import time
@@ -12,8 +14,10 @@ from pathlib import Path, PurePath
 
 from l2t_hub import __version__
 from l2t_hub.artifacts import sha256_of
-from l2t_hub.errors import UsageError
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import harness, statistics
+from l2t_hub.evaluate.inference import LEVEL
+from l2t_hub.evaluate.readings import reading_differences, readings
 from l2t_hub.evaluate.results import (
     SCHEMA,
     Evaluation,
@@ -23,9 +27,9 @@ from l2t_hub.evaluate.results import (
     TaskProtocol,
     write_evaluation,
 )
-from l2t_hub.evaluate.statistics import LEVEL
 from l2t_hub.evaluate.suites import Suite, get_suite
 from l2t_hub.records.repo_path import inside
+from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.scoring import ModelSource, Scorer, find_model, load_scorer
 
 
@@ -67,11 +71,15 @@ def evaluate(
         model_samples, tasks = harness.run(harness.as_lm(scorer, batch_tokens), label, chosen, loaded, limit)
         seconds = time.perf_counter() - start
         samples.append(model_samples)
-        scores.append(_model_scores(label, scorer, model_samples, seconds))
+        scores.append(_model_scores(label, scorer, model_samples, leading_space(tasks), seconds))
         if progress:
             progress(f"{label}: {len(model_samples)} examples in {seconds:.1f} s")
+    space = leading_space(tasks)
     comparisons = tuple(
-        statistics.compare(label, model_samples, labels[0], samples[0])
+        replace(
+            statistics.compare(label, model_samples, labels[0], samples[0]),
+            readings=reading_differences(model_samples, samples[0], space),
+        )
         for label, model_samples in zip(labels[1:], samples[1:], strict=True)
     )
     protocol = _protocol(chosen, tasks, batch_tokens, limit, date)
@@ -116,9 +124,17 @@ def short_names(paths: Sequence[str]) -> list[str]:
     return list(paths)
 
 
-def _model_scores(label: str, scorer: Scorer, samples: Sequence[Sample], seconds: float) -> ModelScores:
+def leading_space(tasks: Sequence[TaskProtocol]) -> bool:
+    """Whether the tasks put a space before a text without a context."""
+    return {task.target_delimiter for task in tasks} == {" "}
+
+
+def _model_scores(
+    label: str, scorer: Scorer, samples: Sequence[Sample], space: bool, seconds: float
+) -> ModelScores:
     phenomena, micro, macro = statistics.accuracies(samples)
     source = scorer.source
+    recipe_sha256, seed = _recipe(source)
     return ModelScores(
         label=label,
         model=source.name,
@@ -134,7 +150,26 @@ def _model_scores(label: str, scorer: Scorer, samples: Sequence[Sample], seconds
         macro=macro,
         ties=sum(sample.tie for sample in samples if len(sample.log_likelihoods) > 1),
         seconds=round(seconds, 3),
+        clustered=statistics.clustered_accuracy(samples),
+        readings=readings(samples, space),
+        recipe_sha256=recipe_sha256,
+        seed=seed,
     )
+
+
+def _recipe(source: ModelSource) -> tuple[str | None, int | None]:
+    """Return the hash of a model's recipe without its name and seed, and the seed. Replicates differ in the seed.
+
+    Both are None for a model without a readable training record.
+    """
+    try:
+        record = TrainingRecord.find(Path(source.location))
+    except UserError:
+        record = None
+    if record is None:
+        return None, None
+    tree = {key: value for key, value in record.recipe.items() if key not in ("name", "description", "seed")}
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest(), int(record.recipe["seed"])
 
 
 def _commit(scorer: Scorer) -> str | None:

@@ -11,15 +11,18 @@ import io
 import logging
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.results import Sample, TaskProtocol
 from l2t_hub.evaluate.suites import METRIC, Suite, SuitePart
 from l2t_hub.scoring import Scorer
+
+if TYPE_CHECKING:
+    from l2t_hub.evaluate.harness_model import Spacings
 
 SHOT_SEED = 1234
 """lm-eval's default seed for drawing few-shot examples."""
@@ -75,7 +78,7 @@ def as_lm(scorer: Scorer, batch_tokens: int | None = None) -> Any:
     from l2t_hub.evaluate.harness_model import HarnessModel
 
     with quiet():
-        return HarnessModel(scorer, batch_tokens=batch_tokens)
+        return HarnessModel(scorer, batch_tokens=batch_tokens, both_spacings=True)
 
 
 def run(
@@ -98,7 +101,8 @@ def run(
         for task, rows in results["samples"].items():
             config = part.tasks["tasks"][task].config
             shots = int(config.num_fewshot or 0)
-            samples.extend(_sample(label, suite, task, shots, row) for row in rows)
+            spacings = getattr(lm, "spacings", {})
+            samples.extend(_sample(label, suite, task, shots, row, spacings) for row in rows)
             hashes = "".join(row["doc_hash"] for row in rows)
             protocols.append(
                 TaskProtocol(
@@ -114,7 +118,10 @@ def run(
     return samples, tuple(protocols)
 
 
-def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any]) -> Sample:
+def _sample(
+    label: str, suite: Suite, task: str, shots: int, row: dict[str, Any], spacings: "Mapping[str, Spacings]"
+) -> Sample:
+    """Turn a row of lm-eval into a sample. Texts without a context also have their other spacing."""
     likelihoods = tuple(float(answer[0]) for answer in row["filtered_resps"])
     if not all(math.isfinite(value) for value in likelihoods):
         raise UserError(
@@ -122,6 +129,10 @@ def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any]
             "The weights are probably not finite either, as after a training run that diverged.",
         )
     doc = row["doc"]
+    texts = [spacings.get(text) for context, text, *_ in row["arguments"][: len(likelihoods)] if not context]
+    spaced = [text for text in texts if text is not None]
+    if len(spaced) < len(likelihoods):
+        spaced = []
     return Sample(
         model=label,
         task=task,
@@ -131,6 +142,9 @@ def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any]
         correct=bool(row[METRIC]),
         gold=row["target"] if isinstance(row["target"], int) else None,
         log_likelihoods=likelihoods,
+        tokens=tuple(text.tokens for text in spaced),
+        respaced=tuple(text.respaced for text in spaced),
+        respaced_tokens=tuple(text.respaced_tokens for text in spaced),
     )
 
 

@@ -8,7 +8,8 @@ which takes all arguments of `lm_eval`. Encoding, requests and generation are th
 only how log-likelihoods are computed differs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lm_eval.api.registry import register_model
@@ -23,12 +24,22 @@ EncodedRequest = tuple[Any, list[int], list[int]]
 """lm-eval's own form: the request's two strings, the context's token ids and the continuation's."""
 
 
+@dataclass(frozen=True)
+class Spacings:
+    """A text without a context: its tokens, and log-likelihood and tokens with its leading space added or removed."""
+
+    tokens: int
+    respaced: float
+    respaced_tokens: int
+
+
 @register_model("l2t")
 class HarnessModel(HFLM):  # type: ignore[misc]
     """A causal language model whose log-likelihoods come from the engine.
 
-    `pretrained` is a loaded `Scorer`, a directory or a Hub name. `batch_tokens` bounds the input tokens of a forward
-    pass; lm-eval's `batch_size` only applies to generation.
+    With `both_spacings`, texts without a context are also scored with a space before them, or without it if they have
+    one; `spacings` has what came out. `pretrained` is a loaded `Scorer`, a directory or a Hub name. `batch_tokens`
+    bounds the input tokens of a forward pass; lm-eval's `batch_size` only applies to generation.
     """
 
     def __init__(
@@ -43,6 +54,7 @@ class HarnessModel(HFLM):  # type: ignore[misc]
         max_batch_size: int | None = None,
         batch_tokens: int | None = None,
         max_length: int | None = None,
+        both_spacings: bool = False,
     ) -> None:
         if isinstance(pretrained, str):
             name = f"{pretrained}@{revision}" if revision else pretrained
@@ -57,24 +69,37 @@ class HarnessModel(HFLM):  # type: ignore[misc]
         )
         self.scorer = pretrained
         self.batch_tokens = batch_tokens
+        self.both_spacings = both_spacings
+        self.spacings: dict[str, Spacings] = {}
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Return (log-likelihood, whether every token was the likeliest) of each request's continuation."""
-        alone = [request.args[1] for request in requests if request.args[0] == ""]
+        asked = [request.args for request in requests]
+        split = list(self._split(asked))
+        if not self.both_spacings:
+            return self._loglikelihood_tokens(split, disable_tqdm=disable_tqdm)
+        own = {strings[1]: ids for strings, _, ids in split if not strings[0]}
+        respaced = self._split([("", _respaced(text)) for text in own])
+        # A text that is nothing but its space has no other spacing.
+        others = {text: request for text, request in zip(own, respaced, strict=True) if request[2]}
+        answers = self._loglikelihood_tokens([*split, *others.values()], disable_tqdm=disable_tqdm)
+        for (text, (_, _, ids)), (value, _) in zip(others.items(), answers[len(split) :], strict=True):
+            self.spacings[text] = Spacings(len(own[text]), value, len(ids))
+        return answers[: len(split)]
+
+    def _split(self, asked: Sequence[tuple[str, str]]) -> Iterator[EncodedRequest]:
+        """Encode contexts and continuations as lm-eval does."""
+        alone = [continuation for context, continuation in asked if not context]
         # Tens of thousands of sentences without a context: encoded together, ten times as fast as one by one.
         encoded = iter(self.tokenizer(alone, add_special_tokens=False)["input_ids"] if alone else [])
-        split: list[EncodedRequest] = []
-        for request in requests:
-            context, continuation = request.args
+        for context, continuation in asked:
             if context:
                 ids, scored = self._encode_pair(context, continuation)
             else:
                 ids, scored = [self.prefix_token_id], next(encoded)
                 if scored and scored[0] == self.prefix_token_id:
                     ids, scored = scored[:1], scored[1:]
-            split.append(((context, continuation), ids, scored))
-        results: list[tuple[float, bool]] = self._loglikelihood_tokens(split, disable_tqdm=disable_tqdm)
-        return results
+            yield (context, continuation), ids, scored
 
     def _loglikelihood_tokens(
         self, requests: Sequence[EncodedRequest], disable_tqdm: bool = False, override_bs: int | None = None
@@ -105,6 +130,10 @@ class HarnessModel(HFLM):  # type: ignore[misc]
             )
         ids = tuple(context + continuation)[-(self.max_length + 1) :]
         return TokenSequence(ids, len(ids) - len(continuation))
+
+
+def _respaced(text: str) -> str:
+    return text[1:] if text.startswith(" ") else f" {text}"
 
 
 def main() -> None:

@@ -47,6 +47,11 @@ class Sample:
     """Index of the right answer in `log_likelihoods`, None if the task names none."""
     log_likelihoods: tuple[float, ...]
     """Natural log-probabilities of the answers, in the order of the task's choices."""
+    tokens: tuple[int, ...] = ()
+    """Number of tokens of each answer, if the answers are whole texts without a context, as in minimal pairs."""
+    respaced: tuple[float, ...] = ()
+    """Log-probabilities of the same texts with a space before them, or without it if the task has one."""
+    respaced_tokens: tuple[int, ...] = ()
 
     @property
     def tie(self) -> bool:
@@ -104,6 +109,28 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """The accuracies of one way to read minimal pairs: with or without a space before them, summed or per token."""
+
+    space: bool
+    per_token: bool
+    micro: Accuracy
+    macro: Estimate
+    changed: int
+    """Number of decisions that differ from those of the suite's own reading."""
+
+    @property
+    def name(self) -> str:
+        """The reading in words."""
+        return reading_name(self.space, self.per_token)
+
+
+def reading_name(space: bool, per_token: bool) -> str:
+    """Return a reading in words, such as 'leading space, summed'."""
+    return f"{'leading' if space else 'no leading'} space, {'per token' if per_token else 'summed'}"
+
+
+@dataclass(frozen=True)
 class ModelScores:
     """One model and its accuracies.
 
@@ -126,6 +153,13 @@ class ModelScores:
     """Number of examples for which `Sample.tie` is true."""
     seconds: float
     """Wall time of scoring, without imports and loading the model."""
+    clustered: Estimate | None = None
+    """The micro accuracy with an interval from resampling paradigms; None if there are too few or none."""
+    readings: tuple[Reading, ...] = ()
+    """Of minimal pairs: the suite's own reading and the others."""
+    recipe_sha256: str | None = None
+    """SHA-256 of the recipe that the model was trained from, name and seed left out; None without `training.json`."""
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +173,27 @@ class Difference:
     """Examples that the baseline gets right and the model wrong."""
     total: int
     difference: Estimate
+    p_value: float = 1.0
+    """McNemar's exact test, two-sided."""
+    p_adjusted: float | None = None
+    """The p-value by Holm's method over the phenomena; None for all examples."""
+    pairs_needed: int | None = None
+    """Examples that would show a difference of this size at 95% with a power of 80%; None if there is none."""
+
+
+@dataclass(frozen=True)
+class ReadingDifference:
+    """The difference from the baseline in one reading of minimal pairs."""
+
+    space: bool
+    per_token: bool
+    micro: Difference
+    macro: Estimate
+
+    @property
+    def name(self) -> str:
+        """The reading in words."""
+        return reading_name(self.space, self.per_token)
 
 
 @dataclass(frozen=True)
@@ -150,6 +205,11 @@ class ModelComparison:
     phenomena: tuple[Difference, ...]
     micro: Difference
     macro: Estimate
+    clusters: int = 0
+    """Number of paradigms."""
+    clustered: Estimate | None = None
+    """The micro difference with an interval from resampling paradigms; None if there are too few or none."""
+    readings: tuple[ReadingDifference, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,34 @@
 """Accuracies and paired differences with their confidence intervals, per phenomenon and overall.
 
-The intervals are computed from counts, without resampling, so there is no seed. They treat the pairs of a suite as
-independent. Pairs made from one frame are not quite independent, so the true uncertainty is at least as large.
+The intervals of `wilson`, `paired_difference` and `mean` treat the pairs of a suite as independent. They say how sure
+a figure is for pairs of the same paradigms. `clustered` intervals resample whole paradigms (`inference`) and say how
+sure it is for other paradigms of the kind.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
+from l2t_hub.evaluate.inference import (
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    cluster_bootstrap,
+    holm,
+    mcnemar,
+    pairs_needed,
+)
 from l2t_hub.evaluate.results import Accuracy, Difference, Estimate, ModelComparison, Sample
 
-LEVEL = 0.95
 Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 ALL = "all"
 INTERVALS = {
     "accuracy": "Wilson score (per phenomenon, and micro: over all examples)",
     "macro": "mean of the phenomena's accuracies or differences, MOVER (Zou, Huang and Zhang, 2009)",
     "difference": "paired, Bonett and Price (2012)",
+    "clustered": f"paradigms resampled {RESAMPLES:,} times, seed {SEED}, expanded percentiles (Hesterberg, 2015)",
+    "p-values": "McNemar's exact test; over phenomena, adjusted by Holm's method",
 }
 
 
@@ -72,11 +84,36 @@ def compare(
 ) -> ModelComparison:
     """Compare a model with the baseline. Both need samples of the same examples, in any order."""
     baseline_correct = {_example(sample): sample.correct for sample in baseline_samples}
-    phenomena = tuple(
-        _difference(name, group, baseline_correct) for name, group in _by_phenomenon(samples).items()
-    )
+    rows = [_difference(name, group, baseline_correct) for name, group in _by_phenomenon(samples).items()]
+    adjusted = holm([row.p_value for row in rows])
+    phenomena = tuple(replace(row, p_adjusted=p) for row, p in zip(rows, adjusted, strict=True))
     overall = _difference(ALL, samples, baseline_correct)
-    return ModelComparison(model, baseline, phenomena, overall, mean([row.difference for row in phenomena]))
+    clusters = _clusters(samples, [s.correct - baseline_correct[_example(s)] for s in samples])
+    return ModelComparison(
+        model,
+        baseline,
+        phenomena,
+        overall,
+        mean([row.difference for row in phenomena]),
+        clusters=len(clusters),
+        clustered=cluster_bootstrap(clusters),
+    )
+
+
+def clustered_accuracy(samples: Sequence[Sample]) -> Estimate | None:
+    """Return the accuracy over all samples with an interval from resampling paradigms; None for too few of them."""
+    return cluster_bootstrap(_clusters(samples, [float(sample.correct) for sample in samples]))
+
+
+def _clusters(samples: Sequence[Sample], values: Sequence[float]) -> list[tuple[float, int]]:
+    """Sum the values of each paradigm. Without paradigms there are no clusters."""
+    sums: dict[tuple[str, str], tuple[float, int]] = {}
+    for sample, value in zip(samples, values, strict=True):
+        if sample.paradigm is None:
+            return []
+        total, count = sums.get((sample.phenomenon, sample.paradigm), (0.0, 0))
+        sums[sample.phenomenon, sample.paradigm] = total + value, count + 1
+    return list(sums.values())
 
 
 def _by_phenomenon(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
@@ -95,7 +132,15 @@ def _difference(
     outcomes = [(sample.correct, baseline_correct[_example(sample)]) for sample in samples]
     only_model, only_baseline = outcomes.count((True, False)), outcomes.count((False, True))
     estimate = paired_difference(only_model, only_baseline, len(outcomes))
-    return Difference(name, only_model, only_baseline, len(outcomes), estimate)
+    return Difference(
+        name,
+        only_model,
+        only_baseline,
+        len(outcomes),
+        estimate,
+        p_value=mcnemar(only_model, only_baseline),
+        pairs_needed=pairs_needed(only_model, only_baseline, len(outcomes)),
+    )
 
 
 def _example(sample: Sample) -> tuple[str, str, str]:

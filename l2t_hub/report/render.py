@@ -14,7 +14,8 @@ from markdown_it import MarkdownIt
 from l2t_hub import __version__
 from l2t_hub.artifacts import disk_errors, write_bytes, write_text
 from l2t_hub.evaluate import Evaluation
-from l2t_hub.evaluate.results import Estimate, ModelComparison
+from l2t_hub.evaluate.conclusions import conclusion
+from l2t_hub.evaluate.results import Estimate
 from l2t_hub.extras import installed
 from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.records.training_record import TrainingRecord
@@ -71,25 +72,6 @@ def write_run_report(
     write_text(folder / "report.md", markdown)
     write_text(folder / "report.html", _page(title, markdown, plots))
     return folder / "report.html"
-
-
-def conclusion(evaluation: Evaluation, comparison: ModelComparison) -> str:
-    """Return one comparison in words that claim no more than its interval allows."""
-    difference, total = comparison.micro.difference, comparison.micro.total
-    points, low, high = (100 * value for value in (difference.value, difference.low, difference.high))
-    relation = (
-        f"{abs(points):.1f} points {'higher' if points > 0 else 'lower'} than" if points else "the same as"
-    )
-    text = (
-        f"{comparison.model} scores {relation} {comparison.baseline} on the {total:,} items of "
-        f"{evaluation.protocol.suite} (95% interval of the difference: {low:+.1f} to {high:+.1f}). "
-    )
-    if not difference.excludes_zero:
-        return text + "The interval includes 0, so this run does not tell the two models apart."
-    return (
-        text
-        + f"The interval excludes 0: {comparison.model if points > 0 else comparison.baseline} is better."
-    )
 
 
 def _page(title: str, markdown: str, plots: "Mapping[str, Plot]") -> str:

@@ -24,7 +24,9 @@ def compared(model: list[bool], baseline: list[bool]) -> ModelComparison:
 
 
 def said(evaluation: Evaluation, comparison: ModelComparison) -> str:
-    models = tuple(replace(m, label=label) for m, label in zip(evaluation.models, ("old", "new"), strict=True))
+    models = tuple(
+        replace(m, label=label) for m, label in zip(evaluation.models, ("old", "new"), strict=True)
+    )
     return conclusion(replace(evaluation, models=models), comparison)
 
 
@@ -54,7 +56,8 @@ def test_a_difference_in_a_few_paradigms_may_vanish_on_others(evaluated: tuple[E
 def test_a_difference_that_depends_on_the_leading_space_says_so(evaluated: tuple[Evaluation, Path]) -> None:
     def spaced(model: str, own: tuple[float, float], other: tuple[float, float]) -> list[Sample]:
         return [
-            Sample(model, "t", str(i), "p", None, own[0] > own[1], 0, own, (2, 2), other, (2, 2)) for i in range(50)
+            Sample(model, "t", str(i), "p", None, own[0] > own[1], 0, own, (2, 2), other, (2, 2))
+            for i in range(50)
         ]
 
     new, old = spaced("new", (-1, -2), (-2, -1)), spaced("old", (-2, -1), (-1, -2))
@@ -70,7 +73,11 @@ def test_a_difference_that_depends_on_the_leading_space_says_so(evaluated: tuple
     ("new", "old", "expected"),
     [
         ([0.80, 0.81, 0.82], [0.70, 0.71, 0.72], "on this suite the two recipes differ"),
-        ([0.80, 0.74], [0.79, 0.73], "these seeds do not tell the two recipes apart. A difference of this size"),
+        (
+            [0.80, 0.74],
+            [0.79, 0.73],
+            "these seeds do not tell the two recipes apart. A difference of this size",
+        ),
         ([0.80], [0.70], "score at least 3 seeds of each"),
     ],
 )

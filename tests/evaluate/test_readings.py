@@ -53,7 +53,9 @@ def test_an_evaluation_scores_both_spacings(
         assert own.name == "no leading space, summed"
         assert (own.micro, own.macro, own.changed) == (model.micro, model.macro, 0)
     assert len(evaluation.comparisons[0].readings) == 4
-    assert evaluation.comparisons[0].readings[0].micro.difference == evaluation.comparisons[0].micro.difference
+    assert (
+        evaluation.comparisons[0].readings[0].micro.difference == evaluation.comparisons[0].micro.difference
+    )
     row = json.loads((out.parent / str(evaluation.samples_file)).read_text().splitlines()[0])
     pairs = {
         entry["id"]: entry

@@ -1,4 +1,4 @@
-"""How a command is stopped: Ctrl-C and SIGTERM raise KeyboardInterrupt, and end in one sentence and an exit code.
+"""How a command is stopped: a signal raises KeyboardInterrupt, which ends in one sentence and an exit code.
 
 The exit code is 128 plus the number of the signal, as in a shell: 130 after Ctrl-C, 143 after SIGTERM.
 """
@@ -13,14 +13,14 @@ from typing import NoReturn
 
 from l2t_hub.errors import Interrupted
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # Slurm can announce the end of a job by the last
 
 # Signals arrive at the process, so there is one such list in it.
 _received: list[int] = []
 
 
 def catch_signals() -> None:
-    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt. A signal that this process was started to ignore stays ignored.
+    """Let the stopping signals raise KeyboardInterrupt, but those that this process was started to ignore.
 
     Only a program calls this, and in its main thread; a library leaves signals alone.
     """

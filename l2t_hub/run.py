@@ -139,23 +139,23 @@ def _train(runs: Sequence[ReleaseRun], data: Sequence[str]) -> None:
     for run, dataset in zip(runs, data, strict=True):
         _announce("train", run.name)
         _move_outdated(run, dataset)
-        _print(train(run.recipe, dataset, run.model, resume=True).summary())
+        _print(train(run.recipe, dataset, run.model).summary())
 
 
 def _move_outdated(run: ReleaseRun, data: str) -> None:
     """Rename a model directory that was made from another recipe or dataset, so that nothing is overwritten."""
     from l2t_hub.artifacts import CHECKPOINTS
     from l2t_hub.train.locate import locate
-    from l2t_hub.train.run_directory import RunIdentity
+    from l2t_hub.train.run_directory import RunIdentity, set_aside
 
     saved = TrainingRecord.find(run.model) or RunRecord.find(run.model / CHECKPOINTS)
     if saved is None:
         return
     identity = RunIdentity(run.recipe, locate(data).fingerprint)
     if saved.fingerprint != identity.fingerprint:
-        kept = run.model.with_name(f"{run.model.name}.{saved.fingerprint[:8]}")
-        _print(f"{run.model}: {identity.differs_from(saved)}. The old model is kept as {kept}.")
-        run.model.rename(kept)
+        _print(
+            f"{run.model}: {identity.differs_from(saved)}. The old model is kept as {set_aside(run.model)}."
+        )
 
 
 def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun], models: Sequence[str]) -> None:

@@ -202,5 +202,6 @@ def checkpoint_tree() -> Tree:
         "window": [4.45, 768],
         "predicted_tokens": 688,
         "precision": "fp32",
+        "files": {"model.safetensors": digest("weights"), "rng_state.pth": digest("state")},
         "format": 1,
     }

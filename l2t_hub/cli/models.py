@@ -29,8 +29,9 @@ def train(
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for the model.")],
     sets: Sets = None,
     variant: Variant = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the newest complete checkpoint.")
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Start over. What the directory holds is kept under another name."),
     ] = False,
     follow_data: Annotated[
         bool,
@@ -42,14 +43,17 @@ def train(
     hub: SourceHub = None,
     as_json: Json = False,
 ) -> None:
-    """Train a causal language model from scratch on the packed sequences of a dataset."""
+    """Train a causal language model from scratch on the packed sequences of a dataset.
+
+    The same command continues an interrupted run. Ctrl-C, SIGTERM and SIGUSR1 save at the end of the step.
+    """
     from l2t_hub.hub.connect import connected_for
 
     with connected_for(hub, data):
         from l2t_hub.train import train as train_model
 
         release = load_release(recipe, sets, variant)
-        result = train_model(release, data, folder, resume=resume, follow_data=follow_data)
+        result = train_model(release, data, folder, fresh=fresh, follow_data=follow_data)
     answer(as_json, result.as_dict(), result.summary())
 
 

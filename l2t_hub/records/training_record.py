@@ -29,7 +29,7 @@ from l2t_hub.records.bounds import (
 from l2t_hub.records.file_list import ExpectedFile
 from l2t_hub.records.reading import FileRecord, Record
 from l2t_hub.records.recipe_tree import RecipeTree
-from l2t_hub.records.repo_path import ModelPath, same_name
+from l2t_hub.records.repo_path import ModelPath, RepoPath, same_name
 
 Precision = Literal["fp32", "bf16"]
 
@@ -155,12 +155,13 @@ class LogEntry(Record):
 class CheckpointState(FileRecord):
     """What transformers does not save in a checkpoint, `l2t_state.json`: losses since the last log entry, and counts.
 
-    `window` is the time in seconds and the tokens at the last entry of the log.
+    `window` is the time in seconds and the tokens at the last entry of the log. `files` has the SHA-256 of the other
+    files of the checkpoint.
     """
 
     FILE = "l2t_state.json"
     WHAT = "the state of a checkpoint"
-    REMEDY = "Delete this checkpoint and resume from the one before."
+    REMEDY = "Delete this checkpoint: the run continues from the one before."
 
     unlogged_loss: Annotated[float, Field(ge=-1e15, le=1e15)]
     logged_step: Steps
@@ -168,6 +169,7 @@ class CheckpointState(FileRecord):
     window: Annotated[tuple[Seconds, Count], Field(strict=False)]
     predicted_tokens: Count
     precision: Precision
+    files: Annotated[dict[RepoPath, Sha256], OneByOne, Field(min_length=1, max_length=1 << 17)]
     format: FirstFormat = 1
 
 
@@ -177,6 +179,6 @@ def read_training_record(directory: Path) -> TrainingRecord:
     if record is None:
         raise UserError(
             f"{directory}: not a finished model: {TRAINING_RECORD} is missing",
-            "Train the model with `l2t train`; --resume continues an interrupted run.",
+            "Train the model with `l2t train`; the same command continues an interrupted run.",
         )
     return record

@@ -84,6 +84,15 @@ def count_devices() -> int:
     return 1
 
 
+def wait_for_all(batches: BatchLayout) -> None:
+    """Wait until every process of a run has come to this point."""
+    if batches.devices > 1:
+        import torch
+        from accelerate import PartialState
+
+        PartialState(cpu=not torch.accelerator.is_available()).wait_for_everyone()
+
+
 def _sizes_that_fit(batch_size: int, per_device: int, devices: int) -> str:
     at_once = per_device * devices
     below = batch_size // at_once * at_once

@@ -20,10 +20,11 @@ from l2t_hub.records.training_record import (
 )
 from l2t_hub.tokens.load import auto_tokenizer_agrees
 from l2t_hub.train.batch_layout import BatchLayout
+from l2t_hub.train.checkpoints import PARTIAL
 from l2t_hub.train.hardware import hardware
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.loss_plot import PLOT, plot_losses
-from l2t_hub.train.run_directory import CACHE, PARTIAL, RunIdentity
+from l2t_hub.train.run_directory import CACHE, RunIdentity
 from l2t_hub.train.training_log import Record, TrainingLog, read_log
 
 LIBRARIES = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "numpy")

@@ -3,25 +3,35 @@ start, or refuse. The decision depends on the fingerprints of the recipe and the
 """
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from l2t_hub.artifacts import CHECKPOINTS, CONFIG, TRAINING_LOG, WEIGHTS, disk_errors
-from l2t_hub.errors import UsageError
+from l2t_hub.artifacts import CHECKPOINTS, CONFIG, TRAINING_LOG, WEIGHTS, disk_errors, locked
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.schema import SCOPES, UNFINGERPRINTED_KEYS
 from l2t_hub.records.training_record import CheckpointState, RunRecord, TrainingRecord
+from l2t_hub.train.checkpoints import (
+    PARTIAL,
+    FoundCheckpoints,
+    complete_checkpoints,
+    find_checkpoints,
+    set_damaged_aside,
+)
 from l2t_hub.train.locate import DatasetLocation
 
-PARTIAL = ".partial"
 CACHE = "cache"
-CHECKPOINT_PREFIX = "checkpoint-"
+LOCK = "lock"
 FINAL_FILES = (WEIGHTS, CONFIG, "generation_config.json", TRAINING_LOG)
 Json = dict[str, Any]
 
 _CHANGES_SHOWN = 4
+_START_OVER = "Add --fresh to start over (what is there is kept under another name), or choose another --out."
 
 
 @dataclass(frozen=True)
@@ -73,32 +83,76 @@ def finished(out: Path, recipe: Recipe, dataset: DatasetLocation) -> bool:
     )
 
 
-def claim(out: Path, identity: RunIdentity, resume: bool) -> Path | None:
-    """Prepare `out` for this run and return the checkpoint to continue from, or None to start at step 0.
+def claim(out: Path, identity: RunIdentity, fresh: bool) -> FoundCheckpoints:
+    """Decide how a run starts in `out`, and change nothing: return the checkpoints that it found.
 
-    Raises UsageError, and changes nothing, if `out` holds another run, a finished model or other files.
+    A `fresh` run uses none. Raises UsageError if `out` holds another run, a finished model or other files, and
+    UserError if all checkpoints are damaged.
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: this is a file", "Give `--out` a directory.")
-    _refuse_finished(out, identity)
     saved = RunRecord.find(out / CHECKPOINTS)
-    checkpoint = newest_checkpoint(out)
+    if fresh and (saved is not None or TrainingRecord.find(out) is not None):
+        return FoundCheckpoints(None, {})
+    _refuse_finished(out, identity)
     if saved is None:
         _refuse_other_files(out)
-    elif checkpoint is not None and saved.fingerprint != identity.fingerprint:
+    elif complete_checkpoints(out) and saved.fingerprint != identity.fingerprint:
         raise UsageError(
             f"{out}: holds an unfinished run that differs from this one: {identity.differs_from(saved)}",
-            "Choose another --out, or undo the change and add --resume.",
+            f"Undo the change to continue it. {_START_OVER}",
         )
-    if checkpoint is not None and not resume:
-        steps = identity.recipe.train.stop_after_steps or identity.recipe.train.max_steps
-        raise UsageError(
-            f"{out}: holds an unfinished run of this recipe, at step {step_of(checkpoint)} of {steps}",
-            "Add --resume to continue it, or choose another --out.",
-        )
-    if is_main_process():
-        _prepare(out, identity)
-    return checkpoint
+    found = find_checkpoints(out)
+    if found.newest is None and found.damaged:
+        checkpoint, problem = next(iter(found.damaged.items()))
+        others = f", and so are {len(found.damaged) - 1} older ones" if len(found.damaged) > 1 else ""
+        raise UserError(f"{checkpoint}: damaged ({problem}){others}; no other is left", _START_OVER)
+    return found
+
+
+@contextmanager
+def prepared(
+    out: Path, identity: RunIdentity, found: FoundCheckpoints, fresh: bool, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Own `out` for a block and make it ready for the run: only the main process does, after all have claimed it.
+
+    Raises UserError if another run owns it.
+    """
+    if not is_main_process():
+        yield
+        return
+    if fresh and out.exists():
+        with _owned(out):
+            kept = set_aside(out)
+            (kept / CHECKPOINTS / LOCK).unlink(missing_ok=True)
+        say(f"starting over: what {out} held is kept as {kept}")
+    with _owned(out):
+        shutil.rmtree(out / CHECKPOINTS / PARTIAL, ignore_errors=True)
+        shutil.rmtree(out / PARTIAL, ignore_errors=True)
+        for line in set_damaged_aside(found):
+            say(line)
+        identity.record().write(out / CHECKPOINTS)
+        yield
+
+
+def set_aside(out: Path) -> Path:
+    """Rename the directory of a run to one that does not exist yet, and return that."""
+    names = (out.with_name(f"{out.name}.old-{number}") for number in count(1))
+    kept = next(path for path in names if not path.exists())
+    with disk_errors(out):
+        out.rename(kept)
+    return kept
+
+
+@contextmanager
+def _owned(out: Path) -> Iterator[None]:
+    lock = out / CHECKPOINTS / LOCK
+    busy = f"{out}: another process trains in this directory (process {{pid}})"
+    with locked(lock, busy, "Wait for it to end, or choose another --out."):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def check_precision(checkpoint: Path | None, precision: str) -> None:
@@ -111,37 +165,6 @@ def check_precision(checkpoint: Path | None, precision: str) -> None:
         )
 
 
-def newest_checkpoint(out: Path) -> Path | None:
-    """Return the newest complete checkpoint in `out`, or None."""
-    return max(_checkpoints(out), key=step_of, default=None)
-
-
-def step_of(checkpoint: Path) -> int:
-    """Return the optimiser step after which a checkpoint was written."""
-    return int(checkpoint.name.removeprefix(CHECKPOINT_PREFIX))
-
-
-def drop_old_checkpoints(out: Path, keep: int | None) -> None:
-    """Delete all but the newest `keep` checkpoints; None keeps all."""
-    oldest_first = sorted(_checkpoints(out), key=step_of)
-    for checkpoint in oldest_first[:-keep] if keep else []:
-        shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-def _checkpoints(out: Path) -> list[Path]:
-    """Return the complete checkpoints in `out`: they get their final name only when complete."""
-    paths = (out / CHECKPOINTS).glob(f"{CHECKPOINT_PREFIX}*")
-    return [path for path in paths if path.name.removeprefix(CHECKPOINT_PREFIX).isdigit()]
-
-
-def _prepare(out: Path, identity: RunIdentity) -> None:
-    with disk_errors(out):
-        (out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(out / CHECKPOINTS / PARTIAL, ignore_errors=True)
-    shutil.rmtree(out / PARTIAL, ignore_errors=True)
-    identity.record().write(out / CHECKPOINTS)
-
-
 def _refuse_finished(out: Path, identity: RunIdentity) -> None:
     saved = TrainingRecord.find(out)
     if saved is None:
@@ -151,7 +174,7 @@ def _refuse_finished(out: Path, identity: RunIdentity) -> None:
     else:
         missing = [name for name in FINAL_FILES if not (out / name).is_file()]
         reason = f"holds this recipe's finished model, but {', '.join(missing)} is missing"
-    raise UsageError(f"{out}: {reason}", "Choose another --out, or delete the directory yourself.")
+    raise UsageError(f"{out}: {reason}", _START_OVER)
 
 
 def _refuse_other_files(out: Path) -> None:

@@ -1,21 +1,23 @@
 """Trains a recipe's model on a dataset, or reuses the finished model of the same recipe and dataset."""
 
+import os
 import shlex
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2t_hub.artifacts import CHECKPOINTS, TRAINING_LOG
-from l2t_hub.errors import UserError
-from l2t_hub.interruption import is_main_process
+from l2t_hub.interruption import interruptible, is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.train import run_directory
 from l2t_hub.train.agreement import agreed
 from l2t_hub.train.architecture import architecture
+from l2t_hub.train.checkpoints import PARTIAL, complete_checkpoints, step_of
 from l2t_hub.train.locate import DatasetLocation, locate
-from l2t_hub.train.run_directory import CACHE, RunIdentity, step_of
+from l2t_hub.train.run_directory import CACHE, RunIdentity
 from l2t_hub.train.training_log import TrainingLog, quiet_libraries
 
 if TYPE_CHECKING:
@@ -59,37 +61,29 @@ class TrainResult:
 
 
 def train(
-    recipe: Recipe, data: Path | str, out: Path | str, *, resume: bool = False, follow_data: bool = False
+    recipe: Recipe, data: Path | str, out: Path | str, *, fresh: bool = False, follow_data: bool = False
 ) -> TrainResult:
     """Train the recipe's model on the packed view of a dataset directory or Hub dataset, into `out`.
 
-    If `out` holds the finished model of this recipe and dataset, it is returned without training. With `resume`, an
-    unfinished run continues from its newest checkpoint with the exact next batch. Nothing else in `out` is ever
-    overwritten.
+    If `out` holds the finished model of this recipe and dataset, it is returned without training. An unfinished run
+    of them continues from its newest intact checkpoint with the exact next batch. With `fresh`, training starts over,
+    and what `out` holds is kept under another name. Nothing is ever overwritten.
+
+    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint at the end of the step; a second Ctrl-C stops at once.
 
     The recipe must be the one the dataset was built from; with `follow_data`, the dataset's keys take the place of
     the recipe's.
 
     Raises UsageError if the recipe, the arguments or the content of `out` do not fit; UserError if the data are
-    broken, the disk is full, training diverges or Ctrl-C is pressed.
+    broken, the disk is full or training diverges; Interrupted, which names the checkpoint, after a signal.
     """
     out = Path(out)
     dataset = locate(data)
     recipe = agreed(recipe, dataset, follow_data=follow_data)
-    if finished(out, recipe, dataset):
+    if not fresh and finished(out, recipe, dataset):
         return _result(out, reused=True)
-    try:
-        _train(recipe, dataset, out, resume)
-    except KeyboardInterrupt:
-        checkpoint = run_directory.newest_checkpoint(out)
-        kept = (
-            f"the checkpoint of step {step_of(checkpoint)} is kept"
-            if checkpoint
-            else "there is no checkpoint yet"
-        )
-        raise UserError(
-            f"{out}: training interrupted; {kept}", f"To continue: {_resume_command(recipe, dataset, out)}"
-        ) from None
+    with interruptible(partial(_say_what_is_kept, recipe, dataset, out)):
+        _train(recipe, dataset, out, fresh)
     return _result(out, reused=False)
 
 
@@ -108,9 +102,9 @@ def _result(out: Path, reused: bool) -> TrainResult:
     return TrainResult(out, reused, epochs=record.sequences.epochs, **record.model_dump(include=keys))
 
 
-def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, resume: bool) -> None:
+def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, fresh: bool) -> None:
     # Everything is checked before the output directory is touched and the weights are drawn.
-    from l2t_hub.train.batch_layout import count_devices, divide_batch
+    from l2t_hub.train.batch_layout import count_devices, divide_batch, wait_for_all
     from l2t_hub.train.model import resolve_precision
     from l2t_hub.train.packed_data import check_packed
 
@@ -119,24 +113,24 @@ def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, resume: bool) ->
     architecture(recipe)
     packed = check_packed(dataset, recipe)
     identity = RunIdentity(recipe, dataset.fingerprint)
-    checkpoint = run_directory.claim(out, identity, resume)
+    found = run_directory.claim(out, identity, fresh)
     precision = resolve_precision(recipe)
-    run_directory.check_precision(checkpoint, precision)
+    run_directory.check_precision(found.newest, precision)
     from l2t_hub.train.model_directory import write_model_directory
     from l2t_hub.train.training_errors import checkpoint_errors, out_of_memory_errors
 
     log_path = out / CHECKPOINTS / TRAINING_LOG if is_main_process() else None
+    wait_for_all(batches)  # nothing is changed before every process has looked
     with (
         TrainingLog(log_path, batches.steps, recipe.name) as training_log,
-        checkpoint_errors(out / CHECKPOINTS / run_directory.PARTIAL),
+        run_directory.prepared(out, identity, found, fresh, training_log.show),
+        checkpoint_errors(out / CHECKPOINTS / PARTIAL),
     ):
-        training_log.truncate_after(step_of(checkpoint) if checkpoint else -1)
-        trainer = _trainer(recipe, packed, batches, precision, out, training_log, checkpoint)
-        if resume:
-            step = step_of(checkpoint) if checkpoint else 0
-            training_log.show(
-                f"continuing from step {step}" if step else "no checkpoint yet: starting at step 0"
-            )
+        wait_for_all(batches)
+        training_log.truncate_after(step_of(found.newest) if found.newest else -1)
+        trainer = _trainer(recipe, packed, batches, precision, out, training_log, found.newest)
+        if found.newest:
+            training_log.show(f"continuing from step {step_of(found.newest):,}")
         with out_of_memory_errors(recipe):
             trainer.run()
         if is_main_process():
@@ -175,11 +169,24 @@ def _trainer(
     )
 
 
-def _resume_command(recipe: Recipe, dataset: DatasetLocation, out: Path) -> str:
-    """Return the command as it was typed, with --resume, or an equivalent one for a call from Python."""
-    if Path(sys.argv[0]).name == "l2t":
-        typed = ["l2t", *sys.argv[1:]]
-        return shlex.join(typed if sys.argv[1:2] == ["run"] or "--resume" in typed else [*typed, "--resume"])
-    return (
-        f"l2t train {recipe.name} --data {shlex.quote(dataset.name)} --out {shlex.quote(str(out))} --resume"
-    )
+def _say_what_is_kept(recipe: Recipe, dataset: DatasetLocation, out: Path) -> tuple[str, str]:
+    """Say of a stopped run which checkpoint is kept, and which command continues it."""
+    newest = next(iter(complete_checkpoints(out)), None)
+    steps = recipe.train.stop_after_steps or recipe.train.max_steps
+    if newest is None:
+        return f"{out}: there is no checkpoint yet", f"To start again: {_same_command(recipe, dataset, out)}"
+    kept = f"{out}: the checkpoint of step {step_of(newest):,} of {steps:,} is kept"
+    return kept, f"To continue: {_same_command(recipe, dataset, out)}"
+
+
+def _same_command(recipe: Recipe, dataset: DatasetLocation, out: Path) -> str:
+    """Return the command that was typed without --fresh, or an equivalent one for a call from Python."""
+    program = Path(sys.argv[0])
+    typed = [word for word in sys.argv[1:] if word != "--fresh"]
+    if "WORLD_SIZE" in os.environ:
+        return "launch the same command on as many processes"
+    if program.name == "l2t":
+        return shlex.join(["l2t", *typed])
+    if program.parts[-2:] == ("cli", "__main__.py"):
+        return shlex.join([sys.executable, "-m", "l2t_hub.cli", *typed])
+    return f"l2t train {recipe.name} --data {shlex.quote(dataset.name)} --out {shlex.quote(str(out))}"

@@ -18,15 +18,11 @@ from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import CheckpointState, Precision
 from l2t_hub.train.batch_layout import BatchLayout
+from l2t_hub.train.checkpoints import PARTIAL, PREFIX, drop_old_checkpoints, hash_files, step_of
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
 from l2t_hub.train.model_directory import RunSummary
 from l2t_hub.train.packed_data import Collator, EpochSampler
-from l2t_hub.train.run_directory import (
-    CHECKPOINT_PREFIX,
-    PARTIAL,
-    drop_old_checkpoints,
-    step_of,
-)
+from l2t_hub.train.stop_request import StopRequest
 from l2t_hub.train.training_errors import checkpoint_errors
 from l2t_hub.train.training_log import Record, StepClock, TrainingLog
 
@@ -50,6 +46,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> None:
         self.recipe, self.batches, self.out, self.training_log = recipe, batches, out, training_log
         self.checkpoint = checkpoint
+        self.stop_request, self.stopped = StopRequest(), False
         self.clock = StepClock()
         self.predicted_tokens = torch.zeros((), dtype=torch.int64)
         # Seconds and tokens at the last record with a loss, to compute the rate since then.
@@ -74,8 +71,21 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         use_sliced_loss(self.model)
 
     def run(self) -> None:
-        """Train to the last step."""
-        self.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint is not None else None)
+        """Train to the last step, or until a signal asks to stop, and then to the end of the step.
+
+        Raises KeyboardInterrupt after such a stop, when the checkpoint is written.
+        """
+        with self.stop_request:
+            self.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint is not None else None)
+        if self.stopped:
+            raise KeyboardInterrupt
+
+    def must_stop(self) -> bool:
+        """Whether a signal has asked any process of the run to stop. All processes get the same answer."""
+        if self.args.world_size == 1:
+            return self.stop_request.asked
+        asked = torch.tensor(float(self.stop_request.asked), device=self.args.device)
+        return float(self.accelerator.reduce(asked, "sum")) > 0
 
     def summary(self, precision: Precision) -> RunSummary:
         """Return what the run did, for the training record."""
@@ -189,20 +199,20 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         """
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
             raise self._divergence("a weight is not finite")
-        name = f"{CHECKPOINT_PREFIX}{self.state.global_step}"
+        name = f"{PREFIX}{self.state.global_step}"
         staged = Path(self._get_output_dir(trial)) / name
         with self.clock.paused(), checkpoint_errors(staged.parent):
             super()._save_checkpoint(model, trial)
             unlogged_loss = float(self.accelerator.gather(self._tr_loss).mean())
             if is_main_process():
-                self._state(unlogged_loss).write(staged)
+                self._state(unlogged_loss, hash_files(staged)).write(staged)
             self.accelerator.wait_for_everyone()
             if is_main_process():
                 staged.replace(self.out / CHECKPOINTS / name)
                 drop_old_checkpoints(self.out, self.recipe.train.save_total_limit)
             self.accelerator.wait_for_everyone()
 
-    def _state(self, unlogged_loss: float) -> CheckpointState:
+    def _state(self, unlogged_loss: float, files: dict[str, str]) -> CheckpointState:
         """Return the part of the state that transformers does not save."""
         return CheckpointState(
             unlogged_loss=unlogged_loss,
@@ -211,6 +221,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
             window=self._last_record,
             predicted_tokens=int(self.predicted_tokens),
             precision="bf16" if self.model.dtype == torch.bfloat16 else "fp32",
+            files=files,
             format=1,
         )
 
@@ -227,7 +238,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
 
 
 class _StepCallback(TrainerCallback):
-    """Restores a resumed run, starts the clock, moves the progress bar, and logs the last steps."""
+    """Restores a resumed run, starts the clock, moves the progress bar, logs the last steps, and heeds signals."""
 
     def __init__(self, trainer: PackTrainer) -> None:
         self.trainer = trainer
@@ -246,6 +257,8 @@ class _StepCallback(TrainerCallback):
         self.trainer.training_log.advance_to(state.global_step)
         if state.global_step >= state.max_steps:
             control.should_log = True
+        elif self.trainer.must_stop():
+            self.trainer.stopped = control.should_save = control.should_training_stop = True
 
 
 def _arguments(recipe: Recipe, batches: BatchLayout, out: Path, evaluates: bool, resumed: bool) -> SFTConfig:

@@ -34,7 +34,7 @@ def checkpoint_errors(staging: Path) -> Iterator[None]:
         )
         raise UserError(
             f"{staging.parent}: {reason}",
-            f"{remedy}. Then continue with --resume: complete checkpoints are kept.",
+            f"{remedy}. Then rerun the command to continue: complete checkpoints are kept.",
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,8 @@ import safetensors.torch
 import torch
 from tiny_run import tiny_recipe, write_packed
 
-from l2t_hub.errors import UsageError, UserError
+from l2t_hub.artifacts import locked
+from l2t_hub.errors import Interrupted, UsageError, UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.train import finished, train
 from l2t_hub.train.trainer import PackTrainer
@@ -59,15 +61,13 @@ def interrupt_at(
     return monkeypatch.setattr(PackTrainer, "compute_loss", raise_in_step)
 
 
-def interrupted(
-    packed: Path, out: Path, step: int, recipe: Recipe = RECIPE, resume: bool = False
-) -> UserError:
-    """Start a run and interrupt it in the middle of a step, as Ctrl-C does."""
+def interrupted(packed: Path, out: Path, step: int, recipe: Recipe = RECIPE) -> Interrupted:
+    """Start a run and interrupt it in the middle of a step, as a second Ctrl-C does."""
     with pytest.MonkeyPatch.context() as patch:
         interrupt_at(step, patch)
-        with pytest.raises(UserError, match="interrupted") as error:
-            train(recipe, packed, out, resume=resume)
-    return error.value
+        with pytest.raises(Interrupted) as stop:
+            train(recipe, packed, out)
+    return stop.value
 
 
 @pytest.mark.parametrize("step", [5, 8, 11])
@@ -77,12 +77,10 @@ def test_a_resumed_run_is_the_same_run_to_the_last_bit(
     out = tmp_path / "m"
     error = interrupted(packed, out, step)
     checkpoint = 4 * (step // 4)
-    assert f"the checkpoint of step {checkpoint} is kept" in error.message
-    assert error.hint is not None
-    assert "l2t train" in error.hint
-    assert error.hint.endswith("--resume")
+    assert error.message == f"{out}: the checkpoint of step {checkpoint} of 12 is kept"
+    assert error.hint == f"To continue: l2t train tiny --data {packed} --out {out}"
     assert not finished(out, RECIPE, packed)
-    assert not train(RECIPE, packed, out, resume=True).reused
+    assert not train(RECIPE, packed, out).reused
     assert_same_model(out, whole)
     record = json.loads((out / "training.json").read_text())
     assert record["resumed_from_step"] == checkpoint
@@ -95,8 +93,8 @@ def test_twice_interrupted_with_accumulation(packed: Path, tmp_path: Path) -> No
     recipe = tiny_recipe(per_device_train_batch_size=2, logging_steps=5)
     train(recipe, packed, tmp_path / "whole")
     interrupted(packed, tmp_path / "m", 6, recipe)
-    assert "step 8 is kept" in interrupted(packed, tmp_path / "m", 9, recipe, resume=True).message
-    train(recipe, packed, tmp_path / "m", resume=True)
+    assert "step 8 of 12 is kept" in interrupted(packed, tmp_path / "m", 9, recipe).message
+    train(recipe, packed, tmp_path / "m")
     assert_same_model(tmp_path / "m", tmp_path / "whole")
 
 
@@ -109,7 +107,7 @@ def test_a_run_interrupted_before_the_first_checkpoint_starts_again(
     assert (
         "no checkpoint yet" in interrupted(packed, tmp_path / "b", 2, tiny_recipe(learning_rate=1e-4)).message
     )
-    train(RECIPE, packed, tmp_path / "b", resume=True)
+    train(RECIPE, packed, tmp_path / "b")
     assert_same_model(tmp_path / "b", whole)
 
 
@@ -150,7 +148,7 @@ def test_a_checkpoint_killed_while_it_is_written_is_never_used(
     assert (half / "model.safetensors").exists()
     assert (half / "optimizer.pt").read_bytes() == b"half"
     assert [p.name for p in (out / "checkpoints").glob("checkpoint-*")] == ["checkpoint-4"]
-    train(RECIPE, packed, out, resume=True)
+    train(RECIPE, packed, out)
     assert json.loads((out / "training.json").read_text())["resumed_from_step"] == 4
     assert not half.parent.exists()
     assert_same_model(out, whole)
@@ -164,11 +162,11 @@ def test_a_run_killed_after_the_last_step_only_writes_the_model(
 
     with monkeypatch.context() as patch:
         patch.setattr("l2t_hub.train.model_directory.plot_losses", die)
-        with pytest.raises(UserError, match="step 12 is kept"):
+        with pytest.raises(Interrupted, match="step 12 of 12 is kept"):
             train(RECIPE, packed, tmp_path / "m")
     assert not (tmp_path / "m" / "model.safetensors").exists()
     interrupt_at(12, monkeypatch)
-    train(RECIPE, packed, tmp_path / "m", resume=True)
+    train(RECIPE, packed, tmp_path / "m")
     assert_same_model(tmp_path / "m", whole)
 
 
@@ -178,7 +176,7 @@ def test_a_log_line_cut_short_is_written_again(packed: Path, whole: Path, tmp_pa
     assert json.loads(log.read_text().splitlines()[-1])["step"] == 9
     with log.open("a") as file:
         file.write('{"step": 10, "lo')
-    train(RECIPE, packed, tmp_path / "m", resume=True)
+    train(RECIPE, packed, tmp_path / "m")
     assert_same_model(tmp_path / "m", whole)
 
 
@@ -187,6 +185,86 @@ def test_old_checkpoints_are_deleted_after_the_new_one_is_complete(packed: Path,
         out = tmp_path / str(keep)
         train(tiny_recipe(save_total_limit=keep), packed, out)
         assert sorted(int(p.name[11:]) for p in (out / "checkpoints").glob("checkpoint-*")) == left
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_saves_at_the_end_of_the_step(
+    packed: Path, whole: Path, tmp_path: Path, how: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, compute, before = tmp_path / "m", PackTrainer.compute_loss, signal.getsignal(how)
+
+    def send(self: PackTrainer, *args: Any, **keys: Any) -> Any:
+        if self.state.global_step == 6:
+            os.kill(os.getpid(), how)
+        return compute(self, *args, **keys)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PackTrainer, "compute_loss", send)
+        with pytest.raises(Interrupted, match="the checkpoint of step 7 of 12 is kept"):
+            train(RECIPE, packed, out)
+    assert "saving at the end of this step" in capfd.readouterr().err
+    assert signal.getsignal(how) == before
+    train(RECIPE, packed, out)
+    assert json.loads((out / "training.json").read_text())["resumed_from_step"] == 7
+    assert_same_model(out, whole)
+
+
+def test_a_second_ctrl_c_stops_at_once(packed: Path, tmp_path: Path) -> None:
+    compute = PackTrainer.compute_loss
+
+    def send(self: PackTrainer, *args: Any, **keys: Any) -> Any:
+        if self.state.global_step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+        return compute(self, *args, **keys)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PackTrainer, "compute_loss", send)
+        with pytest.raises(Interrupted, match="step 4 of 12 is kept"):
+            train(RECIPE, packed, tmp_path / "m")
+
+
+def damage(checkpoint: Path, how: str) -> None:
+    weights = checkpoint / "model.safetensors"
+    if how == "a changed byte":
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+    elif how == "a short file":
+        with weights.open("r+b") as file:
+            file.truncate(1000)
+    elif how == "a missing file":
+        (checkpoint / "optimizer.pt").unlink()
+    else:
+        (checkpoint / "l2t_state.json").write_text("{")
+
+
+@pytest.mark.parametrize("how", ["a changed byte", "a short file", "a missing file", "a broken record"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    packed: Path, whole: Path, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "m"
+    interrupted(packed, out, 9)
+    damage(out / "checkpoints" / "checkpoint-8", how)
+    train(RECIPE, packed, out)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "checkpoint-8: damaged (" in said
+    assert "continuing from step 4" in said
+    assert (out / "checkpoints" / "damaged-8").is_dir()
+    assert_same_model(out, whole)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_silently_start_over(
+    packed: Path, unfinished: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(unfinished, tmp_path / "m"))
+    damage(out / "checkpoints" / "checkpoint-4", "a changed byte")
+    with pytest.raises(
+        UserError, match=r"checkpoint-4: damaged \(model.safetensors: its SHA-256 .* no other is left"
+    ):
+        train(RECIPE, packed, out)
+    assert (out / "checkpoints" / "checkpoint-4").is_dir()
+    train(RECIPE, packed, out, fresh=True)
 
 
 # ---- refusals
@@ -207,21 +285,39 @@ def unfinished(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_an_unfinished_run_is_not_restarted_without_resume(packed: Path, unfinished: Path) -> None:
-    message = refusal(RECIPE, packed, unfinished)
-    assert "at step 4 of 12" in message
-    assert "--resume" in message
+def test_a_fresh_run_starts_over_and_keeps_what_was_there(
+    packed: Path, whole: Path, unfinished: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(unfinished, tmp_path / "m"))
+    train(RECIPE, packed, out, fresh=True)
+    assert json.loads((out / "training.json").read_text())["resumed_from_step"] is None
+    assert_same_model(out, whole)
+    assert (tmp_path / "m.old-1" / "checkpoints" / "checkpoint-4").is_dir()
+    assert not train(tiny_recipe(learning_rate=1e-4), packed, out, fresh=True).reused
+    assert_same_model(tmp_path / "m.old-2", whole)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("x")
+    assert "is not empty" in refusal(RECIPE, packed, tmp_path / "thesis", fresh=True)
+
+
+def test_two_processes_do_not_train_in_one_directory(packed: Path, unfinished: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(unfinished, tmp_path / "m"))
+    with (
+        locked(out / "checkpoints" / "lock", "busy", ""),
+        pytest.raises(UserError, match=r"another process trains in this directory \(process \d+\)"),
+    ):
+        train(RECIPE, packed, out)
 
 
 def test_another_recipe_does_not_continue_it(packed: Path, unfinished: Path) -> None:
-    message = refusal(tiny_recipe(learning_rate=1e-3, attention="example"), packed, unfinished, resume=True)
+    message = refusal(tiny_recipe(learning_rate=1e-3, attention="example"), packed, unfinished)
     assert "train.attention was 'pack', now 'example'" in message
     assert "train.learning_rate was 0.003, now 0.001" in message
 
 
 def test_another_dataset_does_not_continue_it(unfinished: Path, tmp_path: Path) -> None:
     other = write_packed(tmp_path, {"train": 24, "validation": 5}, seed=7)
-    message = refusal(RECIPE, other, unfinished, resume=True)
+    message = refusal(RECIPE, other, unfinished)
     assert "another dataset (fingerprint 000000000000, now 000000000000)" in message
 
 
@@ -229,13 +325,13 @@ def test_another_precision_does_not_continue_it(
     unfinished: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("l2t_hub.train.model.resolve_precision", lambda _: "bf16")
-    message = refusal(RECIPE, packed, unfinished, resume=True)
+    message = refusal(RECIPE, packed, unfinished)
     assert "was trained in fp32, but this run would use bf16" in message
 
 
 def test_the_saving_interval_may_change(packed: Path, whole: Path, unfinished: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(unfinished, tmp_path / "m"))
-    train(tiny_recipe(save_steps=5, save_total_limit=None), packed, out, resume=True)
+    train(tiny_recipe(save_steps=5, save_total_limit=None), packed, out)
     assert {p.name for p in (out / "checkpoints").glob("checkpoint-*")} == {
         f"checkpoint-{n}" for n in (4, 5, 10, 12)
     }
@@ -245,19 +341,16 @@ def test_the_saving_interval_may_change(packed: Path, whole: Path, unfinished: P
 def test_memory_settings_may_change(packed: Path, whole: Path, unfinished: Path, tmp_path: Path) -> None:
     """They decide how a step is computed, not what it computes: the losses agree within rounding."""
     out = Path(shutil.copytree(unfinished, tmp_path / "m"))
-    train(tiny_recipe(per_device_train_batch_size=1, gradient_checkpointing=True), packed, out, resume=True)
+    train(tiny_recipe(per_device_train_batch_size=1, gradient_checkpointing=True), packed, out)
     assert json.loads((out / "training.json").read_text())["batch"]["accumulation"] == 4
     for ours, theirs in zip(log_of(out), log_of(whole), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 def test_a_finished_model_of_another_recipe_is_never_overwritten(packed: Path, whole: Path) -> None:
-    for resume in (False, True):
-        message = refusal(tiny_recipe(weight_decay=0.0), packed, whole, resume=resume)
-        assert (
-            "holds a finished model that differs from this one: train.weight_decay was 0.1, now 0.0"
-            in message
-        )
+    message = refusal(tiny_recipe(weight_decay=0.0), packed, whole)
+    assert "holds a finished model that differs from this one: train.weight_decay was 0.1, now 0.0" in message
+    assert "Add --fresh to start over" in message
 
 
 def test_a_finished_model_without_its_weights_does_not_count_as_finished(
@@ -326,11 +419,11 @@ def test_a_full_disk_stops_the_run_and_keeps_the_checkpoints(
         patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))  # type: ignore[attr-defined]
         with pytest.raises(UserError, match="the disk is full") as error:
             train(RECIPE, packed, out)
-    assert "--resume" in str(error.value)
+    assert "rerun the command to continue" in str(error.value)
     assert {p.name for p in (out / "checkpoints").iterdir() if p.name != "cache"} == {
         "run.json", "train_log.jsonl", "checkpoint-4"
     }  # fmt: skip
-    train(RECIPE, packed, out, resume=True)
+    train(RECIPE, packed, out)
     assert_same_model(out, whole)
 
 

@@ -144,10 +144,11 @@ def reproduce(
     from l2t_hub.hub.connect import connected_for
     from l2t_hub.recipe import bundled_recipes
 
-    is_recipe = target in bundled_recipes() or target.endswith((".yaml", ".yml"))
+    named = target in bundled_recipes() or target.endswith((".yaml", ".yml"))
+    is_recipe = Path(target).is_file() or (named and not Path(target).is_dir())
     if not is_recipe and (sets or variant):
         raise UsageError(f"{target}: --set and --variant apply only to a recipe", "Leave them out.")
-    with connected_for(hub, *(() if is_recipe else (target,))):
+    with connected_for(hub, *(() if is_recipe else (target,)), *([data] if data else [])):
         from l2t_hub.reproduce import reproduce as reproduce_release
 
         report = reproduce_release(

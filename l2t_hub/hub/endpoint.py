@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 PUBLIC = "https://huggingface.co"
 SERVING = "serving.json"
+# Who owns what is published on a local Hub, unless another namespace is asked for.
+LOCAL_OWNER = "rehearsal"
 URL_PREFIX = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Settings of the Hugging Face libraries. They configure the user's own Hub and must not leak into another one,

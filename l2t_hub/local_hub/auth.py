@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from l2t_hub.errors import UserError
+from l2t_hub.hub.endpoint import LOCAL_OWNER
 from l2t_hub.local_hub.http_errors import HubError
 from l2t_hub.local_hub.hub_directory import read_small, write_private
 
-OWNER = "rehearsal"
+OWNER = LOCAL_OWNER
 OUTSIDER = "outsider"
 SIGNATURE_SECONDS = 6 * 3600
 XET_TOKEN_SECONDS = 3600

@@ -15,7 +15,8 @@ from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.reproduce.checks import Check, Outcome
-from l2t_hub.train.locate import DatasetLocation, locate
+from l2t_hub.reproduce.model_dataset import dataset_of
+from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.training_log import read_log
 
 LOSSES = ("loss", "eval_loss")
@@ -34,15 +35,16 @@ def reproduce_model(
     steps: int,
     folder: Path,
     tolerance: float | None = None,
+    model: Path | None = None,
 ) -> Outcome:
     """Repeat the first `steps` of a recorded run in `folder`, up to a logged step, and compare.
 
     Every logged number must be equal to the last bit, and so must the weights if all steps were repeated. With a
     `tolerance`, only losses are compared, and may differ by that share of their value. The rule is the caller's: a
-    record chooses what it says of its platform, so not the rule. `data` is the dataset if it has moved.
-    Raises UserError if the dataset is not available, and what training raises.
+    record chooses what it says of its platform, so not the rule. `data` is the dataset if it has moved, `model` the
+    directory of a local model. Raises UserError if the dataset is not available, and what training raises.
     """
-    dataset = _find_dataset(record, data)
+    dataset = dataset_of(record, data, model)
     differences = platform_differences(record)
     fingerprint = record.dataset_fingerprint
     same_data = dataset.fingerprint == fingerprint
@@ -51,10 +53,10 @@ def reproduce_model(
     if same_data:
         last, total = comparable_step(log, steps), record.steps
         with _recorded_threads(record):
-            model = _train(_first_steps(record, last), dataset, folder)
-        checks += _loss_checks(log, read_log(model / TRAINING_LOG), last, tolerance)
+            again = _train(_first_steps(record, last), dataset, folder)
+        checks += _loss_checks(log, read_log(again / TRAINING_LOG), last, tolerance)
         if last == total and tolerance is None:
-            checks.append(_weights_check(weights(), model / WEIGHTS))
+            checks.append(_weights_check(weights(), again / WEIGHTS))
         scope = f"{last:,} of {total:,} steps repeated"
     rule = (
         f"Losses may differ by {tolerance:g} of their value, as --tolerance asks."
@@ -100,24 +102,6 @@ def platform_differences(record: TrainingRecord) -> list[str]:
         if record.versions.get(name) != version
     ]
     return differences
-
-
-def _find_dataset(record: TrainingRecord, data: str | None) -> DatasetLocation:
-    """Return the dataset the user gave, else the published one at its revision, else the recorded directory."""
-    dataset = record.dataset
-    if data is not None:
-        return locate(data)
-    if dataset.repository is not None:
-        from l2t_hub.hub.download import download
-
-        files = ["data/packed/*", "tokenizer/*"]
-        return locate(download(dataset.repository, "dataset", dataset.revision, only=files).directory)
-    if not Path(dataset.name).is_dir():
-        raise UserError(
-            f"{dataset.name}: this model's dataset is not on this machine, and it was not published",
-            "If it has moved, give its path with --data. Its fingerprint shows whether it is the same dataset.",
-        )
-    return locate(dataset.name)
 
 
 def _first_steps(record: TrainingRecord, last: int) -> Recipe:

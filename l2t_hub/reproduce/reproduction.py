@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.dataset.verify import verify
 from l2t_hub.errors import UsageError
 from l2t_hub.interruption import interruptible
-from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe
+from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe, recipe_from_tree
 from l2t_hub.records.dataset_manifest import read_manifest
 from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import read_training_record
@@ -27,6 +27,9 @@ from l2t_hub.train.training_log import read_log
 
 REPORT = "reproduce.json"
 STEPS = 20
+# The arguments that mean nothing for the other kind, with their defaults.
+_FOR_MODELS: dict[str, Any] = {"steps": STEPS, "data": None, "tolerance": None}
+_FOR_DATASETS: dict[str, Any] = {"sample": None, "source": None, "trust_modules": ()}
 
 
 def reproduce(
@@ -100,6 +103,13 @@ class _Options:
     keep: Path | None
     reporter: Reporter
 
+    def refuse_for(self, what: str, defaults: Mapping[str, Any]) -> None:
+        """Raise UsageError if one of the arguments in `defaults`, which mean nothing for `what`, was given."""
+        for name, default in defaults.items():
+            if getattr(self, name) != default:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{option} does not apply to {what}", f"Leave {option} out.")
+
 
 def _reproduce(target: str | Path | Recipe, options: _Options, folder: Path) -> Outcome:
     """Reproduce the target: a directory on this machine, else a recipe, else a name on the Hub."""
@@ -120,7 +130,7 @@ def _directory(directory: Path, options: _Options, folder: Path) -> Outcome:
         published = _here(directory, problems=problems, trusted=options.trust_modules)
         return _dataset(published, options, folder)
     if (directory / TRAINING_RECORD).is_file():
-        return _model(lambda path: inside(directory, path), options, folder)
+        return _model(lambda path: inside(directory, path), options, folder, directory)
     raise UsageError(
         f"{directory}: neither a dataset nor a finished model",
         f"A dataset directory contains {MANIFEST}, a model directory {TRAINING_RECORD}.",
@@ -134,13 +144,22 @@ def _recipe(recipe: Recipe, options: _Options, folder: Path) -> Outcome:
             f"{recipe.name} has several variants: {', '.join(recipe.variants)}",
             f"Choose one, for example --variant {next(iter(recipe.variants))}.",
         )
-    _refuse_trust(options, "a recipe")
+    options.refuse_for("a recipe", {**_FOR_MODELS, "trust_modules": ()})
+    if options.source is not None:
+        recipe = _with_source(recipe, options.source)
     first = folder / "first"
     build(recipe, first, workers=1, progress=options.reporter)
     second = replace(options, workers=max(2, options.workers), source=None)
     outcome = _dataset(_here(first, own=True), second, folder)
     scope = f"built twice, with 1 worker and with {second.workers}: {outcome.scope}"
     return replace(outcome, kind="recipe", scope=scope)
+
+
+def _with_source(recipe: Recipe, source: str) -> Recipe:
+    """Return the recipe with its text at another path, or its dataset in another directory."""
+    tree = recipe.resolved()
+    key = "path" if recipe.source.path is not None else "dataset"
+    return recipe_from_tree({**tree, "source": {**tree["source"], key: source}})
 
 
 def _here(directory: Path, **how: Any) -> PublishedDataset:
@@ -153,6 +172,7 @@ def _here(directory: Path, **how: Any) -> PublishedDataset:
 
 
 def _dataset(published: PublishedDataset, options: _Options, folder: Path) -> Outcome:
+    options.refuse_for("a dataset", _FOR_MODELS)
     return reproduce_dataset(
         published,
         folder / "again",
@@ -164,19 +184,18 @@ def _dataset(published: PublishedDataset, options: _Options, folder: Path) -> Ou
     )
 
 
-def _model(fetch: Callable[[str], Path], options: _Options, folder: Path) -> Outcome:
+def _model(
+    fetch: Callable[[str], Path], options: _Options, folder: Path, directory: Path | None = None
+) -> Outcome:
     from l2t_hub.reproduce.compare_model import reproduce_model
 
-    _refuse_trust(options, "a model")
+    options.refuse_for("a model", _FOR_DATASETS)
     record = read_training_record(fetch(TRAINING_RECORD).parent)
     log = read_log(fetch(TRAINING_LOG))
     weights = partial(fetch, WEIGHTS)
-    return reproduce_model(record, log, weights, options.data, options.steps, folder, options.tolerance)
-
-
-def _refuse_trust(options: _Options, what: str) -> None:
-    if options.trust_modules:
-        raise UsageError(f"--trust-modules: applies to a dataset, not to {what}", "Leave it out.")
+    return reproduce_model(
+        record, log, weights, options.data, options.steps, folder, options.tolerance, directory
+    )
 
 
 def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:

@@ -344,6 +344,47 @@ def test_the_data_of_a_model_may_be_elsewhere_but_must_be_the_same(
     assert report.scope.startswith("nothing trained")
 
 
+def test_a_model_of_a_run_uses_the_dataset_beside_it_and_never_a_strangers(
+    model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    directory = Path(shutil.copytree(model, tmp_path / "models" / "tiny-l2t"))
+    published = {"name": "rehearsal/tiny-l2t", "repository": "rehearsal/tiny-l2t", "revision": "a" * 40}
+    edit(directory / "training.json", lambda r: r.update(dataset=published))
+    with pytest.raises(UserError) as caught:
+        again(directory)
+    assert caught.value.message == (
+        "rehearsal/tiny-l2t: this model's dataset was published on a local Hub; on https://huggingface.co, the name "
+        "is a stranger's"
+    )
+    assert caught.value.hint == (
+        f"Give the dataset with --data, or its Hub with --hub local:{tmp_path.resolve() / 'hub'}."
+    )
+    beside = Path(shutil.copytree(dataset, tmp_path / "datasets" / "tiny-l2t"))
+    assert again(directory, steps=2).equal
+    edit(beside / "l2t_manifest.json", lambda m: m.update(fingerprint="0" * 64))
+    with pytest.raises(UserError, match="is a stranger's"):
+        again(directory)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [({"sample": 1}, "model"), ({"source": "x"}, "model"), ({"trust_modules": ["a" * 64]}, "model"),
+     ({"steps": 3}, "dataset"), ({"data": "x"}, "dataset"), ({"tolerance": 0.1}, "dataset"),
+     ({"data": "x"}, "recipe"), ({"trust_modules": ["a" * 64]}, "recipe")],
+)  # fmt: skip
+def test_an_argument_that_means_nothing_is_refused(
+    model: Path, dataset: Path, arguments: dict[str, Any], what: str
+) -> None:
+    target = {"model": model, "dataset": dataset, "recipe": tiny_recipe("tiny-l2t")}[what]
+    option = f"--{next(iter(arguments)).replace('_', '-')}"
+    with pytest.raises(UsageError) as caught:
+        again(target, **arguments)
+    assert (caught.value.message, caught.value.hint) == (
+        f"{option} does not apply to a {what}",
+        f"Leave {option} out.",
+    )
+
+
 # ---- recipes, and what is neither
 
 
@@ -352,6 +393,11 @@ def test_a_recipe_is_built_twice() -> None:
     assert report.equal, report.summary()
     assert (report.kind, report.target) == ("recipe", "twice")
     assert report.scope.startswith("built twice, with 1 worker and with 2: 3 of 3 partitions")
+
+
+def test_the_source_of_a_recipe_is_the_one_given(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.parquet"):
+        again(tiny_recipe("twice"), source=str(tmp_path / "nowhere.parquet"))
 
 
 def test_a_target_that_is_no_release_is_an_error(tmp_path: Path, model: Path, copy: Copy) -> None:

@@ -29,7 +29,7 @@ def nano(*overrides: str, variant: str = "nano-l2t") -> Recipe:
 @pytest.mark.parametrize(
     ("recipe", "changes", "difference"),
     [
-        (nano(variant="nano-raw"), {}, "nano.yaml:30) and 'disjoint' in the dataset"),
+        (nano(variant="nano-raw"), {}, ") and 'disjoint' in the dataset"),
         (nano("mixture.raw_share=0.25"), {}, "`mixture.raw_share` is 0.25 in the recipe (--set mixture.raw_share) "),
         (nano("source.path=mine.parquet"), {}, "`source.path` is 'mine.parquet' in the recipe"),
         (nano("tokenizer.name=org/name"), {}, "`tokenizer.name` is 'org/name' in the recipe (--set tokenizer.name) and"),

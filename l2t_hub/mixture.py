@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 
+from l2t_hub.corpus.document import Document
 from l2t_hub.recipe.schema import MixtureSection
 from l2t_hub.tasks.base import Task
 from l2t_hub.tasks.registry import eligible, get
@@ -46,8 +47,13 @@ def uniform(seed: int, document_id: str, *purpose: str | int) -> float:
 
 
 def is_validation(seed: int, document_id: str, share: float) -> bool:
-    """Whether a document is held out. A larger share also holds out every document of a smaller one."""
+    """Whether a document's draw holds it out. A larger share also holds out every document of a smaller one."""
     return uniform(seed, document_id, "validation") < share
+
+
+def is_held_out(seed: int, document: Document, share: float) -> bool:
+    """Whether a document is held out: its draw says so, and the recipe holds documents out from its file."""
+    return document.may_be_held_out and is_validation(seed, document.id, share)
 
 
 def is_raw(seed: int, document_id: str, mixture: MixtureSection) -> bool:

@@ -27,12 +27,16 @@ ENCODING_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text of the source. `token_count` is None unless a column of the source holds it. `file` is for messages."""
+    """A text of the source. `token_count` is None unless a column of the source holds it. `file` is for messages.
+
+    `may_be_held_out` is false if the recipe holds no documents out from its file.
+    """
 
     id: str
     text: str
     token_count: int | None = None
     file: str = field(default="", compare=False)
+    may_be_held_out: bool = True
 
 
 @dataclass(frozen=True, slots=True)

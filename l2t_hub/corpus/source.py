@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from l2t_hub.corpus import readers
@@ -20,7 +20,7 @@ from l2t_hub.corpus.document import Document, Dropped, Record
 from l2t_hub.corpus.encodings import AUTO, UTF8, codec_name
 from l2t_hub.corpus.files import Segment, SourceFile, find_files, kind_of
 from l2t_hub.corpus.inspection import TextFormat, damaged_file, first_records, inspect_file
-from l2t_hub.errors import UsageError, UserError
+from l2t_hub.errors import UsageError, UserError, nearest
 from l2t_hub.recipe import Recipe
 
 LONG_BYTES = 2_000_000
@@ -57,12 +57,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class LocalSource:
-    """Local files in order, up to the recipe's limit."""
+    """Local files in order, up to the recipe's limit. No document is held out from the files `training_only`."""
 
     files: tuple[SourceFile, ...]
     partitions: tuple[tuple[Segment, ...], ...]
     columns: Columns
     is_encoding_given: bool = False
+    training_only: frozenset[str] = frozenset()
 
     @property
     def contents(self) -> dict[str, str]:
@@ -101,7 +102,8 @@ class LocalSource:
     def read(self, partition: int) -> Iterator[Record]:
         """Yield the records of the partition's segments, one segment after another."""
         for segment in self.partitions[partition]:
-            yield from readers.read_segment(segment, self.columns)
+            records = readers.read_segment(segment, self.columns)
+            yield from map(_for_training, records) if segment.file.name in self.training_only else records
 
 
 def open_source(recipe: Recipe) -> Source:
@@ -135,7 +137,8 @@ def open_source(recipe: Recipe) -> Source:
         if remaining == 0:
             break
     partitions = divide(files, recipe.build.partitions)
-    return LocalSource(tuple(files), partitions, columns, form.encoding != AUTO)
+    training_only = _training_only(recipe, [file.name for file in files])
+    return LocalSource(tuple(files), partitions, columns, form.encoding != AUTO, training_only)
 
 
 def _text_format(recipe: Recipe, paths: list[Path]) -> TextFormat:
@@ -154,6 +157,25 @@ def _text_format(recipe: Recipe, paths: list[Path]) -> TextFormat:
             )
     encoding = section.encoding if section.encoding == AUTO else str(codec_name(section.encoding))
     return TextFormat(encoding, section.delimiter, section.split_on)
+
+
+def _training_only(recipe: Recipe, names: list[str]) -> frozenset[str]:
+    """Return the names of the files from which no document is held out. UsageError for a glob without a file."""
+    globs = recipe.validation.files
+    if globs is None:
+        return frozenset()
+    for pattern in globs:
+        if not any(PurePosixPath(name).match(pattern) for name in names):
+            raise UsageError(
+                f"{recipe.where('validation.files')}: no file of the source matches '{pattern}'. "
+                f"{nearest(pattern, names)}",
+                f"A glob matches the end of a file's name, such as {names[0]}. With null, all files are meant.",
+            )
+    return frozenset(name for name in names if not any(PurePosixPath(name).match(glob) for glob in globs))
+
+
+def _for_training(record: Record) -> Record:
+    return replace(record, may_be_held_out=False) if isinstance(record, Document) else record
 
 
 def _inspect(path: Path, root: Path, form: TextFormat, columns: Columns) -> SourceFile:

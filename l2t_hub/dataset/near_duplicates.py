@@ -31,7 +31,7 @@ from l2t_hub.dataset.manifest import made_by
 from l2t_hub.dataset.pipeline import ReadSource
 from l2t_hub.dataset.progress import Meter
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
-from l2t_hub.mixture import is_validation
+from l2t_hub.mixture import is_held_out
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import NearIdentical
 
@@ -119,7 +119,7 @@ class WriteSignatures(PipelineStep):  # type: ignore[misc]
                 tick(number)
                 if isinstance(record, Document):
                     numbers.append(number)
-                    held_out.append(is_validation(self.seed, record.id, self.share))
+                    held_out.append(is_held_out(self.seed, record, self.share))
                     yield record.text
 
         signed = [*signatures(islice(texts(), RUN_DOCUMENTS)), np.empty((0, BANDS), np.uint64)]
@@ -184,7 +184,7 @@ def _between(values: NDArray[np.uint64], low: int, high: int) -> slice:
 def _key(recipe: Recipe, source: Source, partition: int) -> str:
     """Return the hash of everything that decides a partition's signatures."""
     read = [recipe.source.text_column, recipe.source.id_column, recipe.build.on_error]
-    split = [recipe.seed, recipe.validation.share]
+    split = [recipe.seed, recipe.validation.share, recipe.validation.files]
     return digest([source.inputs(partition), read, split, made_by(recipe.blocks.sentences), partition])
 
 

@@ -19,7 +19,7 @@ from functools import cached_property
 from l2t_hub.corpus.document import Document, Record
 from l2t_hub.corpus.sentences import Splitter
 from l2t_hub.dataset.views import Split
-from l2t_hub.mixture import is_raw, is_task, is_validation, uniform
+from l2t_hub.mixture import is_held_out, is_raw, is_task, uniform
 from l2t_hub.recipe import Recipe
 from l2t_hub.tasks.base import Task
 
@@ -101,7 +101,7 @@ def find_partners(
     seed, mixture = recipe.seed, recipe.mixture
     for record in records if any(task.needs_other for task in tasks.values()) else ():
         if isinstance(record, Document) and is_task(is_raw(seed, record.id, mixture), mixture):
-            held_out = is_validation(seed, record.id, recipe.validation.share)
+            held_out = is_held_out(seed, record, recipe.validation.share)
             pool = pools["validation" if held_out else "train"]
             pool.offer(uniform(seed, record.id, "pool"), record)
     texts = {split: [SourceText(d, splitter) for d in pool.documents()] for split, pool in pools.items()}

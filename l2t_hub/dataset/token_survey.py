@@ -23,7 +23,7 @@ from l2t_hub.dataset.pipeline import transform_setup
 from l2t_hub.dataset.progress import Meter
 from l2t_hub.dataset.transform import PartitionTransform, Tick, TransformSetup
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
-from l2t_hub.mixture import assign, is_validation, uniform
+from l2t_hub.mixture import assign, is_held_out, uniform
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import TokenizerInfo
 
@@ -78,7 +78,7 @@ def survey_documents(
         else:
             heapq.heappushpop(sample, candidate)
         draw, size = uniform(recipe.seed, record.id, "raw"), len(record.text.encode())
-        held_out = is_validation(recipe.seed, record.id, recipe.validation.share)
+        held_out = is_held_out(recipe.seed, record, recipe.validation.share)
         rows.append((draw, size, -1 if task is None else task_numbers[task], held_out))
     survey = np.zeros(len(rows), SURVEY)
     for column, name in enumerate(("draw", "bytes", "task", "validation")):

@@ -15,7 +15,7 @@ from l2t_hub.corpus.source import Document, Source, digest
 from l2t_hub.dataset.progress import Reporter
 from l2t_hub.dataset.workspace import Workspace
 from l2t_hub.errors import UserError
-from l2t_hub.mixture import is_validation
+from l2t_hub.mixture import is_held_out
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import TokenizerInfo
 from l2t_hub.records.reading import read_json
@@ -59,9 +59,9 @@ def prepare_tokenizer(
 def training_key(recipe: Recipe, source: Source) -> str:
     """Return the hash of everything that decides a trained tokenizer."""
     inputs = [source.inputs(rank) for rank in range(recipe.build.partitions)]
-    share, size = recipe.validation.share, recipe.tokenizer.vocab_size
+    split, size = [recipe.validation.share, recipe.validation.files], recipe.tokenizer.vocab_size
     columns = [recipe.source.text_column, recipe.source.id_column, recipe.build.on_error]
-    return digest([inputs, columns, recipe.source.limit, recipe.seed, share, size, version("tokenizers")])
+    return digest([inputs, columns, recipe.source.limit, recipe.seed, split, size, version("tokenizers")])
 
 
 @lru_cache(maxsize=1)
@@ -114,5 +114,5 @@ def _training_texts(recipe: Recipe, source: Source) -> Iterator[str]:
     seed, share = recipe.seed, recipe.validation.share
     for rank in range(recipe.build.partitions):
         for record in source.read(rank):
-            if isinstance(record, Document) and not is_validation(seed, record.id, share):
+            if isinstance(record, Document) and not is_held_out(seed, record, share):
                 yield record.text

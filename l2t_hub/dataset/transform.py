@@ -31,7 +31,7 @@ from l2t_hub.dataset.views import (
     Split,
 )
 from l2t_hub.errors import UserError
-from l2t_hub.mixture import NO_TASK, assign, generator, is_raw, is_task, is_validation
+from l2t_hub.mixture import NO_TASK, assign, generator, is_held_out, is_raw, is_task
 from l2t_hub.recipe import Recipe
 from l2t_hub.tasks.base import Drop, Task, make_example, render
 from l2t_hub.tokens.encode import Encoder
@@ -124,7 +124,7 @@ class PartitionTransform:
             self.documents += 1
             tick(self.documents)
             if document is not None:
-                held_out = is_validation(recipe.seed, document.id, recipe.validation.share)
+                held_out = is_held_out(recipe.seed, document, recipe.validation.share)
                 yield SplitDocument(document, splitter, "validation" if held_out else "train")
 
     def _accept(self, record: Record) -> Document | None:

@@ -1,6 +1,7 @@
 """Load a recipe: a YAML file, the files it extends and `--set` overrides become one checked `Recipe`."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from l2t_hub.resources import resource_folder
 
 
 def bundled_recipes() -> dict[str, Path]:
-    """Return the files of the recipes that come with the package, by name."""
-    return {path.stem: path for path in sorted(resource_folder("recipes").glob("*.yaml"))}
+    """Return the files of the recipes that come with the package, by name, such as `nano` and `paper/base`."""
+    folder = resource_folder("recipes")
+    files = sorted(folder.rglob("*.yaml"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 
 def load_recipe(reference: str | Path, overrides: Sequence[str] = (), variant: str | None = None) -> Recipe:
@@ -159,10 +162,9 @@ def _find(reference: str | Path) -> Path:
     if path.is_file():
         return path
     known = bundled_recipes()
-    if str(reference) in known:
-        return known[str(reference)]
-    if str(reference) in (f"{path.stem}.yaml", f"{path.stem}.yml") and path.stem in known:
-        return known[path.stem]
+    name = re.sub(r"\.ya?ml$", "", str(reference))
+    if name in known:
+        return known[name]
     raise UsageError(
         f"{reference}: no such recipe file. {nearest(path.stem, known)}",
         "Give the path of a YAML file, or the name of a bundled recipe (see `l2t recipes list`).",

@@ -111,10 +111,11 @@ class EpochSampler(Sampler[int]):
 
 @dataclass(frozen=True)
 class Collator:
-    """Makes a batch of int64 tensors of shape (rows, sequence length): `input_ids`, `labels`, maybe `position_ids`.
+    """Makes a batch of int64 tensors of shape (rows, sequence length): `input_ids`, `labels`, and masks or positions.
 
-    Padding comes after the texts of a row, so causal attention never reaches it. Its labels are -100 (ignored)
-    unless `loss_on_padding` is set.
+    Padding comes after the texts of a row, so that no text attends to it. Its labels are -100 (ignored) unless
+    `loss_on_padding` is set. Then padding is predicted from the texts alone: `attention_mask` is 0 for padding, which
+    no position attends to, as in the paper.
 
     With `attention` "example", `position_ids` start at 0 in every text and in the padding. transformers derives the
     attention mask from them. The first label of each text is -100: no text predicts the start of the next.
@@ -131,9 +132,12 @@ class Collator:
             positions = np.stack([_positions(row["lengths"], ids.shape[1]) for row in rows])
             batch["position_ids"] = torch.from_numpy(positions)
             batch["labels"][batch["position_ids"] == 0] = IGNORED
+        text_tokens = torch.tensor([int(np.sum(row["lengths"])) for row in rows])
+        is_padding = torch.arange(ids.shape[1]) >= text_tokens.unsqueeze(1)
         if not self.loss_on_padding:
-            text_tokens = torch.tensor([int(np.sum(row["lengths"])) for row in rows])
-            batch["labels"][torch.arange(ids.shape[1]) >= text_tokens.unsqueeze(1)] = IGNORED
+            batch["labels"][is_padding] = IGNORED
+        elif self.attention == "pack" and is_padding.any():
+            batch["attention_mask"] = (~is_padding).long()
         return batch
 
 

@@ -101,6 +101,49 @@ def test_padding_changes_nothing_before_it() -> None:
         assert torch.equal(*logits)
 
 
+def padded_logits(inputs: dict[str, torch.Tensor], filler: int, model: Qwen2ForCausalLM) -> torch.Tensor:
+    """The logits of two texts of 20 tokens in all and 12 of padding, the first of which is `filler`."""
+    ids = inputs["input_ids"].clone()
+    ids[0, 20] = filler
+    mask = {key: value for key, value in inputs.items() if key == "attention_mask"}
+    with torch.no_grad():
+        return model(input_ids=ids, **mask, use_cache=False).logits[0]
+
+
+def test_padding_that_is_trained_on_is_predicted_from_the_texts_alone() -> None:
+    """As in the paper: every label is the input, and the attention mask leaves padding out."""
+    model: Qwen2ForCausalLM = new_model(model_config(tiny_recipe(), 300), 1).eval()
+    ids = np.concatenate([np.arange(10, 30), np.full(12, 1)])
+    inputs = Collator(loss_on_padding=True)([{"input_ids": ids, "lengths": np.array([12, 8])}])
+    assert inputs["labels"].tolist() == inputs["input_ids"].tolist()
+    assert inputs["attention_mask"].tolist() == [[1] * 20 + [0] * 12]
+    one, other = (padded_logits(inputs, filler, model) for filler in (1, 7))
+    assert torch.equal(one[:20], other[:20])
+    assert torch.equal(one[21:], other[21:]), "later padding does not see the padding before it"
+    unmasked = {"input_ids": inputs["input_ids"]}
+    one, other = (padded_logits(unmasked, filler, model) for filler in (1, 7))
+    assert not torch.allclose(one[21:], other[21:]), "without the mask it does: the check can fail"
+
+
+def test_the_loss_with_padding_is_that_of_transformers() -> None:
+    model: Qwen2ForCausalLM = new_model(model_config(tiny_recipe(), 300), 1)
+    ids = np.concatenate([np.arange(10, 30), np.full(12, 1)])
+    rows = [
+        {"input_ids": ids, "lengths": np.array([12, 8])},
+        {"input_ids": ids[::-1], "lengths": np.array([32])},
+    ]
+    inputs = Collator(loss_on_padding=True)(rows)
+    expected = model(**inputs).loss.item()
+    use_sliced_loss(model)
+    assert model(**inputs)["loss"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_rows_without_padding_need_no_mask() -> None:
+    row = {"input_ids": np.arange(10, 30), "lengths": np.array([12, 8])}
+    assert set(Collator(loss_on_padding=True)([row])) == {"input_ids", "labels"}
+    assert set(Collator()([row])) == {"input_ids", "labels"}
+
+
 def test_an_epochs_order_depends_only_on_seed_and_epoch() -> None:
     orders = {(s, e): tuple(epoch_order(50, s, e)) for s in (1, 2) for e in (0, 1)}
     assert all(sorted(order) == list(range(50)) for order in orders.values())

@@ -73,8 +73,45 @@ def evaluate(
         ),
     ],
     suite: Annotated[
-        str, typer.Option("--suite", metavar="NAME", help="What to score on: `probes`, `blimp` or `general`.")
-    ] = "probes",
+        str | None,
+        typer.Option(
+            "--suite",
+            metavar="NAME|FILE",
+            help="What to score on: `probes` (the default), `blimp`, `general`, or a suite file of your own.",
+        ),
+    ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            "--pairs",
+            metavar="FILE|DATASET",
+            help="Minimal pairs of your own: Parquet, JSON Lines, CSV or text, a pattern of files, or a dataset on "
+            "the Hub (`name:config#split@revision`).",
+        ),
+    ] = None,
+    good: Annotated[
+        str | None,
+        typer.Option("--good", metavar="COLUMN", help="Column of acceptable sentences. Default: good."),
+    ] = None,
+    bad: Annotated[
+        str | None,
+        typer.Option("--bad", metavar="COLUMN", help="Column of unacceptable sentences. Default: bad."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="COLUMN[,COLUMN]",
+            help="Columns for phenomenon and paradigm; `file` is the name of the file.",
+        ),
+    ] = None,
+    first: Annotated[
+        str | None,
+        typer.Option("--first", metavar="good|bad", help="Text files: which of two lines comes first."),
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="FILE", help="Keep --pairs as a suite file (YAML).")
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the scores to this file, as JSON.")
     ] = None,
@@ -92,8 +129,10 @@ def evaluate(
         from l2t_hub.evaluate import evaluate as evaluate_models
         from l2t_hub.evaluate import render_table
         from l2t_hub.evaluate.conclusions import conclusion
+        from l2t_hub.evaluate.suites import chosen_suite
 
-        results = evaluate_models(names, suite, file, progress=progress)
+        chosen = chosen_suite(suite, pairs, good=good, bad=bad, by=by, first=first, keep=keep)
+        results = evaluate_models(names, chosen, file, progress=progress)
     conclusions = [conclusion(results, comparison) for comparison in results.comparisons]
     answer(
         as_json,

@@ -35,7 +35,7 @@ from l2t_hub.scoring import ModelSource, Scorer, find_model, load_scorer
 
 def evaluate(
     models: Sequence[str],
-    suite: str = "probes",
+    suite: str | Suite = "probes",
     out: Path | None = None,
     *,
     labels: Sequence[str] | None = None,
@@ -45,7 +45,7 @@ def evaluate(
     limit: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Score models (directories or Hub names) on a suite and compare each with the first.
+    """Score models (directories or Hub names) on a suite, its name or its file, and compare each with the first.
 
     With `out`, the results are written to that JSON file and all samples to `NAME.samples.jsonl` beside it. `labels`
     name the models in the results; the default is the shortest endings of their paths that differ. `batch_tokens`
@@ -55,11 +55,14 @@ def evaluate(
 
     Raises UsageError for an unknown suite or an invalid argument, UserError if a model or the data cannot be loaded.
     """
-    chosen = get_suite(suite)
+    chosen = suite if isinstance(suite, Suite) else get_suite(suite)
     _check_arguments(models, labels, batch_tokens, limit, out)
     sources = [_download(find_model(name), progress) for name in models]
     labels = labels or short_names([source.name for source in sources])
     date = datetime.now(UTC).isoformat(timespec="seconds")
+    if chosen.pairs and progress:
+        for note in chosen.pairs.notes():
+            progress(note)
     loaded = harness.load_tasks(chosen)
     scores: list[ModelScores] = []
     samples: list[list[Sample]] = []
@@ -209,6 +212,7 @@ def _protocol(
     return Protocol(
         suite=suite.name,
         suite_sha256=suite.digest(),
+        left_out=dict(suite.pairs.dropped) if suite.pairs else {},
         harness="lm-evaluation-harness",
         harness_version=version("lm_eval"),
         tasks=tasks,

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2t_hub.errors import UserError
+from l2t_hub.evaluate.pair_set import task_config
 from l2t_hub.evaluate.results import Sample, TaskProtocol
-from l2t_hub.evaluate.suites import METRIC, Suite, SuitePart
+from l2t_hub.evaluate.suites import METRIC, PROBES, Suite, SuitePart
 from l2t_hub.scoring import Scorer
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ def load_tasks(suite: Suite) -> list[LoadedPart]:
     Raises UserError if a dataset cannot be loaded, for example without a network if it is not cached.
     """
     with quiet():
+        if suite.pairs is not None:
+            config = task_config(suite.name, suite.pairs.documents)
+            return [LoadedPart(SuitePart((config["task"],)), _task_manager(PROBES).load([config]))]
         manager = _task_manager(suite.task_folder)
         loaded = []
         for part in suite.parts:

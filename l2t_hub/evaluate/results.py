@@ -6,7 +6,7 @@ The dataclasses are the schema of the JSON file: every field is a key of the sam
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class Protocol:
 
     suite: str
     suite_sha256: str | None
-    """`Suite.digest`: the hash of a bundled suite's files, None for a suite whose data come from the Hub."""
+    """`Suite.digest`: the hash of a bundled suite's files or of a user's pairs, None for other data from the Hub."""
     harness: str
     harness_version: str
     tasks: tuple[TaskProtocol, ...]
@@ -96,6 +96,8 @@ class Protocol:
     versions: Mapping[str, str]
     date: str
     """Start of the evaluation in UTC, ISO 8601."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Number of a user's pairs that were not scored, by reason."""
 
 
 @dataclass(frozen=True)

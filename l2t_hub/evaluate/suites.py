@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.errors import UsageError, nearest
+from l2t_hub.evaluate.pair_set import (
+    SUFFIXES,
+    PairSet,
+    PairSpec,
+    read_pairs,
+    read_spec,
+    spec_from,
+    write_spec,
+)
 
+DEFAULT = "probes"
 METRIC = "acc"
 """The metric of every task: 1 for an example that the model gets right, else 0."""
 
@@ -31,7 +41,8 @@ class Suite:
     """A named set of tasks whose examples are grouped into phenomena.
 
     Column `phenomenon_column` of the data names an example's phenomenon, and `renamed` maps some of those names to
-    ours. Without such a column, each task is a phenomenon. `task_folder` has the task files that lm-eval lacks.
+    ours. Without such a column, each task is a phenomenon. `task_folder` has the task files that lm-eval lacks. A
+    suite of a user's own has `pairs` instead of parts.
     """
 
     name: str
@@ -39,9 +50,12 @@ class Suite:
     phenomenon_column: str | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     task_folder: Path | None = None
+    pairs: PairSet | None = None
 
     def digest(self) -> str | None:
-        """Return the SHA-256 of the names and contents of the bundled data and task files, None if there are none."""
+        """Return the SHA-256 of a user's pairs, or of the bundled data and task files; None if there are none."""
+        if self.pairs is not None:
+            return self.pairs.sha256
         if self.task_folder is None:
             return None
         digest = hashlib.sha256()
@@ -80,7 +94,45 @@ SUITES = {
 
 
 def get_suite(name: str) -> Suite:
-    """Return a suite by name. Raises UsageError with the closest name if there is none."""
+    """Return a suite by name, or by the path of a suite file.
+
+    Raises UsageError with the closest name if there is none, or for a wrong suite file; UserError for wrong pairs.
+    """
+    if name.endswith(SUFFIXES):
+        return pair_suite(read_spec(Path(name)), Path(name).parent)
     if name not in SUITES:
-        raise UsageError(f"Unknown suite '{name}'. {nearest(name, SUITES)}", f"Suites: {', '.join(SUITES)}")
+        raise UsageError(
+            f"Unknown suite '{name}'. {nearest(name, SUITES)}",
+            f"Suites: {', '.join(SUITES)}, or a suite file.",
+        )
     return SUITES[name]
+
+
+def pair_suite(spec: PairSpec, base: Path) -> Suite:
+    """Return the suite of some pairs. Raises UsageError for a missing column, UserError for pairs that are wrong."""
+    return Suite(spec.name, (), phenomenon_column="phenomenon", pairs=read_pairs(spec, base))
+
+
+def chosen_suite(
+    suite: str | None, pairs: str | None, *, keep: Path | None = None, **options: str | None
+) -> Suite:
+    """Return the suite that the arguments of `l2t eval` name, and keep a user's own in the file `keep`.
+
+    `options` are good, bad, by (columns separated by commas) and first. Raises UsageError for options that do not go
+    together.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    if pairs is None:
+        if given or keep:
+            raise UsageError(f"--{next(iter(given), 'keep')} is about --pairs, which is missing")
+        return get_suite(suite or DEFAULT)
+    if suite is not None:
+        raise UsageError("--suite and --pairs both say what to score on", "Give one of them.")
+    keys: dict[str, Any] = dict(given)
+    if "by" in keys:
+        keys["by"] = [name.strip() for name in keys["by"].split(",") if name.strip()]
+    spec = spec_from(pairs, **keys)
+    own = pair_suite(spec, Path())
+    if keep is not None and own.pairs is not None:
+        write_spec(spec, own.pairs, keep)
+    return own

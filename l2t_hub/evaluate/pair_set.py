@@ -1,0 +1,194 @@
+"""Any set of minimal pairs as a suite: what a user asks for, checked and kept as YAML, and the pairs themselves."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from l2t_hub.artifacts import write_text
+from l2t_hub.errors import UsageError, UserError, nearest
+from l2t_hub.evaluate.pair_files import BAD, GOOD, PLACE, Row, read_rows
+from l2t_hub.records.reading import explain, read_bounded
+
+MAX_PAIRS = 1_000_000
+EVERYTHING = "all pairs"
+SUFFIXES = (".yaml", ".yml")
+
+
+class PairSpec(BaseModel):
+    """Which pairs to score, and how they are grouped. Its keys are those of a suite file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]{0,59}$")
+    """Name of the suite."""
+    pairs: str = Field(min_length=1, max_length=4096)
+    """A file, a pattern, or a dataset on the Hub; relative paths start at the suite file."""
+    good: str = GOOD
+    """Column of the acceptable sentences."""
+    bad: str = BAD
+    """Column of the unacceptable sentences."""
+    by: tuple[str, ...] = Field(default=(), max_length=8)
+    """Columns to group by: the first names the phenomenon, the others the paradigm."""
+    first: Literal["good", "bad"] | None = None
+    """Text files: which of two lines comes first."""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Hash of the pairs; others are refused."""
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Checked pairs. A document has the keys id, phenomenon, paradigm, good and bad."""
+
+    documents: tuple[dict[str, str], ...]
+    dropped: dict[str, int]
+    """Number of rows left out, by reason."""
+    first_dropped: dict[str, str]
+    """Place of the first row left out, by reason."""
+    sha256: str
+
+    def notes(self) -> list[str]:
+        """Return a line about each reason for which rows were left out."""
+        return [
+            f"{count} of {count + len(self.documents)} pairs left out: {reason} (first: {self.first_dropped[reason]})"
+            for reason, count in self.dropped.items()
+        ]
+
+
+def spec_from(pairs: str, **keys: Any) -> PairSpec:
+    """Return the spec for pairs given on the command line, named after their file. Raises UsageError."""
+    stem = pairs.partition("#")[0].partition("@")[0]
+    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(stem).stem).strip("-._") or "pairs"
+    return _checked({"name": name[:60], "pairs": pairs} | keys, "--pairs")
+
+
+def read_spec(path: Path) -> PairSpec:
+    """Read a suite file. Raises UsageError if it is missing, not YAML, or has a wrong or unknown key."""
+    try:
+        tree = yaml.safe_load(read_bounded(path, 1 << 20).decode())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise UsageError(f"{path}{f':{mark.line + 1}' if mark else ''}: not valid YAML") from None
+    except UserError as error:
+        raise UsageError(error.message, "Suites in files have the ending .yaml.") from None
+    if not isinstance(tree, dict):
+        raise UsageError(f"{path}: not a suite: it needs the keys name and pairs")
+    return _checked(tree, str(path))
+
+
+def _checked(tree: dict[Any, Any], where: str) -> PairSpec:
+    try:
+        return PairSpec.model_validate(tree)
+    except ValidationError as error:
+        keys = ", ".join(PairSpec.model_fields)
+        raise UsageError(f"{where}: {explain(error, PairSpec)}", f"Keys of a suite: {keys}.") from None
+
+
+def write_spec(spec: PairSpec, pairs: PairSet, path: Path) -> None:
+    """Keep a suite as YAML, with the hash of its pairs. Raises UsageError for a wrong ending, UserError on failure.
+
+    A path to files is written as an absolute one, so that the suite file can lie anywhere.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path}: a suite file has the ending .yaml")
+    tree = spec.model_copy(update={"sha256": pairs.sha256}).model_dump(mode="json", exclude_defaults=True)
+    found = Path(spec.pairs)
+    if found.exists() or any(mark in spec.pairs for mark in "*?["):
+        tree["pairs"] = str(found.absolute())
+    write_text(path, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+
+
+def read_pairs(spec: PairSpec, base: Path) -> PairSet:
+    """Read and check the pairs. Rows with equal or empty sentences are left out and counted.
+
+    Raises UsageError for a missing column, UserError for unreadable data, if no pair is left, or if the pairs are not
+    those of `spec.sha256`.
+    """
+    documents: list[dict[str, str]] = []
+    dropped: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    digest = hashlib.sha256()
+    for number, row in enumerate(read_rows(spec.pairs, base, spec.first), start=1):
+        if number > MAX_PAIRS:
+            raise UserError(f"{spec.pairs}: more than {MAX_PAIRS:,} pairs")
+        document = _document(spec, row, number)
+        if problem := _problem(document):
+            dropped[problem] += 1
+            first.setdefault(problem, row[PLACE])
+            continue
+        documents.append(document)
+        digest.update(json.dumps(sorted(document.items()), ensure_ascii=False).encode() + b"\n")
+    pairs = PairSet(tuple(documents), dict(dropped), first, digest.hexdigest())
+    if not documents:
+        raise UserError(
+            f"{spec.pairs}: no pair to score", " ".join(pairs.notes()) or "The data have no rows."
+        )
+    if spec.sha256 not in (None, pairs.sha256):
+        raise UserError(
+            f"suite '{spec.name}': {spec.pairs} has other pairs than when the suite was written",
+            f"Expected SHA-256 {str(spec.sha256)[:16]}..., found {pairs.sha256[:16]}... "
+            "If the change is intended, write the suite again: scores on other pairs are not comparable.",
+        )
+    return pairs
+
+
+def _document(spec: PairSpec, row: Row, number: int) -> dict[str, str]:
+    good, bad = (_value(row, column, text=True) for column in (spec.good, spec.bad))
+    groups = [_value(row, column, text=False) for column in spec.by]
+    document = {
+        "id": str(number),
+        "phenomenon": groups[0] if groups else EVERYTHING,
+        "good": good,
+        "bad": bad,
+    }
+    return document | ({"paradigm": " / ".join(groups[1:] or groups)} if groups else {})
+
+
+def _value(row: Row, column: str, *, text: bool) -> str:
+    if column not in row:
+        known = [name for name in row if name != PLACE]
+        raise UsageError(
+            f"{row[PLACE]}: no column '{column}'. {nearest(column, known)}", f"Columns: {', '.join(known)}."
+        )
+    value = row[column]
+    if value is None or isinstance(value, dict | list) or (text and not isinstance(value, str)):
+        raise UserError(f"{row[PLACE]}: column '{column}' must be {'a text' if text else 'a name or number'}")
+    return str(value).strip() if text else str(value)
+
+
+def _problem(document: dict[str, str]) -> str | None:
+    if not document[GOOD] or not document[BAD]:
+        return "an empty sentence"
+    return "both sentences are equal" if document[GOOD] == document[BAD] else None
+
+
+def task_config(name: str, documents: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Return the lm-eval task for some pairs. As in the harness's BLiMP, a space precedes each sentence."""
+
+    def data(**_: Any) -> dict[str, Any]:
+        from datasets import Dataset
+
+        return {"test": Dataset.from_list(list(documents))}
+
+    def choices(document: dict[str, str]) -> list[str]:
+        return [document[GOOD], document[BAD]]
+
+    return {
+        "task": f"pairs_{name}",
+        "custom_dataset": data,
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": "",
+        "doc_to_choice": choices,
+        "doc_to_target": 0,
+        "num_fewshot": 0,
+        "target_delimiter": " ",
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+        "metadata": {"version": 1.0},
+    }

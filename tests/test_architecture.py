@@ -13,7 +13,17 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "l2t_hub"
 # From the ground up: a room imports itself and the rooms of the lines before it. docs/architecture.md has the same table.
 ROOMS = (
-    ("text", "console", "errors", "extras", "resources", "artifacts", "templates", "interruption"),
+    (
+        "text",
+        "console",
+        "errors",
+        "extras",
+        "resources",
+        "artifacts",
+        "templates",
+        "interruption",
+        "clean_environment",
+    ),
     ("records",),
     ("hub",),
     ("recipe",),

@@ -7,6 +7,7 @@ process must call `tasks_for` itself, because functions from a `.py` file cannot
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from l2t_hub.clean_environment import adopted, without_secrets
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.tasks import character, discourse, sentence, word
 from l2t_hub.tasks.base import Task
@@ -93,14 +95,15 @@ def _shown(value: object) -> str:
 
 
 def _load(module: str) -> object:
-    """Import an entry point, a `.py` file or a module that a recipe names."""
+    """Import an entry point, a `.py` file or a module that a recipe names, without secrets in the environment."""
     points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     try:
-        if module in points:
-            return points[module].load()
-        if module.endswith(".py"):
-            return _load_file(Path(module))
-        return importlib.import_module(module)
+        with adopted(without_secrets(os.environ)):
+            if module in points:
+                return points[module].load()
+            if module.endswith(".py"):
+                return _load_file(Path(module))
+            return importlib.import_module(module)
     except UsageError:
         raise
     except Exception as error:  # a user's module may raise anything

@@ -18,6 +18,8 @@ from datatrove.executor.base import PipelineExecutor
 from datatrove.utils.stats import PipelineStats
 
 from l2t_hub.artifacts import write_text
+from l2t_hub.clean_environment import adopt
+from l2t_hub.dataset.executors.local import worker_environment
 from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.workspace import Workspace
 from l2t_hub.errors import UsageError, UserError
@@ -35,7 +37,7 @@ class ClusterTask(PipelineExecutor):  # type: ignore[misc]
     def set_work(self, work: Work) -> None:
         """Keep what a task needs to know of the build. It is pickled with the executor."""
         self.workspace = replace(work.workspace, out=work.workspace.out.absolute())
-        self.keys, self.ranks = work.keys, list(work.ranks)
+        self.keys, self.ranks, self.reads_hub = work.keys, list(work.ranks), work.reads_hub
         self.folder, self.cwd = work.log.absolute(), str(Path.cwd())
 
     def get_incomplete_ranks(self, ranks: Any = None, skip_completed: Any = None) -> list[int]:
@@ -53,7 +55,8 @@ class ClusterTask(PipelineExecutor):  # type: ignore[misc]
             raise
 
     def run_partition(self, rank: int) -> PipelineStats:
-        """Run the pipeline for one partition, on one core, in this process."""
+        """Run the pipeline for one partition, on one core, in this process with a worker's environment."""
+        adopt(worker_environment(self.reads_hub))
         pa.set_cpu_count(1)
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         return PipelineExecutor._run_for_rank(self, rank, local_rank=1)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from datatrove.executor.local import LocalPipelineExecutor
 
 from l2t_hub.artifacts import NO_ROOM, disk_error
+from l2t_hub.clean_environment import adopt, for_workers
 from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.executors.worker_server import cores, ensure_running
 from l2t_hub.dataset.progress import Meter, MeterWatch, Reporter
@@ -31,24 +32,41 @@ def run_locally(work: Work, workers: int | None, reporter: Reporter) -> None:
     meter = Meter(work.workspace.folder / "progress", partitions).create()
     total = work.source.records if len(work.ranks) == partitions else None
     with MeterWatch(meter, reporter, total):
-        LocalExecutor(work.pipeline(meter), partitions, work.ranks, workers, work.log).run()
+        executor = LocalExecutor(
+            work.pipeline(meter), partitions, work.ranks, workers, work.log, reads_hub=work.reads_hub
+        )
+        if work.recipe.mixture.modules:
+            executor.in_this_process = False
+        executor.run()
 
 
 class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
-    """Runs some partitions of a pipeline in worker processes, or in this process if there is one worker."""
+    """Runs some partitions of a pipeline in worker processes, or in this process if one worker would do.
+
+    Task modules always run in worker processes: those have no secrets in their environment, except for the token of
+    the Hub if `reads_hub`.
+    """
 
     def __init__(
-        self, pipeline: list[Any], partitions: int, ranks: Sequence[int], workers: int, folder: Path
+        self,
+        pipeline: list[Any],
+        partitions: int,
+        ranks: Sequence[int],
+        workers: int,
+        folder: Path,
+        *,
+        reads_hub: bool,
     ) -> None:
         super().__init__(
             pipeline, tasks=partitions, workers=workers, logging_dir=str(folder), skip_completed=False
         )
-        self.ranks, self.folder = list(ranks), folder
+        self.ranks, self.folder, self.reads_hub = list(ranks), folder, reads_hub
+        self.in_this_process = workers == 1 or len(self.ranks) == 1
 
     def run(self) -> None:
         """Run all ranks. Raises the first exception of a worker, or UserError if a worker was killed."""
         try:
-            if self.workers == 1 or len(self.ranks) == 1:
+            if self.in_this_process:
                 for rank in self.ranks:
                     self._run_for_rank(rank, local_rank=1)
             else:
@@ -63,7 +81,10 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
         context = get_context("forkserver")
         ensure_running()
         pool = ProcessPoolExecutor(
-            min(self.workers, len(self.ranks)), mp_context=context, initializer=_start_worker
+            min(self.workers, len(self.ranks)),
+            mp_context=context,
+            initializer=_start_worker,
+            initargs=(worker_environment(self.reads_hub),),
         )
         try:
             futures = [pool.submit(self._run_for_rank, rank, 1) for rank in self.ranks]
@@ -81,8 +102,18 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker() -> None:
-    """Die with the parent, and use one core."""
+def worker_environment(reads_hub: bool) -> dict[str, str]:
+    """Return the environment of a worker, with this process's Hub token only if the worker reads a Hub source."""
+    if not reads_hub:
+        return for_workers(os.environ)
+    from huggingface_hub import get_token
+
+    return for_workers(os.environ, get_token() or "")
+
+
+def _start_worker(environment: dict[str, str]) -> None:
+    """Die with the parent, use one core, and see no secrets."""
+    adopt(environment)
     pa.set_cpu_count(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     threading.Thread(target=_die_with_parent, daemon=True).start()

@@ -40,7 +40,7 @@ class RayExecutor(ClusterTask, RayPipelineExecutor):  # type: ignore[misc]
 
     def run_partition(self, rank: int) -> PipelineStats:
         """Run the pipeline for one partition in a new process. Raises UserError if that process is killed."""
-        LocalExecutor(self.pipeline, self.tasks, [rank], 1, self.folder).run_pool()
+        LocalExecutor(self.pipeline, self.tasks, [rank], 1, self.folder, reads_hub=self.reads_hub).run_pool()
         return PipelineStats()
 
 

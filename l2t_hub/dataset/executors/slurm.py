@@ -5,6 +5,7 @@ end. It may be stopped and restarted at any time: submitted jobs are recorded in
 them in the queue waits for them instead of submitting more.
 """
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 from datatrove.executor.slurm import SlurmPipelineExecutor
 
+from l2t_hub.clean_environment import HUB_TOKENS, KEPT_NAMES, SECRET_NAMES
 from l2t_hub.dataset.executors.cluster import ClusterTask, forget_failures, raise_failures
 from l2t_hub.dataset.executors.slurm_queue import wait_for_jobs
 from l2t_hub.dataset.executors.work import Work
@@ -39,7 +41,7 @@ class SlurmExecutor(ClusterTask, SlurmPipelineExecutor):  # type: ignore[misc]
             workers=workers or -1,
             job_name=f"l2t-{work.recipe.name}",
             qos=cluster.qos,
-            env_command="\n".join(line for line in (cluster.setup, set_path) if line),
+            env_command="\n".join(line for line in (cluster.setup, set_path, self.drop_secrets()) if line),
             sbatch_args={**({"account": cluster.account} if cluster.account else {}), **cluster.sbatch},
             max_array_size=cluster.max_array_size,
             job_id_retriever=self.record_job,
@@ -47,6 +49,17 @@ class SlurmExecutor(ClusterTask, SlurmPipelineExecutor):  # type: ignore[misc]
             skip_completed=False,
             slurm_logs_folder=str(self.folder / "slurm"),
         )
+
+    def drop_secrets(self) -> str:
+        """Return the lines of the job's script that remove secrets from the environment, which sbatch passes on.
+
+        The process of a task removes those that only their value gives away. The names are matched on the node, so
+        the script holds neither names nor values.
+        """
+        kept = "|".join((*KEPT_NAMES, *(HUB_TOKENS if self.reads_hub else ())))
+        names = f"compgen -e | grep -Ei {shlex.quote(SECRET_NAMES)} | grep -Evx {shlex.quote(kept)}"
+        stored = "" if self.reads_hub else f"\nexport HF_TOKEN_PATH={os.devnull}"
+        return f"unset $({names}){stored}"
 
     def get_sbatch_args(self, max_array: int = 1) -> dict[str, Any]:
         """Return the directives of the script. Without a partition, the cluster's default applies."""

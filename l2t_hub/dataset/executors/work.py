@@ -28,6 +28,12 @@ class Work:
     pipeline: Callable[[Meter], list[Any]]
 
     @property
+    def reads_hub(self) -> bool:
+        """Whether the partitions read a dataset of a Hub, for which they may need its token."""
+        dataset = self.recipe.source.dataset
+        return dataset is not None and not Path(dataset).is_dir()
+
+    @property
     def log(self) -> Path:
         """The folder for the executors' own files."""
         return self.workspace.folder / "log"

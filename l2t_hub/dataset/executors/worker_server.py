@@ -1,6 +1,7 @@
 """The process that local workers are forked from, started early: its imports overlap with the start of a build.
 
 It and the workers leave Ctrl-C and SIGTERM to the build, which ends them: they are born with these signals blocked.
+It has no secrets in its environment, nor have they, unless a worker reads a Hub source and is given the token.
 Importing this module is cheap: the command calls `start` before it imports the rest of the build.
 """
 
@@ -8,6 +9,7 @@ import os
 import signal
 from multiprocessing import forkserver, resource_tracker
 
+from l2t_hub.clean_environment import adopted, for_workers
 from l2t_hub.interruption import STOPPING
 
 # What every worker needs, imported once for all of them. (pyarrow imports pandas when it first makes an array.)
@@ -26,7 +28,8 @@ def ensure_running() -> None:
     resource_tracker.ensure_running()  # first: it unblocks signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
-        forkserver.ensure_running()
+        with adopted(for_workers(os.environ)):
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from l2t_hub.corpus.blocks import blocks
 from l2t_hub.corpus.sentences import LIBRARIES, splitter
-from l2t_hub.tasks import TASKS, Block, Drop, Task
+from l2t_hub.tasks import TASKS, Block, Drop, Task, language
 
 
 def measure(task: Task, documents: list[list[str]], tokens: list[int]) -> tuple[float, int, Counter[str]]:
@@ -28,7 +28,7 @@ def measure(task: Task, documents: list[list[str]], tokens: list[int]) -> tuple[
             documents[number - 1],
         )  # a new block, without the words that the cutting cached
         for number, sentences in enumerate(documents)
-        for _, block in blocks(sentences, tokens[number], 512, 20, task.blocks_per_unit)[0]
+        for _, block in blocks(sentences, tokens[number], 512, 20, language(), task.blocks_per_unit)[0]
     ]
     drops: Counter[str] = Counter()
     rng = random.Random(42)

@@ -13,6 +13,7 @@ LIBRARIES = {
     "demo": ("gradio",),
     "plots": ("matplotlib",),
     "blingfire": ("blingfire",),
+    "languages": ("icu4py", "py3langid"),
 }
 
 

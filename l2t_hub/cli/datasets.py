@@ -87,6 +87,12 @@ def tasks(
         list[str] | None,
         typer.Option("--module", metavar="MODULE", help="A module or .py file that adds tasks. Repeatable."),
     ] = None,
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language", metavar="CODE", help="Language of the text, such as de, or a folder with its data."
+        ),
+    ] = "en",
     as_json: Json = False,
 ) -> None:
     """List the tasks, or show what one task makes of a text, with the changes highlighted."""
@@ -97,6 +103,8 @@ def tasks(
         answer(as_json, rows, tasks_table(rows))
         return
     from l2t_hub.corpus.sentences import splitter
+    from l2t_hub.tasks.languages import language as language_of
 
-    shown = show_task(name, text, seed, splitter("sentencex"), module or ())
+    code = language_of(language).code
+    shown = show_task(name, text, seed, splitter("sentencex", code), module or (), language)
     answer(as_json, shown.as_dict(), shown.panel())

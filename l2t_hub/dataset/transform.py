@@ -34,6 +34,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.mixture import NO_TASK, assign, generator, is_held_out, is_raw, is_task
 from l2t_hub.recipe import Recipe
 from l2t_hub.tasks.base import Drop, Task, make_example, render
+from l2t_hub.tasks.languages import language
 from l2t_hub.tokens.encode import Encoder
 
 BATCH_DOCUMENTS = 1024
@@ -207,6 +208,7 @@ class PartitionTransform:
             token_count,
             recipe.blocks.tokens_per_block,
             recipe.blocks.min_words,
+            language(),
             task.blocks_per_unit,
         )
         self.ledger.add(FlowKey("block", split, task.name), len(kept) + short, len(kept), {SHORT: short})
@@ -218,7 +220,7 @@ class PartitionTransform:
             if isinstance(example, Drop):
                 self.ledger.count(FlowKey("make", split, task.name), example.reason)
                 continue
-            anchor, text = render(example, rng)
+            anchor, text = render(example, rng, block.language)
             sides = (example.prompt, anchor, example.completion, text)
             row = ExampleRow(document.id, number, task.name, task.level, *sides)
             examples.append(SplitExample(split, row))

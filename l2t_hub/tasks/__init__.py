@@ -5,12 +5,11 @@ defines tasks, blocks and examples, `languages` has the words and questions of e
 tasks by name, `showcase` shows what a task does to a text.
 """
 
-from l2t_hub.tasks.base import ANCHORS, DROPS, LEVELS, Block, Drop, Example, Level, Make, Task, render
+from l2t_hub.tasks.base import DROPS, LEVELS, Block, Drop, Example, Level, Make, Task, render
 from l2t_hub.tasks.languages import Language, language
 from l2t_hub.tasks.registry import TASKS, eligible, get, tasks_for
 
 __all__ = [
-    "ANCHORS",
     "DROPS",
     "LEVELS",
     "TASKS",

@@ -3,8 +3,10 @@
 Everything here and in the sibling modules is pure: the result depends on a block, another document's sentences and a
 random generator alone. Two terms mean the same in all docstrings:
 
-- *The text* S of a block is its sentences joined by one space. Whitespace inside sentences is that of the source.
-- *The words* of S are its maximal runs of non-whitespace (`str.split()`), including punctuation.
+- *The text* S of a block is its sentences joined by one space, or by nothing if the language's script has no spaces.
+  Whitespace inside sentences is that of the source.
+- *The words* of S are its maximal runs of non-whitespace (`str.split()`), including punctuation. In a script without
+  spaces ICU finds them, and they include the punctuation around them, too.
 
 A character is a Unicode code point. A lone surrogate is neither a letter nor a space, and tasks do not change it. (No
 reader of this package returns one, because UTF-8 cannot encode it.)
@@ -19,15 +21,12 @@ from functools import cached_property
 from typing import Final, Literal, get_args
 
 from l2t_hub.errors import UsageError, UserError, nearest
-from l2t_hub.tasks.languages import Language, language
+from l2t_hub.tasks.languages import DATA, Data, Language, language
 
 Level = Literal["character", "word", "sentence", "discourse"]
 """The linguistic level of a task."""
 
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
-
-ANCHORS: Final = ("Answer:", "Response:", "A:", "(A)", "A)", "A.", "")
-"""The anchors between prompt and completion (`docs/method.md`); the last one is empty."""
 
 DROPS: Final = {
     "empty": "the block, or the part that the task uses, has no words",
@@ -60,13 +59,29 @@ class Block:
 
     @cached_property
     def text(self) -> str:
-        """The sentences joined by one space."""
-        return " ".join(self.sentences)
+        """The sentences, joined."""
+        return self.language.joiner.join(self.sentences)
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        """The text's maximal runs of non-whitespace."""
-        return tuple(self.text.split())
+        """The words of the text."""
+        return tuple(self.text.split() if self.language.spaced else self.parts[1::2])
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """The words at odd indices, the whitespace between them (or nothing) at even ones: together the text."""
+        return self.language.parts(self.text)
+
+    def gap(self, index: int) -> str:
+        """Return what separates a word from the one before it: one space, or nothing in a script without spaces."""
+        return " " if self.language.spaced or self.parts[2 * index] else ""
+
+    def joined(self, words: Sequence[str], start: int = 0) -> str:
+        """Join words that stand where the block's words from index `start` on stand."""
+        if self.language.spaced:
+            return " ".join(words)
+        spaced = (self.gap(index) + word for index, word in enumerate(words, start))
+        return "".join(spaced)[len(self.gap(start)) :] if words else ""
 
     @property
     def blank(self) -> bool:
@@ -99,8 +114,9 @@ class Task:
 
     `make` must be pure: the same block, other sentences and generator state give the same example. `name` is used as
     a directory, a dataset configuration and a value in recipes. `min_sentences` is the number of sentences that a
-    document needs to be eligible. `needs_other` says that `make` uses the other document's sentences. A document of
-    c tokens is cut into `blocks_per_unit` * floor(c / tokens per block) + 1 blocks.
+    document needs to be eligible. `needs_other` says that `make` uses the other document's sentences. `needs` is the
+    data of the language that `make` uses: a language without it leaves the task out. A document of c tokens is cut
+    into `blocks_per_unit` * floor(c / tokens per block) + 1 blocks.
 
     Raises UsageError for an invalid name, level, description, function or number.
     """
@@ -112,6 +128,7 @@ class Task:
     min_sentences: int = 1
     needs_other: bool = False
     blocks_per_unit: int = 1
+    needs: tuple[Data, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -132,6 +149,11 @@ class Task:
                 f"the `make` of task '{self.name}' is not a function",
                 "It must be a function of (block, other document's sentences, random generator).",
             )
+        for what in self.needs:
+            if what not in DATA:
+                raise UsageError(
+                    f"task '{self.name}' needs the unknown data {what!r}. {nearest(str(what), DATA)}"
+                )
         for key in ("min_sentences", "blocks_per_unit"):
             value = getattr(self, key)
             if type(value) is not int or value < 1:
@@ -162,12 +184,12 @@ def make_example(
     return made
 
 
-def render(example: Example, rng: random.Random) -> tuple[str, str]:
-    """Draw an anchor and return (anchor, text), where text is what a model is trained on.
+def render(example: Example, rng: random.Random, language: Language) -> tuple[str, str]:
+    """Draw an anchor of the language and return (anchor, text), where text is what a model is trained on.
 
     The text is the prompt, a blank line, the anchor and the completion. A space separates a non-empty anchor from a
-    completion that does not start with one.
+    completion that does not start with one, but for scripts without spaces.
     """
-    anchor = rng.choice(ANCHORS)
-    gap = " " if anchor and not example.completion.startswith(" ") else ""
+    anchor = rng.choice(language.about.anchors)
+    gap = language.joiner if anchor and not example.completion.startswith(" ") else ""
     return anchor, f"{example.prompt}\n\n{anchor}{gap}{example.completion}"

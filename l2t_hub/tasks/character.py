@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import compress
 from typing import Final
+from unicodedata import category
 
 from l2t_hub.tasks.base import Block, Drop, Example, Task
 from l2t_hub.tasks.labels import MARKERS
@@ -48,7 +49,11 @@ def char_count(block: Block, other: Sequence[str], rng: random.Random) -> Exampl
 
 
 def masked_char(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """S with round(0.15 x letters) of its letters (`is_letter`) replaced by a marker, the same one throughout."""
+    """S with round(0.15 x letters) of its letters (`is_letter`) replaced by a marker, the same one throughout.
+
+    If combining marks are letters of the language, the marks after a letter go with it: a marker never carries a
+    vowel sign.
+    """
     if block.blank:
         return Drop("empty")
     text = block.text
@@ -60,7 +65,18 @@ def masked_char(block: Block, other: Sequence[str], rng: random.Random) -> Examp
     chars = list(text)
     for index in masked:
         chars[index] = marker
+    if block.language.has_marks:
+        _remove_marks(chars, masked)
     return Example("".join(chars), text)
+
+
+def _remove_marks(chars: list[str], masked: Sequence[int]) -> None:
+    """Empty the combining marks that follow the masked characters."""
+    for index in masked:
+        following = index + 1
+        while following < len(chars) and chars[following] and category(chars[following][0])[0] == "M":
+            chars[following] = ""
+            following += 1
 
 
 def space(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
@@ -76,25 +92,26 @@ def typo(block: Block, other: Sequence[str], rng: random.Random) -> Example | Dr
     """S with max(1, round(alphanumerics x U(0.03, 0.08))) alphanumeric characters replaced by letters.
 
     The letters are those of the block's language, a-z in English. No letter is replaced by itself, and an upper-case
-    letter is replaced by one. The new letter is uniform over the letters that remain.
+    letter is replaced by one. A language may have several groups of letters, such as Hiragana and Katakana: a letter
+    is replaced by one of its group. Combining marks count as alphanumeric if they are letters of the language. The
+    new letter is uniform over the letters that remain.
     """
     if block.blank:
         return Drop("empty")
     text = block.text
-    alphanumeric = indices(text, str.isalnum)
+    mistyped = block.language.mistyped
+    alphanumeric = indices(text, lambda char: char.isalnum() or char in mistyped.letters)
     if not alphanumeric:
         return Drop("no_alphanumeric")
-    lower, upper = block.language.letters, block.language.letters.upper()
     chars = list(text)
     for index in rng.sample(alphanumeric, max(1, round(len(alphanumeric) * rng.uniform(*TYPO_SHARE)))):
-        char = chars[index]
-        chars[index] = rng.choice((upper if char.isupper() else lower).replace(char, ""))
+        chars[index] = rng.choice(mistyped[chars[index]])
     return Example("".join(chars), text)
 
 
 TASKS: Final = (
-    Task("char_count", "character", "Count the characters of a text.", char_count),
+    Task("char_count", "character", "Count the characters of a text.", char_count, needs=("questions",)),
     Task("masked_char", "character", "Restore a text in which letters are masked.", masked_char),
-    Task("space", "character", "Restore the spaces of a text that has lost them.", space),
-    Task("typo", "character", "Correct a text with mistyped letters.", typo),
+    Task("space", "character", "Restore the spaces of a text that has lost them.", space, needs=("spaces",)),
+    Task("typo", "character", "Correct a text with mistyped letters.", typo, needs=("letters",)),
 )

@@ -1,6 +1,7 @@
 """The discourse-level tasks: write the missing middle, the second half, or a whole text from its first word.
 
-`fill_middle` and `half` cut between words and join the words of each part with single spaces.
+`fill_middle` and `half` cut between words and join the words of each part with single spaces (in a script without
+spaces, where the text has some).
 """
 
 import random
@@ -8,7 +9,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from l2t_hub.tasks.base import Block, Drop, Example, Task
-from l2t_hub.tasks.labels import PART_LABELS
 
 MIN_PART_WORDS: Final = 20
 """The least number of words in each third of a `fill_middle` block (`docs/method.md`); `blocks.min_words` of a recipe
@@ -25,25 +25,25 @@ def fill_middle(block: Block, other: Sequence[str], rng: random.Random) -> Examp
     third = len(words) // 3
     if third < MIN_PART_WORDS:
         return Drop("short_part") if words else Drop("empty")
-    before, after = rng.choice(PART_LABELS) if rng.random() < 0.5 else ("", "")
-    first, second, rest = words[:third], words[third : 2 * third], words[2 * third :]
-    return Example(f"{before}{' '.join(first)}\n{after}{' '.join(rest)}", " ".join(second))
+    before, after = rng.choice(block.language.part_labels) if rng.random() < 0.5 else ("", "")
+    first, rest = block.joined(words[:third]), block.joined(words[2 * third :], 2 * third)
+    return Example(f"{before}{first}\n{after}{rest}", block.joined(words[third : 2 * third], third))
 
 
 def half(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
-    """The first floor(w / 2) of w words; the completion is a space and the rest."""
+    """The first floor(w / 2) of w words; the completion is a space (if the script has them) and the rest."""
     words = block.words
     middle = len(words) // 2
     if not middle:
         return Drop("too_few_words") if words else Drop("empty")
-    return Example(" ".join(words[:middle]), " " + " ".join(words[middle:]))
+    return Example(block.joined(words[:middle]), block.gap(middle) + block.joined(words[middle:], middle))
 
 
 def one(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
     """The first word; the completion is the whole text S, including the first word, with its whitespace."""
     if block.blank:
         return Drop("empty")
-    beginning = block.text.split(maxsplit=1)
+    beginning = block.text.split(maxsplit=1) if block.language.spaced else block.words
     return Example(beginning[0], block.text) if len(beginning) > 1 else Drop("too_few_words")
 
 

@@ -20,6 +20,7 @@ from l2t_hub.clean_environment import adopted, without_secrets
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.tasks import character, discourse, sentence, word
 from l2t_hub.tasks.base import Task
+from l2t_hub.tasks.languages import Language
 
 ENTRY_POINTS: Final = "l2t_hub.tasks"
 
@@ -39,6 +40,19 @@ def get(name: str, tasks: Mapping[str, Task]) -> Task:
 def eligible(tasks: Mapping[str, Task], n_sentences: int) -> tuple[str, ...]:
     """Return the names of the tasks for a document of `n_sentences` sentences, in the order of `tasks`."""
     return tuple(name for name, task in tasks.items() if n_sentences >= task.min_sentences)
+
+
+def available(tasks: Mapping[str, Task], language: Language) -> dict[str, Task]:
+    """Return the tasks whose data the language has, in the order of `tasks`."""
+    return {name: task for name, task in tasks.items() if language.data.issuperset(task.needs)}
+
+
+def left_out(tasks: Mapping[str, Task], language: Language) -> dict[str, list[str]]:
+    """Return what a language lacks for each of the other tasks: {"random": ["dictionary words"]}."""
+    lacking = {
+        name: [what for what in task.needs if what not in language.data] for name, task in tasks.items()
+    }
+    return {name: lacks for name, lacks in lacking.items() if lacks}
 
 
 def tasks_for(modules: Sequence[str] = ()) -> dict[str, Task]:

@@ -29,7 +29,8 @@ def deletion(block: Block, other: Sequence[str], rng: random.Random) -> Example 
         intruder = rng.choice(strangers)
     sentences = list(block.sentences)
     sentences.insert(rng.randrange(len(sentences) + 1), intruder)
-    return Example(" ".join(sentences), block.text if rng.random() < 0.5 else intruder)
+    prompt = block.language.joiner.join(sentences)
+    return Example(prompt, block.text if rng.random() < 0.5 else intruder)
 
 
 def reordering(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
@@ -40,7 +41,7 @@ def reordering(block: Block, other: Sequence[str], rng: random.Random) -> Exampl
     if len(set(sentences)) > 1:
         for _ in range(_SHUFFLES):
             rng.shuffle(sentences)
-            if (shuffled := " ".join(sentences)) != block.text:
+            if (shuffled := block.language.joiner.join(sentences)) != block.text:
                 return Example(shuffled, block.text)
     return Drop("sentences_alike")
 

@@ -13,27 +13,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from l2t_hub.errors import UserError
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.tasks import registry
 from l2t_hub.tasks.base import DROPS, Block, Drop, Example, Task, make_example, render
+from l2t_hub.tasks.languages import language as language_of
 
 Span = tuple[int, int]
 """Start and end of a run of characters, as in a slice."""
 
 MAX_CHARACTERS: Final = 4000
 """Above this average length of the two texts, changes are marked by word: comparing takes quadratic time."""
-
-PASSAGE: Final = (
-    "The old ferry leaves at seven, and nobody waits for late passengers. My sister once missed it because she had "
-    "stopped to buy 3 pears. She watched the boat grow small, then ate every pear herself on the cold stone steps. "
-    "By the time the next ferry came, the wind had turned and the harbour lamps were lit. Neither of us has ever "
-    "been late again, although the baker on the quay still asks whether she would like some fruit for the journey. "
-    "We laugh, we buy bread instead, and we are always the first on board."
-)
-OTHER: Final = (
-    "The museum keeps its largest clock in the cellar. It has not struck since the flood.",
-    "Two carpenters are paid to wind it anyway.",
-)
 
 
 @dataclass(frozen=True)
@@ -89,27 +78,42 @@ def tasks_table(rows: Sequence[dict[str, str]]) -> Table:
 
 
 def show_task(
-    name: str, text: str | None, seed: int, split: Callable[[str], list[str]], modules: Sequence[str] = ()
+    name: str,
+    text: str | None,
+    seed: int,
+    split: Callable[[str], list[str]],
+    modules: Sequence[str] = (),
+    code: str = "en",
 ) -> Showing:
     """Make one example from a text (default: a short passage) with the random generator of `seed`.
 
-    `split` splits a text into sentences. Raises UsageError for an unknown task, UserError for a text without words.
+    `split` splits a text of the language `code` into sentences. Raises UsageError for an unknown task and for one
+    that the language leaves out, UserError for a text without words.
     """
-    task = registry.get(name, registry.tasks_for(modules))
-    sentences = split(PASSAGE if text is None else text)
+    tasks, language = registry.tasks_for(modules), language_of(code)
+    task = registry.get(name, tasks)
+    if lacks := registry.left_out({name: task}, language).get(name):
+        raise UsageError(
+            f"task '{name}' needs {' and '.join(lacks)}, which {language.name} does not have here",
+            f"Tasks for {language.name}: {', '.join(registry.available(tasks, language))}.",
+        )
+    if text is None and not language.about.passage:
+        raise UsageError(f"there is no passage in {language.name} to show a task on", "Give a --text.")
+    sentences = split(language.about.passage if text is None else text)
     if not sentences:
         raise UserError("--text has no words", 'For example: --text "Birds sing. The cat listens."')
-    other = [sentence for passage in OTHER for sentence in split(passage)]
-    return apply_task(task, Block(tuple(sentences)), other, random.Random(seed))
+    other = split(language.about.other) if language.about.other else []
+    return apply_task(task, Block(tuple(sentences), language), other, random.Random(seed))
 
 
 def apply_task(task: Task, block: Block, other: Sequence[str], rng: random.Random) -> Showing:
-    """Make an example from the block and mark the changes: by character for a character-level task, else by word."""
+    """Make an example from the block and mark the changes: by word, or by character if the task or script is such."""
     result = make_example(task, block, other, rng, "this text")
     if isinstance(result, Drop):
         return Showing(task, block.text, result)
-    removed, added = differences(block.text, result.prompt, by_character=task.level == "character")
-    return Showing(task, block.text, result, removed, added, *render(result, rng))
+    by_character = task.level == "character" or not block.language.spaced
+    removed, added = differences(block.text, result.prompt, by_character=by_character)
+    return Showing(task, block.text, result, removed, added, *render(result, rng, block.language))
 
 
 def differences(source: str, prompt: str, *, by_character: bool) -> tuple[tuple[Span, ...], tuple[Span, ...]]:

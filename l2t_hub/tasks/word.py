@@ -1,19 +1,19 @@
 """The word-level tasks: choose an ending, restore masked, replaced and swapped words, count words and characters.
 
 A *stop word* is a word whose lower-case form is on the language's list, a *content word* one that is wholly
-alphanumeric (`str.isalnum`) and no stop word. Words are runs of non-whitespace with their punctuation, so `text,` and
-`him.` are neither.
+alphanumeric (`str.isalnum`; or letters with combining marks, if they are letters of the language) and no stop word.
+Words include their punctuation, so `text,` and `him.` are neither.
 """
 
 import random
-import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from string import punctuation
 from typing import Final
 
 from l2t_hub.tasks.base import Block, Drop, Example, Task
 from l2t_hub.tasks.character import count, with_instruction
-from l2t_hub.tasks.labels import MARKERS, OPTION_LABELS
+from l2t_hub.tasks.labels import MARKERS
+from l2t_hub.tasks.languages import Language
 
 MASKED_SHARE: Final = 0.15
 """The share of words that `masked_word` masks (`docs/method.md`)."""
@@ -24,41 +24,40 @@ bounds (`docs/method.md`)."""
 
 _EDGES: Final = punctuation + "“”‘’„‚«»–—…"
 _OTHER_MARKERS: Final = {marker: tuple(m for m in MARKERS if m != marker) for marker in MARKERS}
-_PUNCTUATION: Final = frozenset(punctuation)
 
 
-def is_stop_word(word: str, stop_words: Set[str]) -> bool:
-    """Whether the lower-case form of a word, with its punctuation, is a stop word."""
-    return word.lower() in stop_words
-
-
-def ending_start(words: Sequence[str], stop_words: Set[str]) -> int:
+def ending_start(sentence: Block) -> int:
     """Return the index at which the ending of a sentence starts: its last stop word, or else its last word."""
+    words, stop_words = sentence.words, sentence.language.stop_words
     for index in range(len(words) - 1, -1, -1):
-        if is_stop_word(words[index], stop_words):
+        if words[index].lower() in stop_words:
             return index
     return len(words) - 1
 
 
-def _ending(sentence: str, stop_words: Set[str]) -> str:
-    words = sentence.split()
-    return " ".join(words[ending_start(words, stop_words) :]) if words else ""
+def _ending(text: str, language: Language) -> str:
+    sentence = Block((text,), language)
+    if not sentence.words:
+        return ""
+    start = ending_start(sentence)
+    return sentence.joined(sentence.words[start:], start)
 
 
-def _plain(ending: str) -> str:
-    return ending.casefold().strip(_EDGES)
-
-
-def wrong_ending(right: str, other: Sequence[str], stop_words: Set[str], rng: random.Random) -> str | None:
+def wrong_ending(right: str, other: Sequence[str], language: Language, rng: random.Random) -> str | None:
     """Return the ending of a sentence of the other document, uniform over the endings that differ from `right`.
 
     Endings that differ only in case or outer punctuation count as equal. Returns None if none differs.
     """
-    plain = _plain(right)
-    wrong = _ending(rng.choice(other), stop_words)
-    if not wrong or _plain(wrong) == plain:
+    edges = _EDGES + language.about.punctuation
+
+    def plain(ending: str) -> str:
+        return ending.casefold().strip(edges)
+
+    plain_right = plain(right)
+    wrong = _ending(rng.choice(other), language)
+    if not wrong or plain(wrong) == plain_right:
         # Filtering only after a failed draw keeps the choice uniform and costs nothing in the usual case.
-        endings = [e for s in other if (e := _ending(s, stop_words)) and _plain(e) != plain]
+        endings = [e for s in other if (e := _ending(s, language)) and plain(e) != plain_right]
         return rng.choice(endings) if endings else None
     return wrong
 
@@ -66,30 +65,34 @@ def wrong_ending(right: str, other: Sequence[str], stop_words: Set[str], rng: ra
 def last(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
     """The block with the ending of its last sentence replaced by a marker, and two endings to choose from.
 
-    The layout of passage, question and options is that of `docs/method.md`, with one option per line. For a block of
-    one sentence there is no passage, and the prompt starts with the question.
+    The layout of passage, question and options is that of `docs/method.md`, with one option per line and the labels
+    of the language. For a block of one sentence there is no passage, and the prompt starts with the question.
     """
-    words = block.sentences[-1].split() if block.sentences else []
+    language, about = block.language, block.language.about
+    sentence = Block(block.sentences[-1:], language)
+    words = sentence.words
     if not words:
         return Drop("empty")
     if not other:
         return Drop("no_other")
-    stop_words = block.language.stop_words
-    start = ending_start(words, stop_words)
-    passage = " ".join(block.sentences[:-1])
+    start = ending_start(sentence)
+    passage = language.joiner.join(block.sentences[:-1])
     if not start and not passage.strip():
         return Drop("no_context")
-    right = " ".join(words[start:])
-    wrong = wrong_ending(right, other, stop_words, rng)
+    right = sentence.joined(words[start:], start)
+    wrong = wrong_ending(right, other, language, rng)
     if wrong is None:
         return Drop("no_distractor")
-    question = " ".join((*words[:start], rng.choice(MARKERS))) + ("?" if rng.random() < 0.5 else "")
+    beginning = sentence.joined(words[:start]) + (sentence.gap(start) if start else "")
+    question = beginning + rng.choice(MARKERS) + (about.question_mark if rng.random() < 0.5 else "")
     options = [right, wrong] if rng.random() < 0.5 else [wrong, right]
     answer = options.index(right)
     if rng.random() < 0.5:
-        options = [label + option for label, option in zip(rng.choice(OPTION_LABELS), options, strict=True)]
-    before_question = " " if rng.random() < 0.5 else "\n\nQuestion: "
-    before_options = "\n\nOptions:\n" if rng.random() < 0.5 else "\n\n"
+        options = [
+            label + option for label, option in zip(rng.choice(language.option_labels), options, strict=True)
+        ]
+    before_question = language.joiner if rng.random() < 0.5 else f"\n\n{about.question}"
+    before_options = f"\n\n{about.options}\n" if rng.random() < 0.5 else "\n\n"
     opening = f"{passage}{before_question}" if passage else before_question.lstrip()
     return Example(f"{opening}{question}{before_options}" + "\n".join(options), options[answer])
 
@@ -101,7 +104,7 @@ def masked_word(block: Block, other: Sequence[str], rng: random.Random) -> Examp
     """
     if block.blank:
         return Drop("empty")
-    parts = re.split(r"(\S+)", block.text)  # words at odd indices, the whitespace around them at even ones
+    parts = block.language.parts(block.text)  # words at odd indices
     masked = rng.sample(range(1, len(parts), 2), round(MASKED_SHARE * (len(parts) // 2)))
     if not masked:
         return Drop("nothing_masked")
@@ -113,21 +116,23 @@ def masked_word(block: Block, other: Sequence[str], rng: random.Random) -> Examp
 def random_word(block: Block, other: Sequence[str], rng: random.Random) -> Example | Drop:
     """S with max(1, round(words x U(0.05, 0.10))) of its words replaced by words of the dictionary.
 
-    A word is replaced together with its punctuation, and never by itself. The new word is in lower case, but for its
-    first letter if the old word starts with an upper-case letter. Words are separated by one space on both sides.
+    A word is replaced together with its punctuation, and never by itself. The new word starts with an upper-case
+    letter if and only if the old one does. (German nouns, which the dictionary has in upper case, replace only such
+    words.) Words are separated by one space on both sides.
     """
     words = list(block.words)
     if not words:
         return Drop("empty")
-    pool = block.language.dictionary
+    pool, lower_pool = block.language.dictionary, block.language.lower_dictionary
     for index in rng.sample(range(len(words)), max(1, round(len(words) * rng.uniform(*CHANGED_SHARE)))):
         word = new = words[index]
+        upper = word[0].isupper()
         while new == word:
-            new = rng.choice(pool)
-            if word[0].isupper():
+            new = rng.choice(pool if upper else lower_pool)
+            if upper:
                 new = new[0].upper() + new[1:]
         words[index] = new
-    return Example(" ".join(words), " ".join(block.words))
+    return Example(block.joined(words), block.joined(block.words))
 
 
 def _pairs(words: Sequence[str], wanted: int, rng: random.Random) -> list[tuple[int, int]]:
@@ -165,19 +170,18 @@ def shuffle(block: Block, other: Sequence[str], rng: random.Random) -> Example |
         return Drop("words_alike")
     for a, b in pairs:
         words[a], words[b] = words[b], words[a]
-    return Example(" ".join(words), " ".join(block.words))
+    return Example(block.joined(words), block.joined(block.words))
 
 
 def count_content_words(block: Block) -> int:
     """Count the words that are wholly alphanumeric and no stop words."""
-    stop_words = block.language.stop_words
-    return sum(word.isalnum() and not is_stop_word(word, stop_words) for word in block.words)
+    return sum(map(block.language.is_content_word, block.words))
 
 
 def count_stop_words(block: Block) -> int:
     """Count the words that are stop words."""
     stop_words = block.language.stop_words
-    return sum(is_stop_word(word, stop_words) for word in block.words)
+    return sum(word.lower() in stop_words for word in block.words)
 
 
 def count_digits(block: Block) -> int:
@@ -186,8 +190,8 @@ def count_digits(block: Block) -> int:
 
 
 def count_punctuation(block: Block) -> int:
-    """Count the ASCII punctuation characters (`string.punctuation`)."""
-    return count(block.text, _PUNCTUATION.__contains__)
+    """Count the punctuation characters of the language, in English those of ASCII."""
+    return count(block.text, block.language.punctuation.__contains__)
 
 
 COUNTS: Final[dict[str, Callable[[Block], int]]] = {
@@ -216,9 +220,22 @@ TASKS: Final = (
         last,
         min_sentences=2,
         needs_other=True,
+        needs=("stop words",),
     ),
     Task("masked_word", "word", "Restore a text in which words are masked.", masked_word),
-    Task("random", "word", "Restore a text in which words are replaced by random ones.", random_word),
+    Task(
+        "random",
+        "word",
+        "Restore a text in which words are replaced by random ones.",
+        random_word,
+        needs=("dictionary words",),
+    ),
     Task("shuffle", "word", "Restore a text in which pairs of words are swapped.", shuffle),
-    Task("token_type", "word", "Count the words or characters of one kind in a text.", token_type),
+    Task(
+        "token_type",
+        "word",
+        "Count the words or characters of one kind in a text.",
+        token_type,
+        needs=("stop words", "questions"),
+    ),
 )

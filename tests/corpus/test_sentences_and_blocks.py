@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from l2t_hub.corpus.blocks import block_count, blocks, cut
 from l2t_hub.corpus.sentences import LIBRARIES, splitter
 from l2t_hub.errors import UsageError
+from l2t_hub.tasks import language
 
 TEXT = "Mr. Bell came at 5 p.m. yesterday.  He left again!\n\nWhy? Nobody\nknows."
 
@@ -35,7 +36,7 @@ def test_an_unknown_splitter_suggests_the_nearest() -> None:
 @given(n=st.integers(0, 200), count=st.integers(1, 50))
 def test_cutting_keeps_every_sentence_in_order(n: int, count: int) -> None:
     sentences = [f"s{i}" for i in range(n)]
-    cuts = cut(sentences, count)
+    cuts = cut(sentences, count, language())
     assert [s for block in cuts for s in block.sentences] == sentences
     assert len(cuts) <= count
     sizes = {len(block.sentences) for block in cuts[:-1]}
@@ -53,6 +54,6 @@ def test_the_number_of_blocks_is_that_of_the_paper(tokens: int, unit: int, count
 
 def test_short_blocks_are_counted_and_the_others_keep_their_numbers() -> None:
     sentences = ["one two three"] * 2 + ["short"] * 2 + ["four five six"]
-    kept, short = blocks(sentences, token_count=1024, tokens_per_block=512, min_words=3)
+    kept, short = blocks(sentences, token_count=1024, tokens_per_block=512, min_words=3, language=language())
     assert short == 1
     assert [(n, b.text) for n, b in kept] == [(0, "one two three one two three"), (2, "four five six")]

@@ -16,6 +16,7 @@ from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.verify import verify
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.records.dataset_manifest import Manifest
+from l2t_hub.tasks import language
 from l2t_hub.tasks.registry import TASKS
 from l2t_hub.tokens.load import encoder_of, load_tokenizer
 
@@ -50,7 +51,7 @@ def test_blocks_of_twenty_words_with_blingfire_and_the_32k_tokenizer(shared_data
     for document, count in zip(documents, counts, strict=True):
         sentences = split(document.text)
         for unit in (1, 2):
-            kept[unit] += len(blocks(sentences, count, 512, 20, unit)[0])
+            kept[unit] += len(blocks(sentences, count, 512, 20, language(), unit)[0])
     assert kept == {1: BLOCKS, 2: FILL_MIDDLE}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from l2t_hub.corpus.blocks import cut
 from l2t_hub.corpus.sentences import splitter
-from l2t_hub.tasks import Block
+from l2t_hub.tasks import Block, language
 
 DOCUMENTS = 400
 WORDS_PER_BLOCK = 350  # about 512 tokens of English
@@ -22,6 +22,6 @@ def real_work(shared_data: Path) -> list[tuple[Block, list[str]]]:
     return [
         (block, documents[number - 1])
         for number, sentences in enumerate(documents)
-        for block in cut(sentences, sum(len(s.split()) for s in sentences) // WORDS_PER_BLOCK + 1)
+        for block in cut(sentences, sum(len(s.split()) for s in sentences) // WORDS_PER_BLOCK + 1, language())
         if len(block.words) >= 20
     ]

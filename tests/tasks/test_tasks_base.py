@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.tasks import ANCHORS, DROPS, TASKS, Block, Drop, Example, Task, labels, language, render
+from l2t_hub.tasks import DROPS, TASKS, Block, Drop, Example, Task, labels, language, render
 from l2t_hub.tasks.base import make_example
 from l2t_hub.tasks.languages import KINDS
 
@@ -84,29 +84,29 @@ def test_render_separates_by_blank_line_and_one_space() -> None:
     rng = random.Random(0)
     for completion in ("rest", " rest"):
         for _ in range(200):
-            anchor, text = render(Example("begin", completion), rng)
+            anchor, text = render(Example("begin", completion), rng, ENGLISH)
             texts[completion, anchor] = text
-    for anchor in ANCHORS:
+    for anchor in ENGLISH.about.anchors:
         assert texts[" rest", anchor] == f"begin\n\n{anchor} rest"
         assert texts["rest", anchor] == (f"begin\n\n{anchor} rest" if anchor else "begin\n\nrest")
-    assert len(texts) == 2 * len(ANCHORS) == 14
+    assert len(texts) == 2 * len(ENGLISH.about.anchors) == 14
 
 
 def test_the_tables_have_what_the_paper_names() -> None:
     assert labels.MARKERS == ("[MASK]", "___", "@@@", "###", "+++", "<<>>", "(())", "$$$")
-    assert len(set(labels.PART_LABELS)) == len(labels.PART_LABELS) == 24
-    assert len(set(labels.OPTION_LABELS)) == len(labels.OPTION_LABELS) == 18
+    assert len(set(ENGLISH.part_labels)) == len(ENGLISH.part_labels) == 24
+    assert len(set(ENGLISH.option_labels)) == len(ENGLISH.option_labels) == 18
     assert {("[1] ", "[3] "), ("A. ", "C. "), ("First: ", "Third: "), ("(i) ", "(iii) ")} <= set(
-        labels.PART_LABELS
+        ENGLISH.part_labels
     )
-    assert {("[a] ", "[b] "), ("1. ", "2. "), ("(i) ", "(ii) "), ("A: ", "B: ")} <= set(labels.OPTION_LABELS)
-    for pair in (*labels.PART_LABELS, *labels.OPTION_LABELS):
+    assert {("[a] ", "[b] "), ("1. ", "2. "), ("(i) ", "(ii) "), ("A: ", "B: ")} <= set(ENGLISH.option_labels)
+    for pair in (*ENGLISH.part_labels, *ENGLISH.option_labels):
         assert pair[0] != pair[1]
         assert all(label.endswith(" ") and label.strip() for label in pair)
     third = {"1": "3", "a": "c", "A": "C", "i": "iii", "I": "III", "First": "Third", "Part 1": "Part 3",
              "Beginning": "End", "Before": "After"}  # fmt: skip
     second = {"1": "2", "a": "b", "A": "B", "i": "ii", "Option 1": "Option 2", "Option A": "Option B"}
-    for pairs, partner in ((labels.PART_LABELS, third), (labels.OPTION_LABELS, second)):
+    for pairs, partner in ((ENGLISH.part_labels, third), (ENGLISH.option_labels, second)):
         assert all(partner[a.strip(" [().]:")] == b.strip(" [().]:") for a, b in pairs)
 
 

@@ -17,7 +17,6 @@ from l2t_hub.tasks.word import (
     count_punctuation,
     count_stop_words,
     ending_start,
-    is_stop_word,
 )
 
 SENTENCES = (
@@ -267,7 +266,7 @@ def test_the_ending_of_last_starts_at_the_last_stop_word() -> None:
         ("Nobody said they DON'T know.", 3),
         ("Why", 0),
     ]:
-        assert ending_start(sentence.split(), language().stop_words) == start, sentence
+        assert ending_start(Block((sentence,))) == start, sentence
 
 
 def test_last_without_passage_is_the_question_alone() -> None:
@@ -313,7 +312,7 @@ def test_the_counts_of_token_type() -> None:
     ],
 )
 def test_stop_words_match_with_their_punctuation(word: str, expected: bool) -> None:
-    assert is_stop_word(word, language().stop_words) is expected
+    assert (count_stop_words(Block((word,))) == 1) is expected
 
 
 @pytest.mark.parametrize("name", TASKS)

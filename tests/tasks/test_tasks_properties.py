@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from l2t_hub.tasks import ANCHORS, DROPS, TASKS, Block, Drop, Example, language, render
-from l2t_hub.tasks.labels import MARKERS, OPTION_LABELS, PART_LABELS
+from l2t_hub.tasks import DROPS, TASKS, Block, Drop, Example, language, render
+from l2t_hub.tasks.labels import MARKERS
 
 CORRUPTIONS = ("masked_char", "space", "typo", "masked_word", "random", "shuffle", "reordering")
 ENGLISH = language()
@@ -146,7 +146,9 @@ def check_last(sentences: Sequence[str], other: Sequence[str], example: Example)
     ]
     heads = {question + options for question, options in product(asked, ("\n\nOptions:\n", "\n\n"))}
     choices = {}
-    for wrong, (first, second), swapped in product(wrongs, (("", ""), *OPTION_LABELS), (False, True)):
+    for wrong, (first, second), swapped in product(
+        wrongs, (("", ""), *language().option_labels), (False, True)
+    ):
         pair = (first + wrong, second + right) if swapped else (first + right, second + wrong)
         choices["\n".join(pair)] = pair[swapped]
     assert any(
@@ -230,7 +232,7 @@ def check_fill_middle(sentences: Sequence[str], other: Sequence[str], example: E
     assert n >= 20
     first, third = " ".join(source[:n]), " ".join(source[2 * n :])
     assert example.completion == " ".join(source[n : 2 * n])
-    assert example.prompt in {f"{a}{first}\n{b}{third}" for a, b in (("", ""), *PART_LABELS)}
+    assert example.prompt in {f"{a}{first}\n{b}{third}" for a, b in (("", ""), *language().part_labels)}
 
 
 def check_half(sentences: Sequence[str], other: Sequence[str], example: Example) -> None:
@@ -305,8 +307,8 @@ def test_an_example_is_well_formed_or_a_drop_has_a_reason(
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(prompt=st.text(min_size=1), completion=st.text(min_size=1), seed=st.integers())
 def test_render_can_be_reversed(prompt: str, completion: str, seed: int) -> None:
-    anchor, text = render(Example(prompt, completion), random.Random(seed))
-    assert anchor in ANCHORS
+    anchor, text = render(Example(prompt, completion), random.Random(seed), language())
+    assert anchor in language().about.anchors
     assert text.startswith(f"{prompt}\n\n{anchor}")
     rest = text.removeprefix(f"{prompt}\n\n{anchor}")
     assert rest == completion or (anchor and rest == f" {completion}" and not completion.startswith(" "))

@@ -12,8 +12,8 @@ from itertools import accumulate
 import pytest
 from scipy.stats import chisquare, kstest
 
-from l2t_hub.tasks import ANCHORS, TASKS, Block, Drop, Example, language, render
-from l2t_hub.tasks.labels import MARKERS, OPTION_LABELS, PART_LABELS
+from l2t_hub.tasks import TASKS, Block, Drop, Example, language, render
+from l2t_hub.tasks.labels import MARKERS
 from l2t_hub.tasks.word import COUNTS
 
 Work = list[tuple[Block, list[str]]]
@@ -260,7 +260,7 @@ def test_last_draws_are_uniform() -> None:
     assert_uniform(heads, [(a, b) for a in (False, True) for b in (False, True)])
     assert_uniform(first, (True, False))
     assert_uniform([label != "" for label in labels], (True, False))
-    assert_uniform([label for label in labels if label], [label for label, _ in OPTION_LABELS])
+    assert_uniform([label for label in labels if label], [label for label, _ in language().option_labels])
     assert_uniform(question_marks, (True, False))
     assert_uniform(markers, MARKERS)
 
@@ -269,7 +269,9 @@ def test_last_options_on_real_text_always_differ(real_work: Work) -> None:
     labelled = 0
     for _, example in examples_of("last", real_work):
         one, two = example.prompt.rsplit("\n", 2)[1:]
-        pair = next((p for p in OPTION_LABELS if one.startswith(p[0]) and two.startswith(p[1])), ("", ""))
+        pair = next(
+            (p for p in language().option_labels if one.startswith(p[0]) and two.startswith(p[1])), ("", "")
+        )
         labelled += pair != ("", "")
         assert one.removeprefix(pair[0]).casefold() != two.removeprefix(pair[1]).casefold()
         assert example.completion in (one, two)
@@ -279,7 +281,7 @@ def test_last_options_on_real_text_always_differ(real_work: Work) -> None:
 def test_fill_middle_labels_are_uniform() -> None:
     firsts = [example.prompt.partition("S0")[0] for example in drawn("fill_middle", 6000, SENTENCES * 3)]
     assert_uniform([label != "" for label in firsts], (True, False))
-    assert_uniform([label for label in firsts if label], [label for label, _ in PART_LABELS])
+    assert_uniform([label for label in firsts if label], [label for label, _ in language().part_labels])
 
 
 def test_fill_middle_parts_cover_real_text(real_work: Work) -> None:
@@ -293,4 +295,6 @@ def test_fill_middle_parts_cover_real_text(real_work: Work) -> None:
 
 def test_anchors_are_uniform() -> None:
     rng = random.Random(42)
-    assert_uniform((render(Example("a", "b"), rng)[0] for _ in range(7000)), ANCHORS)
+    assert_uniform(
+        (render(Example("a", "b"), rng, language())[0] for _ in range(7000)), language().about.anchors
+    )

@@ -1,12 +1,50 @@
-"""The consoles that the toolkit prints to: whatever they print is text, never a command to the terminal."""
+"""The consoles that the toolkit prints to: whatever they print is text, never a command to the terminal.
 
+Messages name the command `l2t`. It may not be on the PATH under that name, so what is printed to be typed again names
+it as the user typed it.
+"""
+
+import re
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from l2t_hub.text import visible
+
+MODULE = "l2t_hub.cli"
+VERBS = (
+    "build", "card", "demo", "eval", "hub", "plan", "recipes", "release", "reproduce", "run", "space", "tasks",
+    "train", "verify",
+)  # fmt: skip
+_COMMAND = re.compile(rf"(?<![\w./-])l2t (?=(?:{'|'.join(VERBS)})\b)")
+
+
+def program() -> str:
+    """Return the command as it was typed, for a shell: `l2t`, a path to it, or `python -m l2t_hub.cli`."""
+    typed = sys.orig_argv
+    if MODULE in typed and typed[typed.index(MODULE) - 1] == "-m":
+        return shlex.join(typed[: typed.index(MODULE) + 1])
+    script = Path(sys.argv[0])
+    if script.name != "l2t" or not script.is_file():
+        return "l2t"
+    found = shutil.which("l2t")
+    return "l2t" if found is not None and script.samefile(found) else shlex.quote(sys.argv[0])
+
+
+def command(*words: str) -> str:
+    """Return a command of this program as a line for a shell, named as it was typed."""
+    return f"{program()} {shlex.join(words)}"
+
+
+def as_typed(text: str) -> str:
+    """Return a message in which each `l2t VERB` names the program as it was typed."""
+    return _COMMAND.sub(lambda _: f"{program()} ", text)
 
 
 class SafeConsole(Console):
@@ -18,6 +56,14 @@ class SafeConsole(Console):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
+class MessageConsole(SafeConsole):
+    """A console for messages, which names the program in them as it was typed."""
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """Print as rich does."""
+        super().print(*(as_typed(item) if isinstance(item, str) else item for item in objects), **settings)
+
+
 def error_console(**settings: Any) -> SafeConsole:
     """Return a console on standard error, for progress and errors."""
-    return SafeConsole(stderr=True, highlight=False, **settings)
+    return MessageConsole(stderr=True, highlight=False, **settings)

@@ -66,7 +66,9 @@ def end_interrupted(stop: KeyboardInterrupt) -> NoReturn:
     by = "Ctrl-C" if received == signal.SIGINT else signal.Signals(received).name
     kept = str(stop) if isinstance(stop, Interrupted) else "rerun the command to start again."
     if is_main_process():
+        from l2t_hub.console import as_typed  # imports rich, which takes a while
+
         with suppress(OSError):  # a terminal that is gone
             after_echo = "\n" if sys.stderr.isatty() else ""  # a terminal shows ^C on the line
-            print(f"{after_echo}stopped by {by}: {kept}", file=sys.stderr, flush=True)
+            print(f"{after_echo}stopped by {by}: {as_typed(kept)}", file=sys.stderr, flush=True)
     sys.exit(128 + received)

@@ -1,10 +1,9 @@
 """`l2t run`, the whole pipeline: build the datasets, train and score the models, publish them, write the report.
 
-With a Hub, each dataset is published before a model is trained on it, and each model before it is scored: every
-record names a published revision. Every stage reuses finished work that is up to date.
+It does what the verbs do one by one: build, train, eval, space, release. Every stage reuses finished work that is up
+to date, also for another Hub or namespace: only a release gives things their names.
 """
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from l2t_hub.console import error_console
+from l2t_hub.console import command, error_console
 from l2t_hub.dataset.build import build
+from l2t_hub.errors import UsageError
 from l2t_hub.plan import check_names
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import Manifest
@@ -21,7 +21,6 @@ from l2t_hub.records.training_record import RunRecord, TrainingRecord, read_trai
 
 if TYPE_CHECKING:
     from l2t_hub.publish.publisher import Publisher
-    from l2t_hub.publish.release import Release
 
 DATASETS, MODELS, SCORES, SPACES = "datasets", "models", "scores", "spaces"
 _console = error_console(soft_wrap=True)
@@ -51,14 +50,17 @@ class RunResult:
     conclusions: tuple[str, ...]
     published: Mapping[str, str]
 
-    def closing_lines(self) -> list[str]:
-        """Return the lines that end the run: the result, where everything is, and what to do next."""
+    def closing_lines(self, browse: str | None = None) -> list[str]:
+        """Return the lines that end the run: the result, where everything is, and what to do next.
+
+        `browse` is the command that serves the Hub on which things were published, if it is not served any more.
+        """
         lines = ["", *self.conclusions, ""]
         if self.published:
             width = max(map(len, self.published))
             urls = (f"  {what:<{width}}  {url}" for what, url in self.published.items())
-            lines += ["Published:", *urls, ""]
-        demo = shlex.join(["l2t", "demo", *(str(path) for path in self.models[:2])])
+            lines += [f"Published. `{browse}` shows it at:" if browse else "Published:", *urls, ""]
+        demo = command("demo", *(str(path) for path in self.models[:2]))
         return [
             *lines,
             f"All files are in {self.folder}: {DATASETS}/ {MODELS}/ {SCORES}/ report.md report.html",
@@ -77,12 +79,14 @@ def run_recipe(
 ) -> RunResult:
     """Run the pipeline for all `releases` of a recipe, with output in `folder` and `workers` build processes.
 
-    With a publisher, models are trained on the published datasets and scored under their published names and
-    revisions. Raises UsageError for an invalid recipe, before anything is written, and UserError for later failures;
+    With a publisher, datasets, models and a Space are published in the end. Raises UsageError for an invalid recipe,
+    or one without the licence that publishing needs, before anything is written, and UserError for later failures;
     finished work is kept for the next run.
     """
     for release in releases:
         check_names(release)
+        if publisher is not None:
+            _check_license(release)
     runs = [
         ReleaseRun(release, folder / DATASETS / release.name, folder / MODELS / release.name)
         for release in _baseline_first(recipe, releases)
@@ -92,12 +96,11 @@ def run_recipe(
         _announce("build", run.name)
         manifests.append(build(run.recipe, run.dataset, workers=workers))
     scores = [folder / SCORES / f"{suite}.json" for suite in recipe.evaluation.suites]
+    _train(runs)
+    _evaluate(scores, runs)
     published: dict[str, str] = {}
-    if publisher is None:
-        _train(runs, [str(run.dataset) for run in runs])
-        _evaluate(scores, runs, [str(run.model) for run in runs])
-    else:
-        published = _publish(runs, scores, folder / SPACES / f"{recipe.name}-compare", publisher)
+    if publisher is not None:
+        published = _publish(runs, folder / SPACES / f"{recipe.name}-compare", publisher)
     return _report(recipe, runs, folder, manifests, scores, published)
 
 
@@ -107,42 +110,41 @@ def _baseline_first(recipe: Recipe, releases: Sequence[Recipe]) -> list[Recipe]:
     return sorted(releases, key=lambda release: release.name != baseline) if baseline else list(releases)
 
 
-def _publish(
-    runs: Sequence[ReleaseRun], scores: Sequence[Path], space: Path, publisher: "Publisher"
-) -> dict[str, str]:
-    """Publish, train on what was published, score what was published. Return URLs by what they show."""
-    _announce("publish", "datasets")
-    datasets = [publisher.dataset(run.dataset) for run in runs]
-    _train(runs, [f"{release.repo}@{release.revision}" for release in datasets])
-    repos = {run.name: publisher.repo(run.name) for run in runs}
-
-    def publish_models(with_scores: Sequence[Path]) -> "list[Release]":
-        _announce("publish", "models and their scores" if with_scores else "models")
-        return [
-            publisher.model(run.model, dataset, with_scores, repos)
-            for run, dataset in zip(runs, datasets, strict=True)
-        ]
-
-    if not all(_is_current(file, runs, list(repos.values())) for file in scores):
-        _evaluate(scores, runs, [f"{release.repo}@{release.revision}" for release in publish_models(())])
-    models = publish_models(scores)
-    _announce("publish", "Space")
-    page = publisher.space(space, list(repos.values()), [dataset.repo for dataset in datasets])
-    urls = {f"{release.kind} {release.repo}": release.url for release in [*datasets, *models, page]}
-    return urls | ({"collection": str(page.collection)} if page.collection else {})
+def _check_license(release: Recipe) -> None:
+    """Raise UsageError if the recipe does not say under which licence its text may be published."""
+    if release.source.license is None:
+        raise UsageError(
+            f"{release.where('source.license')}: without a licence of the text, nothing can be published",
+            "Add `--set source.license=ID`, such as cc-by-4.0, or publish nothing with `--hub none`.",
+        )
 
 
-def _train(runs: Sequence[ReleaseRun], data: Sequence[str]) -> None:
-    """Train each model on its dataset: `data` holds a directory or `name@revision` per run."""
+def _publish(runs: Sequence[ReleaseRun], space: Path, publisher: "Publisher") -> dict[str, str]:
+    """Publish datasets, models and a Space that compares them. Return URLs by what they show."""
+    from l2t_hub.publish.space import stage_space
+
+    _announce("publish", f"{', '.join(run.name for run in runs)} and {space.name}")
+    stage_space(space, models=[run.name for run in runs])
+    directories = [*(run.dataset for run in runs), *(run.model for run in runs), space]
+    releases = publisher.release(directories)
+    urls = {f"{release.kind} {release.repo}": release.url for release in releases}
+    collection = releases[-1].collection
+    return urls | ({"collection": collection} if collection else {})
+
+
+def _train(runs: Sequence[ReleaseRun]) -> None:
+    """Train each model on its dataset and write its card."""
+    from l2t_hub.publish.cards import refresh_model_card
     from l2t_hub.train import train
 
-    for run, dataset in zip(runs, data, strict=True):
+    for run in runs:
         _announce("train", run.name)
-        _move_outdated(run, dataset)
-        _print(train(run.recipe, dataset, run.model).summary())
+        _move_outdated(run)
+        _print(train(run.recipe, run.dataset, run.model).summary())
+        refresh_model_card(run.model, say=_print)
 
 
-def _move_outdated(run: ReleaseRun, data: str) -> None:
+def _move_outdated(run: ReleaseRun) -> None:
     """Rename a model directory that was made from another recipe or dataset, so that nothing is overwritten."""
     from l2t_hub.artifacts import CHECKPOINTS
     from l2t_hub.train.locate import locate
@@ -151,32 +153,29 @@ def _move_outdated(run: ReleaseRun, data: str) -> None:
     saved = TrainingRecord.find(run.model) or RunRecord.find(run.model / CHECKPOINTS)
     if saved is None:
         return
-    identity = RunIdentity(run.recipe, locate(data).fingerprint)
+    identity = RunIdentity(run.recipe, locate(run.dataset).fingerprint)
     if saved.fingerprint != identity.fingerprint:
         _print(
             f"{run.model}: {identity.differs_from(saved)}. The old model is kept as {set_aside(run.model)}."
         )
 
 
-def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun], models: Sequence[str]) -> None:
-    """Score `models` (a directory or `name@revision` per run) on the suite of each file that is out of date."""
+def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun]) -> None:
+    """Score the models on the suite of each file that is out of date, and put the scores on their cards."""
     from l2t_hub.evaluate import evaluate, render_table
+    from l2t_hub.evaluate.freshness import is_current
+    from l2t_hub.publish.cards import refresh_model_card
 
-    labels = [run.name for run in runs]
+    labels, models = [run.name for run in runs], [str(run.model) for run in runs]
     for file in scores:
         _announce("evaluate", f"{file.stem}: {', '.join(labels)}")
-        if _is_current(file, runs, models):
+        if is_current(file, file.stem, list(zip(models, (run.model for run in runs), strict=True))):
             _print(f"{file}: up to date, reused")
         else:
             evaluation = evaluate(models, file.stem, file, labels=labels, progress=_print)
             _console.print(render_table(evaluation), soft_wrap=False)
-
-
-def _is_current(file: Path, runs: Sequence[ReleaseRun], models: Sequence[str]) -> bool:
-    from l2t_hub.evaluate.freshness import is_current
-
-    directories = (run.model for run in runs)
-    return is_current(file, file.stem, list(zip(models, directories, strict=True)))
+    for run in runs:
+        refresh_model_card(run.model, scores, say=_print)
 
 
 def _report(

@@ -7,12 +7,29 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
+from l2t_hub.cli.app import app
+from l2t_hub.console import VERBS as NAMED_VERBS
+from l2t_hub.console import as_typed, command
 from l2t_hub.hub.reachability import CHECK_NETWORK
 from l2t_hub.recipe.listing import keys, keys_markdown
 
-VERBS = ["run", "plan", "build", "verify", "train", "eval", "reproduce", "demo", "tasks", "release"]
+VERBS = [
+    "run",
+    "plan",
+    "build",
+    "verify",
+    "train",
+    "eval",
+    "reproduce",
+    "demo",
+    "tasks",
+    "release",
+    "card",
+    "space",
+]
 GROUPS = {"recipes": ["list", "show", "validate", "keys"], "hub": ["serve"]}
 
 
@@ -53,7 +70,7 @@ def test_every_verb_has_help_with_an_example(verb: list[str]) -> None:
             "Did you mean 'slurm'?",
         ),
         (["frobnicate"], 2, "error: No such command 'frobnicate'"),
-        (["plan", "nano", "--sets", "x=1"], 2, "See `l2t plan --help`."),
+        (["plan", "nano", "--sets", "x=1"], 2, "-m l2t_hub.cli plan --help`."),
         (["tasks", "typpo"], 2, "Did you mean 'typo'?"),
         (["verify", "nowhere"], 2, "nowhere: no such directory, and not a name on the Hub"),
         (["reproduce", "nowhere"], 2, "nowhere"),
@@ -111,6 +128,39 @@ def test_a_hub_that_cannot_be_reached_is_said_at_once(command: str, begins: str,
         1,
         [f"error: {begins}{url} cannot be reached from this machine (Connection refused)", CHECK_NETWORK],
     )
+
+
+def test_messages_name_the_program_as_it_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script, other = tmp_path / "bin" / "l2t", tmp_path / "other" / "l2t"
+    for path in (script, other):
+        path.parent.mkdir()
+        path.write_text("#!/bin/sh\n", encoding="utf-8")
+        path.chmod(0o755)
+    said = "Build it with `l2t build RECIPE`, not model-l2t build or x/l2t run."
+    monkeypatch.setattr("sys.orig_argv", ["python", str(script)])
+    for typed, path, shown in (
+        (script, script.parent, "l2t"),
+        (script, other.parent, str(script)),
+        (script, tmp_path, str(script)),
+        ("pytest", tmp_path, "l2t"),
+    ):
+        monkeypatch.setattr("sys.argv", [str(typed)])
+        monkeypatch.setenv("PATH", str(path))
+        assert as_typed(said) == f"Build it with `{shown} build RECIPE`, not model-l2t build or x/l2t run."
+    monkeypatch.setattr("sys.orig_argv", ["python", "-X", "dev", "-m", "l2t_hub.cli", "plan", "nano"])
+    assert command("demo", "a b") == "python -X dev -m l2t_hub.cli demo 'a b'"
+
+
+def test_every_verb_is_one_that_messages_may_name() -> None:
+    assert {*typer.main.get_command(app).commands} == set(NAMED_VERBS)
+
+
+def test_the_shell_can_complete_verbs() -> None:
+    environment = {**os.environ, "_L2T_COMPLETE": "complete_bash", "COMP_WORDS": "l2t rel", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "l2t_hub.cli"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["release"]
 
 
 def test_version() -> None:

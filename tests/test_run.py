@@ -4,9 +4,12 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
+
+from l2t_hub.hub.local_server import running_local_hub
 
 TINY = {
     "source.limit": 40,
@@ -49,7 +52,7 @@ def test_a_run_makes_datasets_models_scores_and_report(first_run: tuple[Path, Do
         assert (folder / "datasets" / name / "l2t_manifest.json").is_file()
         assert (folder / "models" / name / "model.safetensors").is_file()
     assert [m["label"] for m in read(folder / "scores" / "probes.json")["models"]] == list(NAMES)
-    assert f"l2t demo {folder / 'models' / 'nano-raw'}" in done.stdout
+    assert f"-m l2t_hub.cli demo {folder / 'models' / 'nano-raw'}" in done.stdout
     assert str(folder / "report.html") in done.stdout
 
 
@@ -66,23 +69,42 @@ def test_both_models_see_the_same_documents_tokenizer_and_number_of_tokens(
 
 def test_everything_is_published_and_each_thing_names_the_one_before_it(first_run: tuple[Path, Done]) -> None:
     folder, done = first_run
-    for what in (
-        "datasets/rehearsal/nano-l2t",
-        "rehearsal/rehearsal/nano-l2t",
-        "spaces/rehearsal/nano-compare",
-    ):
-        assert (
-            f"/rehearsal/{what}".replace("rehearsal/rehearsal/rehearsal", "rehearsal/rehearsal")
-            in done.stdout
-        )
+    serve = re.search(r"hub serve --dir (\S+) --port (\d+)` shows it at:", done.stdout)
+    assert serve
+    assert serve[1] == str(folder / "hub")
+    for what in ("datasets/rehearsal/nano-l2t", "rehearsal/nano-l2t", "spaces/rehearsal/nano-compare"):
+        assert f"http://127.0.0.1:{serve[2]}/rehearsal/{what}\n" in done.stdout
     assert "collections/rehearsal/nano-" in done.stdout
+    assert f"{sys.executable} -m l2t_hub.cli run nano --out" in done.stdout, "as it was typed"
     assert "https://huggingface.co --namespace ORG" in done.stdout
-    data = read(folder / "models" / "nano-l2t" / "training.json")["dataset"]
+    assert " l2t run" not in done.stdout
+    with running_local_hub(folder / "hub") as hub:
+        card = page(hub, "rehearsal/nano-l2t/resolve/main/README.md")
+        data = json.loads(page(hub, "rehearsal/nano-l2t/resolve/main/training.json"))["dataset"]
+        scores = json.loads(page(hub, "rehearsal/nano-l2t/resolve/main/eval/probes.json"))["models"]
+        space = page(hub, "spaces/rehearsal/nano-compare/resolve/main/README.md")
     assert data["repository"] == "rehearsal/nano-l2t"
-    card = (folder / "models" / "nano-l2t" / "README.md").read_text(encoding="utf-8")
-    assert data["revision"] in card
-    scores = read(folder / "scores" / "probes.json")["models"]
-    assert all(re.fullmatch(rf"rehearsal/{m['label']}@[0-9a-f]{{40}}", m["model"]) for m in scores)
+    assert f"datasets/rehearsal/nano-l2t), revision `{data['revision']}`" in card
+    assert f"the baseline [nano-raw]({hub[0]}/rehearsal/nano-raw)" in card
+    assert [model["model"] for model in scores] == [f"rehearsal/{name}" for name in NAMES]
+    assert "- rehearsal/nano-raw\n- rehearsal/nano-l2t\n" in space
+    assert "Trained on [rehearsal/nano-raw]" in space
+
+
+def page(hub: tuple[str, str], path: str) -> str:
+    url, token = hub
+    request = urllib.request.Request(f"{url}/{path}", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return str(reply.read().decode())
+
+
+def test_publishing_without_a_licence_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("A river. It rose.\n" * 50, encoding="utf-8")
+    done = run(tmp_path / "run", **{"source.path": tmp_path / "mine.txt", "source.id_column": "null"})
+    assert done.returncode == 2
+    assert "without a licence of the text, nothing can be published" in done.stderr
+    assert "--set source.license=ID" in done.stderr
+    assert not (tmp_path / "run" / "datasets").exists()
 
 
 def test_the_report_shows_every_phenomenon_and_needs_no_other_file(first_run: tuple[Path, Done]) -> None:
@@ -109,7 +131,7 @@ def test_a_second_run_reuses_everything_and_releases_nothing(first_run: tuple[Pa
     assert done.stderr.count("already finished, nothing has changed") == 2
     assert done.stderr.count("already finished, reused") == 2
     assert done.stderr.count("unchanged: `main`") == 5
-    assert "evaluate" not in done.stderr
+    assert done.stderr.count("probes.json: up to date, reused") == 1
 
 
 def test_a_changed_recipe_keeps_the_old_model_and_names_the_change(first_run: tuple[Path, Done]) -> None:

@@ -4,12 +4,12 @@ A verb parses its arguments, calls one function and prints the result. Verbs imp
 `l2t --help` does not wait for torch.
 """
 
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from typer.core import TyperGroup
@@ -21,6 +21,7 @@ from l2t_hub.cli.options import Json, Private, RecipeArgument, Sets, Variant, Wo
 from l2t_hub.cli.recipes import recipes
 from l2t_hub.cli.releases import local_hub, releases
 from l2t_hub.cli.terminal import answer, fail, note, out, progress
+from l2t_hub.console import command
 from l2t_hub.errors import Interrupted, UsageError, UserError
 from l2t_hub.interruption import end_interrupted, is_main_process
 
@@ -42,7 +43,6 @@ class _Verbs(TyperGroup):
 app = typer.Typer(
     cls=_Verbs,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -133,19 +133,19 @@ def run(
             result = run_recipe(loaded, variants, folder, workers=workers)
         answer(False, None, *result.closing_lines())
         return
+    hub = f"local:{folder / 'hub'}" if hub == "local" else hub
     from l2t_hub.hub.connect import connected
 
-    url = f"local:{folder / 'hub'}" if hub == "local" else hub
-    with _continued_by_the_same_command(folder), connected(url) as endpoint:
+    with _continued_by_the_same_command(folder), connected(hub) as endpoint:
         from l2t_hub.publish.publisher import Publisher, find_namespace
         from l2t_hub.run import run_recipe
 
         owner = find_namespace(endpoint, namespace)
-        publisher = Publisher(endpoint, owner, loaded.name, loaded.description, private, progress)
+        publisher = Publisher(endpoint, owner, progress, {"private": private, "collection": loaded.name})
         result = run_recipe(loaded, variants, folder, workers=workers, publisher=publisher)
-        answer(False, None, *result.closing_lines())
-        if endpoint.is_local_hub:
-            answer(False, None, *_after_local_release(recipe, folder, sets, variant))
+    browse = _serve_command(hub, endpoint.url)
+    steps = _next_steps(recipe, folder, sets, variant, private, browse) if endpoint.is_local_hub else []
+    answer(False, None, *result.closing_lines(browse), *steps)
 
 
 @contextmanager
@@ -160,16 +160,31 @@ def _continued_by_the_same_command(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _after_local_release(recipe: str, folder: Path, sets: list[str] | None, variant: str | None) -> list[str]:
+def _serve_command(hub: str, url: str) -> str | None:
+    """Return the command that serves a local Hub under `url` again, None for another Hub or one that is served."""
+    from l2t_hub.hub.local_server import find_running
+
+    kind, _, directory = hub.partition(":")
+    if kind != "local" or find_running(Path(directory)):
+        return None
+    return command("hub", "serve", "--dir", directory, "--port", str(urlsplit(url).port))
+
+
+def _next_steps(
+    recipe: str,
+    folder: Path,
+    sets: list[str] | None,
+    variant: str | None,
+    private: bool,
+    browse: str | None,
+) -> list[str]:
     """Return the lines that say how to browse the local Hub and how to publish on the real one."""
-    options = [
-        *(f"--set={override}" for override in sets or ()),
-        *([f"--variant={variant}"] if variant else []),
-    ]
-    command = shlex.join(["l2t", "run", recipe, "--out", str(folder), *options])
+    overrides = [f"--set={override}" for override in sets or ()]
+    options = [*overrides, *(["--variant", variant] if variant else []), *(["--private"] if private else [])]
+    again = command("run", recipe, "--out", str(folder), *options)
     return [
-        f"Browse the local Hub:         l2t hub serve --dir {shlex.quote(str(folder / 'hub'))}",
-        f"Publish on huggingface.co:    HF_TOKEN=... {command} --hub https://huggingface.co --namespace ORG",
+        *([f"Browse the local Hub:         {browse}"] if browse else []),
+        f"Publish on huggingface.co:    HF_TOKEN=... {again} --hub https://huggingface.co --namespace ORG",
     ]
 
 

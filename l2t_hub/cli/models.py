@@ -1,5 +1,6 @@
 """The verbs that train, score and show models: train, eval, demo."""
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from l2t_hub.cli.options import Json, RecipeArgument, Sets, SourceHub, Variant, examples
 from l2t_hub.cli.recipes import load_release
 from l2t_hub.cli.terminal import answer, progress
-from l2t_hub.interruption import interruptible
+from l2t_hub.interruption import interruptible, is_main_process
 
 PANEL = "Models"
 models = typer.Typer()
@@ -54,6 +55,7 @@ def train(
 
         release = load_release(recipe, sets, variant)
         result = train_model(release, data, folder, fresh=fresh, follow_data=follow_data)
+    _refresh_card(folder)
     answer(as_json, result.as_dict(), result.summary())
 
 
@@ -118,21 +120,28 @@ def evaluate(
     hub: SourceHub = None,
     as_json: Json = False,
 ) -> None:
-    """Score models on a suite with lm-evaluation-harness and compare them, with 95% intervals."""
+    """Score models on a suite with lm-evaluation-harness and compare them, with 95% intervals.
+
+    The scores go into each model directory and onto its card.
+    """
     from l2t_hub.hub.connect import connected_for
 
     def explain() -> tuple[str, str]:
         old = f"{file} is unchanged" if file and file.exists() else "nothing is kept"
         return f"{old}: scores are written when every model is scored", "Rerun the command to start again."
 
-    with interruptible(explain), connected_for(hub, *names):
-        from l2t_hub.evaluate import evaluate as evaluate_models
-        from l2t_hub.evaluate import render_table
-        from l2t_hub.evaluate.conclusions import conclusion
-        from l2t_hub.evaluate.suites import chosen_suite
+    with interruptible(explain), tempfile.TemporaryDirectory(prefix="l2t-eval-") as scratch:
+        written = file or Path(scratch) / "scores.json"
+        with connected_for(hub, *names):
+            from l2t_hub.evaluate import evaluate as evaluate_models
+            from l2t_hub.evaluate import render_table
+            from l2t_hub.evaluate.conclusions import conclusion
+            from l2t_hub.evaluate.suites import chosen_suite
 
-        chosen = chosen_suite(suite, pairs, good=good, bad=bad, by=by, first=first, keep=keep)
-        results = evaluate_models(names, chosen, file, progress=progress)
+            chosen = chosen_suite(suite, pairs, good=good, bad=bad, by=by, first=first, keep=keep)
+            results = evaluate_models(names, chosen, written, progress=progress)
+        for name in names:
+            _refresh_card(Path(name), written)
     conclusions = [conclusion(results, comparison) for comparison in results.comparisons]
     answer(
         as_json,
@@ -143,9 +152,21 @@ def evaluate(
     )
 
 
+def _refresh_card(directory: Path, *scores: Path) -> None:
+    """Put scores into a model directory and write its card; of several processes, only the first does."""
+    from l2t_hub.publish.cards import refresh_model_card
+
+    if is_main_process():
+        refresh_model_card(directory, scores, say=progress)
+
+
 @models.command(
     rich_help_panel=PANEL,
-    epilog=examples("l2t demo", "l2t demo runs/nano/models/nano-raw runs/nano/models/nano-l2t"),
+    epilog=examples(
+        "l2t demo",
+        "l2t demo runs/nano/models/nano-raw runs/nano/models/nano-l2t",
+        "l2t demo my-org/nano-raw my-org/nano-l2t --hub local",
+    ),
 )
 def demo(
     names: Annotated[

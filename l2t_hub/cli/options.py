@@ -36,6 +36,14 @@ SourceHub = Annotated[
     ),
 ]
 Private = Annotated[bool, typer.Option("--private", help="Create new repositories as private.")]
+License = Annotated[
+    str | None,
+    typer.Option(
+        "--license",
+        metavar="ID",
+        help="Licence of the text or the model, if its recipe names none: cc-by-4.0, odc-by, ...",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option("--workers", metavar="N", min=1, help="Number of build processes. Default: one per core."),

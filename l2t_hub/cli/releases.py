@@ -1,13 +1,14 @@
-"""The verbs that publish and check releases: release, reproduce, hub serve."""
+"""The verbs that publish and check releases: release, card, space, reproduce, hub serve."""
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from l2t_hub.cli.options import (
     Json,
+    License,
     Private,
     PublishHub,
     Sets,
@@ -18,6 +19,7 @@ from l2t_hub.cli.options import (
 )
 from l2t_hub.cli.recipes import load_release
 from l2t_hub.cli.terminal import answer, progress
+from l2t_hub.console import program
 from l2t_hub.errors import UsageError
 from l2t_hub.interruption import interruptible
 
@@ -47,6 +49,31 @@ Tolerance = Annotated[
     ),
 ]
 releases = typer.Typer()
+Repo = Annotated[
+    str | None, typer.Option("--repo", metavar="ORG/NAME", help="Repository to publish one directory in.")
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        metavar="ORG",
+        help="Publish each directory in ORG/ and its name. Default: the owner of the token.",
+    ),
+]
+Collection = Annotated[
+    str | None,
+    typer.Option("--collection", metavar="TITLE", help="Add it to the collection with this title."),
+]
+Note = Annotated[
+    str | None,
+    typer.Option(
+        "--note", metavar="TEXT", help="Note to show with it in the collection. Default: its figures."
+    ),
+]
+VersionTag = Annotated[
+    str | None,
+    typer.Option("--version", metavar="TAG", help="Tag of this version. Default: the next of v1, v2, ..."),
+]
 local_hub = typer.Typer(
     no_args_is_help=True, help="Run a Hub on this machine, to try a release before publishing it."
 )
@@ -56,50 +83,101 @@ local_hub = typer.Typer(
     rich_help_panel=PANEL,
     epilog=examples(
         "l2t release data/nano-l2t --repo my-org/nano-l2t --dry-run",
-        "l2t release data/nano-l2t --repo my-org/nano-l2t --hub local",
+        "l2t release data/nano-raw data/nano-l2t models/nano-raw models/nano-l2t --namespace my-org",
     ),
 )
 def release(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset, model or Space directory.")],
-    repo: Annotated[str, typer.Option("--repo", metavar="ORG/NAME", help="Repository to publish it in.")],
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Dataset, model and Space directories.")
+    ],
+    repo: Repo = None,
+    namespace: Namespace = None,
     hub: PublishHub = None,
     private: Private = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show exactly what would be sent, and send nothing.")
     ] = False,
-    collection: Annotated[
-        str | None,
-        typer.Option("--collection", metavar="TITLE", help="Add it to the collection with this title."),
-    ] = None,
-    note: Annotated[
-        str | None, typer.Option("--note", metavar="TEXT", help="Note to show with it in the collection.")
-    ] = None,
-    version: Annotated[
-        str | None,
-        typer.Option(
-            "--version", metavar="TAG", help="Tag of this version. Default: the next of v1, v2, ..."
-        ),
-    ] = None,
+    collection: Collection = None,
+    note: Note = None,
+    version: VersionTag = None,
+    license: License = None,
     as_json: Json = False,
 ) -> None:
-    """Publish a directory in one step: readers see the whole release or none of it.
+    """Publish directories: readers of a repository see the whole release or none of it.
 
-    Rerun the command to resume an interrupted release.
+    Cards and records name what is on that Hub; the directories stay as they are. Datasets come first, then models,
+    then Spaces. Rerun the command to resume an interrupted release.
     """
-    from l2t_hub.publish.release import release as publish
+    if repo is not None and (len(directories) > 1 or namespace is not None):
+        raise UsageError("--repo names one directory's repository", "For several, use --namespace ORG.")
+    options: dict[str, Any] = {
+        "private": private,
+        "dry_run": dry_run,
+        "collection": collection,
+        "version": version,
+        "note": note,
+        "license": license,
+    }
+    say = print if dry_run and not as_json else progress
+    if repo is not None:
+        from l2t_hub.publish.release import release as publish
 
-    published = publish(
-        directory,
-        repo,
-        hub=hub,
-        private=private,
-        dry_run=dry_run,
-        collection=collection,
-        version=version,
-        note=note,
-        say=print if dry_run and not as_json else progress,
-    )
-    answer(as_json, published.as_dict(), published.summary())
+        published = publish(directories[0], repo, hub=hub, say=say, **options)
+        answer(as_json, published.as_dict(), published.summary())
+        return
+    from l2t_hub.hub.connect import connected
+
+    with connected(hub) as endpoint:
+        from l2t_hub.publish.publisher import Publisher, find_namespace
+
+        publisher = Publisher(endpoint, find_namespace(endpoint, namespace), say, options)
+        several = publisher.release(directories)
+    answer(as_json, [each.as_dict() for each in several], *(each.summary() for each in several))
+
+
+@releases.command(
+    rich_help_panel=PANEL,
+    epilog=examples("l2t card models/nano-l2t", "l2t card data/mine --license cc-by-4.0"),
+)
+def card(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset, model or Space directory.")],
+    license: License = None,
+) -> None:
+    """Write the card of a directory again from its records.
+
+    Your own text stays: write it between the two lines of README.md that say so. A card that was edited elsewhere is
+    kept as README.md~.
+    """
+    from l2t_hub.publish.cards import write_card_again
+
+    path, kept = write_card_again(directory, license)
+    notes = [f"{kept}: the card that was edited; move your text between the two lines of the new one"]
+    answer(False, None, f"card: {path}", *(notes if kept else []))
+
+
+@releases.command(
+    rich_help_panel=PANEL,
+    epilog=examples(
+        "l2t space models/nano-raw models/nano-l2t --out spaces/nano-compare",
+        "l2t space my-org/nano-raw my-org/nano-l2t --out spaces/nano-compare",
+    ),
+)
+def space(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Model directories, or names of models on the Hub. A directory gets the Space's namespace.",
+        ),
+    ],
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for the Space.")],
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Title of the Space.")] = None,
+) -> None:
+    """Make a Space that compares models on minimal pairs. Release the models before it, or together with it."""
+    from l2t_hub.publish.space import model_names, stage_space
+
+    made = stage_space(folder, models=model_names(models), title=title)
+    answer(False, None, f"Space: {made}")
 
 
 @releases.command(
@@ -189,4 +267,4 @@ def serve(
 
     again = f"To serve it again: l2t hub serve --dir {shlex.quote(str(directory))}"
     with interruptible(lambda: (f"{directory}: everything on this Hub is kept", again)):
-        serve_hub(directory, port)
+        serve_hub(directory, port, program())

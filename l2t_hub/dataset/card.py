@@ -137,7 +137,7 @@ def _front_matter(folder: Path, manifest: Manifest, recipe: Mapping[str, Any]) -
     shards = manifest.shards
     rows = sum(s.rows for s in shards if s.view != "packed") or sum(s.rows for s in shards)
     has_tasks = set(manifest.mixture["parts"]) != {RAW}
-    made = ["language-learning-tasks", "synthetic"] if has_tasks else ["l2t-baseline"]
+    made = ["l2t", "language-learning-tasks", "synthetic"] if has_tasks else ["l2t-baseline"]
     return DatasetCardData(
         language=["en"],
         license=recipe["source"].get("license") or NO_LICENSE,
@@ -147,7 +147,7 @@ def _front_matter(folder: Path, manifest: Manifest, recipe: Mapping[str, Any]) -
         task_categories=["text-generation"],
         task_ids=["language-modeling"],
         size_categories=[size_category(rows)],
-        tags=["l2t", "pre-training", *made],
+        tags=["pre-training", *made],
         configs=configs(manifest),
         dataset_info=[_dataset_info(folder, manifest, config) for config in configs(manifest)],
     )

@@ -30,7 +30,7 @@ def running_local_hub(directory: Path) -> Iterator[tuple[str, str]]:
 
     If a Hub already serves the folder, use that one and leave it running. Raises UserError if none can be started.
     """
-    running = _find_running(directory)
+    running = find_running(directory)
     if running:
         yield running
         return
@@ -70,7 +70,7 @@ def _wait_until_ready(
     while time.monotonic() < deadline:
         if child.poll() is not None:
             break
-        running = _find_running(directory, child.pid)
+        running = find_running(directory, child.pid)
         if running:
             return running
         time.sleep(0.02)
@@ -85,7 +85,7 @@ def _wait_until_ready(
     )
 
 
-def _find_running(directory: Path, pid: int | None = None) -> tuple[str, str] | None:
+def find_running(directory: Path, pid: int | None = None) -> tuple[str, str] | None:
     """Return URL and write token of the Hub that serves `directory`, None if none responds.
 
     With `pid`, accept only the Hub of that process.

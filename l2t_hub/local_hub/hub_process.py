@@ -14,16 +14,17 @@ from l2t_hub.local_hub.hub_directory import LOG, PORT, TOKENS, read_small, write
 from l2t_hub.local_hub.server import DEFAULT_PORT, LocalHub
 
 
-def serve_hub(directory: Path, port: int | None = None) -> None:
+def serve_hub(directory: Path, port: int | None = None, program: str = "l2t") -> None:
     """Serve the local Hub over `directory` until a signal raises KeyboardInterrupt (`l2t hub serve`).
 
     Port None means the port of last time, so that links in published cards stay valid, or else the default port. When
     the Hub accepts requests, its address is printed and written to `serving.json`, where `--hub local:DIR` finds it.
+    `program` is the command in what is printed.
 
     Raises UserError as `LocalHub` does.
     """
     hub = LocalHub(directory, last_port(directory, DEFAULT_PORT) if port is None else port)
-    _serve(hub)
+    _serve(hub, program)
 
 
 def serve_as_child(directory: Path) -> None:
@@ -40,7 +41,7 @@ def serve_as_child(directory: Path) -> None:
         _serve(hub)
 
 
-def _serve(hub: LocalHub) -> None:
+def _serve(hub: LocalHub, program: str = "l2t") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("l2t_hub.local_hub")
@@ -55,7 +56,7 @@ def _serve(hub: LocalHub) -> None:
         print(
             f"This is a rehearsal Hub, not huggingface.co: {hub.url}/\n"
             f"Its directory: {hub.directory}; its tokens: {hub.directory / TOKENS}\n"
-            f"Use it: l2t release DIR --repo ORG/NAME --hub local:{hub.directory}\n"
+            f"Use it: {program} release DIR --repo ORG/NAME --hub local:{hub.directory}\n"
             f"Any other client: HF_ENDPOINT={hub.url} HF_HOME=<an empty directory> "
             f"HF_TOKEN=<'write' in tokens.json>",
             flush=True,

@@ -4,7 +4,8 @@ All facts come from the files of the release: training record, configuration, lo
 follow from its numbers, so the card of a small demonstration model says that it is one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,37 @@ from l2t_hub.artifacts import (
     CARD,
     CONFIG,
     TRAINING_LOG,
+    TRAINING_RECORD,
     WEIGHTS,
     sha256_of,
     write_text,
 )
-from l2t_hub.dataset.card import keep_edited_card, own_text_of, write_dataset_card
+from l2t_hub.dataset.card import (
+    NO_LICENSE,
+    OWN_TEXT,
+    keep_edited_card,
+    own_text_of,
+    write_dataset_card,
+)
 from l2t_hub.errors import UserError
 from l2t_hub.hub.endpoint import PUBLIC
+from l2t_hub.hub.front_matter import load_front_matter
 from l2t_hub.hub.names import MAX_DESCRIPTION_CHARS, MAX_NOTE_CHARS, check_repo
-from l2t_hub.publish.scores import CardScores, copy_reports, interval, model_index, points, read_scores
-from l2t_hub.records.dataset_manifest import read_manifest
-from l2t_hub.records.reading import read_json
+from l2t_hub.publish.scores import (
+    CardScores,
+    copy_reports,
+    interval,
+    model_index,
+    points,
+    read_scores,
+    reports_in,
+)
+from l2t_hub.publish.space import space_card_again
+from l2t_hub.publish.stage import release_kind
+from l2t_hub.records.card_text import card_state, finished_card
+from l2t_hub.records.dataset_manifest import Manifest, read_manifest
+from l2t_hub.records.public_recipe import public_recipe, source_title
+from l2t_hub.records.reading import read_bounded, read_json
 from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import TrainingRecord, read_training_record
 from l2t_hub.templates import render, render_card
@@ -54,35 +75,79 @@ _ARCHITECTURE = (
 
 
 def write_model_card(
-    directory: Path | str,
+    directory: Path | str, *, scores: Sequence[Path] = (), license: str | None = None, **published: Any
+) -> Path:
+    """Write the card of a model directory made by `l2t train`, and return its path. The owner's text is kept.
+
+    `scores` are reports of `l2t eval` that contain this model; they are copied to `eval/`, whose reports the card
+    shows. `license` replaces the licence on the card. `published` are the other arguments of `model_card`.
+
+    Raises UserError as `model_card`, and if the examples of a report are missing.
+    """
+    directory = Path(directory)
+    read_training_record(directory)
+    read_scores(scores, directory, published.get("repo"))
+    copy_reports(scores, directory)
+    own = own_text_of(directory)
+    card = model_card(directory, own=own, license=license or license_of(directory), **published)
+    write_text(directory / CARD, card)
+    return directory / CARD
+
+
+def refresh_model_card(directory: Path, scores: Sequence[Path] = (), *, say: Callable[[str], None]) -> None:
+    """Put scores into a model directory and write its card, unless the card is the user's own or was edited.
+
+    Nothing is done for a directory without a training record. Raises UserError as `write_model_card`.
+    """
+    if not (directory / TRAINING_RECORD).is_file():
+        return
+    card = directory / CARD
+    if card.is_file() and card_state(read_bounded(card).decode(errors="replace")) != "written":
+        copy_reports(scores, directory)
+        say(
+            f"{card}: kept as you edited it; `l2t card {directory}` writes it again and keeps your file beside it"
+        )
+        return
+    write_model_card(directory, scores=scores)
+
+
+def model_card(
+    directory: Path,
     *,
-    repo: str,
+    record: TrainingRecord | None = None,
+    repo: str | None = None,
     dataset: str | None = None,
     dataset_revision: str | None = None,
-    scores: Sequence[Path] = (),
+    scores: Sequence[Path] | None = None,
     repos: Mapping[str, str] | None = None,
-    license: str = "apache-2.0",
+    license: str | None = None,
+    own: str = "",
     language: str = "en",
     hub: str = PUBLIC,
-) -> Path:
-    """Write the card of a model directory made by `l2t train`, to be released as `repo`, and return its path.
+) -> str:
+    """Return the card of a model directory, to be released as `repo` if one is given.
 
-    `dataset` and `dataset_revision` name the published dataset; the default is what the training record names.
-    `scores` are reports of `l2t eval` that contain this model, and are copied to `eval/`. `repos` maps the labels of
-    their other models to repos. Links begin with `hub`.
+    `record` replaces the training record of the directory. `dataset` and `dataset_revision` name the published
+    dataset; the default is what the record names. `scores` are the reports to show (default: those in `eval/`), and
+    `repos` maps the labels of their other models to repos. `license` is the model's (default: that of its source
+    text), and `own` the owner's text. Links begin with `hub`.
 
     Raises UserError if the directory has no training record or the scores are of other weights, and UsageError for an
     invalid repo name.
     """
-    directory = Path(directory)
-    check_repo(repo)
-    record, config = read_training_record(directory), _config(directory)
+    if repo is not None:
+        check_repo(repo)
+    record, config = record or read_training_record(directory), _config(directory)
     dataset = check_repo(dataset, "dataset") if dataset else record.dataset.repository
     dataset_revision = dataset_revision or record.dataset.revision
-    card_scores = read_scores(scores, directory, repo)
-    metadata = _front_matter(record, repo, dataset, card_scores, license, language)
+    card_scores = read_scores(reports_in(directory) if scores is None else scores, directory, repo)
+    location = repo or record.name
+    license = license or record.recipe["source"].get("license")
+    metadata = _front_matter(record, location, dataset, card_scores, license or NO_LICENSE, language)
     values = _facts(directory, record, config) | {
         "repo": repo,
+        "name": location.rpartition("/")[2],
+        "location": location,
         "hub": hub.rstrip("/"),
         "dataset": dataset,
         "dataset_revision": dataset_revision,
@@ -90,22 +155,32 @@ def write_model_card(
         "repos": dict(repos or {}),
         "interval": interval,
         "points": points,
-        "usage": usage(repo),
+        "usage": usage(location),
+        **OWN_TEXT,
     }
-    copy_reports(scores, directory)
-    write_text(directory / CARD, render_card("model.md.j2", metadata, values))
-    return directory / CARD
+    return finished_card(render_card("model.md.j2", metadata, values), own)
+
+
+def license_of(directory: Path) -> str | None:
+    """Return the licence in the front matter of a directory's card, None if it names none."""
+    card, license = directory / CARD, None
+    if card.is_file():
+        with suppress(UserError):  # a card that is edited may have any front matter
+            license = load_front_matter(card).get("license")
+    return str(license) if license and license != NO_LICENSE else None
 
 
 def _facts(directory: Path, record: TrainingRecord, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the files of a model directory say about it, for the template."""
-    recipe, log = record.recipe, directory / TRAINING_LOG
+    recipe, log = public_recipe(record.recipe), directory / TRAINING_LOG
     return {
         "record": record,
         "config": config,
         "architecture": [(name, config[key]) for key, name in _ARCHITECTURE if key in config],
         "recipe": recipe,
         "recipe_yaml": yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True).strip(),
+        "raw": recipe["mixture"]["scheme"] == "raw",
+        "source_name": source_title(record.recipe),
         "weights": sha256_of(directory / WEIGHTS) if (directory / WEIGHTS).is_file() else None,
         "curve": curve(read_log(log)) if log.is_file() else [],
         "plot": PLOT if (directory / PLOT).is_file() else None,
@@ -156,42 +231,55 @@ def _front_matter(
 ) -> ModelCardData:
     """Return the card's metadata. There is no `base_model`, because the model is trained from scratch."""
     recipe = record.recipe
+    made = ["l2t-baseline"] if recipe["mixture"]["scheme"] == "raw" else ["l2t", "language-learning-tasks"]
     return ModelCardData(
         language=[language],
         license=license,
         library_name="transformers",
         pipeline_tag="text-generation",
         datasets=[dataset] if dataset else None,
-        tags=[
-            "l2t",
-            "language-learning-tasks",
-            "trained-from-scratch",
-            f"mixture-{recipe['mixture']['scheme']}",
-        ],
+        tags=[*made, "trained-from-scratch", f"mixture-{recipe['mixture']['scheme']}"],
         model_name=repo.rpartition("/")[2],
         eval_results=model_index(scores) or None,
     )
 
 
-def name_dataset(directory: Path | str, repo: str) -> Path:
-    """Write the card of a dataset directory again, with its repo name. Returns the card's path.
+def write_card_again(directory: Path, license: str | None = None) -> tuple[Path, Path | None]:
+    """Write the card of a dataset, model or Space directory again from its records; the owner's text is kept.
 
-    Repeating the call changes nothing. Raises UserError if the manifest is missing.
+    A card that was edited elsewhere is kept as `README.md~`. `license` replaces the licence. Returns the paths of the
+    card and of the kept one, if any. Raises UsageError for another directory.
     """
+    kind, own = release_kind(directory), own_text_of(directory)
+    if kind == "model":
+        license = license or license_of(directory)
+    elif kind == "space":
+        space = space_card_again(directory, own)
+    kept = keep_edited_card(directory)
+    if kind == "dataset":
+        manifest = read_manifest(directory)
+        if license is not None:
+            source = {**manifest.recipe["source"], "license": license}
+            tree = {**manifest.as_dict(), "recipe": {**manifest.recipe, "source": source}}
+            manifest = Manifest.model_validate(tree)
+        write_dataset_card(directory, manifest, own=own)
+    elif kind == "model":
+        write_text(directory / CARD, model_card(directory, own=own, license=license))
+    else:
+        write_text(directory / CARD, space)
+    return directory / CARD, kept
+
+
+def collection_description(title: str, kind: str, directory: Path | str) -> str:
+    """Return the description of a new collection, at most 150 characters: the title, and what the records say."""
     directory = Path(directory)
-    check_repo(repo)
-    manifest = read_manifest(directory)
-    keep_edited_card(directory)
-    write_dataset_card(directory, manifest, repo=repo, own=own_text_of(directory))
-    return directory / CARD
-
-
-def collection_description(name: str, description: str) -> str:
-    """Return the description of a collection, at most 150 characters."""
-    return _within(
-        render("collection.md.j2", {"kind": "collection", "name": name, "description": description}),
-        MAX_DESCRIPTION_CHARS,
-    )
+    recipe: dict[str, Any] = {}
+    if kind == "dataset":
+        recipe = read_manifest(directory).recipe
+    elif kind == "model":
+        recipe = read_training_record(directory).recipe
+    values = {"kind": "collection", "name": title, "description": recipe.get("description") or ""}
+    return _within(render("collection.md.j2", values), MAX_DESCRIPTION_CHARS)
 
 
 def collection_note(kind: str, directory: Path | str) -> str:

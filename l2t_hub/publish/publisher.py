@@ -1,88 +1,61 @@
-"""What `l2t run` publishes: datasets, models, scores and the Space, all in one collection.
+"""Several directories released in one go, each as ORG/ and its name: `l2t run`, and `l2t release DIR DIR ...`.
 
-Each card names what its artifact was made from: a model's card the dataset revision, the Space's card the models.
+Datasets come first, then models, then Spaces, so that each card can name what it was made from on the Hub.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from l2t_hub.errors import UserError
+from l2t_hub.errors import UsageError, UserError
+from l2t_hub.evaluate.evaluation import weights_digest
 from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.failures import hub_error
 from l2t_hub.hub.names import check_repo
-from l2t_hub.publish.cards import collection_description, collection_note, name_dataset, write_model_card
 from l2t_hub.publish.release import Release, release
-from l2t_hub.publish.space import stage_space
+from l2t_hub.publish.stage import release_kind
+from l2t_hub.scoring import find_model
+
+ORDER = ("dataset", "model", "space")
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes to one namespace of one Hub, and adds everything to the collection with the given title.
-
-    `description` is the collection's.
-    """
+    """Publishes directories in one namespace of one Hub. `options` are those of `release` that all of them share."""
 
     endpoint: Endpoint
     namespace: str
-    collection: str
-    description: str
-    private: bool
-    say: Callable[[str], None]
+    say: Callable[[str], None] = print
+    options: dict[str, Any] = field(default_factory=dict)
 
-    def repo(self, name: str) -> str:
-        """Return the repo name of a release, `namespace/name`. Raises UsageError if it is not valid."""
-        return check_repo(f"{self.namespace}/{name}")
+    def release(self, directories: Sequence[Path]) -> list[Release]:
+        """Release each directory as ORG/ and its name: datasets, then models, then Spaces.
 
-    def dataset(self, directory: Path) -> Release:
-        """Publish a dataset directory after writing its repo name into its card."""
-        repo = self.repo(directory.name)
-        name_dataset(directory, repo)
-        return self._release(directory, repo, "dataset")
-
-    def model(
-        self, directory: Path, dataset: Release, scores: Sequence[Path], repos: Mapping[str, str]
-    ) -> Release:
-        """Publish a model directory with a new card, which names the dataset revision and the scores, if any.
-
-        `repos` maps the labels of other models in the scores to their repos.
+        Raises UsageError, before anything is sent, for a directory that is none of these or two of one name, and
+        UserError as `release`; those before it stay released.
         """
-        repo = self.repo(directory.name)
-        write_model_card(
-            directory,
-            repo=repo,
-            dataset=dataset.repo,
-            dataset_revision=dataset.revision,
-            scores=scores,
-            repos=repos,
-            hub=self.endpoint.url,
-        )
-        return self._release(directory, repo, "model")
+        kinds = {directory: release_kind(directory) for directory in directories}
+        repos = {directory: self._repo(directory) for directory in directories}
+        for directory, repo in repos.items():
+            same = [
+                d for d in directories if d != directory and (kinds[d], repos[d]) == (kinds[directory], repo)
+            ]
+            if same:
+                raise UsageError(f"{directory} and {same[0]} would both be {repo}", "Rename one of them.")
+        siblings = {
+            digest: repos[directory]
+            for directory, kind in kinds.items()
+            if kind == "model" and (digest := weights_digest(find_model(str(directory))))
+        }
+        ordered = sorted(directories, key=lambda directory: ORDER.index(kinds[directory]))
+        return [self._release(directory, repos[directory], siblings) for directory in ordered]
 
-    def space(self, directory: Path, models: Sequence[str], datasets: Sequence[str]) -> Release:
-        """Publish a Space that compares these models, created in `directory`."""
-        title = f"{self.collection}: which sentence does the model believe?"
-        stage_space(
-            directory,
-            models=models,
-            datasets=datasets,
-            title=title,
-            preload=not self.private,
-            hub=self.endpoint.url,
-        )
-        return self._release(directory, self.repo(directory.name), "space")
+    def _repo(self, directory: Path) -> str:
+        return check_repo(f"{self.namespace}/{directory.resolve().name}")
 
-    def _release(self, directory: Path, repo: str, kind: str) -> Release:
-        return release(
-            directory,
-            repo,
-            hub=self.endpoint,
-            private=self.private,
-            collection=self.collection,
-            note=collection_note(kind, directory),
-            description=collection_description(self.collection, self.description),
-            say=self.say,
-        )
+    def _release(self, directory: Path, repo: str, siblings: dict[str, str]) -> Release:
+        return release(directory, repo, hub=self.endpoint, siblings=siblings, say=self.say, **self.options)
 
 
 def find_namespace(endpoint: Endpoint, wanted: str | None) -> str:

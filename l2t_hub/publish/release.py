@@ -1,6 +1,6 @@
 """A release: publishes a directory as a repo whose `main` shows all of it or none of it.
 
-    stage -> validate -> pull request -> upload -> read back -> merge -> tag -> collection
+    stage -> validate -> name -> pull request -> upload -> read back -> merge -> tag -> collection
 
 Datasets, models and Spaces take the same path. Any step can be killed and repeated: the state is read from the Hub,
 and nothing is remembered on this machine.
@@ -9,6 +9,7 @@ and nothing is remembered on this machine.
 import logging
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.failures import explain
 from l2t_hub.hub.names import check_collection, check_repo
 from l2t_hub.hub.retry import RetryPolicy, Say, is_transient, status_of, without_secrets
+from l2t_hub.publish.cards import collection_description, collection_note
 from l2t_hub.publish.dry_run import show_dry_run
 from l2t_hub.publish.merge import CONFLICT, after_conflict, merge
+from l2t_hub.publish.naming import check_card, check_license, released_contents
 from l2t_hub.publish.repository import MAIN, RemoteRepo, describe_files, difference
 from l2t_hub.publish.stage import StagedRelease, stage
 from l2t_hub.publish.tags import check_version, plan_tags
@@ -79,11 +82,14 @@ class _Options:
     version: str | None
     note: str | None
     description: str | None
+    license: str | None
 
     def check(self) -> None:
         check_collection(self.collection, self.note)
         if self.version is not None:
             check_version(self.version)
+        if self.license is not None:
+            check_license(self.license)
 
     def command(self, directory: Path, repo: str, endpoint: Endpoint) -> str:
         """Return the shell command that runs this release again."""
@@ -93,6 +99,7 @@ class _Options:
         words += ["--collection", self.collection] if self.collection else []
         words += ["--version", self.version] if self.version else []
         words += ["--note", self.note] if self.note else []
+        words += ["--license", self.license] if self.license else []
         return shlex.join(words)
 
 
@@ -107,32 +114,42 @@ def release(
     version: str | None = None,
     note: str | None = None,
     description: str | None = None,
+    license: str | None = None,
+    siblings: Mapping[str, str] | None = None,
     say: Say = print,
     policy: RetryPolicy | None = None,
 ) -> Release:
     """Publish a dataset, model or Space directory as `repo` (ORG/NAME) on `hub` (see `connected`).
 
-    `collection` is the title of a collection to add the repo to, with `note` beside it; a new collection gets
-    `description`. `version` becomes a tag; the default is the next of v1, v2, ... The same call continues an
-    interrupted release.
+    The card and the records name what is on that Hub (see `naming`); the directory stays as it is. `collection` is
+    the title of a collection to add the repo to, with `note` beside it; a new collection gets `description`; the
+    defaults of both come from the records. `version` becomes a tag; the default is the next of v1, v2, ... `license`
+    is the licence of the text or the model, if the records do not say. `siblings` maps the weights (SHA-256) of
+    models in the same release to their repos. The same call continues an interrupted release.
 
     Raises UsageError for an invalid argument, or a directory that is not a dataset, model or Space. Any other failure
     is a UserError whose last line is the command that continues the release, and so is that of Interrupted.
     """
     directory = Path(directory)
-    options = _Options(private, collection, version, note, description)
+    options = _Options(private, collection, version, note, description, license)
     check_repo(repo)
     options.check()
     with connected(hub) as endpoint:
         try:
             staged = stage(directory, endpoint.token)
             validate(staged)
+            check_card(directory, staged.kind, license)
             _silence_clients()
             remote = RemoteRepo(
                 endpoint, staged.kind, repo, policy or RetryPolicy(), _without_secrets(say, endpoint)
             )
             _announce(remote, staged)
             remote.sign_in()
+            staged = staged.with_contents(
+                released_contents(
+                    directory, remote, license=license, private=private, siblings=siblings or {}
+                )
+            )
             if dry_run:
                 show_dry_run(remote, staged, private=private, collection=collection, version=version)
                 return _result(remote, staged, dry_run=True)
@@ -185,7 +202,11 @@ def _publish(remote: RemoteRepo, staged: StagedRelease, options: _Options) -> Re
     tags = planned.apply(remote, staged, revision)
     collection = None
     if options.collection:
-        collection = remote.add_to_collection(options.collection, options.note, options.description)
+        note = options.note or collection_note(staged.kind, staged.directory)
+        about = options.description or collection_description(
+            options.collection, staged.kind, staged.directory
+        )
+        collection = remote.add_to_collection(options.collection, note, about)
     return _result(
         remote,
         staged,
@@ -258,5 +279,6 @@ def _failure(error: BaseException, endpoint: Endpoint, command: str) -> UserErro
         message, remedy = explain(error, endpoint.name, "write")
         message += "; all attempts failed" if is_transient(error) else ""
         remedy = f"Uploaded files are kept. {remedy}".strip()
-    hint = f"{remedy} Then rerun:\n{command}" if remedy else f"Rerun:\n{command}"
+    then = "Then continue the release with:" if remedy else "Continue the release with:"
+    hint = f"{remedy} {then}\n{command}".strip()
     return kind(without_secrets(message, endpoint.token), without_secrets(hint, endpoint.token))

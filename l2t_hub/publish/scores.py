@@ -5,15 +5,17 @@ for benchmarks registered there, and the bundled probes are not.
 """
 
 import hashlib
+import json
+import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult
 
-from l2t_hub.artifacts import disk_errors
+from l2t_hub.artifacts import disk_errors, write_text
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.evaluation import weights_digest
 from l2t_hub.evaluate.results import (
@@ -29,6 +31,7 @@ from l2t_hub.evaluate.results import (
 from l2t_hub.scoring import find_model
 
 FOLDER = "eval"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 SHOWN = 12
 # Suite -> its dataset on the Hub, and its display name. Other suites keep their lm-eval names.
 DATASETS = {"probes": ("l2t_hub/probes", "L2T probes"), "blimp": ("nyu-mll/blimp", "BLiMP")}
@@ -98,7 +101,7 @@ class CardScores:
         return DATASETS.get(self.report.protocol.suite, ("", self.report.protocol.suite))[1]
 
 
-def read_scores(files: Sequence[Path], directory: Path, repo: str) -> list[CardScores]:
+def read_scores(files: Sequence[Path], directory: Path, repo: str | None = None) -> list[CardScores]:
     """Return the scores of a model from reports made by `l2t eval`, found by the hash of its weights.
 
     Raises UserError for a file that is not a report, or a report without scores of these weights. A model of the same
@@ -108,7 +111,7 @@ def read_scores(files: Sequence[Path], directory: Path, repo: str) -> list[CardS
     return [_seen_from(Path(file), directory, digest, repo) for file in files]
 
 
-def _seen_from(file: Path, directory: Path, digest: str | None, repo: str) -> CardScores:
+def _seen_from(file: Path, directory: Path, digest: str | None, repo: str | None) -> CardScores:
     report = read_evaluation(file)
     mine = [m for m in report.models if digest is not None and m.weights_sha256 == digest]
     if not mine:
@@ -123,7 +126,7 @@ def _seen_from(file: Path, directory: Path, digest: str | None, repo: str) -> Ca
     return CardScores(f"{FOLDER}/{file.name}", report, model, baseline, comparison, others)
 
 
-def _other_weights(report: Evaluation, digest: str | None, repo: str) -> str:
+def _other_weights(report: Evaluation, digest: str | None, repo: str | None) -> str:
     """Say whose scores a report has instead."""
     namesake = next((model for model in report.models if model.model.partition("@")[0] == repo), None)
     if namesake is None:
@@ -134,37 +137,46 @@ def _other_weights(report: Evaluation, digest: str | None, repo: str) -> str:
     return f"those of {repo} are of other weights (SHA-256 {scored[:12]}, not {(digest or 'none')[:12]})"
 
 
+def reports_in(directory: Path) -> list[Path]:
+    """Return the reports in the folder `eval/` of a model directory, sorted; other files there are left out."""
+    return [file for file in sorted((directory / FOLDER).glob("*.json")) if _is_report(file)]
+
+
+def _is_report(file: Path) -> bool:
+    try:
+        read_evaluation(file)
+    except UserError:
+        return False
+    return True
+
+
 def copy_reports(files: Sequence[Path], directory: Path) -> None:
-    """Copy reports and their files of scored examples to `eval/`, and remove earlier reports from there.
+    """Copy reports and their files of scored examples to `eval/`, under the name of the suite.
 
-    Raises UserError if a file of examples is missing or a copy fails.
+    An earlier report of the same suite is replaced. Raises UserError if a file of examples is missing or cannot be
+    copied.
     """
-    _drop_others({Path(file).name for file in files}, directory / FOLDER)
+    folder = directory / FOLDER
     for file in map(Path, files):
-        target = directory / FOLDER
-        samples = read_evaluation(file).samples_file
-        with disk_errors(target):
-            target.mkdir(exist_ok=True)
-            _copy(file, target / file.name)
-            if samples is None:
-                continue
-            if not (file.parent / Path(samples).name).is_file():
-                raise UserError(
-                    f"{file}: its file of scored examples, {samples}, is missing", "Evaluate the model again."
-                )
-            _copy(file.parent / Path(samples).name, target / Path(samples).name)
-
-
-def _drop_others(names: set[str], folder: Path) -> None:
-    """Remove reports that the new card does not show."""
-    for file in sorted(folder.glob("*.json")):
-        try:
-            samples = read_evaluation(file).samples_file
-        except UserError:
-            continue
-        if file.name not in names:
-            (folder / Path(samples or file.name).name).unlink(missing_ok=True)
-            file.unlink(missing_ok=True)
+        report = read_evaluation(file)
+        suite = _UNSAFE.sub("-", report.protocol.suite).lstrip(".-")[:80] or "scores"
+        target, samples = folder / f"{suite}.json", f"{suite}.samples.jsonl"
+        source = file.parent / Path(report.samples_file or samples).name
+        if report.samples_file is not None and not source.is_file():
+            raise UserError(
+                f"{file}: its file of scored examples, {report.samples_file}, is missing",
+                "Evaluate the model again.",
+            )
+        with disk_errors(folder):
+            folder.mkdir(exist_ok=True)
+            if report.samples_file is not None:
+                _copy(source, folder / samples)
+        if report.samples_file in (None, samples):
+            with disk_errors(folder):
+                _copy(file, target)
+        else:
+            renamed = replace(report, samples_file=samples).as_dict()
+            write_text(target, json.dumps(renamed, indent=2, ensure_ascii=False) + "\n")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -12,11 +12,14 @@ from huggingface_hub import SpaceCard, SpaceCardData
 
 from l2t_hub import __version__
 from l2t_hub.artifacts import CARD, disk_errors, sha256_of, write_text
-from l2t_hub.errors import UsageError
+from l2t_hub.dataset.card import OWN_TEXT, keep_edited_card, own_text_of
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.endpoint import PUBLIC
 from l2t_hub.hub.front_matter import load_front_matter
 from l2t_hub.hub.names import check_repo
+from l2t_hub.publish.stage import release_kind
 from l2t_hub.publish.wheel import NAME, build_wheel
+from l2t_hub.records.card_text import finished_card
 from l2t_hub.resources import resource_folder
 from l2t_hub.templates import render
 
@@ -32,11 +35,12 @@ def stage_space(
     preload: bool = True,
     hub: str = PUBLIC,
 ) -> Path:
-    """Create or update the directory of the comparison Space in `out`, and return it.
+    """Create or update the directory of the comparison Space in `out`, and return it. The owner's text is kept.
 
-    `models` and `datasets` are repo names; the app offers the models. With `preload` the Space downloads the models
-    when it is built, which works only for public ones. `title` replaces the default title, and `hub` is the URL that
-    links begin with. The same arguments and package always give the same bytes.
+    `models` and `datasets` are repo names; the app offers the models. The release of the Space completes a model's
+    name without namespace, which is that of a directory. With `preload` the Space downloads the models when it is
+    built, which works only for public ones. `title` replaces the default title, and `hub` is the URL that links begin
+    with. The same arguments and package always give the same bytes.
 
     Raises UsageError for invalid names or a directory with other contents, UserError if the wheel cannot be built or
     a file cannot be written.
@@ -45,7 +49,7 @@ def stage_space(
     if not models:
         raise UsageError("a Space needs at least one model", "Name the repos of the models to compare.")
     for name in models:
-        check_repo(name, "model")
+        check_repo(name if "/" in name else f"org/{name}", "model")
     for name in datasets:
         check_repo(name, "dataset")
     _check_directory(out)
@@ -56,12 +60,67 @@ def stage_space(
             old.unlink()
         for name in COPIED:
             shutil.copyfile(source / name, out / name)
-    wheel = build_wheel(out)
-    card = _card(source / CARD, models, datasets, title, preload)
-    values = {"models": models, "datasets": datasets, "hub": hub.rstrip("/"), "toolkit": __version__}
-    section = render("space.md.j2", {**values, "wheel": wheel.name, "sha256": sha256_of(wheel)})
-    write_text(out / CARD, f"---\n{card.data.to_yaml()}\n---\n{card.text.rstrip()}\n\n{section}")
+    build_wheel(out)
+    own = own_text_of(out)
+    keep_edited_card(out)
+    write_text(out / CARD, space_card(out, models, datasets, own=own, title=title, preload=preload, hub=hub))
     return out
+
+
+def model_names(models: Sequence[str]) -> list[str]:
+    """Return how a Space names models: repos as they are, directories by their last part.
+
+    Raises UsageError for a name that is neither a model directory nor ORG/NAME.
+    """
+    names = []
+    for model in models:
+        if Path(model).is_dir() and release_kind(Path(model)) == "model":
+            names.append(Path(model).resolve().name)
+        else:
+            names.append(check_repo(model, "model"))
+    if len(set(names)) < len(names):
+        raise UsageError(f"two models have one name: {', '.join(names)}", "Rename one of the directories.")
+    return names
+
+
+def space_card(
+    directory: Path,
+    models: Sequence[str],
+    datasets: Sequence[str],
+    *,
+    own: str = "",
+    title: str | None = None,
+    preload: bool = True,
+    hub: str = PUBLIC,
+) -> str:
+    """Return the card of the Space in `directory`, whose wheel it names. The arguments are those of `stage_space`."""
+    template = resource_folder("spaces") / "compare" / CARD
+    card = _card(template, models, datasets, title, preload)
+    (wheel,) = directory.glob(f"{NAME}-*.whl")
+    values = {"models": models, "datasets": datasets, "hub": hub.rstrip("/"), "toolkit": __version__}
+    section = render("space.md.j2", {**values, **OWN_TEXT, "wheel": wheel.name, "sha256": sha256_of(wheel)})
+    return finished_card(f"---\n{card.data.to_yaml()}\n---\n{card.text.rstrip()}\n\n{section}", own)
+
+
+def space_card_again(directory: Path, own: str) -> str:
+    """Return the card of a Space directory for the models, datasets and title in its front matter.
+
+    Raises UserError if the directory has not exactly one wheel of this package, or no models.
+    """
+    front = load_front_matter(directory / CARD)
+    models, datasets = (front.get(key) for key in ("models", "datasets"))
+    if not isinstance(models, list) or len(list(directory.glob(f"{NAME}-*.whl"))) != 1:
+        raise UserError(
+            f"{directory}: not a Space that `l2t space` made", "Make one: `l2t space MODEL... --out DIR`."
+        )
+    return space_card(
+        directory,
+        [str(name) for name in models],
+        [str(name) for name in datasets or []],
+        own=own,
+        title=str(front.get("title") or "") or None,
+        preload="preload_from_hub" in front,
+    )
 
 
 def _card(
@@ -84,7 +143,9 @@ def _check_directory(out: Path) -> None:
         return
     if not out.is_dir():
         raise UsageError(f"{out}: this is a file", "Choose a directory for the Space.")
-    others = sorted(p.name for p in out.iterdir() if p.name not in (CARD, *COPIED) and p.suffix != ".whl")
+    others = sorted(
+        p.name for p in out.iterdir() if p.name not in (CARD, f"{CARD}~", *COPIED) and p.suffix != ".whl"
+    )
     if others:
         raise UsageError(
             f"{out}: the directory has other contents: {', '.join(others[:3])}",

@@ -7,7 +7,7 @@ publish any file of this machine. One file is added: `l2t_release.json`, the rel
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha1, sha256
@@ -82,7 +82,7 @@ class StagedRelease:
     """
 
     directory: Path
-    kind: str
+    kind: Kind
     fingerprint: str
     digest: str
     files: tuple[StagedFile, ...]
@@ -101,6 +101,13 @@ class StagedRelease:
         """Return all paths, sorted."""
         return [file.path for file in self.files]
 
+    def with_contents(self, contents: Mapping[str, bytes]) -> "StagedRelease":
+        """Return the release with these contents, by path, instead of the files of the directory."""
+        files = {f.path: f for f in self.files if f.path != RELEASE_RECORD}
+        files |= {path: _staged_content(path, content) for path, content in contents.items()}
+        own = self.fingerprint if self.kind != "space" else None
+        return _complete(self.directory, self.kind, files.values(), own, self.left_out)
+
 
 def stage(directory: Path, token: str | None = None) -> StagedRelease:
     """Select and hash the files that a release of `directory` sends. Writes nothing.
@@ -118,12 +125,23 @@ def stage(directory: Path, token: str | None = None) -> StagedRelease:
     _check_names(directory, paths)
     files = [_hashed(directory, path, token) for path in paths]
     own = _own_fingerprint(directory, kind)
-    listed = {file.path: (file.size, file.sha256) for file in files}
-    fingerprint = own or sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
-    files.append(_record(ReleaseRecord(files=listed, fingerprint=fingerprint, format=1, kind=kind)))
-    files.sort(key=lambda file: file.path)
-    digest = next(file.sha256 for file in files if file.path == RELEASE_RECORD)
-    return StagedRelease(directory, kind, fingerprint, digest, tuple(files), tuple(sorted(left_out)))
+    return _complete(directory, kind, files, own, tuple(sorted(left_out)))
+
+
+def _complete(
+    directory: Path,
+    kind: Kind,
+    files: Collection[StagedFile],
+    fingerprint: str | None,
+    left_out: tuple[tuple[str, str], ...],
+) -> StagedRelease:
+    """Return the release of these files, with its record; `fingerprint` None means a hash of the files."""
+    listed = {file.path: (file.size, file.sha256) for file in sorted(files, key=lambda file: file.path)}
+    fingerprint = fingerprint or sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
+    record = ReleaseRecord(files=listed, fingerprint=fingerprint, format=1, kind=kind)
+    staged = _staged_content(RELEASE_RECORD, record.content())
+    every = tuple(sorted([*files, staged], key=lambda file: file.path))
+    return StagedRelease(directory, kind, fingerprint, staged.sha256, every, left_out)
 
 
 def release_kind(directory: Path) -> Kind:
@@ -236,9 +254,6 @@ def _own_fingerprint(directory: Path, kind: str) -> str | None:
         return None
 
 
-def _record(record: ReleaseRecord) -> StagedFile:
-    content = record.content()
+def _staged_content(path: str, content: bytes) -> StagedFile:
     git = sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
-    return StagedFile(
-        RELEASE_RECORD, len(content), sha256(content).hexdigest(), git.hexdigest(), content=content
-    )
+    return StagedFile(path, len(content), sha256(content).hexdigest(), git.hexdigest(), content=content)

@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory")
     parser.add_argument("repo")
-    for name in ("hub", "collection", "version", "note"):
+    for name in ("hub", "collection", "version", "note", "license"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--private", action="store_true")
     parser.add_argument("--dry-run", action="store_true")

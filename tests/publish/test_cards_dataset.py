@@ -13,7 +13,8 @@ from tiny_release import TREE, TinyRelease, make_dataset, tiny_recipe
 from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import SilentReporter
 from l2t_hub.dataset.verify import verify
-from l2t_hub.publish.cards import name_dataset
+from l2t_hub.publish.cards import write_card_again
+from l2t_hub.publish.naming import released_dataset
 from l2t_hub.recipe import recipe_from_tree
 from l2t_hub.recipe.schema import SCOPES
 from l2t_hub.records.card_text import BEGIN, END
@@ -99,6 +100,13 @@ def test_wordnet_is_credited_only_if_its_words_are_used(tmp_path: Path) -> None:
     assert "WordNet" not in (dataset / "README.md").read_text(encoding="utf-8")
 
 
+def name_dataset(directory: Path, repo: str) -> Path:
+    """Write the card and the manifest that a release would send."""
+    for path, content in released_dataset(directory, repo, None).items():
+        (directory / path).write_bytes(content)
+    return directory / "README.md"
+
+
 def without_last_line(text: str) -> str:
     return text.rstrip("\n").rpartition("\n")[0]
 
@@ -122,9 +130,9 @@ def test_a_released_dataset_is_loaded_by_its_repo_name(tiny: TinyRelease, copied
     assert without_last_line(other) == without_last_line(named.replace("lab/tiny-data", "lab/other"))
 
 
-def test_a_dataset_with_a_repo_name_is_not_built_again(tiny: TinyRelease, copied: Copy) -> None:
+def test_a_finished_dataset_is_not_built_again(tiny: TinyRelease, copied: Copy) -> None:
     directory = copied(tiny.dataset)
-    named = name_dataset(directory, "lab/tiny-data").read_bytes()
+    named = (directory / "README.md").read_bytes()
     lines: list[str] = []
     report = SilentReporter()
     report.message = lines.append  # type: ignore[method-assign]
@@ -133,14 +141,14 @@ def test_a_dataset_with_a_repo_name_is_not_built_again(tiny: TinyRelease, copied
     assert (directory / "README.md").read_bytes() == named
 
 
-def test_naming_a_dataset_repairs_an_outdated_hash_of_the_card(tiny: TinyRelease, copied: Copy) -> None:
+def test_a_card_written_again_repairs_its_outdated_hash(tiny: TinyRelease, copied: Copy) -> None:
     directory = copied(tiny.dataset)
     name_dataset(directory, "lab/tiny-data")
     tree = json.loads((directory / "l2t_manifest.json").read_text(encoding="utf-8"))
     tree["files"]["README.md"] = "0" * 64
     (directory / "l2t_manifest.json").write_text(json.dumps(tree), encoding="utf-8")
     assert verify(directory).problems
-    name_dataset(directory, "lab/tiny-data")
+    write_card_again(directory)
     assert not verify(directory).problems
 
 
@@ -173,7 +181,7 @@ def test_a_card_edited_elsewhere_is_a_problem_with_a_remedy_and_is_kept(
     (problem,) = verify(directory).problems
     assert problem.startswith("README.md: was edited outside your own section")
     assert "`l2t card DIR` writes it again" in problem
-    name_dataset(directory, "lab/tiny-data")
+    assert write_card_again(directory) == (card, directory / "README.md~")
     assert not verify(directory).problems
     assert (directory / "README.md~").read_text(encoding="utf-8") == edited
 
@@ -186,7 +194,7 @@ def test_the_raw_card_claims_no_tasks(tmp_path: Path) -> None:
     assert "## One example" not in card.text
     assert "Examples are made by rules" not in card.text
     assert "Distractors" not in card.text
-    assert card.data.tags == ["l2t", "pre-training", "l2t-baseline"]
+    assert card.data.tags == ["pre-training", "l2t-baseline"]
     assert card.data.annotations_creators == ["no-annotation"]
 
 

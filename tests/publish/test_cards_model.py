@@ -23,12 +23,15 @@ from l2t_hub.publish.cards import (
     collection_description,
     collection_note,
     curve,
+    refresh_model_card,
     usage,
+    write_card_again,
     write_model_card,
 )
 from l2t_hub.publish.scores import interval, points
 from l2t_hub.publish.stage import stage
 from l2t_hub.publish.validate import validate
+from l2t_hub.records.card_text import BEGIN, END
 
 Copy = Callable[[Path], Path]
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -182,13 +185,81 @@ def test_writing_the_card_again_gives_the_same_bytes(card: Path, tiny: TinyRelea
     assert again.read_bytes() == before
 
 
-def test_a_card_without_scores_removes_old_reports(card: Path) -> None:
+def test_a_card_written_again_shows_the_scores_in_the_directory(card: Path) -> None:
     (card.parent / "eval" / "notes.json").write_text("[]", encoding="utf-8")
     write_model_card(card.parent, repo="lab/tiny-l2t")
+    assert "### L2T probes" in card.read_text(encoding="utf-8")
+    (card.parent / "eval" / "probes.json").unlink()
+    write_model_card(card.parent, repo="lab/tiny-l2t")
     assert "Not evaluated yet." in card.read_text(encoding="utf-8")
-    assert [file.name for file in (card.parent / "eval").iterdir()] == ["notes.json"], (
-        "only reports may be removed"
-    )
+
+
+def test_scores_are_kept_under_the_name_of_their_suite(tiny: TinyRelease, copied: Copy) -> None:
+    directory = copied(tiny.model)
+    named = directory.parent / "mine.json"
+    report = json.loads(tiny.scores.read_text(encoding="utf-8"))
+    named.write_text(json.dumps(report | {"samples_file": "mine.samples.jsonl"}), encoding="utf-8")
+    samples = (tiny.scores.parent / "probes.samples.jsonl").read_bytes()
+    (directory.parent / "mine.samples.jsonl").write_bytes(samples)
+    write_model_card(directory, scores=[named])
+    assert sorted(file.name for file in (directory / "eval").iterdir()) == [
+        "probes.json",
+        "probes.samples.jsonl",
+    ]
+    assert read_evaluation(directory / "eval" / "probes.json").samples_file == "probes.samples.jsonl"
+
+
+def test_the_card_of_a_directory_names_no_repo(tiny: TinyRelease, copied: Copy) -> None:
+    text = write_model_card(copied(tiny.baseline)).read_text(encoding="utf-8")
+    assert "# tiny-l2t\n" in text
+    assert "Replace `tiny-l2t` with the path of this directory" in text
+    assert "huggingface.co" not in text.partition("```yaml")[0]
+
+
+def test_the_card_of_a_raw_model_claims_no_tasks(tiny: TinyRelease, copied: Copy) -> None:
+    directory = copied(tiny.baseline)
+    record = json.loads((directory / "training.json").read_text(encoding="utf-8"))
+    record["recipe"]["mixture"] = {"scheme": "raw", "task": None, "tasks": None, "modules": []}
+    (directory / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    card = ModelCard.load(write_model_card(directory))
+    assert "It was trained on raw text only" in card.text
+    assert "It was trained on *language learning tasks*" not in card.text
+    assert "word lists of the tasks" not in card.text
+    assert card.data.tags == ["l2t-baseline", "trained-from-scratch", "mixture-raw"]
+
+
+def test_the_owners_text_stays_and_an_edited_card_is_not_overwritten(tiny: TinyRelease, copied: Copy) -> None:
+    card = write_model_card(copied(tiny.model))
+    mine = card.read_text(encoding="utf-8").replace(f"{BEGIN}\n", f"{BEGIN}\nTrained at the mill.\n")
+    card.write_text(mine, encoding="utf-8")
+    said: list[str] = []
+    refresh_model_card(card.parent, [tiny.scores], say=said.append)
+    text = card.read_text(encoding="utf-8")
+    assert f"{BEGIN}\n\nTrained at the mill.\n\n{END}\n" in text
+    assert "### L2T probes" in text
+    assert not said
+    card.write_text(text.replace("## Training", "## Teaching"), encoding="utf-8")
+    edited = card.read_bytes()
+    refresh_model_card(card.parent, say=said.append)
+    assert card.read_bytes() == edited
+    assert f"`l2t card {card.parent}` writes it again" in said[0]
+    assert write_card_again(card.parent) == (card, card.with_name("README.md~"))
+    assert card.with_name("README.md~").read_bytes() == edited
+    assert "Trained at the mill." in card.read_text(encoding="utf-8")
+
+
+def test_the_licence_is_that_of_the_text_or_the_one_given(tiny: TinyRelease, copied: Copy) -> None:
+    card = write_model_card(copied(tiny.model))
+    assert ModelCard.load(card).data.license == "apache-2.0"
+    write_card_again(card.parent, "odc-by")
+    write_card_again(card.parent)
+    assert ModelCard.load(card).data.license == "odc-by"
+    record = json.loads((card.parent / "training.json").read_text(encoding="utf-8"))
+    record["recipe"]["source"]["license"] = None
+    (card.parent / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    card.unlink()
+    write_model_card(card.parent)
+    assert ModelCard.load(card).data.license == "unknown"
 
 
 def test_hostile_text_stays_text(tiny: TinyRelease, copied: Copy) -> None:
@@ -217,7 +288,8 @@ def test_hostile_text_stays_text(tiny: TinyRelease, copied: Copy) -> None:
     markdown = MarkdownIt("commonmark").enable("table")
     tokens = markdown.parse(ModelCard.load(card).text)
     flat = [inner for token in tokens for inner in (token, *(token.children or []))]
-    assert not [token.content for token in flat if token.type in ("html_block", "html_inline")]
+    markup = [token.content for token in flat if token.type in ("html_block", "html_inline")]
+    assert [content for content in markup if not content.startswith("<!-- l2t: ")] == []
     assert not [token for token in flat if "javascript" in str(token.attrs.get("href", ""))]
     headings = [token.tag for token in tokens if token.type == "heading_open"]
     assert headings == [t.tag for t in markdown.parse(ModelCard.load(plain).text) if t.type == "heading_open"]
@@ -287,8 +359,10 @@ def test_the_curve_keeps_both_ends_and_merges_the_losses_of_a_step() -> None:
 
 
 def test_collection_texts_respect_the_hubs_limits(tiny: TinyRelease) -> None:
-    assert collection_description("tiny", "Short.") == "L2T: tiny. Short."
-    long = collection_description("tiny", "word " * 100)
+    assert collection_description("tiny", "model", tiny.model) == "L2T: tiny. A release for tests."
+    assert collection_description("tiny", "dataset", tiny.dataset) == "L2T: tiny. A release for tests."
+    assert collection_description("tiny", "space", ".") == "L2T: tiny."
+    long = collection_description("word " * 100, "space", ".")
     assert len(long) <= 150
     assert long.endswith("word…")
     note = collection_note("model", tiny.model)

@@ -470,15 +470,14 @@ from l2t_hub.hub.connect import connected
 with connected(f"local:{sys.argv[1]}"):
     from l2t_hub.dataset.progress import SilentReporter
     from l2t_hub.errors import UserError
-    from l2t_hub.publish.cards import name_dataset, write_model_card
+    from l2t_hub.publish.cards import write_model_card
     from l2t_hub.publish.release import release
     from l2t_hub.reproduce import reproduce
     quiet = lambda line: None
-    name_dataset(sys.argv[2], "lab/tiny-data")
     data = release(sys.argv[2], "lab/tiny-data", hub=f"local:{sys.argv[1]}", say=quiet)
     from tiny_release import make_model, tiny_recipe
     make_model(tiny_recipe("tiny-l2t"), f"lab/tiny-data@{data.revision}", sys.argv[3])
-    write_model_card(sys.argv[3], repo="lab/tiny-l2t")
+    write_model_card(sys.argv[3])
     release(sys.argv[3], "lab/tiny-l2t", hub=f"local:{sys.argv[1]}", say=quiet)
     for name, how in (("lab/tiny-data", {"sample": 1}), (f"lab/tiny-data@{data.revision}", {}), ("lab/tiny-l2t", {})):
         report = reproduce(name, workers=1, progress=SilentReporter(), **how)

@@ -61,6 +61,7 @@ def manifest_tree(
             "records": 3,
             "repeated_ids": 0,
             "near_identical": {"key": digest("near"), "records": [[1, 2]]},
+            "duplicates": {"key": digest("repeated"), "records": [[0]]},
             "encodings": {"a.txt": "cp1252"},
         },
         "tokenizer": {

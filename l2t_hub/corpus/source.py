@@ -253,7 +253,7 @@ def _length_notes(files: Sequence[SourceFile]) -> list[str]:
     others = f" (and {len(long) - 1:,} more files)" if len(long) > 1 else ""
     return [
         f"warning: {longest.name}{others} is one document of {longest.size / 1e6:,.1f} MB. It becomes raw text or "
-        "examples of a single task, and takes about 130 times its size in memory. Set source.split_on: blank_lines, "
+        "examples of a single task, and takes about 60 times its size in memory. Set source.split_on: blank_lines, "
         "lines, or a number of words such as 500."
     ]
 

@@ -110,7 +110,7 @@ def _advice(recipe: Recipe) -> dict[str, str]:
         NO_TASK: "Their sentences are too few for the tasks of the mixture. If text files are split into lines, set "
         "source.split_on to blank_lines or a number of words; else add tasks to mixture.tasks.",
         NO_OTHER: "A document that is alone in its partition and split has no other one. Lower build.partitions.",
-        SHORT: f"A block needs blocks.min_words ({blocks.min_words}) words with spaces between them. Short documents "
+        SHORT: f"A block needs blocks.min_words ({blocks.min_words}) words. Short documents "
         f"have one short block: join them (source.split_on: 500 for text files) or lower blocks.min_words. Blocks of "
         f"longer ones grow with blocks.tokens_per_block ({blocks.tokens_per_block}).",
         f"over {length} tokens": f"They do not fit a sequence of {length:,} tokens. An example repeats its block: "

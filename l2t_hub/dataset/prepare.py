@@ -11,7 +11,7 @@ from l2t_hub.artifacts import TOKENIZER
 from l2t_hub.corpus.source import Source
 from l2t_hub.dataset.executors.work import Execute, Work
 from l2t_hub.dataset.keys import BuildKeys, build_keys
-from l2t_hub.dataset.near_duplicates import drop_near_duplicates
+from l2t_hub.dataset.near_duplicates import Duplicates, drop_duplicates
 from l2t_hub.dataset.pipeline import MakeRows, ReadSource, WriteShards
 from l2t_hub.dataset.progress import Meter, Reporter
 from l2t_hub.dataset.raw_share import solve_raw_share
@@ -19,22 +19,22 @@ from l2t_hub.dataset.tokenizer import prepare_tokenizer
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
-from l2t_hub.records.dataset_manifest import Manifest, NearIdentical, SolvedShare, TokenizerInfo
+from l2t_hub.records.dataset_manifest import Manifest, SolvedShare, TokenizerInfo
 
 
 @dataclass(frozen=True)
 class Prepared:
     """What is known before the first partition is built.
 
-    `source` is without near-duplicates, `recipe` has its raw share as a threshold of the documents' draws.
-    `near_identical` and `solved` are the manifest's entries about the two.
+    `source` is without duplicates, `recipe` has its raw share as a threshold of the documents' draws.
+    `duplicates` and `solved` are the manifest's entries about the two.
     """
 
     source: Source
     recipe: Recipe
     tokenizer: TokenizerInfo
     keys: BuildKeys
-    near_identical: NearIdentical | None
+    duplicates: Duplicates
     solved: SolvedShare | None
 
 
@@ -51,17 +51,19 @@ def prepare(
 
     A given `tokenizer` must be in the workspace already. Raises what reading the source raises.
     """
-    near_identical = before.source.get("near_identical") if before else None
+    duplicates = Duplicates(None, None)
+    if before is not None:
+        duplicates = Duplicates(before.source["near_identical"], before.source.get("duplicates"))
     solved = before.mixture.get("solved") if before else None
     old_tokenizer = before.tokenizer if before else None
     # A named tokenizer does not need the source, so a mistake in its name is reported at once.
     if tokenizer is None and recipe.tokenizer.name is not None:
         tokenizer = prepare_tokenizer(recipe, source, workspace, old_tokenizer, reporter)
-    source, near_identical = drop_near_duplicates(recipe, source, workspace, near_identical, execute)
+    source, duplicates = drop_duplicates(recipe, source, workspace, duplicates, execute)
     tokenizer = tokenizer or prepare_tokenizer(recipe, source, workspace, old_tokenizer, reporter)
     solved_recipe, solved = solve_raw_share(recipe, source, workspace, tokenizer, solved, execute)
     keys = build_keys(recipe, source, tokenizer.sha256, solved["threshold"] if solved else None)
-    return Prepared(source, solved_recipe, tokenizer, keys, near_identical, solved)
+    return Prepared(source, solved_recipe, tokenizer, keys, duplicates, solved)
 
 
 def build_partitions(

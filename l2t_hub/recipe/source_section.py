@@ -35,6 +35,9 @@ class SourceSection(Section):
     """Text, CSV and JSON files: their encoding, such as latin-1; auto is UTF-8, or else detected in text and CSV."""
     delimiter: str | None = None
     """CSV files: the character between fields; null takes the one with which the header has the columns."""
+    duplicates: Literal["keep", "exact", "near"] = "keep"
+    """Training documents that repeat an earlier one: keep them, drop exact copies, or also nearly identical ones
+    (MinHash of 8-word shingles). Takes one more pass over the source."""
     limit: int | None = Field(default=None, ge=1, le=bounds.MAX_RECORDS)
     """Number of documents to read, from the start of the source; null reads all."""
     title: str | None = None

@@ -102,8 +102,8 @@ class PartitionEntry(Record):
 
 
 @CLOSED
-class NearIdentical(TypedDict):
-    """Training records left out because they are near-identical to a held-out one: their numbers by partition."""
+class DroppedRecords(TypedDict):
+    """Records left out of training: their numbers by partition. `key` hashes what decides them."""
 
     key: Sha256
     records: Annotated[Rows[Rows[Count]], Field(max_length=MAX_PARTITIONS)]
@@ -113,13 +113,15 @@ class NearIdentical(TypedDict):
 class SourceFacts(TypedDict):
     """What was read: digests (or Hub commits) by name, the number of records, and what was left out.
 
+    `near_identical` are training records near a held-out one, `duplicates` those that repeat an earlier one.
     `encodings` are those of the files that are not UTF-8, as the recipe names them or as they were detected.
     """
 
     contents: Annotated[dict[Text, Name], OneByOne]
     records: Count
     repeated_ids: Count
-    near_identical: NearIdentical | None
+    near_identical: DroppedRecords | None
+    duplicates: NotRequired[DroppedRecords | None]
     encodings: NotRequired[Annotated[dict[Text, Name], OneByOne]]
 
 

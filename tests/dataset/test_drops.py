@@ -54,7 +54,7 @@ def test_drops_are_summed_up_by_reason_and_file(
         "the text."
     )
     (short,) = [line for line in lines if line.startswith("warning") and "under min_words" in line]
-    assert "A block needs blocks.min_words (20) words with spaces between them." in short
+    assert "A block needs blocks.min_words (20) words. Short documents have one short block" in short
     # The lines do not depend on the workers, on an interruption, or on partitions that an earlier dataset had.
     manifest, parallel = built(make_recipe(keys), tmp_path / "two", workers=3)
     drops = [line for line in lines if "dropped" in line]

@@ -166,7 +166,10 @@ def test_matching_is_what_comparing_all_pairs_gives(tmp_path: Path) -> None:
         for run in range(2):
             half = slice(n * 20 + run * 10, n * 20 + run * 10 + 10)
             numbers = np.arange(run * 10, run * 10 + 10, dtype=np.uint32)
-            near_duplicates._save_run(folder / f"{run:05d}", signed[half], numbers, held_out_rows[half])
+            near_duplicates._save_run(
+                folder / f"{run:05d}",
+                near_duplicates._Signed(signed[half], np.empty(0, np.uint64), numbers, held_out_rows[half]),
+            )
         folders.append(folder)
         expected.append(
             [

@@ -74,7 +74,7 @@ def test_a_build_on_slurm_gives_the_bytes_of_a_local_one(
     slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
     """The passes before the build are jobs too: near-duplicates, and a raw share in tokens."""
-    keys = {"source.limit": 45, "mixture.unit": "tokens"}
+    keys = {"source.limit": 45, "mixture.unit": "tokens", "source.duplicates": "near"}
     reporter = submit(make_recipe({**keys, "cluster.memory_gb": 9}), tmp_path / "cluster")
     build_silently(make_recipe(keys), tmp_path / "here", workers=2)
     expected = hashes(tmp_path / "here")

@@ -156,6 +156,7 @@ MANIFEST_BOUNDS = {
     "recipe.source.path": [1, ["x"], "x" * 5000],
     "source.records": [-1, "3"],
     "source.contents": [[], {"a": 1}, {"a": "\x1b"}],
+    "source.duplicates": [{}, {"key": "x", "records": []}, 1],
     "source.encodings": [[], {"a.txt": 1}, {"a.txt": "x" * 10_000}],
     "source.near_identical": [{}, {"key": "x", "records": []}, 1],
     "source.near_identical.records": [[[-1]], [["x"]], [1], {}],

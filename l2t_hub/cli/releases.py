@@ -194,11 +194,16 @@ def reproduce(
     ],
     sample: Annotated[
         int | None,
-        typer.Option("--sample", metavar="N", help="Rebuild only the partitions of N shards of a dataset."),
+        typer.Option("--sample", metavar="N", help="Rebuild only N partitions of a dataset, spread evenly."),
     ] = None,
     steps: Annotated[
-        int, typer.Option("--steps", metavar="N", help="Number of training steps of a model to repeat.")
-    ] = 20,
+        int | None,
+        typer.Option(
+            "--steps",
+            metavar="N",
+            help="Training steps of a model to repeat. Default: 20, or up to the first logged loss.",
+        ),
+    ] = None,
     source: SourcePath = None,
     data: Annotated[
         str | None,
@@ -215,7 +220,7 @@ def reproduce(
     hub: SourceHub = None,
     as_json: Json = False,
 ) -> None:
-    """Rebuild a dataset, or retrain the first steps of a model, and compare the result with what was published.
+    """Rebuild a dataset, or verify a model and retrain its first steps, and compare with what was published.
 
     Exits with 1 if anything differs, and names the first difference.
     """

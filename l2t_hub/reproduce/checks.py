@@ -22,7 +22,8 @@ class Check:
 class Outcome:
     """What was compared. `scope` says how much was rebuilt, `rule` what counts as equal.
 
-    `environment` lists how this machine differs from the one of the release: it explains differences.
+    `environment` lists how this machine differs from the one of the release: it explains differences. `left_out`
+    says in words what was not compared.
     """
 
     kind: str
@@ -31,9 +32,10 @@ class Outcome:
     rule: str
     checks: tuple[Check, ...]
     environment: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReproduceReport(Outcome):
     """An outcome with the name that was given, and the seconds it took."""
 
@@ -73,6 +75,8 @@ class ReproduceReport(Outcome):
             lines.append(
                 f"first difference: {first.what}: published {first.published}, here {first.here}{note}"
             )
+        if self.left_out:
+            lines.append(f"Not compared: {'; '.join(self.left_out)}.")
         if self.environment:
             lines.append("This machine differs from the one that made the release:")
             lines += [f"  {line}" for line in self.environment]

@@ -55,7 +55,7 @@ def reproduce_dataset(
     keep: Path | None,
     reporter: Reporter,
 ) -> Outcome:
-    """Rebuild a dataset in `folder`, or only the partitions of `sample` of its shards, and compare.
+    """Rebuild a dataset in `folder`, or only `sample` of its partitions, and compare.
 
     `source_path` is where the user has the source. Shards that differ are kept in `keep`. If the source has changed,
     nothing is built, and the checks name the files that differ. Raises what a build raises, and UserError if the
@@ -157,12 +157,11 @@ def _source_checks(manifest: Manifest, source: Source) -> list[Check]:
 
 
 def _ranks(manifest: Manifest, sample: int | None) -> list[int]:
-    """Return the partitions to rebuild: all, or those of `sample` shards spread evenly over the list of shards."""
-    count = len(manifest.shards)
+    """Return the partitions to rebuild: all, or `sample` of them, spread evenly."""
+    count = len(manifest.partitions)
     if sample is None or sample >= count:
-        return list(range(len(manifest.partitions)))
-    chosen = [manifest.shards[(2 * n + 1) * count // (2 * sample)] for n in range(sample)]
-    return sorted({entry.partition for entry in chosen})
+        return list(range(count))
+    return [(2 * n + 1) * count // (2 * sample) for n in range(sample)]
 
 
 def _files(manifest: Manifest, ranks: Sequence[int]) -> list[str]:

@@ -1,24 +1,28 @@
-"""Repeats the first steps of a training run on the published dataset and compares the losses."""
+"""Verifies a model's files, repeats the first steps of its training, and compares the losses."""
 
 import importlib.metadata
 import math
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from l2t_hub import __version__
-from l2t_hub.artifacts import TRAINING_LOG, WEIGHTS, sha256_of
-from l2t_hub.errors import UserError
+from l2t_hub.artifacts import CARD, TRAINING_LOG, WEIGHTS, sha256_of
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe, recipe_from_tree
-from l2t_hub.records.training_record import TrainingRecord
+from l2t_hub.records.release_record import ReleaseRecord
+from l2t_hub.records.repo_path import inside
+from l2t_hub.records.training_record import TrainingRecord, read_training_record
 from l2t_hub.reproduce.checks import Check, Outcome
 from l2t_hub.reproduce.model_dataset import dataset_of
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.training_log import read_log
+from l2t_hub.train.verify_model import verify_model
 
+STEPS = 20
 LOSSES = ("loss", "eval_loss")
 EXACT = (*LOSSES, "learning_rate", "grad_norm")
 # Other platforms round differently, and training amplifies it. Measured on the nano recipe over 60 steps: fp32 losses
@@ -28,56 +32,89 @@ DECISIVE = ("torch", "transformers", "trl", "accelerate", "numpy")
 
 
 def reproduce_model(
-    record: TrainingRecord,
-    log: Sequence[Mapping[str, Any]],
-    weights: Callable[[], Path],
+    directory: Path,
     data: str | None,
-    steps: int,
+    steps: int | None,
     folder: Path,
     tolerance: float | None = None,
-    model: Path | None = None,
+    *,
+    skipped: Sequence[str] = (),
+    is_local: bool = True,
 ) -> Outcome:
-    """Repeat the first `steps` of a recorded run in `folder`, up to a logged step, and compare.
+    """Verify a model's directory, repeat the first `steps` of its run in `folder`, up to a logged step, and compare.
 
     Every logged number must be equal to the last bit, and so must the weights if all steps were repeated. With a
     `tolerance`, only losses are compared, and may differ by that share of their value. The rule is the caller's: a
-    record chooses what it says of its platform, so not the rule. `data` is the dataset if it has moved, `model` the
-    directory of a local model. Raises UserError if the dataset is not available, and what training raises.
+    record chooses what it says of its platform, so not the rule. `data` is the dataset if it has moved; `is_local`
+    says that the model was not downloaded, `skipped` lists what a download left out. Raises UserError if the dataset is not available, UsageError if no loss
+    was logged within `steps`, and what training raises.
     """
-    dataset = dataset_of(record, data, model)
+    record, log = read_training_record(directory), read_log(inside(directory, TRAINING_LOG))
+    last, total = comparable_step(log, steps), record.steps
+    dataset = dataset_of(record, data, directory if is_local else None)
     differences = platform_differences(record)
     fingerprint = record.dataset_fingerprint
     same_data = dataset.fingerprint == fingerprint
-    checks = [Check("dataset fingerprint", same_data, fingerprint[:12], dataset.fingerprint[:12])]
+    checks = [
+        *_file_checks(directory, len(record.files), skipped),
+        Check("dataset fingerprint", same_data, fingerprint[:12], dataset.fingerprint[:12]),
+    ]
     scope = "nothing trained because the dataset is another one"
+    released = ReleaseRecord.find(directory)
+    left_out = [f"the card, {CARD}"] if released is None else []
     if same_data:
-        last, total = comparable_step(log, steps), record.steps
         with _recorded_threads(record):
             again = _train(_first_steps(record, last), dataset, folder)
         checks += _loss_checks(log, read_log(again / TRAINING_LOG), last, tolerance)
         if last == total and tolerance is None:
-            checks.append(_weights_check(weights(), again / WEIGHTS))
+            checks.append(_weights_check(directory / WEIGHTS, again / WEIGHTS))
+        else:
+            left_out.append(_weights_left_out(last, total))
         scope = f"{last:,} of {total:,} steps repeated"
     rule = (
         f"Losses may differ by {tolerance:g} of their value, as --tolerance asks."
         if tolerance
         else f"Every logged number is compared to the last bit.{_advice(record) if differences else ''}"
     )
-    return Outcome("model", record.fingerprint, scope, rule, tuple(checks), tuple(differences))
+    return Outcome(
+        "model", record.fingerprint, scope, rule, tuple(checks), tuple(differences), tuple(left_out)
+    )
 
 
 def _advice(record: TrainingRecord) -> str:
     return f" To allow for another platform's rounding, add --tolerance {ADVISED[record.precision]:g}."
 
 
-def comparable_step(log: Sequence[Mapping[str, Any]], steps: int) -> int:
-    """Return the last logged step up to `steps`, else the first one. Only logged losses can be compared."""
+def _file_checks(directory: Path, files: int, skipped: Sequence[str]) -> list[Check]:
+    """Return one check if every file is as the records say, else one for each problem."""
+    problems = verify_model(directory, skipped).problems
+    if not problems:
+        return [Check("files, configuration and log", True, f"{files} files", "as recorded")]
+    return [Check("files", False, "as recorded", "not as recorded", problem) for problem in problems]
+
+
+def _weights_left_out(last: int, total: int) -> str:
+    if last == total:
+        return "the weights that the repeated run gave, since no tolerance applies to them"
+    return f"the weights that a repeated run gives, since {last:,} of {total:,} steps were repeated"
+
+
+def comparable_step(log: Sequence[Mapping[str, Any]], steps: int | None) -> int:
+    """Return the last step up to `steps` whose training loss was logged: what comes after it cannot be compared.
+
+    None stands for STEPS, or for the first logged step if that is later. Raises UsageError if there is none.
+    """
     logged = sorted({int(entry["step"]) for entry in log if "loss" in entry})
     if not logged:
         raise UserError(
             "the published training log has no training loss", "There is nothing to compare with."
         )
-    return max((step for step in logged if step <= steps), default=logged[0])
+    if steps is not None and steps < logged[0]:
+        raise UsageError(
+            f"--steps {steps}: the first training loss was logged at step {logged[0]}, so nothing could be compared",
+            f"Repeat at least that many: --steps {logged[0]}.",
+        )
+    return max((step for step in logged if step <= (steps or STEPS)), default=logged[0])
 
 
 def platform_differences(record: TrainingRecord) -> list[str]:

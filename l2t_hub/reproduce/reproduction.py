@@ -4,13 +4,13 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from l2t_hub.artifacts import MANIFEST, TRAINING_LOG, TRAINING_RECORD, WEIGHTS, disk_errors, write_text
+from l2t_hub.artifacts import MANIFEST, TRAINING_RECORD, disk_errors, write_text
 from l2t_hub.dataset.build import build
 from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.dataset.verify import verify
@@ -18,17 +18,13 @@ from l2t_hub.errors import UsageError
 from l2t_hub.interruption import interruptible
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe, recipe_from_tree
 from l2t_hub.records.dataset_manifest import read_manifest
-from l2t_hub.records.repo_path import inside
-from l2t_hub.records.training_record import read_training_record
 from l2t_hub.reproduce.checks import Outcome, ReproduceReport
 from l2t_hub.reproduce.compare_dataset import PublishedDataset, reproduce_dataset
 from l2t_hub.reproduce.trusted_modules import check_trust
-from l2t_hub.train.training_log import read_log
 
 REPORT = "reproduce.json"
-STEPS = 20
 # The arguments that mean nothing for the other kind, with their defaults.
-_FOR_MODELS: dict[str, Any] = {"steps": STEPS, "data": None, "tolerance": None}
+_FOR_MODELS: dict[str, Any] = {"steps": None, "data": None, "tolerance": None}
 _FOR_DATASETS: dict[str, Any] = {"sample": None, "source": None, "trust_modules": ()}
 
 
@@ -36,7 +32,7 @@ def reproduce(
     target: str | Path | Recipe,
     *,
     sample: int | None = None,
-    steps: int = STEPS,
+    steps: int | None = None,
     workers: int | None = None,
     source: str | None = None,
     data: str | None = None,
@@ -51,8 +47,9 @@ def reproduce(
     the environment chose), or a recipe without variants. A recipe is built twice, with one worker and with several.
 
     A dataset is rebuilt from the recorded revision of its source, and its shards are compared by SHA-256. `sample`
-    rebuilds only the partitions of that many shards, with the published tokenizer. For a model, the first `steps` of
-    training are repeated and compared to the last bit, or within the relative `tolerance`. `source` and `data` are
+    rebuilds only that many partitions, with the published tokenizer. For a model, every file is compared with the
+    records, and the first `steps` of training (default: 20, or up to the first logged loss) are repeated and
+    compared to the last bit, or within the relative `tolerance`. `source` and `data` are
     the paths of the source text and of a model's dataset, if they have moved. `out` is a directory for the
     report (JSON) and for shards that differ. Task modules of a dataset run only if `trust_modules` has their SHA-256.
 
@@ -60,8 +57,8 @@ def reproduce(
     are not errors; they are in the report.
     """
     if sample is not None and sample < 1:
-        raise UsageError(f"--sample {sample}: must be at least one shard")
-    if steps < 1:
+        raise UsageError(f"--sample {sample}: must be at least one partition")
+    if steps is not None and steps < 1:
         raise UsageError(f"--steps {steps}: must be at least one step")
     if tolerance is not None and not 0 < tolerance < 1:
         raise UsageError(f"--tolerance {tolerance:g}: must be between 0 and 1, for example 0.0001")
@@ -94,7 +91,7 @@ class _Options:
     """The arguments of `reproduce` with their defaults filled in."""
 
     sample: int | None
-    steps: int
+    steps: int | None
     workers: int
     source: str | None
     data: str | None
@@ -130,7 +127,7 @@ def _directory(directory: Path, options: _Options, folder: Path) -> Outcome:
         published = _here(directory, problems=problems, trusted=options.trust_modules)
         return _dataset(published, options, folder)
     if (directory / TRAINING_RECORD).is_file():
-        return _model(lambda path: inside(directory, path), options, folder, directory)
+        return _model(directory, options, folder, is_local=True)
     raise UsageError(
         f"{directory}: neither a dataset nor a finished model",
         f"A dataset directory contains {MANIFEST}, a model directory {TRAINING_RECORD}.",
@@ -185,16 +182,19 @@ def _dataset(published: PublishedDataset, options: _Options, folder: Path) -> Ou
 
 
 def _model(
-    fetch: Callable[[str], Path], options: _Options, folder: Path, directory: Path | None = None
+    directory: Path, options: _Options, folder: Path, skipped: Sequence[str] = (), *, is_local: bool
 ) -> Outcome:
     from l2t_hub.reproduce.compare_model import reproduce_model
 
     options.refuse_for("a model", _FOR_DATASETS)
-    record = read_training_record(fetch(TRAINING_RECORD).parent)
-    log = read_log(fetch(TRAINING_LOG))
-    weights = partial(fetch, WEIGHTS)
     return reproduce_model(
-        record, log, weights, options.data, options.steps, folder, options.tolerance, directory
+        directory,
+        options.data,
+        options.steps,
+        folder,
+        options.tolerance,
+        skipped=skipped,
+        is_local=is_local,
     )
 
 
@@ -214,4 +214,5 @@ def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:
         trusted = options.trust_modules
         published = PublishedDataset(manifest, fetch, partial(fetch, are_code=True), trusted=trusted)
         return _dataset(published, options, folder)
-    return _model(lambda path: fetch([path]) / path, options, folder)
+    found = download(repo, kind, commit, say=options.reporter.message)
+    return _model(found.directory, options, folder, found.skipped, is_local=False)

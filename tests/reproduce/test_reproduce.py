@@ -91,6 +91,7 @@ def test_an_untouched_dataset_is_reproduced_in_every_shard(dataset: Path, tmp_pa
     ) == report.as_dict() | {
         "checks": [vars(check) for check in report.checks],
         "environment": [],
+        "left_out": [],
     }
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(report.table())
@@ -101,8 +102,7 @@ def test_a_sample_builds_only_its_partitions(dataset: Path) -> None:
     manifest = read_manifest(dataset)
     report = again(dataset, sample=1)
     assert report.equal, report.summary()
-    middle = manifest.shards[len(manifest.shards) // 2]
-    mine = [entry.path for entry in manifest.shards if entry.partition == middle.partition]
+    mine = [entry.path for entry in manifest.shards if entry.partition == 1]  # the middle one of three
     assert [check.what for check in report.checks if check.what.startswith("data/")] == mine
     assert report.scope.startswith("1 of 3 partitions rebuilt")
     assert (
@@ -260,11 +260,16 @@ def test_a_models_run_is_repeated_to_the_last_bit(model: Path) -> None:
 
 def test_steps_reach_to_a_logged_step(model: Path) -> None:
     log = [json.loads(line) for line in (model / "train_log.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [comparable_step(log, steps) for steps in (1, 2, 3, 5, 100)] == [2, 2, 2, 4, 6]
+    assert [comparable_step(log, steps) for steps in (2, 3, 5, 100, None)] == [2, 2, 4, 6, 6]
+    late = [entry | {"step": entry["step"] + 100} for entry in log]
+    assert comparable_step(late, None) == 102, "the first logged step, if 20 are too few"
+    with pytest.raises(UsageError, match="first training loss was logged at step 2"):
+        again(model, steps=1)
     report = again(model, steps=3)
     assert report.scope == "2 of 6 steps repeated"
     assert report.equal, report.summary()
     assert "weights" not in report.checks[-1].what
+    assert "Not compared: the card, README.md; the weights that a repeated run gives" in report.summary()
 
 
 def _other_loss(directory: Path, factor: float) -> None:
@@ -274,6 +279,7 @@ def _other_loss(directory: Path, factor: float) -> None:
         if line["step"] == 4 and "loss" in line:
             line["loss"] *= factor
     log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    edit(directory / "training.json", lambda r: r["files"].update({log.name: sha256_of(log)}))
 
 
 def test_the_last_bit_counts_unless_the_user_gives_a_tolerance(model: Path, copy: Copy) -> None:
@@ -306,7 +312,17 @@ def test_other_weights_are_found(model: Path, copy: Copy) -> None:
     directory = copy(model)
     weights = directory / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
-    assert again(directory).first_difference.what == "weights after the last step"  # type: ignore[union-attr]
+    for steps in (2, 6):
+        report = again(directory, steps=steps)
+        assert not report.equal, "also if the weights of the last step are not made again"
+        assert "model.safetensors: its SHA-256 is" in report.first_difference.note  # type: ignore[union-attr]
+    assert [check.what for check in report.checks if not check.equal] == [
+        "files",
+        "weights after the last step",
+    ]
+    edit(directory / "training.json", lambda r: r["files"].update({weights.name: sha256_of(weights)}))
+    assert again(directory, steps=2).equal, "what a forger recorded is found by repeating all steps"
+    assert again(directory, steps=6).first_difference.what == "weights after the last step"  # type: ignore[union-attr]
 
 
 def test_the_recorded_number_of_threads_is_used(
@@ -339,7 +355,7 @@ def test_the_data_of_a_model_may_be_elsewhere_but_must_be_the_same(
     assert again(directory, data=str(data), steps=2).equal
     edit(data / "l2t_manifest.json", lambda m: m.update(fingerprint="0" * 64))
     report = again(directory, data=str(data))
-    assert [check.what for check in report.checks] == ["dataset fingerprint"]
+    assert [check.what for check in report.checks if not check.equal] == ["dataset fingerprint"]
     assert not report.equal
     assert report.scope.startswith("nothing trained")
 
@@ -409,7 +425,7 @@ def test_a_target_that_is_no_release_is_an_error(tmp_path: Path, model: Path, co
         again(tmp_path)
     with pytest.raises(UsageError, match="there: no such file or directory"):
         again("./not/there")
-    with pytest.raises(UsageError, match="at least one shard"):
+    with pytest.raises(UsageError, match="at least one partition"):
         again(tmp_path, sample=0)
     with pytest.raises(UsageError, match="at least one step"):
         again(tmp_path, steps=0)

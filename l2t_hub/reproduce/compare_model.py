@@ -46,8 +46,10 @@ def reproduce_model(
     Every logged number must be equal to the last bit, and so must the weights if all steps were repeated. With a
     `tolerance`, only losses are compared, and may differ by that share of their value. The rule is the caller's: a
     record chooses what it says of its platform, so not the rule. `data` is the dataset if it has moved; `is_local`
-    says that the model was not downloaded, `skipped` lists what a download left out. Raises UserError if the dataset is not available, UsageError if no loss
-    was logged within `steps`, and what training raises.
+    says that the model was not downloaded, `skipped` lists what a download left out.
+
+    Raises UserError if the dataset is not available, UsageError if no loss was logged within `steps`, and what
+    training raises.
     """
     record, log = read_training_record(directory), read_log(inside(directory, TRAINING_LOG))
     last, total = comparable_step(log, steps), record.steps

@@ -28,6 +28,7 @@ from l2t_hub.dataset.layout import (
 )
 from l2t_hub.dataset.ledger import Ledger, merged
 from l2t_hub.dataset.manifest import realised, totals
+from l2t_hub.dataset.manifest_size import check_manifest_size
 from l2t_hub.dataset.prepare import Prepared, build_partitions, prepare
 from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.dataset.shards import Shard
@@ -63,11 +64,12 @@ def build(
     """
     out, reporter = Path(out), progress or default_reporter()
     check_executor(executor)
-    tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
+    tasks = tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
     if executor == "local":
         worker_server.start(workers, recipe.build.partitions)
     say_kept = partial(say_what_is_kept, out, recipe.build.partitions)
     source = open_source(recipe)
+    check_manifest_size(recipe, tasks, source)
     for note in source.notes:
         reporter.message(note)
     with interruptible(say_kept), open_workspace(out) as workspace:
@@ -76,6 +78,7 @@ def build(
         run = partial(execute, executor=executor, workers=workers, reporter=reporter)
         prepared = prepare(recipe, source, workspace, run, reporter, before)
         keys = prepared.keys
+        check_manifest_size(recipe, tasks, source, near_identical=prepared.near_identical)
         if before is not None:
             if _is_current(before, recipe, keys) and _is_intact(out, before):
                 reporter.message(f"{out}: already finished, nothing has changed")

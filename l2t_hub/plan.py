@@ -18,6 +18,7 @@ from l2t_hub.corpus.document import Document, Record
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.listing import as_yaml
+from l2t_hub.text import counted
 from l2t_hub.train.architecture import architecture
 
 if TYPE_CHECKING:
@@ -153,7 +154,9 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
     scale = (documents if documents is not None else len(sample)) / max(len(sample), 1)
     sequences = scale * sum(rows.table.num_rows for rows in packed)
     measured = (
-        "all documents" if scale == 1 else f"the first {len(sample)} of {documents:,} documents and scaled up"
+        "all documents"
+        if scale == 1
+        else f"the first {len(sample)} of {counted(documents or 0, 'document')} and scaled up"
     )
     plan = DataPlan(
         documents=documents,

@@ -1,5 +1,6 @@
 """Text that others wrote, made safe to show: what a terminal would obey or a reader could not see becomes visible."""
 
+import re
 import unicodedata
 
 # Characters that reorder the text around them, and so can show a name that is not there.
@@ -22,3 +23,17 @@ def _is_hidden(character: str) -> bool:
     if character in _KEPT:
         return False
     return character in _DIRECTION or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun in the number that fits it.
+
+    >>> counted(1, "partition"), counted(2_000, "query")
+    ('1 partition', '2,000 queries')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    if plural is None:
+        ending = re.search(r"([^aeiou])y$|(s|x|ch|sh)$", noun)
+        plural = f"{noun}s" if not ending else f"{noun[:-1]}ies" if ending[1] else f"{noun}es"
+    return f"{count:,} {plural}"

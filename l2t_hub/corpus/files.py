@@ -21,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from l2t_hub.corpus.encodings import UTF8, has_lines, recoded
 from l2t_hub.errors import UsageError, UserError, nearest
+from l2t_hub.text import counted
 
 Kind = Literal["parquet", "jsonl", "json", "csv", "text", "damaged"]
 
@@ -197,7 +198,7 @@ def _of_one_kind(paths: list[Path], source: str, where: str) -> list[Path]:
     """Return the files of a known kind. Raises UsageError if there are none or they differ in kind."""
     known = [p for p in paths if kind_of(p)]
     if not known:
-        problem = f"{len(paths)} files, none of a known kind" if paths else "no files"
+        problem = f"{counted(len(paths), 'file')}, none of a known kind" if paths else "no files"
         raise UsageError(f"{where}: {source}: {problem}", known_suffixes())
     by_kind: dict[str, Path] = {}
     for path in known:

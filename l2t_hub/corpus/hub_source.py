@@ -21,6 +21,7 @@ from l2t_hub.hub.names import check_hub_name
 from l2t_hub.hub.reachability import check_reachable
 from l2t_hub.hub.retry import is_connection_error, status_of
 from l2t_hub.recipe import Recipe
+from l2t_hub.text import counted
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ def open_dataset(recipe: Recipe, columns: Columns) -> HubSource:
     if rows is None and count > 1 and (count > stream.num_shards or columns.id is None):
         raise UsageError(
             f"{recipe.where('build.partitions')}: {name} does not state its number of rows; it can only be divided "
-            f"by its {stream.num_shards} files, and only with an id column",
-            f"Set at most {stream.num_shards} partitions and source.id_column, or set source.limit.",
+            f"by its {counted(stream.num_shards, 'file')}, and only with an id column",
+            f"Set at most {counted(stream.num_shards, 'partition')} and source.id_column, or set source.limit.",
         )
     return HubSource(name, section.config, section.split, revision, rows, stream.num_shards, count, columns)
 

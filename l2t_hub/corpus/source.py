@@ -22,6 +22,7 @@ from l2t_hub.corpus.files import Segment, SourceFile, find_files, kind_of
 from l2t_hub.corpus.inspection import TextFormat, damaged_file, first_records, inspect_file
 from l2t_hub.errors import UsageError, UserError, nearest
 from l2t_hub.recipe import Recipe
+from l2t_hub.text import counted
 
 LONG_BYTES = 2_000_000
 LISTED_FILES = 3
@@ -238,7 +239,9 @@ def _encoding_notes(encodings: dict[str, str], given: bool) -> list[str]:
     if not encodings or given:
         return []
     listed = ", ".join(f"{name} as {encoding}" for name, encoding in islice(encodings.items(), LISTED_FILES))
-    rest = f" and {len(encodings) - LISTED_FILES:,} more files" if len(encodings) > LISTED_FILES else ""
+    rest = (
+        f" and {counted(len(encodings) - LISTED_FILES, 'more file')}" if len(encodings) > LISTED_FILES else ""
+    )
     return [f"warning: not UTF-8, read {listed}{rest}. If that is wrong, set source.encoding."]
 
 
@@ -250,7 +253,7 @@ def _length_notes(files: Sequence[SourceFile]) -> list[str]:
     if not long:
         return []
     longest = max(long, key=lambda file: file.size)
-    others = f" (and {len(long) - 1:,} more files)" if len(long) > 1 else ""
+    others = f" (and {counted(len(long) - 1, 'more file')})" if len(long) > 1 else ""
     return [
         f"warning: {longest.name}{others} is one document of {longest.size / 1e6:,.1f} MB. It becomes raw text or "
         "examples of a single task, and takes about 60 times its size in memory. Set source.split_on: blank_lines, "

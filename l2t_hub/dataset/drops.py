@@ -21,6 +21,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.mixture import NO_TASK
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import FileDrops, Manifest, MixtureFacts
+from l2t_hub.text import counted
 
 COUNTED_STAGES = ("read", "assign", "document", "block", "make", "fit")
 FILES_KEPT, FILES_SHOWN = 50, 3
@@ -85,7 +86,7 @@ def check_examples(ledger: Ledger, recipe: Recipe) -> None:
         reasons.update(ledger.total(stage, tasks=True).dropped)
     reasons.pop(NO_EXAMPLE, None)
     listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
-    problem = f"{asked:,} of {read:,} documents are for tasks, and none gave an example"
+    problem = f"{asked:,} of {counted(read, 'document')} for tasks, and none gave an example"
     advice = next((_advice(recipe)[r] for r, _ in reasons.most_common() if r in _advice(recipe)), None)
     raise UserError(
         f"{recipe.where('mixture.scheme')}: {problem}{f' (dropped: {listed})' if listed else ''}",
@@ -126,8 +127,8 @@ def _split_warnings(ledger: Ledger, recipe: Recipe) -> list[str]:
     if recipe.validation.share and not documents["validation"]:
         lines.append(
             f"warning: no document is held out: validation.share is {recipe.validation.share:g}, of "
-            f"{documents['train']:,} documents. There will be no validation loss. Give more documents (for one long "
-            "text, source.split_on), or a higher validation.share."
+            f"{counted(documents['train'], 'document')}. There will be no validation loss. Give more documents (for "
+            "one long text, source.split_on), or a higher validation.share."
         )
     if not documents["train"]:
         lines.append(
@@ -164,7 +165,8 @@ def _files(counts: Counter[str] | None) -> str:
         return ""
     shown = [f"{name} {count:,}" for name, count in counts.most_common(FILES_SHOWN)]
     rest = len(counts) - FILES_SHOWN
-    return f" ({', '.join(shown)}{f', {rest:,} more files' if rest > 0 else ''})"
+    more = f", {counted(rest, 'more file')}" if rest > 0 else ""
+    return f" ({', '.join(shown)}{more})"
 
 
 def _units(stage: str) -> str:

@@ -14,6 +14,7 @@ from l2t_hub.dataset.task_modules import TaskModules, read_task_modules
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.schema import LOCATION_KEYS, SCOPES, UNFINGERPRINTED_KEYS, tree_fingerprint
 from l2t_hub.records.dataset_manifest import Manifest
+from l2t_hub.text import counted
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def key_problems(manifest: Manifest) -> list[str]:
     ]
     if wrong:
         problems.append(
-            f"partition {wrong[0]}: its key does not follow from the manifest ({len(wrong)} such keys)"
+            f"partition {wrong[0]}: its key does not follow from the manifest ({counted(len(wrong), 'such key')})"
         )
     return problems
 

@@ -10,6 +10,7 @@ from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import Manifest, NearIdentical
 from l2t_hub.records.reading import MAX_BYTES
+from l2t_hub.text import counted
 
 # What a manifest has beside partitions, shards and source: recipe, totals, tasks, tokenizer, files.
 _FIXED_BYTES = 100_000
@@ -38,13 +39,13 @@ def check_manifest_size(
     if fixed + each > limit:
         raise UsageError(
             f"{recipe.where('source.path')}: the manifest would be larger than the {megabytes} MB that can be read, "
-            f"because the source has {len(source.contents):,} files",
+            f"because the source has {counted(len(source.contents), 'file')}",
             "Join small files into larger ones.",
         )
     raise UsageError(
         f"{where} is {partitions:,}: the manifest would take about {(fixed + partitions * each) // 1_000_000} MB, "
         f"and at most {megabytes} MB can be read",
-        f"Use at most {(limit - fixed) // each:,} partitions, or divide the source into several datasets.",
+        f"Use at most {counted((limit - fixed) // each, 'partition')}, or divide the source into several datasets.",
     )
 
 

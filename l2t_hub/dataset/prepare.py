@@ -20,6 +20,7 @@ from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import Manifest, SolvedShare, TokenizerInfo
+from l2t_hub.text import counted
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,10 @@ def build_partitions(
 
     unfinished = [rank for rank in ranks if not workspace.partition_folder(rank, keys[rank]).is_dir()]
     if len(unfinished) < len(ranks):
-        reporter.message(f"{len(ranks) - len(unfinished)} of {len(ranks)} partitions are already finished")
+        verb = "is" if len(ranks) == 1 else "are"
+        reporter.message(
+            f"{len(ranks) - len(unfinished)} of {counted(len(ranks), 'partition')} {verb} already finished"
+        )
     if unfinished:
         execute(Work(prepared.recipe, prepared.source, workspace, keys, unfinished, description, pipeline))
     partitions = [workspace.finished(rank, keys[rank]) for rank in ranks]

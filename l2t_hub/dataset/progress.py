@@ -18,7 +18,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from l2t_hub.console import error_console
-from l2t_hub.text import visible
+from l2t_hub.text import counted, visible
 
 RECORDS_PER_UPDATE = 64
 SECONDS_PER_UPDATE = 0.2
@@ -70,7 +70,7 @@ class LineReporter:
         self._last_line = now
         rate = done / (now - self._start)
         left = f" of {total:,}, {(total - done) / rate:.0f} s left" if total else ""
-        self.message(f"  {done:,} documents{left} ({rate:,.0f} documents/s)")
+        self.message(f"  {counted(done, 'document')}{left} ({rate:,.0f} documents/s)")
 
     def close(self) -> None:
         """Do nothing."""

@@ -18,6 +18,7 @@ from l2t_hub.dataset.workspace import WORK
 from l2t_hub.records.dataset_manifest import Manifest, ShardEntry, read_manifest
 from l2t_hub.records.file_list import compare_directory, is_loaded, unknown_files
 from l2t_hub.records.listed_files import release_problems
+from l2t_hub.text import counted
 
 THE_MANIFEST = "the manifest"
 # Token ids that are in memory at once.
@@ -61,7 +62,7 @@ class VerifyReport:
             for noun, count in self.counts.items()
         )
         if self.problems:
-            count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+            count = counted(len(self.problems), "problem")
             listed = "".join(f"\n  {problem}" for problem in self.problems)
             return f"{self.directory}: {count} in {checked}:{listed}"
         others = f"\nNot listed: {', '.join(self.unlisted)}" if self.unlisted else ""
@@ -130,8 +131,8 @@ def _shard_problems(directory: Path, shard: ShardEntry, manifest: Manifest) -> l
 def _schema_problem(schema: pa.Schema, shard: ShardEntry, manifest: Manifest) -> str | None:
     """Check the columns that are counted."""
     types = dict(zip(schema.names, schema.types, strict=True))
-    counted = {"lengths": pa.list_(pa.int32())} if shard.view == "packed" else {"tokens": pa.int32()}
-    for column, wanted in counted.items():
+    counts = {"lengths": pa.list_(pa.int32())} if shard.view == "packed" else {"tokens": pa.int32()}
+    for column, wanted in counts.items():
         if types.get(column) != wanted:
             return f"column {column} is {types.get(column, 'missing')}, not {wanted}"
     if shard.view != "packed":
@@ -145,14 +146,14 @@ def _schema_problem(schema: pa.Schema, shard: ShardEntry, manifest: Manifest) ->
 def _content_problems(file: pq.ParquetFile, shard: ShardEntry, manifest: Manifest) -> list[str]:
     problems = []
     if file.metadata.num_rows != shard.rows:
-        problems.append(f"{file.metadata.num_rows:,} rows, the manifest says {shard.rows:,}")
+        problems.append(f"{counted(file.metadata.num_rows, 'row')}, the manifest says {shard.rows:,}")
     tokens, highest, vocabulary = 0, 0, manifest.tokenizer.vocab_size
     packed = shard.view == "packed"
     columns = ["lengths", "input_ids"] if packed else ["tokens"]
     rows = max(1, BATCH_POSITIONS // manifest.recipe["packing"]["sequence_length"]) if packed else 1024
     for batch in file.iter_batches(rows, columns=columns):
-        counted = batch.column("lengths").flatten() if packed else batch.column("tokens")
-        tokens += pc.sum(counted).as_py() or 0
+        lengths = batch.column("lengths").flatten() if packed else batch.column("tokens")
+        tokens += pc.sum(lengths).as_py() or 0
         if packed:
             highest = max(highest, pc.max(batch.column("input_ids").flatten()).as_py() or 0)
     if highest >= vocabulary:

@@ -24,6 +24,7 @@ from l2t_hub.dataset.ledger import Ledger
 from l2t_hub.dataset.shards import Shard
 from l2t_hub.errors import UsageError
 from l2t_hub.records.dataset_manifest import FileDrops
+from l2t_hub.text import counted
 
 WORK = ".l2t-build"
 LOCK = "lock"
@@ -192,7 +193,8 @@ def say_what_is_kept(out: Path, partitions: int) -> tuple[str, str]:
         running = f"{out}: Slurm job {', '.join(jobs)} continues without this command"
         return running, f"Rerun the command to wait for it. {cancel}"
     if finished:
-        kept = f"{finished} of {partitions} partitions {'is' if finished == 1 else 'are'} finished and kept"
+        verb = "is" if finished == 1 else "are"
+        kept = f"{finished} of {counted(partitions, 'partition')} {verb} finished and kept"
     elif (out / MANIFEST).is_file():
         kept = "the dataset that was there is unchanged"
     elif workspace.folder.is_dir() and _is_needed(workspace.folder):

@@ -31,6 +31,7 @@ from l2t_hub.evaluate.suites import Suite, get_suite
 from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.scoring import ModelSource, Scorer, find_model, load_scorer
+from l2t_hub.text import counted
 
 
 def evaluate(
@@ -76,7 +77,7 @@ def evaluate(
         samples.append(model_samples)
         scores.append(_model_scores(label, scorer, model_samples, leading_space(tasks), seconds))
         if progress:
-            progress(f"{label}: {len(model_samples)} examples in {seconds:.1f} s")
+            progress(f"{label}: {counted(len(model_samples), 'example')} in {seconds:.1f} s")
     space = leading_space(tasks)
     comparisons = tuple(
         replace(

@@ -10,6 +10,7 @@ from l2t_hub.errors import UserError, nearest
 from l2t_hub.publish.stage import StagedFile, StagedRelease
 from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.records.file_list import file_problem, is_loaded
+from l2t_hub.text import counted
 
 
 def dataset_problems(staged: StagedRelease, card: Mapping[str, Any]) -> list[str]:
@@ -171,7 +172,8 @@ def _count_problems(where: str, examples: Mapping[str, int], info: Mapping[str, 
     rows = splits if isinstance(splits, list) else []
     stated = {str(row.get("name")): row.get("num_examples") for row in rows if isinstance(row, dict)}
     return [
-        f"{where}: `dataset_info` gives {stated[split]} examples in {split}, but the files have {count}"
+        f"{where}: `dataset_info` gives {counted(int(stated[split] or 0), 'example')} in {split}, "
+        f"but the files have {count}"
         for split, count in examples.items()
         if isinstance(stated.get(split), int) and stated[split] != count
     ]

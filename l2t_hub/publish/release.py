@@ -29,6 +29,7 @@ from l2t_hub.publish.stage import StagedRelease, stage
 from l2t_hub.publish.tags import check_version, plan_tags
 from l2t_hub.publish.upload import TITLE, PullRequest, UploadCounts, find_or_open, read_back, upload
 from l2t_hub.publish.validate import validate
+from l2t_hub.text import counted
 
 _SHOWN_LEFT_OUT = 6
 
@@ -68,7 +69,7 @@ class Release:
         """Return one line for the terminal."""
         if self.dry_run:
             return f"dry run for {self.url}: nothing was sent"
-        what = "unchanged" if self.unchanged else f"released {self.files:,} files"
+        what = "unchanged" if self.unchanged else f"released {counted(self.files, 'file')}"
         tags = f" ({', '.join(self.tags)})" if self.tags else ""
         return f"{what}: {self.url} at {self.revision[:12]}{tags}"
 

@@ -12,6 +12,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.retry import RetryPolicy, Say, retrying, status_of
 from l2t_hub.publish.stage import ATTRIBUTES, StagedFile, StagedRelease
+from l2t_hub.text import counted
 
 if TYPE_CHECKING:
     from huggingface_hub import Discussion
@@ -303,7 +304,7 @@ def public_repo_error(remote: RemoteRepo) -> UserError:
 
 def describe_files(files: Sequence[StagedFile]) -> str:
     """Return number and size of files: '12 files, 3.4 MB'."""
-    count = "1 file" if len(files) == 1 else f"{len(files):,} files"
+    count = counted(len(files), "file")
     return f"{count}, {format_bytes(sum(file.size for file in files))}"
 
 

@@ -21,6 +21,7 @@ from l2t_hub.publish.repository import (
     format_bytes,
 )
 from l2t_hub.publish.stage import StagedFile, StagedRelease
+from l2t_hub.text import counted
 
 STALE_PARENT = 412
 TITLE = "Release "
@@ -222,7 +223,7 @@ def read_back(remote: RemoteRepo, staged: StagedRelease, revision: str) -> None:
             raise UserError(f"{remote.url}: {file.path} at {revision} differs from what was sent")
     total, small = format_bytes(staged.size), format_bytes(sum(file.size for file in regular))
     remote.say(
-        f"verified {len(staged.files):,} files ({total}) by size and hash, "
+        f"verified {counted(len(staged.files), 'file')} ({total}) by size and hash, "
         f"{len(regular):,} of them ({small}) byte by byte"
     )
 

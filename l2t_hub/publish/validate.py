@@ -15,6 +15,7 @@ from l2t_hub.hub.unsafe_files import PICKLE_SUFFIXES
 from l2t_hub.publish.check_dataset import dataset_problems
 from l2t_hub.publish.check_model import model_problems, tensor_problems
 from l2t_hub.publish.stage import StagedFile, StagedRelease
+from l2t_hub.text import counted
 
 # The metadata that readers, the Hub's search and its dataset viewer rely on.
 REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -52,7 +53,7 @@ def validate(staged: StagedRelease) -> dict[str, Any]:
         shown = [f"  {problem}" for problem in problems[:_SHOWN]]
         if len(problems) > _SHOWN:
             shown.append(f"  and {len(problems) - _SHOWN} more")
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        count = counted(len(problems), "problem")
         raise UserError(
             f"{staged.directory}: this {staged.kind} cannot be released ({count})\n" + "\n".join(shown),
             "Nothing was sent. Fix what is listed above.",

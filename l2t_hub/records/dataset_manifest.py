@@ -33,6 +33,7 @@ from l2t_hub.records.file_list import ExpectedFile
 from l2t_hub.records.reading import FileRecord, Record
 from l2t_hub.records.recipe_tree import DataRecipeTree
 from l2t_hub.records.repo_path import AsidePath, ShardPath, same_name
+from l2t_hub.text import counted
 
 CLOSED = with_config(ConfigDict(extra="forbid", strict=True))
 
@@ -245,7 +246,7 @@ class Manifest(FileRecord):
     def _partitions_add_up(self) -> Self:
         wanted, length = self.recipe["build"]["partitions"], self.recipe["packing"]["sequence_length"]
         if len(self.partitions) != wanted:
-            raise ValueError(f"{len(self.partitions)} partitions, where the recipe has {wanted}")
+            raise ValueError(f"{counted(len(self.partitions), 'partition')}, where the recipe has {wanted}")
         for number, shard in enumerate(self.shards):
             if shard.partition >= wanted:
                 raise ValueError(f"shards[{number}] is of partition {shard.partition} of {wanted}")

@@ -6,6 +6,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from l2t_hub.text import counted
+
 
 @dataclass(frozen=True)
 class Check:
@@ -67,10 +69,12 @@ class ReproduceReport(Outcome):
         first = self.first_difference
         count = len(self.checks)
         if first is None:
-            lines.append(f"reproduced: all {count} comparisons are equal. {self.rule}")
+            lines.append(f"reproduced: {counted(count, 'comparison')}, all equal. {self.rule}")
         else:
             differing = sum(not check.equal for check in self.checks)
-            lines.append(f"NOT reproduced: {differing} of {count} comparisons differ. {self.rule}")
+            lines.append(
+                f"NOT reproduced: {counted(count, 'comparison')}, {differing:,} not equal. {self.rule}"
+            )
             note = f" ({first.note})" if first.note else ""
             lines.append(
                 f"first difference: {first.what}: published {first.published}, here {first.here}{note}"

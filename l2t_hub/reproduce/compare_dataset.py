@@ -21,6 +21,7 @@ from l2t_hub.reproduce.checks import Check, Outcome
 from l2t_hub.reproduce.compare_shards import first_difference
 from l2t_hub.reproduce.rebuild import PublishedTokenizer, Rebuilt, rebuild
 from l2t_hub.reproduce.trusted_modules import Fetch, trusted_modules
+from l2t_hub.text import counted
 
 DIFFERING = "differing"
 BUNDLED_SAMPLE = "bundled:sample"
@@ -87,8 +88,8 @@ def reproduce_dataset(
     ]
     compared = sum(entry.partition in ranks for entry in manifest.shards)
     scope = (
-        f"{len(ranks)} of {len(manifest.partitions)} partitions rebuilt, "
-        f"{compared} of {len(manifest.shards)} shards compared"
+        f"{len(ranks)} of {counted(len(manifest.partitions), 'partition')} rebuilt, "
+        f"{compared} of {counted(len(manifest.shards), 'shard')} compared"
     )
     return _outcome(manifest, scope, checks, environment)
 
@@ -151,7 +152,7 @@ def _source_checks(manifest: Manifest, source: Source) -> list[Check]:
     """Return one check if the whole source is the same, else one per file that differs."""
     then, now = manifest.source["contents"], source.contents
     if then == now:
-        return [Check(f"source: {len(now):,} {'file' if len(now) == 1 else 'files'}", True, "same", "same")]
+        return [Check(f"source: {counted(len(now), 'file')}", True, "same", "same")]
     names = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
     return [_check(f"source {name}", then.get(name, "missing"), now.get(name, "missing")) for name in names]
 
@@ -203,7 +204,7 @@ def _ledger_checks(manifest: Manifest, rebuilt: Rebuilt) -> list[Check]:
     for rank, partition in rebuilt.partitions.items():
         theirs, ours = manifest.partitions[rank].ledger, partition.ledger.to_json()
         note = "" if theirs == ours else _ledger_difference(theirs, ours)
-        counts = f"{len(theirs)} flows", f"{len(ours)} flows"
+        counts = counted(len(theirs), "flow"), counted(len(ours), "flow")
         checks.append(Check(f"ledger of partition {rank}", theirs == ours, *counts, note))
     return checks
 

@@ -18,6 +18,7 @@ from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import TrainingRecord, read_training_record
 from l2t_hub.reproduce.checks import Check, Outcome
 from l2t_hub.reproduce.model_dataset import dataset_of
+from l2t_hub.text import counted
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.training_log import read_log
 from l2t_hub.train.verify_model import verify_model
@@ -72,7 +73,7 @@ def reproduce_model(
             checks.append(_weights_check(directory / WEIGHTS, again / WEIGHTS))
         else:
             left_out.append(_weights_left_out(last, total))
-        scope = f"{last:,} of {total:,} steps repeated"
+        scope = f"{last:,} of {counted(total, 'step')} repeated"
     rule = (
         f"Losses may differ by {tolerance:g} of their value, as --tolerance asks."
         if tolerance
@@ -91,14 +92,14 @@ def _file_checks(directory: Path, files: int, skipped: Sequence[str]) -> list[Ch
     """Return one check if every file is as the records say, else one for each problem."""
     problems = verify_model(directory, skipped).problems
     if not problems:
-        return [Check("files, configuration and log", True, f"{files} files", "as recorded")]
+        return [Check("files, configuration and log", True, counted(files, "file"), "as recorded")]
     return [Check("files", False, "as recorded", "not as recorded", problem) for problem in problems]
 
 
 def _weights_left_out(last: int, total: int) -> str:
     if last == total:
         return "the weights that the repeated run gave, since no tolerance applies to them"
-    return f"the weights that a repeated run gives, since {last:,} of {total:,} steps were repeated"
+    return f"the weights that a repeated run gives, since {last:,} of {counted(total, 'step')} were repeated"
 
 
 def comparable_step(log: Sequence[Mapping[str, Any]], steps: int | None) -> int:

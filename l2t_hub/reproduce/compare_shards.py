@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from l2t_hub.text import counted
+
 ROWS = 1024
 SHOWN = 60
 
@@ -30,11 +32,9 @@ def first_difference(published: Path, here: Path) -> str:
             row += count
         rows = theirs.metadata.num_rows, ours.metadata.num_rows
         if rows[0] != rows[1]:
-            return f"{rows[0]:,} rows published, {rows[1]:,} here; the first {min(rows):,} are equal"
+            return f"{counted(rows[0], 'row')} published, {rows[1]:,} here; the first {min(rows):,} are equal"
         writers = theirs.metadata.created_by, ours.metadata.created_by
-        return (
-            f"all {rows[0]:,} rows are equal, only their encoding differs ({writers[0]}, here {writers[1]})"
-        )
+        return f"{counted(rows[0], 'row')}, all equal; only their encoding differs ({writers[0]}, here {writers[1]})"
 
 
 def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:

@@ -16,6 +16,7 @@ from l2t_hub.dataset.shards import Shard
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace, open_workspace
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import TokenizerInfo
+from l2t_hub.text import counted
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def rebuild(
         info = tokenizer.info if tokenizer else None
         prepared = prepare(recipe, source, workspace, run, reporter, tokenizer=info)
         count = len(prepared.keys.partition_keys)
-        description = f"rebuilding {recipe.name} ({len(ranks)} of {count} partitions)"
+        description = f"rebuilding {recipe.name} ({len(ranks)} of {counted(count, 'partition')})"
         built = build_partitions(workspace, prepared, ranks, run, reporter, description)
         partitions = {partition.rank: partition for partition in built}
         return Rebuilt(workspace, prepared.keys, prepared.tokenizer, partitions)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe
+from l2t_hub.text import counted
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ class BatchLayout:
     def describe(self, rows: int) -> str:
         """Return one line with the effective batch size and the number of epochs over `rows` sequences."""
         return (
-            f"{self.sequences} sequences per step ({self.per_device} per device x {_devices(self.devices)} x "
-            f"{self.accumulation} accumulated) = {self.tokens_per_step:,} tokens; {self.steps:,} steps = "
-            f"{self.rows * self.sequence_length:,} tokens, {self.rows:,} sequences from {rows:,}: "
+            f"{counted(self.sequences, 'sequence')} per step ({self.per_device} per device x "
+            f"{counted(self.devices, 'device')} x {self.accumulation} accumulated) = "
+            f"{self.tokens_per_step:,} tokens; {counted(self.steps, 'step')} = "
+            f"{self.rows * self.sequence_length:,} tokens, {counted(self.rows, 'sequence')} from {rows:,}: "
             f"{self.rows / rows:.2f} epochs"
         )
 
@@ -57,7 +59,7 @@ def divide_batch(recipe: Recipe, devices: int) -> BatchLayout:
     if remainder or not accumulation:
         raise UsageError(
             f"{recipe.where('train.batch_size')} is {train.batch_size}, which is not a multiple of "
-            f"{train.per_device_train_batch_size} per device x {_devices(devices)} = {at_once}",
+            f"{train.per_device_train_batch_size} per device x {counted(devices, 'device')} = {at_once}",
             _sizes_that_fit(train.batch_size, train.per_device_train_batch_size, devices),
         )
     steps = train.stop_after_steps or train.max_steps
@@ -102,7 +104,3 @@ def _sizes_that_fit(batch_size: int, per_device: int, devices: int) -> str:
     share = batch_size // devices
     largest = max(n for n in range(1, share + 1) if share % n == 0 and n <= per_device)
     return f"Set `train.per_device_train_batch_size` to {largest}, or `train.batch_size` to {batch_sizes}."
-
-
-def _devices(count: int) -> str:
-    return f"{count} device" if count == 1 else f"{count} devices"

@@ -12,6 +12,7 @@ from l2t_hub.artifacts import CHECKPOINTS, TRAINING_LOG
 from l2t_hub.interruption import interruptible, is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import TrainingRecord
+from l2t_hub.text import counted
 from l2t_hub.train import run_directory
 from l2t_hub.train.agreement import agreed
 from l2t_hub.train.architecture import architecture
@@ -49,9 +50,8 @@ class TrainResult:
     def summary(self) -> str:
         """Return the result as one or two lines of text."""
         how = "already finished, reused" if self.reused else f"trained in {self.seconds:,.0f} s"
-        text = (
-            f"{self.out}: {how}: {self.parameters:,} parameters, {self.steps:,} steps, {self.tokens:,} tokens"
-        )
+        text = f"{self.out}: {how}: {self.parameters:,} parameters, {counted(self.steps, 'step')}, "
+        text += f"{self.tokens:,} tokens"
         text += f" ({self.epochs:.2f} epochs)"
         if self.loss is not None:
             text += f"\ntraining loss {self.loss:.4f}"

@@ -17,6 +17,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import CheckpointState, Precision
+from l2t_hub.text import counted
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.checkpoints import PARTIAL, PREFIX, drop_old_checkpoints, hash_files, step_of
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
@@ -63,7 +64,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         self.remove_callback(PrinterCallback)
         if self.args.world_size != batches.devices:
             raise UserError(
-                f"{batches.devices} processes were started, but torch sees {self.args.world_size}",
+                f"{counted(batches.devices, 'process')} were started, but torch sees {self.args.world_size}",
                 "Start one process per GPU: `torchrun --nproc-per-node N -m l2t_hub.cli train ...`.",
             )
         self.predicted_tokens = self.predicted_tokens.to(self.args.device)

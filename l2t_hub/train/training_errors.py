@@ -11,6 +11,7 @@ import torch
 from l2t_hub.artifacts import NO_ROOM
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
+from l2t_hub.text import counted
 
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NEARLY_FULL = 2**20
@@ -45,7 +46,7 @@ def out_of_memory_errors(recipe: Recipe) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         size = recipe.train.per_device_train_batch_size
-        sequences = "1 sequence" if size == 1 else f"{size} sequences at once"
+        sequences = counted(size, "sequence") + (" at once" if size > 1 else "")
         message = f"the GPU does not have enough memory for {sequences}"
         raise UserError(message, _use_less_memory(recipe)) from None
 

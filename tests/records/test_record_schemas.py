@@ -248,7 +248,7 @@ def test_errors_say_where() -> None:
         ),
         (
             changed(toy_manifest(), "recipe.build.partitions", 2),
-            "1 partitions, where the recipe has 2",
+            "1 partition, where the recipe has 2",
         ),
         (
             {**toy_manifest(), "fingerprnt": 1},

@@ -455,7 +455,7 @@ def test_differences_of_shards_in_words(tmp_path: Path) -> None:
     table = pa.table({"id": [str(n) for n in range(rows)], "ids": [[n, n + 1] for n in range(rows)]})
     base = shard(tmp_path, "base", table)
     recoded = shard(tmp_path, "recoded", table, compression="gzip", row_group_size=7)
-    assert first_difference(base, recoded).startswith("all 3,000 rows are equal, only their encoding differs")
+    assert first_difference(base, recoded).startswith("3,000 rows, all equal; only their encoding differs")
     shorter = shard(tmp_path, "shorter", table.slice(0, 2500), row_group_size=100)
     assert first_difference(base, shorter) == ("3,000 rows published, 2,500 here; the first 2,500 are equal")
     other = table.set_column(1, "ids", pa.array([[n, n + 1 + (n == 2047)] for n in range(rows)]))

@@ -23,6 +23,7 @@ from l2t_hub.dataset.executors.local import worker_environment
 from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.workspace import Workspace
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.text import counted
 
 FAILED = "failed"
 ERRORS: dict[str, type[UserError]] = {kind.__name__: kind for kind in (UserError, UsageError)}
@@ -99,7 +100,7 @@ def raise_failures(work: Work, cause: str, hint: str) -> None:
     failed = unfinished(work.workspace, work.keys, work.ranks)
     if not failed:
         return
-    count = f"{len(failed)} of {len(work.ranks)} partitions failed"
+    count = f"{len(failed)} of {counted(len(work.ranks), 'partition')} failed"
     resume = "Finished work is kept; rerun the command to continue."
     for rank in failed:
         failure = work.workspace.read_json(f"{FAILED}/{rank:05d}.json")

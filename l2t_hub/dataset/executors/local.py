@@ -22,13 +22,16 @@ from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.executors.worker_server import cores, ensure_running
 from l2t_hub.dataset.progress import Meter, MeterWatch, Reporter
 from l2t_hub.errors import UserError
+from l2t_hub.text import counted
 
 
 def run_locally(work: Work, workers: int | None, reporter: Reporter) -> None:
     """Run the partitions of `work` in `workers` processes, one per core by default. Raises as `LocalExecutor.run`."""
     workers = min(workers or cores(), len(work.ranks))
     partitions = len(work.keys)
-    reporter.message(f"{work.description}: {len(work.ranks)} partitions, {workers} workers")
+    reporter.message(
+        f"{work.description}: {counted(len(work.ranks), 'partition')}, {counted(workers, 'worker')}"
+    )
     meter = Meter(work.workspace.folder / "progress", partitions).create()
     total = work.source.records if len(work.ranks) == partitions else None
     with MeterWatch(meter, reporter, total):

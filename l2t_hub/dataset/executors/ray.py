@@ -15,6 +15,7 @@ from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.progress import NullMeter, Reporter
 from l2t_hub.errors import UserError
 from l2t_hub.extras import require
+from l2t_hub.text import counted
 
 
 class RayExecutor(ClusterTask, RayPipelineExecutor):  # type: ignore[misc]
@@ -67,7 +68,8 @@ def run_on_ray(work: Work, workers: int | None, reporter: Reporter) -> None:
         workers = min(workers or max(int(ray.cluster_resources().get("CPU", 1)), 1), len(work.ranks))
         memory = work.recipe.cluster.memory_gb
         reporter.message(
-            f"{work.description}: {len(work.ranks)} partitions on Ray ({len(nodes)} nodes), {workers} at once"
+            f"{work.description}: {counted(len(work.ranks), 'partition')} on Ray "
+            f"({counted(len(nodes), 'node')}), {workers} at once"
         )
         if not any(node["Resources"].get("memory", 0) >= memory << 30 for node in nodes):
             reporter.message(f"waiting for a node with {memory} GB of free memory (cluster.memory_gb)")

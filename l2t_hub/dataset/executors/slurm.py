@@ -22,6 +22,7 @@ from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.progress import NullMeter, Reporter
 from l2t_hub.dataset.workspace import JOBS
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.text import counted
 
 
 class SlurmExecutor(ClusterTask, SlurmPipelineExecutor):  # type: ignore[misc]
@@ -99,8 +100,9 @@ def run_on_slurm(work: Work, workers: int | None, reporter: Reporter) -> None:
         ) from None
     jobs = work.workspace.read_json(JOBS)["jobs"]
     reporter.message(
-        f"{work.description}: {len(work.ranks)} partitions as Slurm job {','.join(jobs)}. If you stop this command, "
-        f"the job continues, and the same command waits for it again. To cancel the job: scancel {' '.join(jobs)}"
+        f"{work.description}: {counted(len(work.ranks), 'partition')} as Slurm job {','.join(jobs)}. "
+        f"If you stop this command, the job continues, and the same command waits "
+        f"for it again. To cancel the job: scancel {' '.join(jobs)}"
     )
     wait_for_jobs(work.workspace, reporter)
     raise_failures(

@@ -10,6 +10,7 @@ import time
 from l2t_hub.dataset.progress import Reporter
 from l2t_hub.dataset.workspace import JOBS, Workspace
 from l2t_hub.errors import UserError
+from l2t_hub.text import counted
 
 POLL_SECONDS = 15.0
 
@@ -26,7 +27,9 @@ def wait_for_jobs(workspace: Workspace, reporter: Reporter) -> None:
         }
         count = len(folders & finished)
         if count != last_count:
-            reporter.message(f"  Slurm job {', '.join(jobs)}: {count} of {len(folders)} partitions finished")
+            reporter.message(
+                f"  Slurm job {', '.join(jobs)}: {count} of {counted(len(folders), 'partition')} finished"
+            )
             last_count = count
         time.sleep(POLL_SECONDS)
     (workspace.folder / JOBS).unlink(missing_ok=True)

@@ -1,0 +1,55 @@
+"""Counts agree with their nouns: "1 partition", never "1 partitions". `counted` writes them, and nothing else does."""
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from l2t_hub.text import counted
+
+PACKAGE = Path(__file__).resolve().parents[1] / "l2t_hub"
+NOUNS = (
+    "checkpoint|comparison|commit|conflict|device|document|example|file|flow|node|partition|problem|processe|row|"
+    "sequence|shard|step|worker"
+)
+PLURAL = re.compile(rf"^ (?:more )?(?:{NOUNS})s\b")
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [(0, "file", "0 files"), (1, "file", "1 file"), (2, "file", "2 files"), (1234567, "row", "1,234,567 rows"),
+     (1, "query", "1 query"), (2, "query", "2 queries"), (2, "process", "2 processes"), (3, "day", "3 days")],
+)  # fmt: skip
+def test_a_count_and_its_noun(count: int, noun: str, text: str) -> None:
+    assert counted(count, noun) == text
+
+
+def test_an_irregular_plural_is_given() -> None:
+    assert counted(2, "phenomenon", "phenomena") == "2 phenomena"
+
+
+def number_before_plural(file: Path) -> Iterator[str]:
+    """Every f-string of a file in which a value stands before a plural noun, and the value may be 1."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        for value, text in pairwise(node.values):
+            if not isinstance(value, ast.FormattedValue) or not isinstance(text, ast.Constant):
+                continue
+            if PLURAL.match(str(text.value)) and may_be_one(value):
+                yield f"{file.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(value.value)}{text.value!r}"
+
+
+def may_be_one(value: ast.FormattedValue) -> bool:
+    """Whether a value can be the number 1: limits in capitals are not, nor is what is shown with decimals."""
+    name = value.value.attr if isinstance(value.value, ast.Attribute) else getattr(value.value, "id", "")
+    decimals = value.format_spec is not None and "." in ast.unparse(value.format_spec)
+    return not name.isupper() and not decimals
+
+
+def test_no_sentence_writes_a_plural_after_a_number() -> None:
+    found = [line for file in sorted(PACKAGE.rglob("*.py")) for line in number_before_plural(file)]
+    assert not found, "\n".join(found)

@@ -78,7 +78,8 @@ def build(
         run = partial(execute, executor=executor, workers=workers, reporter=reporter)
         prepared = prepare(recipe, source, workspace, run, reporter, before)
         keys = prepared.keys
-        check_manifest_size(recipe, tasks, source, near_identical=prepared.near_identical)
+        left_out = prepared.duplicates
+        check_manifest_size(recipe, tasks, source, dropped=(left_out.near_identical, left_out.repeated))
         if before is not None:
             if _is_current(before, recipe, keys) and _is_intact(out, before):
                 reporter.message(f"{out}: already finished, nothing has changed")

@@ -1,20 +1,22 @@
 """Whether the manifest of a build will be small enough to be read: checked before the first partition is built."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from l2t_hub.corpus.source import Source
 from l2t_hub.dataset.ledger import RAW, STAGES
 from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe
-from l2t_hub.records.dataset_manifest import Manifest, NearIdentical
+from l2t_hub.records.dataset_manifest import DroppedRecords, Manifest
 from l2t_hub.records.reading import MAX_BYTES
 from l2t_hub.text import counted
 
 # What a manifest has beside partitions, shards and source: recipe, totals, tasks, tokenizer, files.
 _FIXED_BYTES = 100_000
-# Typical of large partitions. A flow has no drops, one reason or two; all are taken to have one.
+# Typical of large partitions. A partition reads few files, and a flow has drops for no reason, one or two;
+# all are taken to have one.
+_DROPS = 10
 _DIGEST, _COUNT, _REASON = "0" * 64, 10**8, "under min_words"
 
 
@@ -23,13 +25,13 @@ def check_manifest_size(
     tasks: Collection[str],
     source: Source,
     limit: int = MAX_BYTES,
-    near_identical: NearIdentical | None = None,
+    dropped: Sequence[DroppedRecords | None] = (),
 ) -> None:
     """Raise UsageError if the manifest could become larger than readers accept, with the partitions that would do.
 
     Every partition is taken to have every flow and every shard that the recipe allows.
     """
-    known = {"contents": source.contents, "near_identical": near_identical}
+    known = {"contents": source.contents, "dropped": list(dropped)}
     fixed = _FIXED_BYTES + _size(known)
     each = partition_bytes(recipe, tasks)
     partitions = recipe.build.partitions
@@ -66,7 +68,9 @@ def partition_bytes(recipe: Recipe, tasks: Collection[str]) -> int:
         for split in splits
         for what in _kinds(stage, tasks)
     ]
-    return _size([{"key": _DIGEST, "inputs": _DIGEST, "ledger": ledger}, *_shards(recipe, tasks, splits)])
+    drops = [{"file": "part-00000-of-00000.parquet", "reason": _REASON, "count": _COUNT}] * _DROPS
+    entry = {"key": _DIGEST, "inputs": _DIGEST, "ledger": ledger, "drops": drops}
+    return _size([entry, *_shards(recipe, tasks, splits)])
 
 
 def _kinds(stage: str, tasks: Collection[str]) -> Collection[str]:

@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 import platform
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path, PurePath
+from typing import Any
 
 from l2t_hub import __version__
 from l2t_hub.artifacts import sha256_of
@@ -28,6 +28,7 @@ from l2t_hub.evaluate.results import (
     write_evaluation,
 )
 from l2t_hub.evaluate.suites import Suite, get_suite
+from l2t_hub.evaluate.task_store import FOLDER, TaskStore, joined
 from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.scoring import ModelSource, Scorer, find_model, load_scorer
@@ -48,7 +49,8 @@ def evaluate(
 ) -> Evaluation:
     """Score models (directories or Hub names) on a suite, its name or its file, and compare each with the first.
 
-    With `out`, the results are written to that JSON file and all samples to `NAME.samples.jsonl` beside it. `labels`
+    With `out`, the results are written to that JSON file and all samples to `NAME.samples.jsonl` beside it. Each task
+    that a model finishes is kept in `.tasks/` there, and not run again. `labels`
     name the models in the results; the default is the shortest endings of their paths that differ. `batch_tokens`
     bounds the input tokens of a forward pass. `dtype` is `float32` or `bfloat16`; the default is the precision each
     model was saved in. `limit` uses only the first examples of each task. `progress` is called with a line
@@ -71,9 +73,10 @@ def evaluate(
     for label, source in zip(labels, sources, strict=True):
         with harness.quiet():
             scorer = load_scorer(source, device=device, dtype=dtype)
-        start = time.perf_counter()
-        model_samples, tasks = harness.run(harness.as_lm(scorer, batch_tokens), label, chosen, loaded, limit)
-        seconds = time.perf_counter() - start
+        store = None if out is None else TaskStore(out.parent / FOLDER, _decides(scorer))
+        lm = harness.as_lm(scorer, batch_tokens)
+        finished = harness.run(lm, label, chosen, loaded, limit, store=store, progress=progress)
+        model_samples, tasks, seconds = joined(finished)
         samples.append(model_samples)
         scores.append(_model_scores(label, scorer, model_samples, leading_space(tasks), seconds))
         if progress:
@@ -159,6 +162,23 @@ def _model_scores(
         recipe_sha256=recipe_sha256,
         seed=seed,
     )
+
+
+def _decides(scorer: Scorer) -> dict[str, Any]:
+    """Return what decides a model's scores on any task."""
+    directory = Path(scorer.source.location)
+    return {
+        "weights": weights_digest(scorer.source),
+        "files": {
+            name: sha256_of(directory / name)
+            for name in ("config.json", "tokenizer.json", "tokenizer_config.json")
+            if (directory / name).is_file()
+        },
+        "prefix": scorer.prefix_id,
+        "dtype": str(scorer.model.dtype),
+        "device": scorer.model.device.type,
+        "versions": library_versions() | {"lm_eval": version("lm_eval")},
+    }
 
 
 def _recipe(source: ModelSource) -> tuple[str | None, int | None]:

@@ -8,10 +8,12 @@ import contextlib
 import functools
 import hashlib
 import io
+import json
 import logging
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.evaluate.pair_set import task_config
 from l2t_hub.evaluate.results import Sample, TaskProtocol
 from l2t_hub.evaluate.suites import METRIC, PROBES, Suite, SuitePart
+from l2t_hub.evaluate.task_store import TaskResult, TaskStore
 from l2t_hub.scoring import Scorer
 
 if TYPE_CHECKING:
@@ -30,6 +33,13 @@ SHOT_SEED = 1234
 CONTEXT = (
     "sentences without a context follow one prefix token (BOS, or EOS if the tokenizer has no BOS); no other special "
     "tokens are added"
+)
+
+
+OFFLINE_HINT = (
+    "Its data come from the Hub. If they were loaded here before, set HF_HUB_OFFLINE=1 to read them from the cache. "
+    "If you have them as files, put them on the local Hub with `l2t hub seed FILE --as NAMESPACE/NAME` and add "
+    "--data local. The suite `probes` and --pairs FILE need no network."
 )
 
 
@@ -59,7 +69,7 @@ def load_tasks(suite: Suite) -> list[LoadedPart]:
                 reason = str(error).strip().split("\n")[0]
                 raise UserError(
                     f"suite '{suite.name}': its data cannot be loaded: {reason}",
-                    "Its data come from the Hub. Run once online to cache them, or use the bundled --suite probes.",
+                    OFFLINE_HINT,
                 ) from error
             for task in tasks["tasks"].values():
                 if part.shots is not None:
@@ -86,40 +96,87 @@ def as_lm(scorer: Scorer, batch_tokens: int | None = None) -> Any:
 
 
 def run(
-    lm: Any, label: str, suite: Suite, loaded: Sequence[LoadedPart], limit: int | None
-) -> tuple[list[Sample], tuple[TaskProtocol, ...]]:
-    """Run an lm-eval model on all tasks of a suite, and return its samples and how each task was run.
+    lm: Any,
+    label: str,
+    suite: Suite,
+    loaded: Sequence[LoadedPart],
+    limit: int | None,
+    *,
+    store: TaskStore | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> list[TaskResult]:
+    """Run an lm-eval model on the tasks of a suite, one after the other; finished ones are taken from the store.
 
     `limit` is the number of examples per task; None means all. Raises UserError if a likelihood is not finite:
     lm-eval would count such an answer as right or wrong by its position.
     """
+    results: list[TaskResult] = []
+    reused = 0
+    for part in loaded:
+        for name, task in part.tasks["tasks"].items():
+            decides = None if store is None else _identity(name, task, suite, limit)
+            found = store.find(decides, label) if store and decides else None
+            if found is None:
+                found = _run_task(lm, label, suite, name, task, limit)
+                if store and decides:
+                    store.keep(decides, found)
+            else:
+                reused += 1
+            results.append(found)
+    if reused and progress:
+        progress(f"{label}: {reused} of {len(results)} tasks were finished before and are reused")
+    return results
+
+
+def _run_task(lm: Any, label: str, suite: Suite, name: str, task: Any, limit: int | None) -> TaskResult:
     from lm_eval.evaluator import evaluate
 
-    samples: list[Sample] = []
-    protocols: list[TaskProtocol] = []
-    for part in loaded:
-        with quiet():
-            results = evaluate(
-                lm=lm, task_dict=part.tasks, limit=limit, bootstrap_iters=0, confirm_run_unsafe_code=False
-            )
-        for task, rows in results["samples"].items():
-            config = part.tasks["tasks"][task].config
-            shots = int(config.num_fewshot or 0)
-            spacings = getattr(lm, "spacings", {})
-            samples.extend(_sample(label, suite, task, shots, row, spacings) for row in rows)
-            hashes = "".join(row["doc_hash"] for row in rows)
-            protocols.append(
-                TaskProtocol(
-                    task=task,
-                    version=str(results["versions"][task]),
-                    shots=shots,
-                    metric=METRIC,
-                    target_delimiter=config.target_delimiter,
-                    examples=len(rows),
-                    examples_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
-                )
-            )
-    return samples, tuple(protocols)
+    start = time.perf_counter()
+    with quiet():
+        results = evaluate(
+            lm=lm,
+            task_dict={"tasks": {name: task}, "groups": {}, "group_map": {}},
+            limit=limit,
+            bootstrap_iters=0,
+            confirm_run_unsafe_code=False,
+        )
+    rows, config = results["samples"][name], task.config
+    shots = int(config.num_fewshot or 0)
+    protocol = TaskProtocol(
+        task=name,
+        version=str(results["versions"][name]),
+        shots=shots,
+        metric=METRIC,
+        target_delimiter=config.target_delimiter,
+        examples=len(rows),
+        examples_sha256=hashlib.sha256("".join(row["doc_hash"] for row in rows).encode()).hexdigest(),
+    )
+    spacings = getattr(lm, "spacings", {})
+    samples = tuple(_sample(label, suite, name, shots, row, spacings) for row in rows)
+    spacings.clear()
+    return TaskResult(protocol, samples, time.perf_counter() - start)
+
+
+def _identity(name: str, task: Any, suite: Suite, limit: int | None) -> dict[str, Any] | None:
+    """Return what decides the requests of a task, its data included; None if the data have no fingerprint."""
+    data = suite.digest()
+    if data is None:
+        splits = task.dataset.items() if hasattr(task.dataset, "items") else ()
+        found = {split: getattr(rows, "_fingerprint", None) for split, rows in splits}
+        if not found or None in found.values():
+            return None
+        data = json.dumps(found, sort_keys=True)
+    config = task.config
+    return {
+        "suite": suite.name,
+        "task": name,
+        "version": str(task.VERSION),
+        "shots": int(config.num_fewshot or 0),
+        "seed": SHOT_SEED,
+        "delimiter": config.target_delimiter,
+        "data": data,
+        "limit": limit,
+    }
 
 
 def _sample(

@@ -12,6 +12,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.evaluate.harness import LoadedPart, as_lm, run
 from l2t_hub.evaluate.statistics import accuracies
 from l2t_hub.evaluate.suites import SUITES
+from l2t_hub.evaluate.task_store import joined
 from l2t_hub.scoring import load_scorer
 
 GOOD = {pair["good"] for pair in PAIRS}
@@ -41,7 +42,7 @@ class Oracle(LM):
 def test_preferring_good_sentences_scores_1_bad_ones_0_and_ties_0(
     probe_tasks: list[LoadedPart], good: float, bad: float, accuracy: float, ties: int
 ) -> None:
-    samples, tasks = run(Oracle(good, bad), "oracle", SUITES["probes"], probe_tasks, None)
+    samples, tasks, _ = joined(run(Oracle(good, bad), "oracle", SUITES["probes"], probe_tasks, None))
     phenomena, micro, macro = accuracies(samples)
     assert len(samples) == 864
     assert {row.accuracy.value for row in phenomena} == {accuracy}
@@ -64,7 +65,9 @@ def test_scores_do_not_depend_on_the_batch(
     tiny_models: tuple[Path, Path], probe_tasks: list[LoadedPart]
 ) -> None:
     scorer = load_scorer(str(tiny_models[0]), device="cpu")
-    one, _ = run(as_lm(scorer, 1), "m", SUITES["probes"], probe_tasks, 3)
-    many, _ = run(as_lm(scorer, 4096), "m", SUITES["probes"], probe_tasks, 3)
+    one, many = (
+        joined(run(as_lm(scorer, batch_tokens), "m", SUITES["probes"], probe_tasks, 3))[0]
+        for batch_tokens in (1, 4096)
+    )
     for a, b in zip(one, many, strict=True):
         assert a.log_likelihoods == pytest.approx(b.log_likelihoods, abs=1e-3)

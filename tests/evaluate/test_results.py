@@ -14,7 +14,7 @@ def test_results_are_read_as_they_were_written(evaluated: tuple[Evaluation, Path
     evaluation, out = evaluated
     assert read_evaluation(out) == evaluation
     assert json.loads(out.read_text(encoding="utf-8")) == json.loads(json.dumps(evaluation.as_dict()))
-    assert {path.name for path in out.parent.iterdir()} == {"scores.json", "scores.samples.jsonl"}
+    assert {path.name for path in out.parent.iterdir()} == {"scores.json", "scores.samples.jsonl", ".tasks"}
 
 
 def test_scores_that_cannot_be_written_leave_nothing(

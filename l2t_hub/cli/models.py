@@ -13,6 +13,78 @@ from l2t_hub.interruption import interruptible, is_main_process
 
 PANEL = "Models"
 models = typer.Typer()
+SuiteName = Annotated[
+    str | None,
+    typer.Option(
+        "--suite",
+        metavar="NAME|FILE",
+        help="What to score on: `probes` (the default), `blimp`, `general`, or a suite file of your own.",
+    ),
+]
+Pairs = Annotated[
+    str | None,
+    typer.Option(
+        "--pairs",
+        metavar="FILE|DATASET",
+        help="Minimal pairs of your own: Parquet, JSON Lines, CSV or text, a pattern of files, or a dataset on the "
+        "Hub (`name:config#split@revision`).",
+    ),
+]
+GoodColumn = Annotated[
+    str | None,
+    typer.Option("--good", metavar="COLUMN", help="Column of acceptable sentences. Default: good."),
+]
+BadColumn = Annotated[
+    str | None,
+    typer.Option("--bad", metavar="COLUMN", help="Column of unacceptable sentences. Default: bad."),
+]
+ByColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="COLUMN[,COLUMN]",
+        help="Columns for phenomenon and paradigm; `file` is the name of the file.",
+    ),
+]
+FirstLine = Annotated[
+    str | None,
+    typer.Option("--first", metavar="good|bad", help="Text files: which of two lines comes first."),
+]
+KeptSuite = Annotated[
+    Path | None, typer.Option("--keep", metavar="FILE", help="Keep --pairs as a suite file (YAML).")
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", help="Use only the first N examples of each task.")
+]
+BatchTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-tokens",
+        metavar="N",
+        help="Tokens in a forward pass. Default: 2,048 on a CPU, 16,384 on a GPU.",
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="DEVICE", help="`cpu`, `cuda` or `cuda:N`. Default: the first GPU."),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        metavar="TYPE",
+        help="`float32` or `bfloat16`. Default: the precision the model was saved in.",
+    ),
+]
+ScoresFile = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write the scores to this file, as JSON.")
+]
+DataHub = Annotated[
+    str | None,
+    typer.Option(
+        "--data", metavar="HUB", help="Hub of the benchmark's data, if it is not that of the models (--hub)."
+    ),
+]
 
 
 @models.command(
@@ -63,7 +135,9 @@ def train(
     name="eval",
     rich_help_panel=PANEL,
     epilog=examples(
-        "l2t eval models/nano-raw models/nano-l2t --out scores.json", "l2t eval my-org/nano-l2t --suite blimp"
+        "l2t eval models/nano-raw models/nano-l2t --out scores.json",
+        "l2t eval my-org/nano-l2t --suite blimp",
+        "l2t eval models/nano-l2t --pairs 'zorro/*.txt' --first bad --by file",
     ),
 )
 def evaluate(
@@ -74,82 +148,59 @@ def evaluate(
             help="Model directories, or names of models on the Hub. The first is the baseline of the others.",
         ),
     ],
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            "--suite",
-            metavar="NAME|FILE",
-            help="What to score on: `probes` (the default), `blimp`, `general`, or a suite file of your own.",
-        ),
-    ] = None,
-    pairs: Annotated[
-        str | None,
-        typer.Option(
-            "--pairs",
-            metavar="FILE|DATASET",
-            help="Minimal pairs of your own: Parquet, JSON Lines, CSV or text, a pattern of files, or a dataset on "
-            "the Hub (`name:config#split@revision`).",
-        ),
-    ] = None,
-    good: Annotated[
-        str | None,
-        typer.Option("--good", metavar="COLUMN", help="Column of acceptable sentences. Default: good."),
-    ] = None,
-    bad: Annotated[
-        str | None,
-        typer.Option("--bad", metavar="COLUMN", help="Column of unacceptable sentences. Default: bad."),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            "--by",
-            metavar="COLUMN[,COLUMN]",
-            help="Columns for phenomenon and paradigm; `file` is the name of the file.",
-        ),
-    ] = None,
-    first: Annotated[
-        str | None,
-        typer.Option("--first", metavar="good|bad", help="Text files: which of two lines comes first."),
-    ] = None,
-    keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="FILE", help="Keep --pairs as a suite file (YAML).")
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the scores to this file, as JSON.")
-    ] = None,
+    suite: SuiteName = None,
+    pairs: Pairs = None,
+    good: GoodColumn = None,
+    bad: BadColumn = None,
+    by: ByColumns = None,
+    first: FirstLine = None,
+    keep: KeptSuite = None,
+    limit: Limit = None,
+    batch_tokens: BatchTokens = None,
+    device: Device = None,
+    dtype: Precision = None,
+    file: ScoresFile = None,
     hub: SourceHub = None,
+    data: DataHub = None,
     as_json: Json = False,
 ) -> None:
     """Score models on a suite with lm-evaluation-harness and compare them, with 95% intervals.
 
-    The scores go into each model directory and onto its card.
+    The scores go into each model directory and onto its card, unless --limit is set. Finished tasks are kept: the
+    same command continues an interrupted evaluation, and another one reuses them.
     """
-    from l2t_hub.hub.connect import connected_for
+    from l2t_hub.evaluate.fetch_models import fetch_models
+    from l2t_hub.hub.connect import cache_folder, connected, connected_for
 
     def explain() -> tuple[str, str]:
-        old = f"{file} is unchanged" if file and file.exists() else "nothing is kept"
-        return f"{old}: scores are written when every model is scored", "Rerun the command to start again."
+        return "the tasks that were finished are kept", "Rerun the command to continue."
 
     with interruptible(explain), tempfile.TemporaryDirectory(prefix="l2t-eval-") as scratch:
         written = file or Path(scratch) / "scores.json"
-        with connected_for(hub, *names):
+        models = names if data is None else fetch_models(names, hub)
+        with connected_for(hub, *names) if data is None else connected(data):
             from l2t_hub.evaluate import evaluate as evaluate_models
             from l2t_hub.evaluate import render_table
             from l2t_hub.evaluate.conclusions import conclusion
             from l2t_hub.evaluate.suites import chosen_suite
 
             chosen = chosen_suite(suite, pairs, good=good, bad=bad, by=by, first=first, keep=keep)
-            results = evaluate_models(names, chosen, written, progress=progress)
-        for name in names:
+            results = evaluate_models(
+                models,
+                chosen,
+                written,
+                limit=limit,
+                batch_tokens=batch_tokens,
+                device=device,
+                dtype=dtype,
+                tasks_folder=None if file else cache_folder() / "l2t_hub" / "tasks",
+                progress=progress,
+            )
+        for name in names if limit is None else ():
             _refresh_card(Path(name), written)
     conclusions = [conclusion(results, comparison) for comparison in results.comparisons]
-    answer(
-        as_json,
-        results.as_dict(),
-        render_table(results),
-        *conclusions,
-        *([f"scores: {file}"] if file else []),
-    )
+    lines = [*conclusions, *([f"scores: {file}"] if file else [])]
+    answer(as_json, results.as_dict(), render_table(results), *lines)
 
 
 def _refresh_card(directory: Path, *scores: Path) -> None:

@@ -273,3 +273,43 @@ def serve(
     again = f"To serve it again: l2t hub serve --dir {shlex.quote(str(directory))}"
     with interruptible(lambda: (f"{directory}: everything on this Hub is kept", again)):
         serve_hub(directory, port, program())
+
+
+@local_hub.command(
+    "seed",
+    epilog=examples(
+        "l2t hub seed blimp.parquet --as nyu-mll/blimp --by UID",
+        "l2t hub seed train=train.jsonl validation=valid.jsonl --as Rowan/hellaswag",
+    ),
+)
+def seed_data(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="Parquet, JSON, CSV or text; `SPLIT=FILE` for another split than train."
+        ),
+    ],
+    repo: Annotated[str, typer.Option("--as", metavar="NAMESPACE/NAME", help="Name of the dataset.")],
+    config: Annotated[
+        str | None, typer.Option("--config", metavar="NAME", help="Configuration. Default: `default`.")
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="COLUMN", help="Make a configuration for each value of this column."),
+    ] = None,
+    hub: Annotated[
+        str, typer.Option("--hub", metavar="HUB", help="`local` or `local:DIR`, or the URL of a local Hub.")
+    ] = "local",
+    as_json: Json = False,
+) -> None:
+    """Put data files onto the local Hub under the name that a benchmark loads them by.
+
+    Every suite then runs with `--data local`, without the network.
+    """
+    from l2t_hub.hub.connect import connected
+
+    with connected(hub) as endpoint:
+        from l2t_hub.hub.seed import seed
+
+        seeded = seed(endpoint, files, repo, config=config, by=by)
+    answer(as_json, seeded.as_dict(), seeded.summary())

@@ -36,7 +36,7 @@ from l2t_hub.text import counted
 
 
 def evaluate(
-    models: Sequence[str],
+    models: Sequence[str | ModelSource],
     suite: str | Suite = "probes",
     out: Path | None = None,
     *,
@@ -45,22 +45,25 @@ def evaluate(
     batch_tokens: int | None = None,
     dtype: str | None = None,
     limit: int | None = None,
+    tasks_folder: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Score models (directories or Hub names) on a suite, its name or its file, and compare each with the first.
 
     With `out`, the results are written to that JSON file and all samples to `NAME.samples.jsonl` beside it. Each task
-    that a model finishes is kept in `.tasks/` there, and not run again. `labels`
-    name the models in the results; the default is the shortest endings of their paths that differ. `batch_tokens`
-    bounds the input tokens of a forward pass. `dtype` is `float32` or `bfloat16`; the default is the precision each
-    model was saved in. `limit` uses only the first examples of each task. `progress` is called with a line
-    of text for each model.
+    that a model finishes is kept in `tasks_folder` (default: `.tasks/` beside `out`) and not run again. `labels` name
+    the models in the results; the default is the shortest endings of their paths that differ. `batch_tokens` bounds
+    the input tokens of a forward pass. `dtype` is `float32` or `bfloat16`; the default is the precision each model
+    was saved in. `limit` uses only the first examples of each task. `progress` is called with a line for each model.
 
     Raises UsageError for an unknown suite or an invalid argument, UserError if a model or the data cannot be loaded.
     """
     chosen = suite if isinstance(suite, Suite) else get_suite(suite)
-    _check_arguments(models, labels, batch_tokens, limit, out)
-    sources = [_download(find_model(name), progress) for name in models]
+    found = [model if isinstance(model, ModelSource) else find_model(model) for model in models]
+    _check_arguments([source.name for source in found], labels, batch_tokens, limit, out)
+    sources = [download_model(source, progress) for source in found]
+    if tasks_folder is None and out is not None:
+        tasks_folder = out.parent / FOLDER
     labels = labels or short_names([source.name for source in sources])
     date = datetime.now(UTC).isoformat(timespec="seconds")
     if chosen.pairs and progress:
@@ -73,7 +76,7 @@ def evaluate(
     for label, source in zip(labels, sources, strict=True):
         with harness.quiet():
             scorer = load_scorer(source, device=device, dtype=dtype)
-        store = None if out is None else TaskStore(out.parent / FOLDER, _decides(scorer))
+        store = None if tasks_folder is None else TaskStore(tasks_folder, _decides(scorer))
         lm = harness.as_lm(scorer, batch_tokens)
         finished = harness.run(lm, label, chosen, loaded, limit, store=store, progress=progress)
         model_samples, tasks, seconds = joined(finished)
@@ -202,11 +205,11 @@ def _commit(scorer: Scorer) -> str | None:
     return recorded or scorer.source.revision
 
 
-def _download(source: ModelSource, progress: Callable[[str], None] | None) -> ModelSource:
+def download_model(source: ModelSource, progress: Callable[[str], None] | None) -> ModelSource:
     """Download a Hub model and check its files. Local models, and all models in offline mode, are returned as is."""
     from huggingface_hub.constants import is_offline_mode
 
-    if source.is_local or is_offline_mode():
+    if source.is_local or Path(source.location).is_dir() or is_offline_mode():
         return source
     from l2t_hub.hub.download import download
 

@@ -8,6 +8,7 @@ import csv
 import glob
 import io
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,10 @@ READERS: dict[str, Callable[[Path, str | None], Iterator[Row]]] = {
 
 def _dataset_rows(repo: str, config: str | None, split: str | None, revision: str | None) -> Iterator[Row]:
     """Yield the rows of a dataset on the Hub, without running code of its repository."""
-    from datasets import load_dataset
+    from datasets import disable_progress_bars, load_dataset
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     try:
         splits = load_dataset(repo, config, revision=revision)
     except (

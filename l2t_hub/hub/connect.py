@@ -88,7 +88,7 @@ def find_endpoint(hub: str | None = None) -> Endpoint:
     token = os.environ.get("HF_TOKEN")
     # A local Hub that was deleted and made again has new tokens, and must not meet the cache of the old one.
     key = sha256(f"{url}\n{token or ''}".encode()).hexdigest()[:16]
-    home = _cache_folder() / "l2t_hub" / "hubs" / key
+    home = cache_folder() / "l2t_hub" / "hubs" / key
     return Endpoint(url, hub, home, token or _token_file(home))
 
 
@@ -111,12 +111,13 @@ def _checked(url: str) -> str:
     return url.rstrip("/")
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return the folder for caches of this user."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _user_home() -> Path:
-    return Path(os.environ.get("HF_HOME") or _cache_folder() / "huggingface").expanduser()
+    return Path(os.environ.get("HF_HOME") or cache_folder() / "huggingface").expanduser()
 
 
 def _token_file(home: Path) -> str | None:

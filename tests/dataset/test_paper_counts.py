@@ -76,7 +76,7 @@ def texts(shared_data: Path, encoder: Encoder) -> dict[tuple[str, int], str]:
     return {
         (document.id, number): block.text
         for document, count in zip(documents, counts, strict=True)
-        for number, block in blocks(split(document.text), count, 512, 20)[0]
+        for number, block in blocks(split(document.text), count, 512, 20, language())[0]
     }
 
 

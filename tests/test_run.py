@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -117,6 +118,19 @@ def test_the_report_shows_every_phenomenon_and_needs_no_other_file(first_run: tu
     assert not re.findall(r"<(?:img|script|link)\b|src=|@import|url\((?!#)", page)
     for picture in re.findall(r"\]\((pictures/[^)]+)\)", markdown):
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_the_report_fits_a_phone(first_run: tuple[Path, Done]) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.goto((first_run[0] / "report.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        browser.close()
 
 
 def test_a_second_run_reuses_everything_and_releases_nothing(first_run: tuple[Path, Done]) -> None:

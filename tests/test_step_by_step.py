@@ -18,7 +18,11 @@ KINDS = ("datasets", "models", "spaces")
 
 def l2t(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "l2t_hub.cli", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "l2t_hub.cli", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{arguments}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     return done.stdout

@@ -1,6 +1,7 @@
 """The verbs that train, score and show models: train, eval, demo."""
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -127,7 +128,7 @@ def train(
 
         release = load_release(recipe, sets, variant)
         result = train_model(release, data, folder, fresh=fresh, follow_data=follow_data)
-    _refresh_card(folder)
+    _refresh_cards([folder])
     answer(as_json, result.as_dict(), result.summary())
 
 
@@ -196,19 +197,18 @@ def evaluate(
                 tasks_folder=None if file else cache_folder() / "l2t_hub" / "tasks",
                 progress=progress,
             )
-        for name in names if limit is None else ():
-            _refresh_card(Path(name), written)
+        _refresh_cards(names if limit is None else (), written)
     conclusions = [conclusion(results, comparison) for comparison in results.comparisons]
     lines = [*conclusions, *([f"scores: {file}"] if file else [])]
     answer(as_json, results.as_dict(), render_table(results), *lines)
 
 
-def _refresh_card(directory: Path, *scores: Path) -> None:
-    """Put scores into a model directory and write its card; of several processes, only the first does."""
+def _refresh_cards(directories: Iterable[str | Path], *scores: Path) -> None:
+    """Put scores into model directories and write their cards; of several processes, only the first does."""
     from l2t_hub.publish.cards import refresh_model_card
 
-    if is_main_process():
-        refresh_model_card(directory, scores, say=progress)
+    for directory in directories if is_main_process() else ():
+        refresh_model_card(Path(directory), scores, say=progress)
 
 
 @models.command(

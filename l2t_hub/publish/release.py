@@ -196,7 +196,7 @@ def _publish(remote: RemoteRepo, staged: StagedRelease, options: _Options) -> Re
     if unchanged:
         remote.say(f"unchanged: `main` ({revision[:12]}) already shows this release")
     else:
-        pull = find_or_open(remote, staged)
+        pull = find_or_open(remote, staged, planned.version)
         sent, revision = _upload_and_merge(remote, pull, staged)
         remote.say(f"merged: `main` is now {revision[:12]}")
         _close_superseded(remote, pull)

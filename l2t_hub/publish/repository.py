@@ -202,11 +202,14 @@ class RemoteRepo:
 
     # -- pull requests ------------------------------------------------------------------------------------------
 
-    def open_pull_requests(self, title: str) -> list[int]:
-        """Return the numbers of our open pull requests whose title begins with `title`, newest first."""
-        return self.retry("looking for a pull request", lambda: self._open_pull_requests(title))
+    def open_pull_requests(self, title: str, part: str = "") -> list[int]:
+        """Return the numbers of our open pull requests, newest first.
 
-    def _open_pull_requests(self, title: str) -> list[int]:
+        Only those whose title begins with `title` and has `part` in it.
+        """
+        return self.retry("looking for a pull request", lambda: self._open_pull_requests(title, part))
+
+    def _open_pull_requests(self, title: str, part: str = "") -> list[int]:
         discussions: Iterable[Discussion] = self.api.get_repo_discussions(
             self.repo_id,
             repo_type=self.kind,
@@ -215,7 +218,11 @@ class RemoteRepo:
             author=self.user,
         )
         return sorted(
-            (d.num for d in discussions if d.title.startswith(title) and d.status in ("open", "draft")),
+            (
+                d.num
+                for d in discussions
+                if d.title.startswith(title) and part in d.title and d.status in ("open", "draft")
+            ),
             reverse=True,
         )
 

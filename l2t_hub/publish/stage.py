@@ -37,6 +37,8 @@ LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "cache": ("__pycache__", "*.pyc", "cache"),
     "state of a run": ("run.json",),
 }
+IN_DATA = ("hidden", "partial")
+DATA = "data"
 # The Hub's folder of benchmark scores. It looks hidden but is meant to be published.
 NOT_HIDDEN = (".eval_results",)
 
@@ -171,7 +173,7 @@ def _walk(root: Path, below: str, left_out: list[tuple[str, str]]) -> Iterator[s
     with os.scandir(root / below) as entries:
         for entry in entries:
             path = f"{below}{entry.name}"
-            rule = _rule(entry.name, top=not below)
+            rule = _rule(entry.name, below)
             if path == RELEASE_RECORD:
                 rule = "rewritten by each release"
             if rule:
@@ -192,11 +194,14 @@ def _walk(root: Path, below: str, left_out: list[tuple[str, str]]) -> Iterator[s
                 )
 
 
-def _rule(name: str, top: bool) -> str | None:
-    if top and name in NOT_HIDDEN:
+def _rule(name: str, below: str) -> str | None:
+    """Return the reason to leave out `name` in the folder `below`, None if it is released."""
+    if not below and name in NOT_HIDDEN:
         return None
-    for rule, patterns in LEFT_OUT.items():
-        if any(fnmatchcase(name, pattern) for pattern in patterns):
+    # In `data/`, folders have the names of tasks, such as `cache`.
+    rules = IN_DATA if below.startswith(f"{DATA}/") else LEFT_OUT
+    for rule in rules:
+        if any(fnmatchcase(name, pattern) for pattern in LEFT_OUT[rule]):
             return rule
     return None
 

@@ -36,13 +36,15 @@ class PullRequest:
     """A pull request that carries a release.
 
     `base` is the commit of `main` it began from; `superseded` are older pull requests of the same content. `stored`
-    maps the SHA-256 of large files on the Hub to commit and path: the Hub copies those, they are not sent.
+    maps the SHA-256 of large files on the Hub to commit and path: the Hub copies those, they are not sent. `version`
+    is the tag that the release will get.
     """
 
     number: int
     base: str
     superseded: tuple[int, ...]
     stored: dict[str, tuple[str, str]]
+    version: str
 
     @property
     def ref(self) -> str:
@@ -59,20 +61,23 @@ class UploadCounts:
     copied: int = 0
 
 
-def pull_request_title(staged: StagedRelease) -> str:
-    """Return the title of the pull request for exactly this content, by which a later run finds it."""
-    return f"{TITLE}{staged.digest[:20]}"
+def pull_request_title(staged: StagedRelease, version: str) -> str:
+    """Return the title of the pull request of a version, which becomes that of its commit on `main`.
+
+    The digest in it is of exactly this content: a later run finds the pull request by it.
+    """
+    return f"{TITLE}{version} ({staged.digest[:20]})"
 
 
-def find_or_open(remote: RemoteRepo, staged: StagedRelease) -> PullRequest:
+def find_or_open(remote: RemoteRepo, staged: StagedRelease, version: str) -> PullRequest:
     """Return an open pull request of this content that begins from the current `main`, opened if there is none.
 
-    Raises UserError if `main` changes each time one is opened.
+    `version` is what a new one is called. Raises UserError if `main` changes each time one is opened.
     """
-    title = pull_request_title(staged)
+    title = pull_request_title(staged, version)
     for attempt in range(_MAX_OPENED):
         head = remote.head(MAIN)
-        numbers = remote.open_pull_requests(title)
+        numbers = remote.open_pull_requests(TITLE, staged.digest[:20])
         current = [number for number in numbers if head in remote.history(f"refs/pr/{number}")]
         if current:
             chosen = min(current)  # two processes that release the same content choose the same one
@@ -80,7 +85,7 @@ def find_or_open(remote: RemoteRepo, staged: StagedRelease) -> PullRequest:
                 remote.say(f"continuing pull request {chosen}")
             superseded = tuple(number for number in numbers if number != chosen)
             stored = _stored_contents(remote, *(f"refs/pr/{number}" for number in superseded), head)
-            return PullRequest(chosen, head, superseded, stored)
+            return PullRequest(chosen, head, superseded, stored, version)
         contents = f"{describe_files(staged.files)}, fingerprint {staged.fingerprint}"
         number = remote.open_pull_request(title, f"A {staged.kind} released by `l2t release`: {contents}.")
         remote.say(f"pull request {number}: {remote.url}/discussions/{number}")
@@ -186,7 +191,7 @@ def _commit(remote: RemoteRepo, pull: PullRequest, part: TreeDifference, head: s
     commit = remote.api.create_commit(
         remote.repo_id,
         operations,
-        commit_message=_message(part),
+        commit_message=f"{pull.version}: {_message(part)}",
         repo_type=remote.kind,
         revision=pull.ref,
         parent_commit=head,

@@ -36,6 +36,10 @@ model-index:
 ```html
 <script>pwned()</script>
 ```
+
+```text
+An example of a task is one long line: it wraps, so that a reader on a phone sees all of it without scrolling sideways.
+```
 """
 NASTY = "<script>pwned()</script>&\"'.txt"
 PNG = bytes.fromhex(
@@ -248,7 +252,14 @@ def test_a_browser_runs_nothing_and_loads_nothing_from_other_hosts(released: Loc
             assert page.evaluate("document.body ? document.body.scrollWidth <= window.innerWidth : true"), (
                 path
             )
+        page.set_viewport_size({"width": 390, "height": 844})
+        for path in pages(released):
+            page.goto(released.url + path)
+            assert page.evaluate("document.documentElement.scrollWidth") == 390, f"{path} on a phone"
         page.goto(released.url + "/datasets/org/data")
+        example = "document.querySelector('pre code.language-text')"
+        assert page.evaluate(f"{example}.getBoundingClientRect().width") < 390, "the example wraps"
+        assert page.evaluate(f"{example}.getBoundingClientRect().height") > 40
         assert page.evaluate("document.querySelector('article img').naturalWidth") == 1
         assert page.evaluate("getComputedStyle(document.querySelector('.ribbon')).textAlign") == "center"
         browser.close()

@@ -31,6 +31,8 @@ def test_a_release_and_its_repetition(hub: WatchedHub, toy: Toy, kind: str, xet:
     )
     assert first["tags"] == ["v1", f"fp-{staged.fingerprint[:12]}"]
     assert first["revision"] == hub.tags(kind, "org/toy")["v1"]
+    merged = hub.history.commit(hub.number(kind, "org/toy"), first["revision"])
+    assert merged.title == f"Release v1 ({staged.digest[:20]}) (#1)"
     assert first["rehearsal"]
     assert "/rehearsal/" in first["url"]
     before = len(hub.recorder.requests)

@@ -16,6 +16,18 @@ from l2t_hub.publish.validate import validate
 Toy = Callable[..., Path]
 
 
+def test_a_task_may_have_any_name(toy: Toy) -> None:
+    names = ("cache", "checkpoints", "logs", "runs", "wandb")
+    directory = toy("dataset", tasks=names)
+    for folder in ("cache", "logs"):
+        (directory / folder).mkdir()
+        (directory / folder / "x.json").write_text("{}")
+    staged = stage(directory)
+    assert {f"data/examples/{name}/train-00000-of-00001.parquet" for name in names} <= set(staged.paths())
+    assert dict(staged.left_out) == {"cache/": "cache", "logs/": "log"}
+    validate(staged)
+
+
 @pytest.mark.parametrize("kind", list(TOYS))
 def test_a_toy_passes_and_its_digest_depends_on_content_alone(toy: Toy, kind: str) -> None:
     one, two, other = stage(toy(kind, name="one")), stage(toy(kind, name="two")), stage(toy(kind, seed=9))

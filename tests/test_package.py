@@ -158,24 +158,6 @@ def test_the_citation_and_ci_name_the_versions_of_the_project() -> None:
     assert PROJECT["requires-python"] == f">={versions[0]}"
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The wheel and the sdist, built from this checkout without a network."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "hatchling", "build", "-d", str(folder), cwd=REPOSITORY)
-    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
-    return wheel, sdist
-
-
-@pytest.fixture(scope="module")
-def target(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which nothing but the wheel is installed."""
-    folder = tmp_path_factory.mktemp("installed")
-    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps")
-    run(*pip, "--target", str(folder), str(built[0]), cwd=folder)
-    return folder
-
-
 def run(*command: str, cwd: Path, **environment: str) -> str:
     done = subprocess.run(
         command,
@@ -190,8 +172,8 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_the_sdist_holds_what_the_project_lists_and_nothing_else(built: tuple[Path, Path]) -> None:
-    with tarfile.open(built[1]) as archive:
+def test_the_sdist_holds_what_the_project_lists_and_nothing_else(distributions: tuple[Path, Path]) -> None:
+    with tarfile.open(distributions[1]) as archive:
         names = [member.name.partition("/")[2] for member in archive.getmembers()]
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -211,8 +193,8 @@ def test_the_sdist_holds_what_the_project_lists_and_nothing_else(built: tuple[Pa
         assert set(names) - set(listed) <= {"PKG-INFO", ".gitignore"}
 
 
-def test_the_sdist_builds_the_same_wheel(built: tuple[Path, Path], tmp_path: Path) -> None:
-    wheel, sdist = built
+def test_the_sdist_builds_the_same_wheel(distributions: tuple[Path, Path], tmp_path: Path) -> None:
+    wheel, sdist = distributions
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     (source,) = tmp_path.iterdir()
@@ -234,14 +216,16 @@ def contents(wheel: Path) -> dict[str, str]:
     ],
 )
 def test_the_installed_command_runs_in_an_empty_folder(
-    target: Path, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+    installed_wheel: Path, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
-    output = run(str(target / "bin" / "l2t"), *arguments, cwd=tmp_path, PYTHONPATH=str(target))
+    output = run(
+        str(installed_wheel / "bin" / "l2t"), *arguments, cwd=tmp_path, PYTHONPATH=str(installed_wheel)
+    )
     assert all(word in output for word in words)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_installed_package_is_the_one_that_ran(target: Path, tmp_path: Path) -> None:
+def test_the_installed_package_is_the_one_that_ran(installed_wheel: Path, tmp_path: Path) -> None:
     code = "import l2t_hub, l2t_hub.resources as r; print(l2t_hub.__file__, r.resource_folder('model_cards'))"
-    files = run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(target)).split()
-    assert all(Path(file).is_relative_to(target) for file in files)
+    files = run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(installed_wheel)).split()
+    assert all(Path(file).is_relative_to(installed_wheel) for file in files)

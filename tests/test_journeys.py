@@ -1,0 +1,248 @@
+"""Five journeys of a new user, each from an empty folder with the installed wheel.
+
+Every line is typed as a user types it. What is published is read back with the Hub's own clients.
+"""
+
+import json
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from german_text import german_documents
+from test_docs import text_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+SMALL = """\
+extends: nano
+source: {limit: 60}
+validation: {near_duplicates: keep}
+model: {num_hidden_layers: 1, hidden_size: 32, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 16, intermediate_size: 64}
+train: {max_steps: 40, warmup_steps: 4, eval_steps: 20, save_steps: 10}
+"""
+
+
+class User:
+    """A user in an empty folder, whose `l2t` is that of the installed wheel."""
+
+    def __init__(self, folder: Path, wheel: Path) -> None:
+        self.folder = folder
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHON"))}
+        self.environment = kept | {
+            "PATH": f"{wheel / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": str(wheel),
+            "HOME": str(folder.parent / "home"),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def write(self, name: str, text: str, encoding: str = "utf-8") -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding=encoding)
+
+    def type(self, line: str, status: int = 0, **environment: str) -> str:
+        """Type a command, which must end with `status`; all that it prints."""
+        done = subprocess.run(
+            shlex.split(line), cwd=self.folder, env=self.environment | environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=900,
+        )  # fmt: skip
+        assert done.returncode == status, f"{line}\nexit {done.returncode}\n{done.stdout[-4000:]}"
+        assert "Traceback" not in done.stdout, done.stdout
+        return done.stdout
+
+    @contextmanager
+    def local_hub(self, folder: str) -> Iterator[dict[str, str]]:
+        """Run `l2t hub serve`; the environment that leads the Hub's clients to it."""
+        command = ["l2t", "hub", "serve", "--dir", folder, "--port", "0"]
+        server = subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True
+        )
+        assert server.stdout is not None
+        try:
+            url = next(
+                found[0] for line in server.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line))
+            )
+            token = json.loads((self.folder / folder / "tokens.json").read_text("utf-8"))["write"]
+            yield {"HF_ENDPOINT": url, "HF_TOKEN": token}
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=60)
+
+    def python(self, code: str, **environment: str) -> str:
+        """Run Python with the Hub's clients, as a user of what was published does."""
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=self.folder, env=self.environment | environment,
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    def card(self, path: str) -> str:
+        return (self.folder / path / "README.md").read_text("utf-8")
+
+    def front_matter(self, path: str) -> dict[str, object]:
+        matter: dict[str, object] = yaml.safe_load(self.card(path).split("---\n")[1])
+        return matter
+
+
+@pytest.fixture
+def user(tmp_path: Path, installed_wheel: Path) -> User:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "home").mkdir()
+    return User(tmp_path / "empty", installed_wheel)
+
+
+def test_own_german_text_becomes_a_released_dataset(user: User) -> None:
+    rows = [f'"{text}";{number}' for number, text in enumerate(german_documents(150))]
+    user.write("texte.csv", "\n".join(["text;nummer", *rows, ""]), encoding="latin-1")
+    user.write(
+        "deutsch.yaml",
+        "name: deutsch\nextends: nano\nvariants: {nano-raw: null, nano-l2t: {name: deutsch}}\n"
+        "source: {path: texte.csv, id_column: nummer, language: de, title: Kurze Texte}\n",
+    )
+    user.type("l2t recipes validate deutsch.yaml")
+    built = user.type("l2t build deutsch.yaml --out data/deutsch")
+    assert "latin" in built.lower() or "cp1252" in built.lower() or "1252" in built  # says what it detected
+    user.type("l2t verify data/deutsch")
+    refused = user.type("l2t release data/deutsch --repo my-org/deutsch --hub local:hub", status=1)
+    assert "licence" in refused
+    user.type("l2t release data/deutsch --repo my-org/deutsch --hub local:hub --license cc0-1.0")
+    with user.local_hub("hub") as hub:
+        printed = user.python(
+            "from huggingface_hub import DatasetCard\n"
+            "from datasets import load_dataset\n"
+            "card = DatasetCard.load('my-org/deutsch')\n"
+            "print(card.data.language, card.data.license)\n"
+            "print(str(card).count('apache'), 'sample of l2t_hub' in str(card), 'texte.csv' in str(card))\n"
+            "typos = load_dataset('my-org/deutsch', 'typo', split='train')\n"
+            "print(len(typos), 'ß' in str(typos['text']) or 'ü' in str(typos['text']))\n",
+            **hub,
+        )
+    language, mentions, examples = printed.splitlines()
+    assert "de" in language
+    assert language.endswith("cc0-1.0")
+    assert mentions == "0 False True"
+    assert int(examples.split()[0]) > 0
+    assert examples.endswith("True")
+
+
+def test_an_own_task_file_becomes_a_released_dataset(user: User, repository: Path) -> None:
+    code = re.search(r"```python\n(.*?)```", text_of(repository / "docs" / "own-task.md"), re.DOTALL)
+    assert code
+    user.write("my_tasks.py", code[1])
+    user.type("l2t tasks reversed_word --module my_tasks.py")
+    mixture = '--set "mixture.modules=[my_tasks.py]" --set "mixture.tasks=[typo, reversed_word]"'
+    user.type(f"l2t build nano --variant nano-l2t --out data/mine {mixture}")
+    user.type("l2t release data/mine --repo my-org/mine --hub local:hub")
+    refused = user.type("l2t reproduce my-org/mine --hub local:hub", status=1)
+    (digest,) = set(re.findall(r"\b[0-9a-f]{64}\b", refused))
+    user.type(f"l2t reproduce my-org/mine --hub local:hub --trust-modules {'0' * 64}", status=1)
+    user.type(f"l2t reproduce my-org/mine --hub local:hub --trust-modules {digest}")
+
+
+def test_nano_extended_to_shared_with_a_named_tokenizer(user: User) -> None:
+    user.type("l2t build nano --variant nano-l2t --out data/first")
+    user.write(
+        "shared.yaml",
+        "name: shared\nextends: nano\ntokenizer: {name: data/first/tokenizer}\n"
+        "variants: {nano-raw: null, nano-l2t: {name: nano-shared, mixture: {scheme: shared}}}\n",
+    )
+    assert "raw_share" in user.type(
+        "l2t recipes validate shared.yaml"
+    )  # a note: the inherited key is dropped
+    user.type("l2t build shared.yaml --out data/shared")
+    manifest = json.loads((user.folder / "data/shared/l2t_manifest.json").read_text("utf-8"))
+    assert manifest["recipe"]["mixture"]["scheme"] == "shared"
+    user.type("l2t reproduce data/shared")
+    disagrees = user.type("l2t train nano --variant nano-l2t --data data/shared --out models/wrong", status=2)
+    assert "mixture.scheme" in disagrees
+
+
+def test_step_by_step_ends_where_a_run_ends(user: User) -> None:
+    user.write("mine.yaml", f"name: mine\n{SMALL}")
+    for name in ("nano-raw", "nano-l2t"):
+        user.type(f"l2t build mine.yaml --variant {name} --out data/{name}")
+        user.type(f"l2t train mine.yaml --variant {name} --data data/{name} --out models/{name}")
+    user.type("l2t eval models/nano-raw models/nano-l2t --suite probes --out scores.json")
+    user.type("l2t space models/nano-raw models/nano-l2t --out spaces/mine-compare")
+    directories = "data/nano-raw data/nano-l2t models/nano-raw models/nano-l2t spaces/mine-compare"
+    user.type(f"l2t release {directories} --namespace my-org --hub local:steps")
+    user.type("l2t run mine.yaml --out run --hub local:whole --namespace my-org")
+    with user.local_hub("steps") as hub:
+        steps = published(user, hub)
+    with user.local_hub("whole") as hub:
+        whole = published(user, hub)
+    assert steps.keys() == whole.keys()
+    for repository, card in whole.items():
+        assert steps[repository] == card, repository
+    user.type("l2t reproduce my-org/nano-l2t --hub local:steps")
+
+
+def published(user: User, hub: dict[str, str]) -> dict[str, str]:
+    """The card of each repository of my-org, without what differs between two Hubs: commits and port."""
+    code = (
+        "import json\nfrom huggingface_hub import HfApi\napi = HfApi()\nfound = {}\n"
+        "for kind, listed in (('dataset', api.list_datasets), ('model', api.list_models), ('space', api.list_spaces)):\n"
+        "    for repo in listed(author='my-org'):\n"
+        "        file = api.hf_hub_download(repo.id, 'README.md', repo_type=kind)\n"
+        "        found[f'{kind} {repo.id}'] = open(file, encoding='utf-8').read()\n"
+        "print(json.dumps(found))\n"
+    )
+    cards: dict[str, str] = json.loads(user.python(code, **hub))
+    assert len(cards) >= 5, sorted(cards)
+    assert not any("rehearsal" in card for card in cards.values())
+    return {
+        name: re.sub(r"\b[0-9a-f]{7,64}\b|127\.0\.0\.1:\d+", "#", card)
+        for name, card in sorted(cards.items())
+    }
+
+
+SEED = int(os.environ.get("L2T_KILL_SEED", random.SystemRandom().randrange(1 << 32)))
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
+def test_each_verb_is_stopped_and_resumed(user: User, by: signal.Signals) -> None:
+    print(f"L2T_KILL_SEED={SEED}")
+    rng = random.Random(f"{SEED} {by.name}")
+    user.write("mine.yaml", f"name: mine\n{SMALL}")
+    lines = {
+        "build": "l2t build mine.yaml --variant nano-l2t --out data/nano-l2t",
+        "train": "l2t train mine.yaml --variant nano-l2t --data data/nano-l2t --out models/nano-l2t",
+        "eval": "l2t eval models/nano-l2t --suite probes --out scores.json",
+        "release": "l2t release data/nano-l2t models/nano-l2t --namespace my-org --hub local:hub",
+        "run": "l2t run mine.yaml --out run --hub local:whole --namespace my-org",
+    }
+    for verb, line in lines.items():
+        for _ in range(2):
+            stop(user, line, by, rng.uniform(0.5, 8))
+        user.type(line)
+        if verb == "build":
+            user.type("l2t verify data/nano-l2t")
+        if verb == "train":
+            user.type("l2t verify models/nano-l2t")
+    user.type("l2t reproduce my-org/nano-l2t --hub local:hub --sample 1")
+
+
+def stop(user: User, line: str, by: signal.Signals, seconds: float) -> None:
+    """Type a command and stop it after some seconds, if it is not done by then."""
+    command = subprocess.Popen(
+        shlex.split(line), cwd=user.folder, env=user.environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    time.sleep(seconds)
+    command.send_signal(by)
+    printed = command.communicate(timeout=120)[0]
+    expected = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[by]
+    assert command.returncode in (0, expected), f"{line}: exit {command.returncode}\n{printed}"
+    assert "Traceback" not in printed, printed
+    assert "resource_tracker" not in printed, printed

@@ -93,6 +93,16 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 def installed_wheel(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which nothing but the wheel is installed: `bin/l2t`, and the package for PYTHONPATH."""
     folder = tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(folder)]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--target",
+        str(folder),
+    ]
     subprocess.run([*pip, str(distributions[0])], cwd=folder, check=True, capture_output=True, timeout=120)
     return folder

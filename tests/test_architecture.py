@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -122,6 +124,27 @@ def test_the_local_hub_knows_nothing_of_l2t() -> None:
         if _room(name) != "local_hub"
     }
     assert used <= LOCAL_HUB_MAY_IMPORT
+
+
+# Modules that choose the Hub, or are imported before it is chosen.
+BEFORE_THE_HUB = (
+    "cli.app",
+    "cli.releases",
+    "hub.connect",
+    "hub.download",
+    "publish.release",
+    "reproduce.reproduction",
+)
+
+
+@pytest.mark.parametrize("module", BEFORE_THE_HUB)
+def test_what_chooses_the_hub_does_not_import_its_clients(module: str) -> None:
+    """They read endpoint, token and cache folder once, when they are imported."""
+    code = f"import sys, l2t_hub.{module}; print(*({'huggingface_hub', 'datasets', 'transformers'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == []
 
 
 def test_no_two_modules_share_a_name() -> None:

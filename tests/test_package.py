@@ -106,7 +106,7 @@ def test_a_missing_extra_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatc
     [
         (("hub", "serve", "--dir", "hub"), "local-hub"),
         (("release", "data", "--repo", "org/data", "--hub", "local:hub"), "local-hub"),
-        (("demo", "model"), "demo"),
+        (("demo", "org/model"), "demo"),
     ],
 )
 def test_a_verb_without_its_extra_says_so(tmp_path: Path, arguments: tuple[str, ...], extra: str) -> None:

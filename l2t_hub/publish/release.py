@@ -20,10 +20,8 @@ from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.failures import explain
 from l2t_hub.hub.names import check_collection, check_repo
 from l2t_hub.hub.retry import RetryPolicy, Say, is_transient, status_of, without_secrets
-from l2t_hub.publish.cards import collection_description, collection_note
 from l2t_hub.publish.dry_run import show_dry_run
 from l2t_hub.publish.merge import CONFLICT, after_conflict, merge
-from l2t_hub.publish.naming import check_card, check_license, released_contents
 from l2t_hub.publish.repository import MAIN, RemoteRepo, describe_files, difference
 from l2t_hub.publish.stage import StagedRelease, stage
 from l2t_hub.publish.tags import check_version, plan_tags
@@ -89,8 +87,6 @@ class _Options:
         check_collection(self.collection, self.note)
         if self.version is not None:
             check_version(self.version)
-        if self.license is not None:
-            check_license(self.license)
 
     def command(self, directory: Path, repo: str, endpoint: Endpoint) -> str:
         """Return the shell command that runs this release again."""
@@ -136,6 +132,11 @@ def release(
     check_repo(repo)
     options.check()
     with connected(hub) as endpoint:
+        # Cards need the Hugging Face libraries, which read the endpoint when they are imported.
+        from l2t_hub.publish.naming import check_card, check_license, released_contents
+
+        if license is not None:
+            check_license(license)
         try:
             staged = stage(directory, endpoint.token)
             validate(staged)
@@ -203,6 +204,8 @@ def _publish(remote: RemoteRepo, staged: StagedRelease, options: _Options) -> Re
     tags = planned.apply(remote, staged, revision)
     collection = None
     if options.collection:
+        from l2t_hub.publish.cards import collection_description, collection_note
+
         note = options.note or collection_note(staged.kind, staged.directory)
         about = options.description or collection_description(
             options.collection, staged.kind, staged.directory

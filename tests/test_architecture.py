@@ -140,7 +140,7 @@ BEFORE_THE_HUB = (
 @pytest.mark.parametrize("module", BEFORE_THE_HUB)
 def test_what_chooses_the_hub_does_not_import_its_clients(module: str) -> None:
     """They read endpoint, token and cache folder once, when they are imported."""
-    code = f"import sys, l2t_hub.{module}; print(*({'huggingface_hub', 'datasets', 'transformers'} & set(sys.modules)))"
+    code = f"import sys, l2t_hub.{module}; print(*({{'huggingface_hub', 'datasets', 'transformers'}} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

@@ -132,30 +132,8 @@ def release(
     check_repo(repo)
     options.check()
     with connected(hub) as endpoint:
-        # Cards need the Hugging Face libraries, which read the endpoint when they are imported.
-        from l2t_hub.publish.naming import check_card, check_license, released_contents
-
-        if license is not None:
-            check_license(license)
         try:
-            staged = stage(directory, endpoint.token)
-            validate(staged)
-            check_card(directory, staged.kind, license)
-            _silence_clients()
-            remote = RemoteRepo(
-                endpoint, staged.kind, repo, policy or RetryPolicy(), _without_secrets(say, endpoint)
-            )
-            _announce(remote, staged)
-            remote.sign_in()
-            staged = staged.with_contents(
-                released_contents(
-                    directory, remote, license=license, private=private, siblings=siblings or {}
-                )
-            )
-            if dry_run:
-                show_dry_run(remote, staged, private=private, collection=collection, version=version)
-                return _result(remote, staged, dry_run=True)
-            return _publish(remote, staged, options)
+            return _release(directory, repo, endpoint, options, siblings or {}, dry_run, say, policy)
         except KeyboardInterrupt:
             kept = f"{directory}: `main` of {repo} shows all of it or nothing, and uploaded files are kept"
             again = options.command(directory, repo, endpoint)
@@ -164,6 +142,40 @@ def release(
             raise
         except Exception as error:
             raise _failure(error, endpoint, options.command(directory, repo, endpoint)) from error
+
+
+def _release(
+    directory: Path,
+    repo: str,
+    endpoint: Endpoint,
+    options: _Options,
+    siblings: Mapping[str, str],
+    dry_run: bool,
+    say: Say,
+    policy: RetryPolicy | None,
+) -> Release:
+    # Cards need the Hugging Face libraries, which read the endpoint when they are imported.
+    from l2t_hub.publish.naming import check_card, check_license, released_contents
+
+    if options.license is not None:
+        check_license(options.license)
+    staged = stage(directory, endpoint.token)
+    validate(staged)
+    check_card(directory, staged.kind, options.license)
+    _silence_clients()
+    remote = RemoteRepo(endpoint, staged.kind, repo, policy or RetryPolicy(), _without_secrets(say, endpoint))
+    _announce(remote, staged)
+    remote.sign_in()
+    contents = released_contents(
+        directory, remote, license=options.license, private=options.private, siblings=siblings
+    )
+    staged = staged.with_contents(contents)
+    if dry_run:
+        show_dry_run(
+            remote, staged, private=options.private, collection=options.collection, version=options.version
+        )
+        return _result(remote, staged, dry_run=True)
+    return _publish(remote, staged, options)
 
 
 def _without_secrets(say: Say, endpoint: Endpoint) -> Say:

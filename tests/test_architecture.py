@@ -133,7 +133,6 @@ BEFORE_THE_HUB = (
     "hub.connect",
     "hub.download",
     "publish.release",
-    "reproduce.reproduction",
 )
 
 

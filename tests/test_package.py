@@ -18,6 +18,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from test_run import TINY
 
 from l2t_hub import __version__
 from l2t_hub.errors import UserError
@@ -158,7 +159,7 @@ def test_the_citation_and_ci_name_the_versions_of_the_project() -> None:
     assert PROJECT["requires-python"] == f">={versions[0]}"
 
 
-def run(*command: str, cwd: Path, **environment: str) -> str:
+def run(*command: str, cwd: Path, seconds: int = 120, **environment: str) -> str:
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -166,7 +167,7 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=seconds,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -229,3 +230,16 @@ def test_the_installed_package_is_the_one_that_ran(installed_wheel: Path, tmp_pa
     code = "import l2t_hub, l2t_hub.resources as r; print(l2t_hub.__file__, r.resource_folder('model_cards'))"
     files = run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(installed_wheel)).split()
     assert all(Path(file).is_relative_to(installed_wheel) for file in files)
+
+
+@pytest.mark.slow
+def test_the_installed_command_runs_the_whole_pipeline_in_an_empty_folder(
+    installed_wheel: Path, tmp_path: Path
+) -> None:
+    program = installed_wheel / "bin" / "l2t"
+    sets = [f"--set={key}={value}" for key, value in TINY.items()]
+    path = {"PYTHONPATH": str(installed_wheel)}
+    output = run(str(program), "run", "nano", *sets, cwd=tmp_path, seconds=600, **path)
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert f"Compare the models yourself:  {program} demo runs/nano/models/nano-raw" in output
+    assert f"`{program} hub serve --dir runs/nano/hub --port " in output

@@ -135,7 +135,7 @@ def test_the_commands_of_the_readme(clone: Clone, public: dict[str, str]) -> Non
 
 def type_the_printed_commands(clone: Clone, printed: str, public: dict[str, str]) -> None:
     """The commands after a colon in the last lines of a run: two that serve, and one that publishes."""
-    shown = re.findall(r"^.*?: +((?:HF_TOKEN=\S+ )?l2t .*)$", printed, re.MULTILINE)
+    shown = re.findall(r"^.*?: +((?:HF_TOKEN=\S+ )?\S+ -m l2t_hub\.cli .*)$", printed, re.MULTILINE)
     assert len(shown) == 3, printed[-2000:]
     for line in shown:
         if line.startswith("HF_TOKEN="):

@@ -111,7 +111,7 @@ def arms(
     def pack_trainer(kind: type[PackTrainer], folder: Path) -> Any:
         batches = divide_batch(recipe, 1)
         training_log = TrainingLog(None, batches.steps, recipe.name)
-        return kind(recipe, model(), rows, None, tokenizer, batches, folder, training_log)
+        return kind(recipe, model(), rows, None, tokenizer, batches, "fp32", folder, training_log)
 
     def plain(folder: Path) -> Any:
         arguments = TrainingArguments(str(folder), **common)

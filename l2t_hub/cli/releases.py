@@ -24,6 +24,18 @@ from l2t_hub.errors import UsageError
 from l2t_hub.interruption import interruptible
 
 PANEL = "Releases"
+Sample = Annotated[
+    int | None,
+    typer.Option("--sample", metavar="N", help="Rebuild only N partitions of a dataset, spread evenly."),
+]
+RepeatedSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--steps",
+        metavar="N",
+        help="Training steps of a model to repeat. Default: 20, or up to the first logged loss.",
+    ),
+]
 SourcePath = Annotated[
     str | None,
     typer.Option("--source", metavar="PATH", help="Path to the source text, if it is not on the Hub."),
@@ -192,18 +204,8 @@ def reproduce(
             help="A dataset or model, by Hub name or directory; or a recipe, which is built twice.",
         ),
     ],
-    sample: Annotated[
-        int | None,
-        typer.Option("--sample", metavar="N", help="Rebuild only N partitions of a dataset, spread evenly."),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            "--steps",
-            metavar="N",
-            help="Training steps of a model to repeat. Default: 20, or up to the first logged loss.",
-        ),
-    ] = None,
+    sample: Sample = None,
+    steps: RepeatedSteps = None,
     source: SourcePath = None,
     data: Annotated[
         str | None,

@@ -31,7 +31,7 @@ from l2t_hub.records.reading import FileRecord, Record
 from l2t_hub.records.recipe_tree import RecipeTree
 from l2t_hub.records.repo_path import ModelPath, RepoPath, same_name
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "mixed"]
 
 
 class RunRecord(FileRecord):

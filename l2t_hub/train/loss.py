@@ -57,7 +57,10 @@ def use_sliced_loss(model: Qwen2ForCausalLM) -> None:
         inputs["use_cache"] = False
         hidden = self.model(input_ids=input_ids, **inputs).last_hidden_state
         divisor = (labels[:, 1:] != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
-        return {"loss": next_token_loss(hidden, self.lm_head.weight, labels, divisor)}
+        weight, device = self.lm_head.weight, hidden.device.type
+        if torch.is_autocast_enabled(device):  # the output layer in the precision of the others
+            hidden, weight = (tensor.to(torch.get_autocast_dtype(device)) for tensor in (hidden, weight))
+        return {"loss": next_token_loss(hidden, weight, labels, divisor)}
 
     model.forward = types.MethodType(forward, model)
 

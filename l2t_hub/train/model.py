@@ -8,7 +8,7 @@ from l2t_hub.train.architecture import architecture, rounded_vocabulary
 if TYPE_CHECKING:
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-Precision = Literal["bf16", "fp32"]
+Precision = Literal["bf16", "fp32", "mixed"]
 
 
 def model_config(
@@ -44,7 +44,7 @@ def model_config(
 def new_model(config: "Qwen2Config", seed: int, precision: Precision = "fp32") -> "Qwen2ForCausalLM":
     """Return a model whose initial weights depend only on the seed. torch's global generator is left unchanged.
 
-    Weights are drawn in fp32 and then rounded, so the bf16 model is the rounded fp32 model.
+    Weights are drawn in fp32. For bf16 they are then rounded; the other precisions keep them.
     """
     import torch
     from transformers import Qwen2ForCausalLM
@@ -61,9 +61,9 @@ def new_model(config: "Qwen2Config", seed: int, precision: Precision = "fp32") -
 
 
 def resolve_precision(recipe: Recipe) -> Precision:
-    """Return the precision for this machine: `auto` means bf16 on a GPU that supports it, otherwise fp32."""
+    """Return the precision for this machine: `auto` means mixed on a GPU that supports bf16, otherwise fp32."""
     import torch
 
     if recipe.train.precision != "auto":
         return recipe.train.precision
-    return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
+    return "mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from l2t_hub.train.trainer import PackTrainer
 
 
+WORDS = {"fp32": "fp32", "bf16": "bf16", "mixed": "mixed precision (fp32 weights, bf16 arithmetic)"}
+
+
 @dataclass(frozen=True)
 class TrainResult:
     """A finished model in the directory `out`. Losses are in nats per token, None if they were not measured."""
@@ -134,7 +137,7 @@ def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, fresh: bool) -> 
         with out_of_memory_errors(recipe):
             trainer.run()
         if is_main_process():
-            summary = trainer.summary(precision)
+            summary = trainer.summary()
             write_model_directory(trainer.model, out, dataset, identity, summary, training_log)
         trainer.accelerator.wait_for_everyone()
 
@@ -157,7 +160,7 @@ def _trainer(
     rows, validation = packed.open("train", cache), packed.open("validation", cache)
     parameters = architecture(recipe).parameters(packed.vocab_size)
     training_log.show(
-        f"{recipe.name}: {parameters:,} parameters in {precision} on {device_name()}, from {packed.name}"
+        f"{recipe.name}: {parameters:,} parameters in {WORDS[precision]} on {device_name()}, from {packed.name}"
     )
     training_log.show(batches.describe(packed.rows["train"]))
     if validation is None:
@@ -165,7 +168,7 @@ def _trainer(
     special_ids = packed.tokenizer.bos_token_id, packed.tokenizer.eos_token_id, packed.pad_token_id
     model = new_model(model_config(recipe, packed.vocab_size, *special_ids), recipe.seed, precision)
     return PackTrainer(
-        recipe, model, rows, validation, packed.tokenizer, batches, out, training_log, checkpoint
+        recipe, model, rows, validation, packed.tokenizer, batches, precision, out, training_log, checkpoint
     )
 
 

@@ -22,10 +22,13 @@ from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.checkpoints import PARTIAL, PREFIX, drop_old_checkpoints, hash_files, step_of
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
 from l2t_hub.train.model_directory import RunSummary
+from l2t_hub.train.optimizer import Fp32MomentsAdamW
 from l2t_hub.train.packed_data import Collator, EpochSampler
 from l2t_hub.train.stop_request import StopRequest
 from l2t_hub.train.training_errors import checkpoint_errors
 from l2t_hub.train.training_log import Record, StepClock, TrainingLog
+
+BF16_OPTIMIZER = "adamw, moments in fp32"
 
 
 class PackTrainer(SFTTrainer):  # type: ignore[misc]
@@ -41,11 +44,13 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         validation: datasets.Dataset | None,
         tokenizer: Any,
         batches: BatchLayout,
+        precision: Precision,
         out: Path,
         training_log: TrainingLog,
         checkpoint: Path | None = None,
     ) -> None:
         self.recipe, self.batches, self.out, self.training_log = recipe, batches, out, training_log
+        self.precision = precision
         self.checkpoint = checkpoint
         self.stop_request, self.stopped = StopRequest(), False
         self.clock = StepClock()
@@ -54,12 +59,13 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         self._last_record = (0.0, 0)
         super().__init__(
             model=model,
-            args=_arguments(recipe, batches, out, validation is not None, checkpoint is not None),
+            args=_arguments(recipe, batches, precision, out, validation is not None, checkpoint is not None),
             data_collator=Collator(recipe.train.attention, recipe.train.loss_on_padding),
             train_dataset=rows,
             eval_dataset=validation,
             processing_class=tokenizer,
             callbacks=[_StepCallback(self)],
+            optimizer_cls_and_kwargs=_fp32_moments(recipe) if precision == "bf16" else None,
         )
         self.remove_callback(PrinterCallback)
         if self.args.world_size != batches.devices:
@@ -88,7 +94,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         asked = torch.tensor(float(self.stop_request.asked), device=self.args.device)
         return float(self.accelerator.reduce(asked, "sum")) > 0
 
-    def summary(self, precision: Precision) -> RunSummary:
+    def summary(self) -> RunSummary:
         """Return what the run did, for the training record."""
         return RunSummary(
             batches=self.batches,
@@ -96,8 +102,8 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
             validation_rows=len(self.eval_dataset or ()),
             predicted_tokens=int(self.predicted_tokens),
             seconds=self.clock.read(),
-            precision=precision,
-            optimizer=self.args.optim,
+            precision=self.precision,
+            optimizer=BF16_OPTIMIZER if self.precision == "bf16" else self.args.optim,
             resumed_from=step_of(self.checkpoint) if self.checkpoint is not None else None,
         )
 
@@ -221,7 +227,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
             seconds=self.clock.read(),
             window=self._last_record,
             predicted_tokens=int(self.predicted_tokens),
-            precision="bf16" if self.model.dtype == torch.bfloat16 else "fp32",
+            precision=self.precision,
             files=files,
             format=1,
         )
@@ -262,7 +268,15 @@ class _StepCallback(TrainerCallback):
             self.trainer.stopped = control.should_save = control.should_training_stop = True
 
 
-def _arguments(recipe: Recipe, batches: BatchLayout, out: Path, evaluates: bool, resumed: bool) -> SFTConfig:
+def _fp32_moments(recipe: Recipe) -> tuple[type[Fp32MomentsAdamW], dict[str, Any]]:
+    train = recipe.train
+    betas = (train.adam_beta1, train.adam_beta2)
+    return Fp32MomentsAdamW, {"lr": train.learning_rate, "betas": betas}
+
+
+def _arguments(
+    recipe: Recipe, batches: BatchLayout, precision: Precision, out: Path, evaluates: bool, resumed: bool
+) -> SFTConfig:
     """Return the recipe as trainer arguments, without TRL's defaults of bf16 autocast and activation checkpointing.
 
     As usual in transformers, weight decay applies to everything but biases and norms, so to the embeddings too.
@@ -285,7 +299,8 @@ def _arguments(recipe: Recipe, batches: BatchLayout, out: Path, evaluates: bool,
         activation_checkpointing=train.gradient_checkpointing,
         ddp_find_unused_parameters=False,
         use_cpu=not torch.accelerator.is_available(),
-        bf16=False,  # no autocast: in bf16 the weights themselves are bf16
+        bf16=precision
+        == "mixed",  # autocast, which "bf16" does without: there the weights themselves are bf16
         seed=recipe.seed,
         logging_steps=train.logging_steps,
         logging_nan_inf_filter=False,

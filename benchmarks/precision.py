@@ -3,8 +3,8 @@
     python benchmarks/precision.py [--size nano] [--steps 300] [--json FILE]
 
 A model is trained on the bundled sample with each precision, at a constant learning rate. In the last 20 steps, every
-update of a weight is compared with the weight before it: an update is lost if it is not zero in fp32 but the bf16 weight
-stays as it was. The second part gives AdamW gradients that shrink tenfold after 1,000 steps.
+update of a weight is compared with the weight before it: an update is lost if it is not zero in fp32 but the bf16
+weight stays as it was. The second part gives AdamW gradients that shrink tenfold after 1,000 steps.
 """
 
 import argparse

@@ -19,8 +19,8 @@ COPIED_AT_ONCE = 2**25
 class Fp32MomentsAdamW(torch.optim.Optimizer):
     """AdamW that computes in fp32 and rounds only the new weights.
 
-    A step is torch's fused AdamW on fp32 copies of weights and gradients. The moments stay in fp32; the copies are made
-    for a few tensors at a time and not kept. `betas` are the decay rates of the moments.
+    A step is torch's fused AdamW on fp32 copies of weights and gradients. The moments stay in fp32; the copies
+    are made for a few tensors at a time and not kept. `betas` are the decay rates of the moments.
     """
 
     def __init__(

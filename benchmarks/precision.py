@@ -1,6 +1,6 @@
 """Measure what bf16 loses in training: updates that leave a weight unchanged, and a second moment that cannot decay.
 
-    python benchmarks/precision.py [--size nano] [--steps 300] [--json FILE]
+    python benchmarks/precision.py [--size nano] [--steps 60] [--json FILE]
 
 A model is trained on the bundled sample with each precision, at a constant learning rate. In the last 20 steps, every
 update of a weight is compared with the weight before it: an update is lost if it is not zero in fp32 but the bf16
@@ -23,7 +23,7 @@ from l2t_hub.train.hardware import hardware
 from l2t_hub.train.optimizer import Fp32MomentsAdamW
 from l2t_hub.train.training_log import read_log
 
-RATES = (3e-3, 3e-4, 3e-5)
+RATES = (3e-4, 3e-5)
 WATCHED_STEPS = 20
 SHRINK_AFTER, CHECKED_AFTER = 1_000, (1_000, 2_500)
 
@@ -128,7 +128,7 @@ def moments() -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="nano")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

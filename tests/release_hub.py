@@ -25,11 +25,12 @@ Listing = dict[str, tuple[str, int, str]]
 
 @dataclass
 class Seen:
-    """A request as the Hub saw it; `received` counts the bytes of its body."""
+    """A request as the Hub saw it; `received` counts the bytes of its body, `sent` those of the answer's."""
 
     method: str
     path: str
     received: int = 0
+    sent: int = 0
     status: int = 0
 
     @property
@@ -80,6 +81,7 @@ class _Sender:
         if message["type"] == "http.response.start":
             self._seen.status = message["status"]
             self._recorder.hook(self._number, "after")
+        self._seen.sent += len(message.get("body", b""))
         await self._send(message)
 
 

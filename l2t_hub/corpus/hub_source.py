@@ -1,12 +1,14 @@
-"""A Hub dataset, or a local dataset directory, as a source that the `datasets` library streams.
+"""A Hub dataset, or a local directory laid out as one, as a source. `datasets` finds its files.
 
-A partition is a range of rows if the number of rows is known, else some of the dataset's files.
+A partition is a range of rows if their number is known, else some of the dataset's files. Parquet files are read by
+row groups (`hub_parquet.py`). Other formats are streamed by `datasets`: a range then downloads what comes before it.
 """
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,14 @@ from huggingface_hub import HfApi, constants
 
 from l2t_hub.corpus.columns import Columns, missing_column, named_columns
 from l2t_hub.corpus.document import Record, document_of_mapping
+from l2t_hub.corpus.hub_parquet import (
+    HubParquetFile,
+    chosen_files,
+    inspect_files,
+    names_of,
+    parquet_urls,
+    read_range,
+)
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.failures import hub_error
 from l2t_hub.hub.names import check_hub_name
@@ -26,7 +36,10 @@ from l2t_hub.text import counted
 
 @dataclass(frozen=True)
 class HubSource:
-    """A split of a dataset at one revision. `rows` is None if the dataset does not state its number of rows."""
+    """A split of a dataset at one revision. `rows` is None if the dataset does not state its number of rows.
+
+    `parquet` are its files, up to the recipe's limit, if they are Parquet; `data_files` are the recipe's globs.
+    """
 
     name: str
     config: str | None
@@ -36,6 +49,8 @@ class HubSource:
     files: int
     count: int
     columns: Columns
+    parquet: tuple[HubParquetFile, ...] = ()
+    data_files: tuple[str, ...] | None = None
 
     @property
     def contents(self) -> dict[str, str]:
@@ -59,7 +74,9 @@ class HubSource:
 
     def inputs(self, partition: int) -> list[dict[str, Any]]:
         """Return the revision and the rows or files of a partition."""
-        base = {"dataset": next(iter(self.contents)), "revision": self.revision}
+        base: dict[str, Any] = {"dataset": next(iter(self.contents)), "revision": self.revision}
+        if self.data_files is not None:
+            base["data_files"] = list(self.data_files)
         if self.rows is None:
             return [{**base, "files": f"{partition + 1} of {self.count}"}]
         start, stop = self._rows(partition)
@@ -67,6 +84,12 @@ class HubSource:
 
     def read(self, partition: int) -> Iterator[Record]:
         """Yield a partition's records. Without an id column, the id of a row is its split and number."""
+        if self.parquet:
+            start, stop = self._rows(partition)
+            yield from _rows_of(
+                read_range(self.parquet, start, stop, self.name, self.split, self.columns), self.name
+            )
+            return
         stream = _stream(self.name, self.config, self.split, _hub_revision(self.name, self.revision))
         start = 0
         if self.rows is not None:
@@ -92,6 +115,14 @@ def open_dataset(recipe: Recipe, columns: Columns) -> HubSource:
     name = str(section.dataset)
     where = recipe.where("source.dataset")
     revision = _revision(name, section.revision, where)
+    source = _open_parquet_dataset(recipe, columns, revision)
+    if source is not None:
+        return source
+    if section.data_files is not None:
+        raise UsageError(
+            f"{recipe.where('source.data_files')} applies to Parquet datasets, and this split of {name} is none",
+            "Leave the key out, or check source.config and source.split.",
+        )
     stream = _open(name, section.config, section.split, _hub_revision(name, revision), where)
     known = list(stream.column_names or next(iter(stream.take(1)), {}))
     for key, column in named_columns(columns):
@@ -109,6 +140,42 @@ def open_dataset(recipe: Recipe, columns: Columns) -> HubSource:
             f"Set at most {counted(stream.num_shards, 'partition')} and source.id_column, or set source.limit.",
         )
     return HubSource(name, section.config, section.split, revision, rows, stream.num_shards, count, columns)
+
+
+def _open_parquet_dataset(recipe: Recipe, columns: Columns, revision: str) -> HubSource | None:
+    """Return the source of a split that is Parquet files, whose footers tell rows and columns; None for others."""
+    section = recipe.source
+    name, where = str(section.dataset), recipe.where("source.dataset")
+    hub_revision = _hub_revision(name, revision)
+    try:
+        builder = datasets.load_dataset_builder(name, section.config, revision=hub_revision)
+        urls = parquet_urls(builder, section.split)
+        if urls is None:
+            return None
+        names = names_of(urls, f"hf://datasets/{name}@{revision}" if hub_revision else str(Path(name)))
+        if section.data_files is not None:
+            chosen = chosen_files(names, section.data_files, recipe.where("source.data_files"))
+            urls, names = list(compress(urls, chosen)), list(compress(names, chosen))
+        files = inspect_files(urls, names, section.limit, columns)
+    except UserError:
+        raise
+    except Exception as error:  # the clients of the Hub and the readers of formats raise errors of many types
+        raise _opening_error(error, where, name) from None
+    rows = sum(file.rows for file in files)
+    rows = rows if section.limit is None else min(rows, section.limit)
+    count = recipe.build.partitions
+    return HubSource(
+        name,
+        section.config,
+        section.split,
+        revision,
+        rows,
+        len(files),
+        count,
+        columns,
+        files,
+        section.data_files,
+    )
 
 
 def _revision(name: str, revision: str | None, where: str) -> str:
@@ -139,12 +206,14 @@ def _open(name: str, config: str | None, split: str, revision: str | None, where
     try:
         return _stream(name, config, split, revision)
     except Exception as error:  # the clients of the Hub and the readers of formats raise errors of many types
-        if _is_of_the_hub(error):
-            raise hub_error(error, f"{where}: {name}", constants.ENDPOINT) from None
-        reason = " ".join(str(error).split())
-        raise UsageError(
-            f"{where}: {name}: {reason}", "Check source.config, source.split and source.revision."
-        ) from None
+        raise _opening_error(error, where, name) from None
+
+
+def _opening_error(error: Exception, where: str, name: str) -> UserError:
+    if _is_of_the_hub(error):
+        return hub_error(error, f"{where}: {name}", constants.ENDPOINT)
+    reason = " ".join(str(error).split())
+    return UsageError(f"{where}: {name}: {reason}", "Check source.config, source.split and source.revision.")
 
 
 def _stream(name: str, config: str | None, split: str, revision: str | None) -> Any:
@@ -155,9 +224,13 @@ def _rows_of(stream: Any, name: str) -> Iterator[Any]:
     """Yield the rows of a stream. Raises UserError if the Hub fails on the way."""
     try:
         yield from stream
+    except UserError:
+        raise
     except Exception as error:
         if _is_of_the_hub(error):
             raise hub_error(error, f"{name}: reading stopped", constants.ENDPOINT) from error
+        if isinstance(error, OSError):
+            raise UserError(f"{name}: reading stopped: {error}", "Rerun the command to continue.") from error
         raise
 
 

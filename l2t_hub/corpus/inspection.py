@@ -57,8 +57,9 @@ def inspect_file(path: Path, root: Path, form: TextFormat, columns: Columns) -> 
     size, name = path.stat().st_size, path.relative_to(root).as_posix()
     file = SourceFile(name, path, kind, compression, size, 1, None, sha256)
     if detector is None:
-        check_parquet(file, columns)
-        rows = open_parquet(path).metadata.num_rows
+        with open_parquet(path) as parquet:
+            check_parquet(parquet.schema_arrow, path, columns)
+            rows = parquet.metadata.num_rows
         return replace(file, extent=rows, records=rows)
     file = replace(file, encoding=_encoding(file, detector, form))
     if kind == "jsonl":

@@ -22,6 +22,8 @@ class SourceSection(Section):
     """Split of the Hub dataset."""
     revision: str | None = None
     """Revision of the Hub dataset. Only a commit hash makes the recipe reproducible."""
+    data_files: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Hub datasets of Parquet files: globs that choose among the files of the split; null takes all."""
     text_column: str = "text"
     """Column with the text of a document. A dotted name refers to a nested column."""
     id_column: str | None = "id"
@@ -57,7 +59,7 @@ class SourceSection(Section):
                 ("source.path", "source.dataset"),
                 ("source.dataset", "source.path"),
             )
-        for key in ("config", "revision"):
+        for key in ("config", "revision", "data_files"):
             if self.path is not None and getattr(self, key):
                 raise DoesNotApplyError(
                     f"`source.{key}` applies to a Hub dataset, not to `source.path`",

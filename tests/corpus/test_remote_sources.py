@@ -1,5 +1,6 @@
 """Dataset repositories as sources, streamed by `datasets`: here from a local directory laid out as on the Hub."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,19 @@ def test_wrong_keys_are_errors_that_name_them(
         source_of(repository_folder, **keys)
 
 
-def test_more_partitions_than_files_need_a_limit(repository_folder: Path) -> None:
+def test_parquet_is_divided_by_rows_and_other_formats_by_files(
+    repository_folder: Path, tmp_path: Path
+) -> None:
+    assert len(documents(source_of(repository_folder, {"partitions": 7}), 7)) == 30
+    lines = tmp_path / "lines"
+    lines.mkdir()
+    for n in range(3):
+        rows = [{"id": f"d{m}", "text": f"Text {m}."} for m in range(n * 10, n * 10 + 10)]
+        (lines / f"train-{n}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = documents(source_of(lines, {"partitions": 3}, config=None), 3)
+    assert sorted(d.id for d in found) == sorted(f"d{n}" for n in range(30))
     with pytest.raises(UsageError, match=r"build\.partitions.*3 files"):
-        source_of(repository_folder, {"partitions": 4})
+        source_of(lines, {"partitions": 4}, config=None)
 
 
 def test_an_unreachable_hub_is_an_error_with_name_and_revision() -> None:

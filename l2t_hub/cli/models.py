@@ -173,10 +173,8 @@ def evaluate(
     from l2t_hub.evaluate.fetch_models import fetch_models
     from l2t_hub.hub.connect import cache_folder, connected, connected_for
 
-    def explain() -> tuple[str, str]:
-        return "the tasks that were finished are kept", "Rerun the command to continue."
-
-    with interruptible(explain), tempfile.TemporaryDirectory(prefix="l2t-eval-") as scratch:
+    kept = ("the tasks that were finished are kept", "Rerun the command to continue.")
+    with interruptible(lambda: kept), tempfile.TemporaryDirectory(prefix="l2t-eval-") as scratch:
         written = file or Path(scratch) / "scores.json"
         models = names if data is None else fetch_models(names, hub)
         with connected_for(hub, *names) if data is None else connected(data):
@@ -199,8 +197,8 @@ def evaluate(
             )
         _refresh_cards(names if limit is None else (), written)
     conclusions = [conclusion(results, comparison) for comparison in results.comparisons]
-    lines = [*conclusions, *([f"scores: {file}"] if file else [])]
-    answer(as_json, results.as_dict(), render_table(results), *lines)
+    where = [f"scores: {file}"] if file else []
+    answer(as_json, results.as_dict(), render_table(results), *conclusions, *where)
 
 
 def _refresh_cards(directories: Iterable[str | Path], *scores: Path) -> None:

@@ -21,6 +21,7 @@ from l2t_hub.evaluate.readings import reading_differences, readings
 from l2t_hub.evaluate.results import (
     SCHEMA,
     Evaluation,
+    ModelComparison,
     ModelScores,
     Protocol,
     Sample,
@@ -84,14 +85,7 @@ def evaluate(
         scores.append(_model_scores(label, scorer, model_samples, leading_space(tasks), seconds))
         if progress:
             progress(f"{label}: {counted(len(model_samples), 'example')} in {seconds:.1f} s")
-    space = leading_space(tasks)
-    comparisons = tuple(
-        replace(
-            statistics.compare(label, model_samples, labels[0], samples[0]),
-            readings=reading_differences(model_samples, samples[0], space),
-        )
-        for label, model_samples in zip(labels[1:], samples[1:], strict=True)
-    )
+    comparisons = _comparisons(labels, samples, leading_space(tasks))
     protocol = _protocol(chosen, tasks, batch_tokens, limit, date)
     evaluation = Evaluation(SCHEMA, protocol, tuple(scores), comparisons, None, None)
     if out is None:
@@ -132,6 +126,19 @@ def short_names(paths: Sequence[str]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return list(paths)
+
+
+def _comparisons(
+    labels: Sequence[str], samples: Sequence[Sequence[Sample]], space: bool
+) -> tuple[ModelComparison, ...]:
+    """Compare each model with the first, in every reading."""
+    return tuple(
+        replace(
+            statistics.compare(label, model_samples, labels[0], samples[0]),
+            readings=reading_differences(model_samples, samples[0], space),
+        )
+        for label, model_samples in zip(labels[1:], samples[1:], strict=True)
+    )
 
 
 def leading_space(tasks: Sequence[TaskProtocol]) -> bool:

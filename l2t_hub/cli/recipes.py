@@ -71,10 +71,12 @@ def keys(
 
 
 def load_release(recipe: str, sets: list[str] | None, variant: str | None) -> "Recipe":
-    """Load the recipe of exactly one release. Raises UsageError if it has variants and none was chosen."""
+    """Load the recipe of exactly one release. Raises UsageError if it has several variants and none was chosen."""
     from l2t_hub.recipe import load_recipe
 
     loaded = load_recipe(recipe, sets or (), variant)
+    if len(loaded.variants) == 1:
+        loaded = load_recipe(recipe, sets or (), next(iter(loaded.variants)))
     if loaded.variants:
         raise UsageError(
             f"{recipe} has several variants: {', '.join(loaded.variants)}",

@@ -4,6 +4,7 @@ Messages name the command `l2t`. It may not be on the PATH under that name, so w
 it as the user typed it.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -14,10 +15,13 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 
 from l2t_hub.text import visible
 
 MODULE = "l2t_hub.cli"
+# Wide enough for any line: a program that reads a pipe wants it whole.
+PIPE_WIDTH = 100_000
 VERBS = (
     "build", "card", "demo", "eval", "hub", "plan", "recipes", "release", "reproduce", "run", "space", "tasks",
     "train", "verify",
@@ -48,12 +52,29 @@ def as_typed(text: str) -> str:
 
 
 class SafeConsole(Console):
-    """A console that shows escape, control and direction characters of what it prints instead of sending them."""
+    """A console that shows what it prints as it is: no markup, no control characters, no lines cut in a pipe.
+
+    Escape, control and direction characters are shown instead of sent. Styles are given by `rich.text.Text`, since
+    brackets in a path or a name are not markup.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, "highlight": False, **settings})
+        if not self.is_terminal and "width" not in settings and "COLUMNS" not in os.environ:
+            self.width = PIPE_WIDTH
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render as rich does. Segments that rich itself made to control the terminal stay as they are."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+class WholeTable(Table):
+    """A table that folds a long name onto the next line where rich would cut it off."""
+
+    def add_column(self, *header: Any, **settings: Any) -> None:
+        """Add a column as rich does."""
+        super().add_column(*header, **{"overflow": "fold", **settings})
 
 
 class MessageConsole(SafeConsole):
@@ -66,4 +87,4 @@ class MessageConsole(SafeConsole):
 
 def error_console(**settings: Any) -> SafeConsole:
     """Return a console on standard error, for progress and errors."""
-    return MessageConsole(stderr=True, highlight=False, **settings)
+    return MessageConsole(stderr=True, **settings)

@@ -3,17 +3,16 @@
 Documents are counted. Examples and tokens are measured by building the first documents in memory, then scaled up.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from l2t_hub.console import WholeTable
 from l2t_hub.corpus.document import Document, Record
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe import Recipe
@@ -26,6 +25,11 @@ if TYPE_CHECKING:
     from l2t_hub.tokens.encode import Encoder
 
 SAMPLE_DOCUMENTS = 200
+# Documents that are read only to count them, where the source does not say how many it has.
+COUNTED_DOCUMENTS = 20_000
+# Repeating text that often adds nothing any more (Muennighoff et al. 2023, arXiv 2305.16264).
+MANY_EPOCHS = 40
+RELEASES_PER_TABLE = 4
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class ReleasePlan:
     epochs: float | None
     writes: tuple[str, ...]
     recipe: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,14 +105,23 @@ def make_plan(recipes: Sequence[Recipe]) -> Plan:
     return Plan(tuple(_release(recipe) for recipe in recipes), "---\n".join(as_yaml(r) for r in recipes))
 
 
-def render_plan(plan: Plan) -> Group:
-    """Return the plan for a terminal: the resolved recipes, then a table with a column per release."""
-    table = Table("", *(release.name for release in plan.releases), header_style="bold")
-    for label, cells in _rows(plan.releases):
-        table.add_row(label, *cells)
-    notes = {release.data.note for release in plan.releases}
+def render_plan(plan: Plan, *, verbose: bool = False) -> Group:
+    """Return the plan for a terminal: a column per release, notes, warnings; `verbose` adds resolved recipes."""
+    tables = []
+    for first in range(0, len(plan.releases), RELEASES_PER_TABLE):
+        releases = plan.releases[first : first + RELEASES_PER_TABLE]
+        table = WholeTable("", *(release.name for release in releases), header_style="bold")
+        for label, cells in _rows(releases):
+            table.add_row(label, *cells)
+        tables.append(table)
+    notes = dict.fromkeys(release.data.note for release in plan.releases)
+    warnings = dict.fromkeys(warning for release in plan.releases for warning in release.warnings)
+    yaml = [Text(f"\n{plan.yaml.rstrip()}", style="dim")] if verbose else []
     return Group(
-        Text(plan.yaml.rstrip(), style="dim"), Padding(table, (1, 0)), *(Text(note) for note in notes)
+        *tables,
+        *(Text(note) for note in notes),
+        *(Text(warning, style="yellow") for warning in warnings),
+        *yaml,
     )
 
 
@@ -117,6 +131,7 @@ def _release(recipe: Recipe) -> ReleasePlan:
     data, vocabulary = _data(recipe)
     batches = divide_batch(recipe, devices=1)
     sequences = data.training_sequences
+    epochs = round(batches.rows / sequences, 2) if sequences else None
     return ReleasePlan(
         name=recipe.name,
         scheme=_scheme(recipe),
@@ -126,10 +141,27 @@ def _release(recipe: Recipe) -> ReleasePlan:
         max_steps=batches.steps,
         batch=f"{batches.sequences} x {batches.sequence_length:,} = {batches.tokens_per_step:,} tokens",
         training_tokens=batches.rows * batches.sequence_length,
-        epochs=round(batches.rows / sequences, 2) if sequences else None,
+        epochs=epochs,
         writes=(f"datasets/{recipe.name}", f"models/{recipe.name}"),
         recipe=recipe.resolved(),
+        warnings=tuple(_warnings(recipe, epochs)),
     )
+
+
+def _warnings(recipe: Recipe, epochs: float | None) -> Iterator[str]:
+    """Yield what of a valid recipe is probably not meant."""
+    blocks, length = recipe.blocks.tokens_per_block, recipe.packing.sequence_length
+    if recipe.mixture.scheme != "raw" and 2 * blocks > length:
+        yield (
+            f"warning: {recipe.name}: an example repeats its block, so blocks of {blocks:,} tokens give examples of "
+            f"about {2 * blocks:,}, and a sequence has {length:,}: many will be dropped. Set blocks.tokens_per_block "
+            f"to at most about {length // 3:,}, or a higher packing.sequence_length."
+        )
+    if epochs is not None and epochs >= MANY_EPOCHS:
+        yield (
+            f"warning: {recipe.name}: training reads every sequence {epochs:,.0f} times. Lower train.max_steps or "
+            "train.batch_size, or use more text."
+        )
 
 
 def _data(recipe: Recipe) -> tuple[DataPlan, int]:
@@ -137,7 +169,7 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
     if recipe.source.path is None:
         note = "The source is a Hub dataset, which a plan does not read. Documents and tokens are unknown."
         unknown = DataPlan(recipe.source.limit, 0, None, None, None, None, note)
-        return unknown, recipe.tokenizer.vocab_size
+        return unknown, _vocabulary(recipe)
     from l2t_hub.corpus.source import open_source
     from l2t_hub.dataset.ledger import RAW
     from l2t_hub.dataset.partners import find_partners
@@ -146,17 +178,20 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
     source = open_source(recipe)
     records = (record for n in range(recipe.build.partitions) for record in source.read(n))
     sample = list(islice(records, SAMPLE_DOCUMENTS))
+    documents = source.records if source.records is not None else _count(len(sample), records)
     setup, share_note = _with_document_share(_setup(recipe, sample), sample)
     partners = find_partners(setup.recipe, setup.tasks, setup.splitter, sample)
     partition = PartitionTransform(setup, partners)
     packed = [rows for rows in partition.rows(sample) if rows.view == "packed"]
-    ledger, documents = partition.ledger, source.records
-    scale = (documents if documents is not None else len(sample)) / max(len(sample), 1)
+    if documents is None:
+        note = f"The source has more than {COUNTED_DOCUMENTS:,} documents: how many, and their tokens, is unknown."
+        return DataPlan(None, len(sample), None, None, None, None, note), setup.encoder.vocab_size
+    ledger, scale = partition.ledger, documents / max(len(sample), 1)
     sequences = scale * sum(rows.table.num_rows for rows in packed)
     measured = (
         "all documents"
         if scale == 1
-        else f"the first {len(sample)} of {counted(documents or 0, 'document')} and scaled up"
+        else f"the first {len(sample)} of {counted(documents, 'document')} and scaled up"
     )
     plan = DataPlan(
         documents=documents,
@@ -170,6 +205,17 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
         note=f"Tokens are measured on {measured}. Packed bytes are before compression." + share_note,
     )
     return plan, setup.encoder.vocab_size
+
+
+def _count(known: int, records: Iterator[Record]) -> int | None:
+    """Return `known` plus the number of records that follow, None if there are too many to count."""
+    count = known + sum(1 for _ in islice(records, COUNTED_DOCUMENTS))
+    return count if next(records, None) is None else None
+
+
+def _vocabulary(recipe: Recipe) -> int:
+    """Return the size of the vocabulary: of the named tokenizer, or of the one that will be trained."""
+    return recipe.tokenizer.vocab_size if recipe.tokenizer.name is None else _encoder(recipe, ()).vocab_size
 
 
 def _setup(recipe: Recipe, sample: Sequence[Record]) -> "TransformSetup":

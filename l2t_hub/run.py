@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
+from rich.text import Text
 
 from l2t_hub.console import command, error_console
 from l2t_hub.dataset.build import build
@@ -206,8 +206,8 @@ def _report(
 
 
 def _announce(stage: str, what: str) -> None:
-    _console.print(f"[bold]{stage}[/] {escape(what)}")
+    _console.print(Text(stage, style="bold"), what)
 
 
 def _print(line: str) -> None:
-    _console.print(line, markup=False)
+    _console.print(line)

@@ -191,15 +191,23 @@ def _next_steps(
 @app.command(
     rich_help_panel=START, epilog=examples("l2t plan nano", "l2t plan nano --set train.max_steps=1000")
 )
-def plan(recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_json: Json = False) -> None:
-    """Show what a recipe would produce: resolved keys, documents, tokens, parameters and steps. Writes nothing."""
+def plan(
+    recipe: RecipeArgument,
+    sets: Sets = None,
+    variant: Variant = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Also show the resolved recipes, with every key.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a recipe would produce: documents, tokens, parameters, steps and epochs. Writes nothing."""
     from l2t_hub.plan import make_plan, render_plan
     from l2t_hub.recipe import load_releases
 
     releases = load_releases(recipe, sets or (), variant)
     note(releases)
     expected = make_plan(releases)
-    answer(as_json, expected.as_dict(), render_plan(expected))
+    answer(as_json, expected.as_dict(), render_plan(expected, verbose=verbose))
 
 
 app.add_typer(recipes, name="recipes", rich_help_panel=START)

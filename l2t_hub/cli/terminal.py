@@ -5,15 +5,15 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
+from rich.text import Text
 
-from l2t_hub.console import SafeConsole, error_console
+from l2t_hub.console import SafeConsole, as_typed, error_console
 from l2t_hub.interruption import is_main_process
 
 if TYPE_CHECKING:
     from l2t_hub.recipe import Recipe
 
-out = SafeConsole(highlight=False)
+out = SafeConsole()
 err = error_console(soft_wrap=True)
 
 
@@ -29,12 +29,12 @@ def answer(as_json: bool, value: Any, *parts: Any) -> None:
         sys.stdout.write(json.dumps(value, indent=2) + "\n")
         return
     for part in parts:
-        out.print(part, markup=False, soft_wrap=isinstance(part, str))
+        out.print(part, soft_wrap=isinstance(part, str))
 
 
 def progress(line: str) -> None:
     """Print a line about work under way."""
-    err.print(line, markup=False)
+    err.print(line)
 
 
 def note(recipes: "Iterable[Recipe]") -> None:
@@ -45,6 +45,6 @@ def note(recipes: "Iterable[Recipe]") -> None:
 
 def fail(message: str, hint: str | None) -> None:
     """Print an error and, on the next line, what to do about it."""
-    err.print(f"[bold red]error:[/] {escape(message)}")
+    err.print(Text("error:", style="bold red"), as_typed(message))
     if hint:
-        err.print(escape(hint))
+        err.print(hint)

@@ -9,8 +9,6 @@ import io
 from functools import cache
 from typing import IO
 
-import chardet
-
 AUTO = "auto"
 UTF8 = "utf-8"
 WINDOWS_LATIN = "cp1252"
@@ -92,6 +90,8 @@ class Detector:
         marked = self.marked()
         if marked is not None or self._bad <= self._good:
             return marked or UTF8
+        import chardet  # takes a sixth of a second, and most text is UTF-8
+
         detected = codec_name(chardet.detect(bytes(self._evidence))["encoding"] or WINDOWS_LATIN)
         # Windows-1252 has a character for most bytes that are controls in Latin-1, and no text has those controls.
         return WINDOWS_LATIN if detected in (None, "ascii", "iso8859-1", UTF8) else detected

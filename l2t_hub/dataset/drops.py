@@ -114,10 +114,20 @@ def _advice(recipe: Recipe) -> dict[str, str]:
         SHORT: f"A block needs blocks.min_words ({blocks.min_words}) words. Short documents "
         f"have one short block: join them (source.split_on: 500 for text files) or lower blocks.min_words. Blocks of "
         f"longer ones grow with blocks.tokens_per_block ({blocks.tokens_per_block}).",
-        f"over {length} tokens": f"They do not fit a sequence of {length:,} tokens. An example repeats its block: "
-        f"set blocks.tokens_per_block (now {blocks.tokens_per_block}) to at most about {length // 3}, or a higher "
-        "packing.sequence_length.",
+        f"over {length} tokens": f"They do not fit a sequence of {length:,} tokens. {_smaller_blocks(recipe)}",
     }
+
+
+def _smaller_blocks(recipe: Recipe) -> str:
+    """Say how more examples would fit a sequence. An example repeats its block, and blocks are whole sentences."""
+    now, fits = recipe.blocks.tokens_per_block, recipe.packing.sequence_length // 3
+    lower = (
+        f"to at most about {fits}" if now > fits else "lower still: long sentences make some blocks longer"
+    )
+    return (
+        f"An example repeats its block: set blocks.tokens_per_block (now {now}) {lower}, or a higher "
+        "packing.sequence_length."
+    )
 
 
 def _split_warnings(ledger: Ledger, recipe: Recipe) -> list[str]:

@@ -13,6 +13,7 @@ from platform import python_version
 from rich.table import Table
 
 from l2t_hub import __version__
+from l2t_hub.console import WholeTable
 from l2t_hub.dataset.ledger import RAW, Ledger
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import (
@@ -109,7 +110,9 @@ def _part(ledger: Ledger, what: str) -> PartCounts:
 
 def summary_table(manifest: Manifest) -> Table:
     """What came out, for a terminal: a row per split, then the shares in both units."""
-    table = Table(title=f"{manifest.name}, fingerprint {manifest.fingerprint[:12]}", title_justify="left")
+    table = WholeTable(
+        title=f"{manifest.name}, fingerprint {manifest.fingerprint[:12]}", title_justify="left"
+    )
     for column in ("split", "raw documents", "task documents", "examples", "tokens", "sequences", "full"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for split, t in manifest.totals.items():

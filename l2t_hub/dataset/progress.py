@@ -85,7 +85,7 @@ class BarReporter:
             TextColumn("documents"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
         )
         self._progress = Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
         self._task = self._progress.add_task("documents", total=None, rate="", start=True)
@@ -93,7 +93,7 @@ class BarReporter:
 
     def message(self, line: str) -> None:
         """Print the line above the bar."""
-        self._progress.console.print(line, markup=False)
+        self._progress.console.print(line)
 
     def update(self, done: int, total: int | None) -> None:
         """Advance the bar."""

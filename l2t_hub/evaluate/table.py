@@ -4,6 +4,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from l2t_hub.console import WholeTable
 from l2t_hub.evaluate.results import Estimate, Evaluation
 
 
@@ -11,7 +12,7 @@ def render_table(evaluation: Evaluation) -> Table:
     """Return a table of accuracies and differences in percent with 95% intervals; the overall figures come last."""
     first = evaluation.models[0]
     # Compact: two models and their difference fit in 80 columns.
-    table = Table(
+    table = WholeTable(
         title=f"{evaluation.protocol.suite}: accuracy in %",
         caption=_caption(evaluation),
         caption_style="dim",
@@ -19,7 +20,7 @@ def render_table(evaluation: Evaluation) -> Table:
         collapse_padding=True,
         pad_edge=False,
     )
-    table.add_column("phenomenon", no_wrap=True)
+    table.add_column("phenomenon")
     table.add_column("n", justify="right")
     for model in evaluation.models:
         table.add_column(Text(model.label), justify="right", min_width=13)

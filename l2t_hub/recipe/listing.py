@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel
 from rich.table import Table
 
+from l2t_hub.console import WholeTable
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe.loader import bundled_recipes, load_recipe
 from l2t_hub.recipe.schema import Recipe
@@ -38,7 +39,7 @@ def listing() -> list[dict[str, Any]]:
 
 def listing_table(rows: list[dict[str, Any]]) -> Table:
     """Return the list of recipes as a table."""
-    table = Table("recipe", "variants", "description", header_style="bold")
+    table = WholeTable("recipe", "variants", "description", header_style="bold")
     for row in rows:
         table.add_row(row["name"], ", ".join(row["variants"]) or "-", row["description"])
     return table
@@ -71,7 +72,7 @@ def keys(section: str | None = None) -> list[dict[str, Any]]:
 
 def keys_table(rows: list[dict[str, Any]]) -> Table:
     """Return the keys as a table."""
-    table = Table("key", "type", "default", "meaning", header_style="bold")
+    table = WholeTable("key", "type", "default", "meaning", header_style="bold")
     for row in rows:
         table.add_row(row["key"], row["type"], row["default"], row["meaning"])
     return table

@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from l2t_hub.console import WholeTable
 from l2t_hub.text import counted
 
 
@@ -88,7 +89,7 @@ class ReproduceReport(Outcome):
 
     def table(self) -> Table:
         """Return a table with a row per check."""
-        table = Table("", "compared", "published", "here", "", header_style="bold")
+        table = WholeTable("", "compared", "published", "here", "", header_style="bold")
         for check in self.checks:
             mark = Text("=", style="green") if check.equal else Text("≠", style="bold red")
             cells = (Text(cell) for cell in (check.what, check.published, check.here, check.note))

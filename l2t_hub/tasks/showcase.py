@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from l2t_hub.console import WholeTable
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.tasks import registry
 from l2t_hub.tasks.base import DROPS, Block, Drop, Example, Task, make_example, render
@@ -55,12 +56,13 @@ class Showing:
         if isinstance(self.result, Drop):
             reason = DROPS.get(self.result.reason, self.result.reason)
             parts = (_part("source", source), Text(f"no example: {reason}", style="yellow"))
-            return Panel(Group(*parts), title=title)
+            return Panel(Group(*parts), title=Text(title), title_align="left", expand=False)
         prompt = _marked(self.result.prompt, self.added, "bold green underline")
         anchor = Text(self.anchor, style="cyan") if self.anchor else Text("(none drawn)", style="dim")
         completion = Text(self.result.completion)
         bodies = {"source": source, "prompt": prompt, "anchor": anchor, "completion": completion}
-        return Panel(Group(*(_part(*item) for item in bodies.items())), title=title, title_align="left")
+        body = Group(*(_part(*item) for item in bodies.items()))
+        return Panel(body, title=Text(title), title_align="left", expand=False)
 
 
 def list_tasks(modules: Sequence[str] = ()) -> list[dict[str, str]]:
@@ -71,7 +73,7 @@ def list_tasks(modules: Sequence[str] = ()) -> list[dict[str, str]]:
 
 def tasks_table(rows: Sequence[dict[str, str]]) -> Table:
     """Return the list as a table."""
-    table = Table("level", "task", "what the model must do", header_style="bold")
+    table = WholeTable("level", "task", "what the model must do", header_style="bold")
     for row in rows:
         table.add_row(row["level"], row["name"], row["description"])
     return table

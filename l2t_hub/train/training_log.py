@@ -67,10 +67,10 @@ class TrainingLog:
     def __enter__(self) -> "TrainingLog":
         if self._console.is_terminal and not self._console.quiet:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[metrics]}"),
+                TextColumn("{task.fields[metrics]}", markup=False),
                 TimeRemainingColumn(),
             )
             self._bar = Progress(*columns, console=self._console)
@@ -84,7 +84,7 @@ class TrainingLog:
 
     def show(self, line: str) -> None:
         """Show a line without adding it to the log file."""
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(line, soft_wrap=True)
 
     def advance_to(self, step: int) -> None:
         """Move the progress bar, if there is one, to a step."""

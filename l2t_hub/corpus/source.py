@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from bisect import bisect_left
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
@@ -216,8 +217,10 @@ def divide(files: list[SourceFile], count: int) -> tuple[tuple[Segment, ...], ..
 def _cut(file: SourceFile, position: int, size: int) -> int:
     """Return the place in a file's extent for a position in its bytes: the next at which a record starts."""
     place = file.extent * position // size
-    if place in (0, file.extent) or file.kind in ("parquet", "jsonl"):
+    if place in (0, file.extent) or file.kind == "parquet":
         return place
+    if file.kind == "jsonl":
+        return 0 if place <= len(BOM_UTF8) else place  # the first line starts after the mark
     later = bisect_left(file.starts, place)
     return min(file.starts[later], file.extent) if later < len(file.starts) else file.extent
 

@@ -210,6 +210,16 @@ def test_json_is_utf8_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
     assert texts_of(path, encoding="latin-1") == ["Größe"] * 3
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".jsonl"])
+def test_a_byte_order_mark_is_no_place_to_lose_a_record(tmp_path: Path, suffix: str) -> None:
+    rows = [{"id": str(n), "text": "a"} for n in range(3)]
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(WRITERS[suffix](rows).encode("utf-8-sig"))
+    keys = {"split_on": "lines"} if suffix == ".txt" else {}
+    for partitions in range(1, path.stat().st_size + 2):
+        assert texts_of(path, partitions, **keys) == ["a", "a", "a"]
+
+
 def test_bytes_that_a_named_encoding_has_not_are_dropped_by_reason(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"id,text\n1,good\n2,bad \x81\n")

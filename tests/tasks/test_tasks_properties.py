@@ -127,11 +127,7 @@ def check_typo(sentences: Sequence[str], other: Sequence[str], example: Example)
 def ending_of(sentence: str) -> tuple[str, str]:
     """The beginning and the ending of a sentence."""
     all_words = words(sentence)
-    stops = [
-        i
-        for i, word in enumerate(all_words)
-        if word.lower().replace("\u2019", "\u0027") in ENGLISH.stop_words
-    ]
+    stops = [i for i, word in enumerate(all_words) if word.lower() in ENGLISH.stop_words]
     start = max(stops, default=len(all_words) - 1)
     return " ".join(all_words[:start]), " ".join(all_words[start:])
 

@@ -82,7 +82,7 @@ class Clone:
                 assert page.status == 200
             yield found[0]
             server.send_signal(signal.SIGINT)
-            assert server.wait(60) == 0, log.read_text("utf-8")
+            assert server.wait(60) == 130, log.read_text("utf-8")
         finally:
             server.kill()
             server.wait()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCardData
@@ -18,6 +19,7 @@ from huggingface_hub import DatasetCardData
 from l2t_hub.artifacts import CARD, disk_errors, write_text
 from l2t_hub.dataset.ledger import RAW, STAGES, Ledger
 from l2t_hub.dataset.views import EXAMPLES, RAW_IDS, RAW_TEXT
+from l2t_hub.errors import UserError
 from l2t_hub.records.card_text import BEGIN, END, card_digest, card_state, finished_card, owner_text
 from l2t_hub.records.dataset_manifest import Manifest, TaskFacts
 from l2t_hub.records.public_recipe import public_recipe, source_title
@@ -56,8 +58,18 @@ class CardExample:
 def dataset_card(folder: Path, manifest: Manifest, *, repo: str | None = None, own: str = "") -> str:
     """Return the card of the dataset in `folder`, with the owner's text `own`, for the repo `repo` if it has one.
 
-    Local paths are left out. Raises OSError or pyarrow's errors if a shard cannot be read.
+    Local paths are left out. Raises UserError if a shard cannot be read or is not one of the manifest's.
     """
+    try:
+        return _dataset_card(folder, manifest, repo, own)
+    except (OSError, pa.ArrowException, KeyError, StopIteration) as error:
+        raise UserError(
+            f"{folder}: the card cannot be written: a shard is missing or damaged: {' '.join(str(error).split())}",
+            f"`l2t verify {folder}` says which.",
+        ) from None
+
+
+def _dataset_card(folder: Path, manifest: Manifest, repo: str | None, own: str) -> str:
     recipe = public_recipe(manifest.recipe)
     rows = configs(manifest)
     values = {

@@ -24,9 +24,9 @@ from l2t_hub.artifacts import (
 from l2t_hub.dataset.card import (
     NO_LICENSE,
     OWN_TEXT,
+    dataset_card,
     keep_edited_card,
     own_text_of,
-    write_dataset_card,
 )
 from l2t_hub.errors import UserError
 from l2t_hub.hub.endpoint import PUBLIC
@@ -43,7 +43,7 @@ from l2t_hub.publish.scores import (
 )
 from l2t_hub.publish.space import space_card_again
 from l2t_hub.publish.stage import release_kind
-from l2t_hub.records.card_text import card_state, finished_card
+from l2t_hub.records.card_text import card_digest, card_state, finished_card
 from l2t_hub.records.dataset_manifest import Manifest, read_manifest
 from l2t_hub.records.public_recipe import public_recipe, source_title
 from l2t_hub.records.reading import read_bounded, read_json
@@ -251,23 +251,27 @@ def write_card_again(directory: Path, license: str | None = None) -> tuple[Path,
     card and of the kept one, if any. Raises UsageError for another directory.
     """
     kind, own = release_kind(directory), own_text_of(directory)
-    if kind == "model":
-        license = license or license_of(directory)
-    elif kind == "space":
-        space = space_card_again(directory, own)
-    kept = keep_edited_card(directory)
+    manifest: Manifest | None = None
     if kind == "dataset":
-        manifest = read_manifest(directory)
-        if license is not None:
-            source = {**manifest.recipe["source"], "license": license}
-            tree = {**manifest.as_dict(), "recipe": {**manifest.recipe, "source": source}}
-            manifest = Manifest.model_validate(tree)
-        write_dataset_card(directory, manifest, own=own)
+        manifest = _licensed(read_manifest(directory), license)
+        card = dataset_card(directory, manifest, own=own)
     elif kind == "model":
-        write_text(directory / CARD, model_card(directory, own=own, license=license))
+        card = model_card(directory, own=own, license=license or license_of(directory))
     else:
-        write_text(directory / CARD, space)
+        card = space_card_again(directory, own)
+    kept = keep_edited_card(directory)
+    write_text(directory / CARD, card)
+    if manifest is not None:
+        manifest.with_files({**manifest.files, CARD: card_digest(card.encode())}).write(directory)
     return directory / CARD, kept
+
+
+def _licensed(manifest: Manifest, license: str | None) -> Manifest:
+    """Return the manifest with another licence of its source, if one is given."""
+    if license is None:
+        return manifest
+    recipe = {**manifest.recipe, "source": {**manifest.recipe["source"], "license": license}}
+    return Manifest.model_validate({**manifest.as_dict(), "recipe": recipe})
 
 
 def collection_description(title: str, kind: str, directory: Path | str) -> str:

@@ -54,7 +54,13 @@ def check_card(directory: Path, kind: str, license: str | None) -> None:
     path = directory / CARD
     if not path.is_file():
         return
-    if card_state(read_bounded(path).decode(errors="replace")) == "edited":
+    state = card_state(read_bounded(path).decode(errors="replace"))
+    if state == "foreign" and kind != "space" and license is not None:
+        raise UserError(
+            f"{path}: this card is your own, so --license does not change it",
+            "Write `license:` into its front matter, or let `l2t card` write the card.",
+        )
+    if state == "edited":
         raise UserError(
             f"{path}: was edited outside your own section of it, and a release writes the rest again",
             f"Run `l2t card {directory}`: it keeps the edited file as {CARD}~. "

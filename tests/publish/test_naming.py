@@ -156,6 +156,24 @@ def test_an_edited_card_is_refused_with_a_remedy_that_works(tiny: TinyRelease, c
     card.write_text("---\nlicense: mit\n---\n# All my own\n", encoding="utf-8")
     check_card(directory, kind, None)
     assert card_state(card.read_text(encoding="utf-8")) == "foreign"
+    with pytest.raises(UserError, match="this card is your own, so --license does not change it"):
+        check_card(directory, kind, "mit")
+
+
+def test_a_card_of_a_damaged_dataset_is_an_error_that_says_what_to_do(
+    tiny: TinyRelease, copied: Copy
+) -> None:
+    directory = copied(tiny.dataset)
+    with (directory / "README.md").open("a", encoding="utf-8") as file:
+        file.write("Edited.\n")
+    card = (directory / "README.md").read_bytes()
+    shard = next(directory.glob("data/examples/*/train-*.parquet"))
+    for damage in (lambda: shard.write_bytes(b"PAR1 not a shard"), shard.unlink):
+        damage()
+        with pytest.raises(UserError, match="a shard is missing or damaged") as caught:
+            write_card_again(directory)
+        assert f"`l2t verify {directory}` says which" in str(caught.value)
+        assert (directory / "README.md").read_bytes() == card
 
 
 def test_a_space_names_directories_by_their_last_part(tiny: TinyRelease) -> None:

@@ -93,6 +93,7 @@ def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     """Return the CPU seconds of the parts of a build, within a build and each alone (its upper bound)."""
     from l2t_hub.artifacts import TOKENIZER
     from l2t_hub.corpus.source import open_source
+    from l2t_hub.corpus.source_languages import SourceLanguages
     from l2t_hub.dataset.partners import find_partners
     from l2t_hub.dataset.pipeline import transform_setup
     from l2t_hub.dataset.progress import SilentReporter
@@ -104,15 +105,15 @@ def parts(recipe: Recipe, out: Path, workers: int) -> dict[str, Any]:
     with open_workspace(out) as workspace:
         info = prepare_tokenizer(recipe, source, workspace, None, SilentReporter())
         setup = transform_setup(recipe, workspace.folder / TOKENIZER, info)
-        timed = replace(
-            setup,
-            splitter=clock.calls("splitting sentences", setup.splitter),
-            encoder=TimedEncoder(setup.encoder, clock),
-        )
+        timed = replace(setup, encoder=TimedEncoder(setup.encoder, clock))
+        splitters = {
+            of: clock.calls("splitting sentences", split) for of, split in splitters_of(recipe).items()
+        }
+        timed = replace(timed, languages=SourceLanguages(splitters))
         batches = []
         for number in range(recipe.build.partitions):
             find = clock.calls("choosing partners", find_partners)
-            partners = find(recipe, timed.tasks, timed.splitter, source.read(number))
+            partners = find(recipe, timed.tasks, timed.languages, source.read(number))
             rows = PartitionTransform(timed, partners).rows(clock.steps("reading", source.read(number)))
             write, close = writers(out, f"{number}")
             for batch in clock.steps("tasks, packing and the rest", rows):
@@ -157,7 +158,8 @@ def upper_bounds(recipe: Recipe, setup: Any, row_batches: list[Any], out: Path) 
     texts = clock.calls("reading", _texts)(recipe)
     batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
     clock.calls("signatures", lambda: sum(map(len, signatures(texts))))()
-    clock.calls("splitting all sentences", lambda: sum(len(setup.splitter(text)) for text in texts))()
+    (split,) = splitters_of(recipe).values()
+    clock.calls("splitting all sentences", lambda: sum(map(len, map(split, texts))))()
     tokenizer = Tokenizer.from_file(f"{recipe.tokenizer.name}/tokenizer.json")
     for name, encoder in (("encoding", Encoder(tokenizer)), ("encoding, words known", None)):
         known = encoder or known  # noqa: F821 - the first turn's encoder
@@ -174,6 +176,14 @@ def upper_bounds(recipe: Recipe, setup: Any, row_batches: list[Any], out: Path) 
         clock.calls("writing", write)(batch)
     clock.calls("writing", close)()
     return clock.parts
+
+
+def splitters_of(recipe: Recipe) -> dict[Any, Callable[[str], list[str]]]:
+    """Return the splitter of each language of the recipe."""
+    from l2t_hub.corpus.sentences import splitter
+    from l2t_hub.corpus.source_languages import languages_of
+
+    return {of: splitter(recipe.blocks.sentences, of.code) for of in languages_of(recipe)}
 
 
 def _texts(recipe: Recipe) -> list[str]:

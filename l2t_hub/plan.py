@@ -83,6 +83,8 @@ def check_names(recipe: Recipe) -> None:
 
     Raises UsageError.
     """
+    from l2t_hub.corpus.source_languages import check_tasks
+    from l2t_hub.mixture import tasks_of
     from l2t_hub.tasks.registry import tasks_for
     from l2t_hub.train.batch_layout import divide_batch
 
@@ -94,6 +96,7 @@ def check_names(recipe: Recipe) -> None:
                 raise UsageError(
                     f"{where}: unknown task '{name}'. {nearest(name, tasks)}", "`l2t tasks` lists the tasks."
                 )
+    check_tasks(recipe, tasks_of(recipe.mixture, tasks))
     architecture(recipe)
     divide_batch(recipe, devices=1)
 
@@ -180,11 +183,12 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
     sample = list(islice(records, SAMPLE_DOCUMENTS))
     documents = source.records if source.records is not None else _count(len(sample), records)
     setup, share_note = _with_document_share(_setup(recipe, sample), sample)
-    partners = find_partners(setup.recipe, setup.tasks, setup.splitter, sample)
+    partners = find_partners(setup.recipe, setup.tasks, setup.languages, sample)
     partition = PartitionTransform(setup, partners)
     packed = [rows for rows in partition.rows(sample) if rows.view == "packed"]
     if documents is None:
         note = f"The source has more than {COUNTED_DOCUMENTS:,} documents: how many, and their tokens, is unknown."
+        note += _left_out(setup)
         return DataPlan(None, len(sample), None, None, None, None, note), setup.encoder.vocab_size
     ledger, scale = partition.ledger, documents / max(len(sample), 1)
     sequences = scale * sum(rows.table.num_rows for rows in packed)
@@ -202,7 +206,9 @@ def _data(recipe: Recipe) -> tuple[DataPlan, int]:
             scale * sum(rows.table.num_rows for rows in packed if rows.split == "train")
         ),
         packed_bytes=round(sequences * recipe.packing.sequence_length * setup.encoder.dtype.itemsize),
-        note=f"Tokens are measured on {measured}. Packed bytes are before compression." + share_note,
+        note=f"Tokens are measured on {measured}. Packed bytes are before compression."
+        + share_note
+        + _left_out(setup),
     )
     return plan, setup.encoder.vocab_size
 
@@ -218,9 +224,16 @@ def _vocabulary(recipe: Recipe) -> int:
     return recipe.tokenizer.vocab_size if recipe.tokenizer.name is None else _encoder(recipe, ()).vocab_size
 
 
+def _left_out(setup: "TransformSetup") -> str:
+    """Return a sentence for each language that leaves out tasks."""
+    from l2t_hub.corpus.source_languages import left_out_lines
+
+    return "".join(f" {line[0].upper()}{line[1:]}." for line in left_out_lines(setup.recipe, setup.tasks))
+
+
 def _setup(recipe: Recipe, sample: Sequence[Record]) -> "TransformSetup":
     """Return what a build of the recipe would be set up with."""
-    from l2t_hub.corpus.sentences import splitter
+    from l2t_hub.corpus.source_languages import source_languages
     from l2t_hub.dataset.transform import TransformSetup
     from l2t_hub.mixture import tasks_of
     from l2t_hub.tasks.registry import tasks_for
@@ -228,7 +241,7 @@ def _setup(recipe: Recipe, sample: Sequence[Record]) -> "TransformSetup":
     encoder = _encoder(recipe, sample)
     mixture = recipe.mixture
     tasks = {} if mixture.scheme == "raw" else tasks_of(mixture, tasks_for(mixture.modules))
-    return TransformSetup(recipe, tasks, splitter(recipe.blocks.sentences), encoder, encoder.pad_id or 0)
+    return TransformSetup(recipe, tasks, source_languages(recipe), encoder, encoder.pad_id or 0)
 
 
 def _with_document_share(setup: "TransformSetup", sample: Sequence[Record]) -> "tuple[TransformSetup, str]":

@@ -1,6 +1,7 @@
 """The columns of a source, and how to find a column by its (dotted) name in Parquet and in JSON."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +13,9 @@ from l2t_hub.errors import UsageError, nearest
 class Columns:
     """Names of the columns to read; a dotted name refers to a nested column.
 
-    `stop` says whether a record that cannot be read stops the build. `where` maps the recipe keys text_column,
-    id_column and token_count_column to their location in the recipe, for error messages.
+    `stop` says whether a record that cannot be read stops the build. `where` maps the recipe keys of the
+    columns to their location in the recipe, for error messages. `languages` has the code of each language by the ways
+    to write it in the column `language`.
     """
 
     text: str
@@ -21,6 +23,8 @@ class Columns:
     token_count: str | None
     stop: bool
     where: dict[str, str]
+    language: str | None = None
+    languages: Mapping[str, str] = field(default_factory=dict)
 
 
 def named_columns(columns: Columns) -> list[tuple[str, str]]:
@@ -29,6 +33,7 @@ def named_columns(columns: Columns) -> list[tuple[str, str]]:
         ("text_column", columns.text),
         ("id_column", columns.id),
         ("token_count_column", columns.token_count),
+        ("language_column", columns.language),
     ]
     return [(key, name) for key, name in pairs if name is not None]
 
@@ -57,10 +62,10 @@ def field_of(schema: pa.Schema, name: str) -> pa.Field | None:
 def field_names(fields: Any, prefix: str = "") -> list[str]:
     """Return the names of all columns of a schema, nested ones dotted."""
     names: list[str] = []
-    for field in fields:
-        names.append(prefix + field.name)
-        if pa.types.is_struct(field.type):
-            nested = [field.type.field(i) for i in range(field.type.num_fields)]
+    for each in fields:
+        names.append(prefix + each.name)
+        if pa.types.is_struct(each.type):
+            nested = [each.type.field(i) for i in range(each.type.num_fields)]
             names += field_names(nested, f"{names[-1]}.")
     return names
 

@@ -1,5 +1,6 @@
 """What a record of the source becomes: a document, or a drop with its reason."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +16,12 @@ NOT_DECODED = "not in the source's encoding"
 UNREADABLE = "unreadable row"
 NULL_ID = "null id"
 DUPLICATE_ID = "duplicate id"
+OTHER_LANGUAGE = "another language"
 DAMAGED_FILE = "unreadable file: {}"
 DAMAGED_REST = "rest of a damaged file: {}"
 
 HINT = "Repair or remove the record, or set build.on_error: drop to drop and count such records."
+LANGUAGE_HINT = "Add it to source.language, or set build.on_error: drop to drop and count other languages."
 ENCODING_HINT = (
     "If the file has another encoding, set source.encoding, such as latin-1. Else repair or remove the record, or "
     "set build.on_error: drop to drop and count such records."
@@ -27,14 +30,15 @@ ENCODING_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text of the source. `token_count` is None unless a column of the source holds it. `file` is for messages.
+    """A text of the source. `token_count` and `language`, a code, are empty unless a column of the source holds them.
 
-    `may_be_held_out` is false if the recipe holds no documents out from its file.
+    `file` is for messages. `may_be_held_out` is false if the recipe holds no documents out from its file.
     """
 
     id: str
     text: str
     token_count: int | None = None
+    language: str = ""
     file: str = field(default="", compare=False)
     may_be_held_out: bool = True
 
@@ -73,11 +77,17 @@ def document_of_mapping(record: dict[str, Any], default_id: str, where: Where, c
         return refuse(UNREADABLE, where, f"column '{columns.text}' is {kind}, not text", columns)
     document_id = default_id if columns.id is None else value_of(record, columns.id)
     count = None if columns.token_count is None else value_of(record, columns.token_count)
-    return document_of(text, document_id, count, where, columns)
+    written = None if columns.language is None else value_of(record, columns.language)
+    return document_of(text, document_id, count, where, columns, written)
 
 
-def document_of(text: str | None, document_id: Any, count: Any, where: Where, columns: Columns) -> Record:
-    """Make a document from the values of a record, or drop it. CR and CRLF become newlines."""
+def document_of(
+    text: str | None, document_id: Any, count: Any, where: Where, columns: Columns, written: Any = None
+) -> Record:
+    """Make a document from the values of a record, or drop it. CR and CRLF become newlines.
+
+    `written` is the value of the column with the language.
+    """
     if text is None:
         return Dropped(NULL_TEXT)
     if not text or text.isspace():
@@ -101,7 +111,13 @@ def document_of(text: str | None, document_id: Any, count: Any, where: Where, co
         )
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return Document(str(document_id), text, count)
+    if columns.language is None:
+        return Document(str(document_id), text, count)
+    code = columns.languages.get(re.split("[-_]", str(written).strip().lower())[0])
+    if code is None:
+        problem = f"its language is {written!r:.40}, which source.language does not name"
+        return refuse(OTHER_LANGUAGE, where, problem, columns, LANGUAGE_HINT)
+    return Document(str(document_id), text, count, code)
 
 
 def refuse(reason: str, where: Where, problem: str, columns: Columns, hint: str = HINT) -> Dropped:

@@ -25,6 +25,15 @@ SEPARATOR = b"\0"
 _FOLDED = bytes(n + 32 if 65 <= n <= 90 else n if n >= 128 or chr(n).isalnum() else 0 for n in range(256))
 # U+2000 to U+207F in UTF-8: quotation marks, dashes.
 _PUNCTUATION = re.compile(rb"\xe2[\x80\x81].", re.DOTALL)
+# Scripts that put no spaces between words, in UTF-8: each character is a word. Thai, Lao and Burmese to Khmer, then
+# U+3000 to U+9FFF with CJK punctuation, then the rest of the CJK characters.
+_UNSPACED = re.compile(
+    rb"\xe0[\xb8-\xbb][\x80-\xbf]|\xe1[\x80-\x82\x9e\x9f][\x80-\xbf]"
+    rb"|[\xe3-\xe9][\x80-\xbf]{2}|\xf0[\xa0-\xb3][\x80-\xbf]{2}"
+)
+_CJK_PUNCTUATION = re.compile(
+    rb"\xe3\x80[\x80-\x84\x88-\xbf]|\xef\xbc[\x81-\x8f\x9a-\xa0\xbb-\xbf]|\xef\xbd[\x80\x9b-\xa5]"
+)
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _STEP = np.uint64(0xD6E8FEB86659FD93)
 _EMPTY = np.uint64((1 << 64) - 1)
@@ -46,7 +55,8 @@ def signatures(texts: Iterable[str]) -> Iterator[NDArray[np.uint64]]:
     """Yield signatures in batches of shape (texts, BANDS), in order. Near duplicates have an equal value in some
     band.
 
-    Case, punctuation and whitespace do not count. A text with fewer than SHINGLE words is one shingle.
+    Case, punctuation and whitespace do not count. A text with fewer than SHINGLE words is one shingle. In a script
+    that puts no spaces between words, such as Chinese, each character is a word.
     """
     batch: list[bytes] = []
     size = 0
@@ -67,7 +77,12 @@ def _bytes(text: str) -> bytes:
     if text.isascii():
         return text.encode()
     data = _PUNCTUATION.sub(SEPARATOR, text.encode())
-    return data if data.isascii() else _PUNCTUATION.sub(SEPARATOR, text.lower().encode())
+    if data.isascii():
+        return data
+    data = _PUNCTUATION.sub(SEPARATOR, text.lower().encode())
+    if not _UNSPACED.search(data):
+        return data
+    return _UNSPACED.sub(rb"\0\g<0>\0", _CJK_PUNCTUATION.sub(SEPARATOR, data))
 
 
 def _signatures(texts: Sequence[bytes]) -> NDArray[np.uint64]:

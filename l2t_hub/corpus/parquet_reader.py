@@ -116,8 +116,13 @@ def _read_batch(batch: Any, names: RowNames, first: int, columns: Columns) -> It
     ids = numbered if columns.id is None else array_of(batch, columns.id).to_pylist()
     key = columns.token_count
     counts = [None] * len(rows) if key is None else array_of(batch, key).to_pylist()
-    for n, text, document_id, count in zip(rows, texts, ids, counts, strict=True):
+    key = columns.language
+    languages = [None] * len(rows) if key is None else array_of(batch, key).to_pylist()
+    for n, text, document_id, count, written in zip(rows, texts, ids, counts, languages, strict=True):
         where = partial("{}, row {:,}".format, names.where, n)
         if isinstance(text, bytes):
             text = decoded(text.removeprefix(BOM_UTF8), "utf-8", 0, where, columns, HINT)
-        yield text if isinstance(text, Dropped) else document_of(text, document_id, count, where, columns)
+        if isinstance(text, Dropped):
+            yield text
+        else:
+            yield document_of(text, document_id, count, where, columns, written)

@@ -21,6 +21,7 @@ from l2t_hub.corpus.document import Document, Dropped, Record
 from l2t_hub.corpus.encodings import AUTO, UTF8, codec_name
 from l2t_hub.corpus.files import Segment, SourceFile, find_files, kind_of
 from l2t_hub.corpus.inspection import TextFormat, damaged_file, first_records, inspect_file
+from l2t_hub.corpus.source_languages import accepted_codes, languages_of
 from l2t_hub.errors import UsageError, UserError, nearest
 from l2t_hub.recipe import Recipe
 from l2t_hub.text import counted
@@ -119,8 +120,11 @@ def open_source(recipe: Recipe) -> Source:
         token_count=recipe.source.token_count_column,
         stop=recipe.build.on_error == "stop",
         where={
-            key: recipe.where(f"source.{key}") for key in ("text_column", "id_column", "token_count_column")
+            key: recipe.where(f"source.{key}")
+            for key in ("text_column", "id_column", "token_count_column", "language_column")
         },
+        language=recipe.source.language_column,
+        languages=accepted_codes(languages_of(recipe)),
     )
     if recipe.source.path is None:
         from l2t_hub.corpus.hub_source import open_dataset
@@ -151,6 +155,7 @@ def _text_format(recipe: Recipe, paths: list[Path]) -> TextFormat:
         ("encoding", ("text", "csv", "jsonl"), "text, CSV and JSON files"),
         ("delimiter", ("csv",), "CSV files"),
         ("split_on", ("text",), "text files"),
+        ("language_column", ("parquet", "csv", "jsonl"), "Parquet, CSV and JSON files"),
     ):
         if getattr(section, key) != type(section).model_fields[key].default and kind not in kinds:
             raise UsageError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from l2t_hub.artifacts import CARD, MANIFEST, MODULES, TOKENIZER, intact, sha256_of
 from l2t_hub.corpus.source import Document, Source, open_source
+from l2t_hub.corpus.source_languages import check_tasks, language_facts, left_out_lines
 from l2t_hub.dataset.card import keep_edited_card, own_text_of, write_dataset_card
 from l2t_hub.dataset.drops import check_examples, drop_lines, drop_warnings
 from l2t_hub.dataset.executors import worker_server
@@ -65,12 +66,13 @@ def build(
     out, reporter = Path(out), progress or default_reporter()
     check_executor(executor)
     tasks = tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
+    check_tasks(recipe, tasks)
     if executor == "local":
         worker_server.start(workers, recipe.build.partitions)
     say_kept = partial(say_what_is_kept, out, recipe.build.partitions)
     source = open_source(recipe)
     check_manifest_size(recipe, tasks, source)
-    for note in source.notes:
+    for note in (*source.notes, *left_out_lines(recipe, tasks)):
         reporter.message(note)
     with interruptible(say_kept), open_workspace(out) as workspace:
         wait_for_jobs(workspace, reporter)
@@ -197,6 +199,7 @@ def _assemble(
         made_by=keys.versions,
         modules=keys.modules.digests,
         tasks={t.name: {"level": t.level, "description": t.description} for t in tasks.values()},
+        languages=language_facts(recipe, tasks),
         partitions=[
             PartitionEntry(
                 key=partition.key,

@@ -22,7 +22,7 @@ from l2t_hub.dataset.views import EXAMPLES, RAW_IDS, RAW_TEXT
 from l2t_hub.errors import UserError
 from l2t_hub.records.card_text import BEGIN, END, card_digest, card_state, finished_card, owner_text
 from l2t_hub.records.dataset_manifest import Manifest, TaskFacts
-from l2t_hub.records.public_recipe import public_recipe, source_title
+from l2t_hub.records.public_recipe import language_codes, public_recipe, source_title
 from l2t_hub.records.reading import read_bounded
 from l2t_hub.templates import Markdown, render_card
 
@@ -86,10 +86,25 @@ def _dataset_card(folder: Path, manifest: Manifest, repo: str | None, own: str) 
         "tasks": manifest.tasks,
         "made_tasks": [name for name in manifest.mixture["parts"] if name != RAW],
         "toolkit": manifest.made_by.get("l2t_hub", ""),
+        "languages": " and ".join(facts["name"] for facts in manifest.languages.values()) or "English",
+        "left_out": _left_out(manifest),
         "source_name": source_title(manifest.recipe),
         "RAW": RAW,
     }
     return finished_card(render_card(TEMPLATE, _front_matter(folder, manifest, recipe), values), own)
+
+
+def _left_out(manifest: Manifest) -> list[str]:
+    """Return a sentence for each language that left out tasks."""
+    lines = []
+    for facts in manifest.languages.values():
+        lacks = sorted({what for whats in facts["left_out"].values() for what in whats})
+        if lacks:
+            tasks = ", ".join(facts["left_out"])
+            lines.append(
+                f"Text in {facts['name']} has no {', '.join(lacks)} here. It is not used for {tasks}."
+            )
+    return lines
 
 
 def write_dataset_card(
@@ -151,7 +166,7 @@ def _front_matter(folder: Path, manifest: Manifest, recipe: Mapping[str, Any]) -
     has_tasks = set(manifest.mixture["parts"]) != {RAW}
     made = ["l2t", "language-learning-tasks", "synthetic"] if has_tasks else ["l2t-baseline"]
     return DatasetCardData(
-        language=["en"],
+        language=language_codes(recipe),
         license=recipe["source"].get("license") or NO_LICENSE,
         pretty_name=f"L2T: {manifest.name}" if has_tasks else manifest.name,
         annotations_creators=["machine-generated" if has_tasks else "no-annotation"],

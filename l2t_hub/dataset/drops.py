@@ -113,7 +113,8 @@ def _advice(recipe: Recipe) -> dict[str, str]:
         NO_OTHER: "A document that is alone in its partition and split has no other one. Lower build.partitions.",
         SHORT: f"A block needs blocks.min_words ({blocks.min_words}) words. Short documents "
         f"have one short block: join them (source.split_on: 500 for text files) or lower blocks.min_words. Blocks of "
-        f"longer ones grow with blocks.tokens_per_block ({blocks.tokens_per_block}).",
+        f"longer ones grow with blocks.tokens_per_block ({blocks.tokens_per_block}). source.language must be that of "
+        f"the text (now {', '.join(recipe.source.languages)}).",
         f"over {length} tokens": f"They do not fit a sequence of {length:,} tokens. {_smaller_blocks(recipe)}",
     }
 

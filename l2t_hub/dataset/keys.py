@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from l2t_hub.corpus.source import Source, digest
-from l2t_hub.dataset.manifest import made_by
+from l2t_hub.dataset.manifest import OWN_LANGUAGE, made_by
 from l2t_hub.dataset.task_modules import TaskModules, read_task_modules
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.schema import LOCATION_KEYS, SCOPES, UNFINGERPRINTED_KEYS, tree_fingerprint
@@ -37,7 +37,7 @@ def build_keys(
 ) -> BuildKeys:
     """Return the keys of a build. `threshold` is the solution of a raw share that counts tokens (`raw_share.py`)."""
     inputs = tuple(digest(source.inputs(rank)) for rank in range(recipe.build.partitions))
-    versions = made_by(recipe.blocks.sentences)
+    versions = made_by(recipe)
     modules = read_task_modules(recipe.mixture.modules)
     tree, code = modules.recorded(recipe.resolved()), modules.digests
     fingerprint, partition_keys = hashed_keys(
@@ -71,6 +71,8 @@ def hashed_keys(
         )
         for rank, input_digest in enumerate(inputs)
     )
+    own = {name: value for name, value in versions.items() if name.startswith(OWN_LANGUAGE)}
+    code = {**code, **({"languages": digest(own)} if own else {})}
     whole = tree_fingerprint(tree, "data", source=digest(dict(contents)), tokenizer=tokenizer_sha256, **code)
     return whole, partition_keys
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from l2t_hub import __version__
 from l2t_hub.console import WholeTable
+from l2t_hub.corpus.source_languages import languages_of
 from l2t_hub.dataset.ledger import RAW, Ledger
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import (
@@ -27,19 +28,30 @@ from l2t_hub.records.dataset_manifest import (
     SplitTotals,
 )
 from l2t_hub.resources import PACKAGE
+from l2t_hub.tasks.languages.folder import folder_digest
 
 LIBRARIES = ("datatrove", "numpy", "pyarrow", "tokenizers")
+OWN_LANGUAGE = "language "
 CODE = ("dataset", "corpus", "tasks", "tokens", "mixture.py")
 
 
-@cache
-def made_by(sentences: str) -> dict[str, str]:
-    """The versions of everything that decides bytes, and a digest of the package's own code for data."""
-    libraries = {name: version(name) for name in (*LIBRARIES, sentences)}
+def made_by(recipe: Recipe) -> dict[str, str]:
+    """The versions of everything that decides bytes, and digests of the package's code and of a user's languages."""
+    languages = languages_of(recipe)
+    libraries = [*LIBRARIES, recipe.blocks.sentences]
+    libraries += ["icu4py"] if any(not language.spaced for language in languages) else []
+    libraries += ["py3langid"] if len(languages) > 1 and recipe.source.language_column is None else []
     python = ".".join(python_version().split(".")[:2])
-    return {"l2t_hub": __version__, "l2t_hub code": _code(), "python": python, **libraries}
+    return {
+        "l2t_hub": __version__,
+        "l2t_hub code": _code(),
+        "python": python,
+        **{name: version(name) for name in libraries},
+        **{f"{OWN_LANGUAGE}{of.code}": folder_digest(of.source) for of in languages if of.source != of.code},
+    }
 
 
+@cache
 def _code() -> str:
     """SHA-256 of the modules and word lists that make data."""
     digest = hashlib.sha256()

@@ -298,6 +298,7 @@ def _between(values: NDArray[np.uint64], low: int, high: int) -> slice:
 def _key(recipe: Recipe, source: Source, partition: int) -> str:
     """Return the hash of everything that decides a partition's signatures."""
     read = [recipe.source.text_column, recipe.source.id_column, recipe.build.on_error]
+    read += [recipe.source.language_column or "", *recipe.source.languages]
     validation = recipe.validation
     split = [
         recipe.seed,
@@ -306,7 +307,7 @@ def _key(recipe: Recipe, source: Source, partition: int) -> str:
         validation.near_duplicates,
         recipe.source.duplicates,
     ]
-    return digest([source.inputs(partition), read, split, made_by(recipe.blocks.sentences), partition])
+    return digest([source.inputs(partition), read, split, made_by(recipe), partition])
 
 
 def _save_run(folder: Path, signed: _Signed) -> None:

@@ -1,9 +1,9 @@
 """The other document that `last` and `deletion` take a sentence from.
 
-A document's partner is drawn by address from a pool: documents of the same partition and split that become task data
-themselves, those with the smallest draws u(seed, ID, "pool"). So no text of the raw half is seen as task data, no
-held-out sentence gets into training data, and neighbours in a sorted source are paired no more often than any two
-documents of the partition. Source, recipe and ID alone decide the pair.
+A document's partner is drawn by address from a pool: documents of the same partition, split and language that become
+task data themselves, those with the smallest draws u(seed, ID, "pool"). So no text of the raw half is seen as task
+data, no held-out sentence gets into training data, and neighbours in a sorted source are paired no more often than
+any two documents of the partition. Source, recipe and ID alone decide the pair.
 
 The pool takes one more pass over the partition's records, before its documents are transformed. Each partition has
 its own pool, so that a changed file makes only its own partitions stale, and the tasks of a cluster need nothing of
@@ -12,16 +12,18 @@ far would save the pass, but would pair the first documents of a sorted source w
 """
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from l2t_hub.corpus.document import Document, Record
-from l2t_hub.corpus.sentences import Splitter
+from l2t_hub.corpus.source_languages import SourceLanguages
 from l2t_hub.dataset.views import Split
 from l2t_hub.mixture import is_held_out, is_raw, is_task, uniform
 from l2t_hub.recipe import Recipe
 from l2t_hub.tasks.base import Task
+from l2t_hub.tasks.languages import Language
 
 POOL_DOCUMENTS = 1024
 POOL_CHARACTERS = 16_000_000
@@ -32,12 +34,17 @@ class SourceText:
     """A document of which the sentences may be needed. They are split on first use."""
 
     document: Document
-    splitter: Splitter
+    languages: SourceLanguages
+
+    @cached_property
+    def language(self) -> Language:
+        """The document's language."""
+        return self.languages.of(self.document)
 
     @cached_property
     def sentences(self) -> list[str]:
         """The document's sentences."""
-        return self.splitter(self.document.text)
+        return self.languages.sentences(self.document.text, self.language)
 
 
 class Pool:
@@ -73,19 +80,18 @@ class Pool:
 
 
 class Partners:
-    """Draws the partner of a document from the pool of its split."""
+    """Draws the partner of a document from the pool of its split and language (a code)."""
 
-    def __init__(self, seed: int, pools: Mapping[Split, list[SourceText]]) -> None:
+    def __init__(self, seed: int, pools: Mapping[tuple[Split, str], list[SourceText]]) -> None:
         self._seed, self._pools = seed, pools
         self._places = {
-            (split, text.document.id): place
-            for split, pool in pools.items()
-            for place, text in enumerate(pool)
+            (key, text.document.id): place for key, pool in pools.items() for place, text in enumerate(pool)
         }
 
-    def of(self, document_id: str, split: Split) -> SourceText | None:
+    def of(self, document_id: str, split: Split, language: str = "en") -> SourceText | None:
         """Return the partner of a document, which is never the document itself, or None if there is no other."""
-        pool, own = self._pools.get(split, []), self._places.get((split, document_id))
+        key = (split, language)
+        pool, own = self._pools.get(key, []), self._places.get((key, document_id))
         others = len(pool) - (own is not None)
         if not others:
             return None
@@ -94,15 +100,16 @@ class Partners:
 
 
 def find_partners(
-    recipe: Recipe, tasks: Mapping[str, Task], splitter: Splitter, records: Iterable[Record]
+    recipe: Recipe, tasks: Mapping[str, Task], languages: SourceLanguages, records: Iterable[Record]
 ) -> Partners:
     """Choose the pools of a partition's records. Without a task that needs another document, nothing is read."""
-    pools: dict[Split, Pool] = {"train": Pool(), "validation": Pool()}
+    pools: defaultdict[tuple[Split, str], Pool] = defaultdict(Pool)
     seed, mixture = recipe.seed, recipe.mixture
     for record in records if any(task.needs_other for task in tasks.values()) else ():
         if isinstance(record, Document) and is_task(is_raw(seed, record.id, mixture), mixture):
             held_out = is_held_out(seed, record, recipe.validation.share)
-            pool = pools["validation" if held_out else "train"]
+            split: Split = "validation" if held_out else "train"
+            pool = pools[split, languages.of(record).code]
             pool.offer(uniform(seed, record.id, "pool"), record)
-    texts = {split: [SourceText(d, splitter) for d in pool.documents()] for split, pool in pools.items()}
+    texts = {key: [SourceText(d, languages) for d in pool.documents()] for key, pool in pools.items()}
     return Partners(seed, texts)

@@ -11,8 +11,8 @@ from typing import Any
 from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
-from l2t_hub.corpus.sentences import splitter
 from l2t_hub.corpus.source import Record, Source
+from l2t_hub.corpus.source_languages import source_languages
 from l2t_hub.dataset.drops import file_drops
 from l2t_hub.dataset.partners import find_partners
 from l2t_hub.dataset.progress import Meter
@@ -64,7 +64,7 @@ class MakeRows(PipelineStep):  # type: ignore[misc]
     ) -> Iterator[RowBatch | PartitionTransform]:
         """Transform partition `rank`."""
         setup = transform_setup(self.recipe, self.folder, self.tokenizer)
-        partners = find_partners(self.recipe, setup.tasks, setup.splitter, self.source.read(rank))
+        partners = find_partners(self.recipe, setup.tasks, setup.languages, self.source.read(rank))
         partition = PartitionTransform(setup, partners)
         with self.meter.slot(rank) as tick:
             yield from partition.rows(data, tick)
@@ -104,5 +104,5 @@ def transform_setup(recipe: Recipe, folder: Path, tokenizer: TokenizerInfo) -> T
     tasks = (
         {} if recipe.mixture.scheme == "raw" else tasks_of(recipe.mixture, tasks_for(recipe.mixture.modules))
     )
-    splitting = splitter(recipe.blocks.sentences)
-    return TransformSetup(recipe, tasks, splitting, encoder(folder, tokenizer), tokenizer.pad_id)
+    languages = source_languages(recipe)
+    return TransformSetup(recipe, tasks, languages, encoder(folder, tokenizer), tokenizer.pad_id)

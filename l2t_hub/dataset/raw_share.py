@@ -118,4 +118,4 @@ def _key(recipe: Recipe, source: Source, tokenizer: TokenizerInfo, partition: in
         **code_contents(modules.names, modules.digests),
     }
     data = recipe.fingerprint("data", **contents)
-    return digest([data, made_by(recipe.blocks.sentences), partition])
+    return digest([data, made_by(recipe), partition])

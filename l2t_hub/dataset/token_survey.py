@@ -26,6 +26,7 @@ from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.mixture import assign, is_held_out, uniform
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import TokenizerInfo
+from l2t_hub.tasks.languages import Language
 
 FILE = "survey.npz"
 SURVEYED = 1_000_000
@@ -69,8 +70,9 @@ def survey_documents(
             break
         if not isinstance(record, Document):
             continue
-        sentences = _sentence_count(setup, record.text)
-        task = assign(recipe.seed, record.id, sentences, recipe.mixture, setup.tasks).task
+        language = setup.languages.of(record)
+        sentences, tasks = _sentence_count(setup, record.text, language), setup.tasks_by_language[language]
+        task = assign(recipe.seed, record.id, sentences, recipe.mixture, tasks).task
         priority = uniform(recipe.seed, record.id, "calibrate") / SAMPLING_WEIGHTS.get(task or "", 1)
         candidate = (-priority, len(rows), record)
         if len(sample) < sample_size:
@@ -153,9 +155,9 @@ def _ticked(records: Iterable[Record], tick: Tick) -> Iterator[Record]:
         yield record
 
 
-def _sentence_count(setup: TransformSetup, text: str) -> int:
+def _sentence_count(setup: TransformSetup, text: str, language: Language) -> int:
     """Return the number of sentences for drawing a task: counted for a short text, else enough for any task."""
-    return len(setup.splitter(text)) if len(text) < SHORT_TEXT else MANY_SENTENCES
+    return len(setup.languages.sentences(text, language)) if len(text) < SHORT_TEXT else MANY_SENTENCES
 
 
 def _shared_recipe(setup: TransformSetup) -> Recipe:
@@ -168,7 +170,7 @@ def _count_tokens(setup: TransformSetup, documents: Sequence[Document]) -> Itera
     """Yield the ID of each document, its tokens as raw text, and as examples that fit a sequence."""
     recipe = _shared_recipe(setup)
     bos, eos, limit = recipe.tokenizer.bos, recipe.tokenizer.eos, recipe.packing.sequence_length
-    partners = find_partners(recipe, setup.tasks, setup.splitter, documents)
+    partners = find_partners(recipe, setup.tasks, setup.languages, documents)
     partition = PartitionTransform(replace(setup, recipe=recipe), partners)
     for batch in partition.batches(documents):
         raw_tokens = setup.encoder.count([d.document.text for d in batch], bos=bos).tolist()

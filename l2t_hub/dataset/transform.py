@@ -7,6 +7,7 @@ nothing of workers, files or time. `partners.py` chooses the other document that
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from l2t_hub.corpus.blocks import SHORT, blocks
 from l2t_hub.corpus.document import DUPLICATE_ID, Document, Dropped, Record
-from l2t_hub.corpus.sentences import Splitter
+from l2t_hub.corpus.source_languages import SourceLanguages
 from l2t_hub.dataset.drops import NO_EXAMPLE, NO_OTHER
 from l2t_hub.dataset.ledger import RAW, FlowKey, Ledger
 from l2t_hub.dataset.packer import Packer, PackShape
@@ -34,7 +35,8 @@ from l2t_hub.errors import UserError
 from l2t_hub.mixture import NO_TASK, assign, generator, is_held_out, is_raw, is_task
 from l2t_hub.recipe import Recipe
 from l2t_hub.tasks.base import Drop, Task, make_example, render
-from l2t_hub.tasks.languages import language
+from l2t_hub.tasks.languages import Language
+from l2t_hub.tasks.registry import available
 from l2t_hub.tokens.encode import Encoder
 
 BATCH_DOCUMENTS = 1024
@@ -51,9 +53,14 @@ class TransformSetup:
 
     recipe: Recipe
     tasks: Mapping[str, Task]
-    splitter: Splitter
+    languages: SourceLanguages
     encoder: Encoder
     pad_id: int
+
+    @cached_property
+    def tasks_by_language(self) -> dict[Language, dict[str, Task]]:
+        """The tasks of each language, without those that it leaves out."""
+        return {language: available(self.tasks, language) for language in self.languages.languages}
 
 
 @dataclass
@@ -119,14 +126,14 @@ class PartitionTransform:
 
     def _split_documents(self, records: Iterable[Record], tick: Tick) -> Iterator[SplitDocument]:
         """Count the records, and yield each document with its split."""
-        recipe, splitter = self.setup.recipe, self.setup.splitter
+        recipe, languages = self.setup.recipe, self.setup.languages
         for record in records:
             document = self._accept(record)
             self.documents += 1
             tick(self.documents)
             if document is not None:
                 held_out = is_held_out(recipe.seed, document, recipe.validation.share)
-                yield SplitDocument(document, splitter, "validation" if held_out else "train")
+                yield SplitDocument(document, languages, "validation" if held_out else "train")
 
     def _accept(self, record: Record) -> Document | None:
         """Count one record and return its document, or None if the record is dropped."""
@@ -192,7 +199,8 @@ class PartitionTransform:
     def _document_examples(self, source: SplitDocument, token_count: int) -> list[SplitExample]:
         """Assign a document its task and make an example of each block."""
         recipe, document, split = self.setup.recipe, source.document, source.split
-        tasks, partner = self.setup.tasks, self.partners.of(document.id, split)
+        tasks = self.setup.tasks_by_language[source.language]
+        partner = self.partners.of(document.id, split, source.language.code)
         if partner is None:
             tasks = {name: task for name, task in tasks.items() if not task.needs_other}
         assigned = assign(recipe.seed, document.id, len(source.sentences), recipe.mixture, tasks)
@@ -208,7 +216,7 @@ class PartitionTransform:
             token_count,
             recipe.blocks.tokens_per_block,
             recipe.blocks.min_words,
-            language(),
+            source.language,
             task.blocks_per_unit,
         )
         self.ledger.add(FlowKey("block", split, task.name), len(kept) + short, len(kept), {SHORT: short})

@@ -30,9 +30,11 @@ from l2t_hub.evaluate.results import (
 )
 from l2t_hub.evaluate.suites import Suite, get_suite
 from l2t_hub.evaluate.task_store import FOLDER, TaskStore, joined
+from l2t_hub.records.public_recipe import language_codes
 from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.scoring import ModelSource, Scorer, find_model, load_scorer
+from l2t_hub.tasks.languages import language
 from l2t_hub.text import counted
 
 
@@ -67,9 +69,7 @@ def evaluate(
         tasks_folder = out.parent / FOLDER
     labels = labels or short_names([source.name for source in sources])
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    if chosen.pairs and progress:
-        for note in chosen.pairs.notes():
-            progress(note)
+    _say_notes(chosen, sources, progress)
     loaded = harness.load_tasks(chosen)
     scores: list[ModelScores] = []
     samples: list[list[Sample]] = []
@@ -210,6 +210,26 @@ def _commit(scorer: Scorer) -> str | None:
     """Return the Hub commit of a model: as transformers recorded it, or the one that was downloaded."""
     recorded = None if scorer.source.is_local else getattr(scorer.model.config, "_commit_hash", None)
     return recorded or scorer.source.revision
+
+
+def _say_notes(suite: Suite, sources: Sequence[ModelSource], say: Callable[[str], None] | None) -> None:
+    """Report notes on a user's pairs; for our suites, which are English, each model trained on other text only."""
+    if say is None:
+        return
+    for note in suite.pairs.notes() if suite.pairs is not None else ():
+        say(note)
+    for source in sources if suite.pairs is None else ():
+        try:
+            record = TrainingRecord.find(Path(source.location))
+        except UserError:  # scoring a model does not need its record
+            continue
+        codes = language_codes(record.recipe) if record is not None else ["en"]
+        if "en" not in codes:
+            names = " and ".join(language(code).name for code in codes)
+            say(
+                f"warning: {source.name} was trained on text in {names}, and the examples of {suite.name} are "
+                "English. A score near chance says nothing of the model."
+            )
 
 
 def download_model(source: ModelSource, progress: Callable[[str], None] | None) -> ModelSource:

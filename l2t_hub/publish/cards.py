@@ -45,10 +45,11 @@ from l2t_hub.publish.space import space_card_again
 from l2t_hub.publish.stage import release_kind
 from l2t_hub.records.card_text import card_digest, card_state, finished_card
 from l2t_hub.records.dataset_manifest import Manifest, read_manifest
-from l2t_hub.records.public_recipe import public_recipe, source_title
+from l2t_hub.records.public_recipe import language_codes, public_recipe, source_title
 from l2t_hub.records.reading import read_bounded, read_json
 from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import TrainingRecord, read_training_record
+from l2t_hub.tasks.languages import language
 from l2t_hub.templates import render, render_card
 from l2t_hub.train.training_log import read_log
 
@@ -122,7 +123,6 @@ def model_card(
     repos: Mapping[str, str] | None = None,
     license: str | None = None,
     own: str = "",
-    language: str = "en",
     hub: str = PUBLIC,
 ) -> str:
     """Return the card of a model directory, to be released as `repo` if one is given.
@@ -143,7 +143,7 @@ def model_card(
     card_scores = read_scores(reports_in(directory) if scores is None else scores, directory, repo)
     location = repo or record.name
     license = license or record.recipe["source"].get("license")
-    metadata = _front_matter(record, location, dataset, card_scores, license or NO_LICENSE, language)
+    metadata = _front_matter(record, location, dataset, card_scores, license or NO_LICENSE)
     values = _facts(directory, record, config) | {
         "repo": repo,
         "name": location.rpartition("/")[2],
@@ -178,6 +178,7 @@ def _facts(directory: Path, record: TrainingRecord, config: Mapping[str, Any]) -
         "config": config,
         "architecture": [(name, config[key]) for key, name in _ARCHITECTURE if key in config],
         "recipe": recipe,
+        "languages": " and ".join(language(code).name for code in language_codes(recipe)),
         "recipe_yaml": yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True).strip(),
         "raw": recipe["mixture"]["scheme"] == "raw",
         "source_name": source_title(record.recipe),
@@ -227,13 +228,12 @@ def _front_matter(
     dataset: str | None,
     scores: list[CardScores],
     license: str,
-    language: str,
 ) -> ModelCardData:
     """Return the card's metadata. There is no `base_model`, because the model is trained from scratch."""
     recipe = record.recipe
     made = ["l2t-baseline"] if recipe["mixture"]["scheme"] == "raw" else ["l2t", "language-learning-tasks"]
     return ModelCardData(
-        language=[language],
+        language=language_codes(recipe),
         license=license,
         library_name="transformers",
         pipeline_tag="text-generation",

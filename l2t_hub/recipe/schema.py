@@ -7,6 +7,7 @@ recipe is checked here once; all other code trusts its types.
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -28,7 +29,7 @@ class BlocksSection(Section):
     tokens_per_block: int = Field(default=512, ge=16, le=bounds.MAX_BLOCK_TOKENS)
     """Target length of a block: a document of c tokens is cut into floor(c / `tokens_per_block`) + 1 blocks."""
     min_words: int = Field(default=20, ge=1, le=bounds.MAX_BLOCK_TOKENS)
-    """Blocks with fewer whitespace-separated words are dropped."""
+    """Blocks with fewer words are dropped."""
 
 
 class MixtureSection(Section):
@@ -340,6 +341,13 @@ def tree_fingerprint(tree: Mapping[str, Any], scope: Scope, **contents: str) -> 
         hashed[section] = {k: v for k, v in (hashed.get(section) or {}).items() if k not in keys}
     if tree["source"]["path"] is not None:
         hashed["source"].pop("split", None)
+    if (
+        "language" in hashed["source"]
+    ):  # where a user's folder lies does not matter; its digest is in `contents`
+        names = hashed["source"]["language"]
+        hashed["source"]["language"] = [
+            PurePath(n).name for n in ([names] if isinstance(names, str) else names)
+        ]
     if "source" in contents:
         hashed["source"] = {k: v for k, v in hashed["source"].items() if k not in LOCATION_KEYS}
     if "tokenizer" in contents:

@@ -1,5 +1,6 @@
 """The keys of a recipe's source."""
 
+import re
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -30,6 +31,11 @@ class SourceSection(Section):
     """Column with the id of a document; null numbers documents by file and row."""
     token_count_column: str | None = None
     """Column with the token count of a document; null counts the tokens."""
+    language: str | tuple[str, ...] = "en"
+    """Language of the text: a code of ISO 639 such as `de`, a list of codes for mixed text, or a folder with the data
+    of a language of your own, as a path with a slash."""
+    language_column: str | None = None
+    """Column with the language of each document, for mixed text; null detects which of `language` it is."""
     split_on: Literal["none", "lines", "blank_lines"] | int = "none"
     """Text files: none makes a file one document, lines and blank_lines make one of each line or paragraph, a number
     one of about that many words, up to the end of a sentence."""
@@ -70,6 +76,22 @@ class SourceSection(Section):
                 raise DoesNotApplyError(
                     f"`source.{key}` applies to `source.path`, not to a Hub dataset",
                     (f"source.{key}", "source.dataset"),
+                )
+        return self
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The codes or folders of `language`."""
+        return (self.language,) if isinstance(self.language, str) else self.language
+
+    @model_validator(mode="after")
+    def _languages_are_codes(self) -> Self:
+        if not self.languages:
+            raise ValueError("`source.language` must name at least one language")
+        for name in self.languages:
+            if "/" not in name and not re.fullmatch(r"[a-z]{2,3}", name):
+                raise ValueError(
+                    f"`source.language` must be a code of ISO 639 such as de, or a path with a slash, not {name!r}"
                 )
         return self
 

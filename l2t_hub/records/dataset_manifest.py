@@ -213,12 +213,21 @@ class TaskFacts(TypedDict):
     description: Text
 
 
+@CLOSED
+class LanguageFacts(TypedDict):
+    """The English name of a language of the source, and what it lacks for each task that it leaves out."""
+
+    name: Name
+    left_out: Annotated[dict[Name, list[Name]], OneByOne]
+
+
 class Manifest(FileRecord):
     """Everything a reader, a verifier or a later build needs to know of a dataset directory.
 
     `recipe` has the keys that decide the dataset, and `fingerprint` hashes them, source contents and tokenizer.
     `files` are the hashes of the tokenizer's files and of the card, without the owner's text in it. `tasks` are those
-    of the mixture, in order. `modules` are the hashes of task modules; those that are files are in `files` too.
+    of the mixture, in order; `languages` are those of the source, by code. `modules` are the hashes of task modules;
+    those that are files are in `files` too.
     """
 
     FILE = MANIFEST
@@ -234,6 +243,7 @@ class Manifest(FileRecord):
     made_by: Names
     modules: Digests
     tasks: Annotated[dict[Name, TaskFacts], OneByOne] = Field(default_factory=dict)
+    languages: Annotated[dict[Name, LanguageFacts], OneByOne] = Field(default_factory=dict)
     partitions: Annotated[Rows[PartitionEntry], Field(max_length=MAX_PARTITIONS)]
     shards: Annotated[Rows[ShardEntry], Field(max_length=MAX_SHARDS)]
     ledger: LedgerRows

@@ -1,5 +1,6 @@
 """A recipe as it may be published: without the paths of the machine that it was used on."""
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -8,7 +9,7 @@ BUNDLED = "bundled:"
 
 
 def public_recipe(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resolved recipe in which a local source or tokenizer has only its file name.
+    """Return a resolved recipe in which a local source, tokenizer or language has only its file name.
 
     None of these keys counts in a fingerprint. Task modules keep their names, which do.
     """
@@ -18,7 +19,22 @@ def public_recipe(tree: Mapping[str, Any]) -> dict[str, Any]:
     for section, key in ((source, "dataset"), (tokenizer, "name")):
         if str(section[key] or "").startswith((".", "/", "~")):
             section[key] = _file_name(section[key])
+    if "language" in source:
+        names = [f"./{_file_name(name)}" if "/" in name else name for name in language_names(source)]
+        source["language"] = names[0] if len(names) == 1 else names
     return {**tree, "source": source, "tokenizer": tokenizer}
+
+
+def language_names(source: Mapping[str, Any]) -> list[str]:
+    """Return the codes or folders of the languages of a recorded source; records of the first version have none."""
+    names = source.get("language", "en")
+    return [names] if isinstance(names, str) else [str(name) for name in names]
+
+
+def language_codes(tree: Mapping[str, Any]) -> list[str]:
+    """Return the codes of the languages of a recorded recipe, for cards. A folder's name is its code."""
+    codes = [_file_name(name) for name in language_names(tree["source"])]
+    return [code for code in codes if re.fullmatch("[a-z]{2,3}", code)] or ["und"]
 
 
 def source_title(tree: Mapping[str, Any]) -> str:

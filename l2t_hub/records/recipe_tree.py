@@ -41,6 +41,7 @@ class _Source(_Keys):
     path: Text | None
     dataset: Text | None
     limit: Annotated[int, Field(ge=1, le=MAX_RECORDS)] | None = None
+    language: Text | Annotated[list[Text] | tuple[Text, ...], Field(max_length=1000)] = "en"
 
 
 class _Blocks(_Keys):

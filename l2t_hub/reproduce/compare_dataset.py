@@ -121,6 +121,14 @@ def pinned_recipe(
             "this dataset was made from a local file, and a record of someone else opens no file of this machine",
             "Give the path of the text with --source. Its hashes show whether it is the same text.",
         )
+    language = source.get("language", "en")
+    folders = [name for name in ([language] if isinstance(language, str) else language) if "/" in name]
+    if folders and not own:
+        raise UserError(
+            f"this dataset was made with the language folder {folders[0]}, and a record of someone else opens no "
+            "folder of this machine",
+            "Build the dataset from its recipe, with source.language naming your copy of the folder.",
+        )
     return recipe_from_tree(tree)
 
 
@@ -144,7 +152,7 @@ def _environment(manifest: Manifest, recipe: Recipe, source: Source) -> list[str
     contents, tokenizer = manifest.source["contents"], manifest.tokenizer.sha256
     before = ingredients(recipe, contents, tokenizer, manifest.made_by, manifest.modules)
     modules = read_task_modules(recipe.mixture.modules).digests
-    now = ingredients(recipe, contents, tokenizer, made_by(recipe.blocks.sentences), modules)
+    now = ingredients(recipe, contents, tokenizer, made_by(recipe), modules)
     return stale_reasons(before, now)
 
 

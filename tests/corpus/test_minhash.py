@@ -93,3 +93,13 @@ def test_different_pieces_of_the_same_books_are_not_near_duplicates(shared_data:
     assert all(len(np.unique(whole[:, band])) == len(texts) for band in range(BANDS))
     halves = np.concatenate(list(signatures([text[: len(text) // 2] for text in texts])))
     assert (halves == whole).any(axis=1).mean() < 0.1, "half of a text is not a near duplicate of it"
+
+
+def test_a_script_without_spaces_has_a_word_in_each_character() -> None:
+    text = "".join(chr(0x4E00 + Random(1).randrange(3000) + n) for n in range(300))
+    changed = f"{text[:150]}火{text[151:]}"
+    assert 0 < shared(text, changed) < BANDS
+    assert shared(text, f"{text[:100]}，{text[100:200]}。「{text[200:]}」") == BANDS, (
+        "its punctuation does not count"
+    )
+    assert shared(text, text[::-1]) == 0

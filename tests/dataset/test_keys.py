@@ -76,8 +76,8 @@ def test_another_version_of_a_library_rebuilds(
     from l2t_hub.dataset import manifest
 
     build_silently(make_recipe({"source.limit": 30}), tmp_path / "out")
-    versions = manifest.made_by("sentencex")
-    monkeypatch.setattr(build_keys, "made_by", lambda sentences: {**versions, "pyarrow": "99.0.0"})
+    versions = manifest.made_by(make_recipe({}))
+    monkeypatch.setattr(build_keys, "made_by", lambda recipe: {**versions, "pyarrow": "99.0.0"})
     reporter = RecordingReporter()
     build(make_recipe({"source.limit": 30}), tmp_path / "out", workers=1, progress=reporter)
     assert f"version of pyarrow changed from {versions['pyarrow']} to 99.0.0" in reporter.text

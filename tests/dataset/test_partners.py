@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from l2t_hub.corpus.document import Document, Dropped
-from l2t_hub.corpus.sentences import splitter
+from l2t_hub.corpus.source_languages import source_languages
 from l2t_hub.dataset import partners as module
 from l2t_hub.dataset.partners import Partners, Pool, find_partners
 from l2t_hub.dataset.views import Split
@@ -30,7 +30,7 @@ def split_of(recipe: Recipe, document_id: str) -> Split:
 
 
 def partners_of(recipe: Recipe, documents: list[Document]) -> Partners:
-    return find_partners(recipe, TASKS, splitter("sentencex"), documents)
+    return find_partners(recipe, TASKS, source_languages(recipe), documents)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -108,14 +108,16 @@ def test_a_pool_has_the_smallest_draws_in_any_order(
 def test_dropped_records_are_no_partners() -> None:
     recipe = recipe_with(mixture={"scheme": "shared"}, validation={"share": 0})
     records = [Document("a", "A."), Dropped("unreadable row"), Dropped("null text"), Document("b", "B.")]
-    partners = find_partners(recipe, TASKS, splitter("sentencex"), records)
+    partners = find_partners(recipe, TASKS, source_languages(recipe), records)
     assert partners.of("a", "train").document.id == "b"  # type: ignore[union-attr]
     assert partners.of("b", "train").document.id == "a"  # type: ignore[union-attr]
 
 
 def test_nothing_is_read_if_no_task_needs_another_document() -> None:
     records = (pytest.fail("a record was read") for _ in range(1))
-    assert find_partners(recipe_with(), {"typo": TASKS["typo"]}, str.split, records).of("a", "train") is None
+    recipe = recipe_with()
+    partners = find_partners(recipe, {"typo": TASKS["typo"]}, source_languages(recipe), records)
+    assert partners.of("a", "train") is None
 
 
 @pytest.mark.parametrize("keys", [{}, {"mixture.unit": "tokens"}, {"build.partitions": 1}])

@@ -42,7 +42,7 @@ def test_examples_do_not_depend_on_the_size_of_batches(
         setup = transform_setup(recipe, workspace.folder / TOKENIZER, info)
 
     def rows(size: int) -> list[ExampleRow]:
-        partners = find_partners(recipe, setup.tasks, setup.splitter, source.read(0))
+        partners = find_partners(recipe, setup.tasks, setup.languages, source.read(0))
         partition = PartitionTransform(setup, partners)
         batches = partition.batches(source.read(0), size=size)
         return [example.row for batch in batches for example in partition.examples(batch)]

@@ -130,3 +130,24 @@ def test_a_model_given_twice_and_a_folder_as_file_are_usage_errors(tiny_models: 
 )
 def test_short_names_differ(paths: list[str], names: list[str]) -> None:
     assert short_names(paths) == names
+
+
+def test_a_model_of_another_language_is_warned_about(
+    tiny_models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    from l2t_hub.evaluate import evaluation
+
+    record = SimpleNamespace(recipe={"source": {"language": ["de", "./it"]}})
+    monkeypatch.setattr(evaluation.TrainingRecord, "find", lambda directory: record)
+    lines: list[str] = []
+    source = SimpleNamespace(name="my-model", location=str(tmp_path))
+    evaluation._say_notes(get_suite("probes"), [source], lines.append)  # type: ignore[list-item]
+    assert lines == [
+        "warning: my-model was trained on text in German and language it, and the examples of probes are English. "
+        "A score near chance says nothing of the model."
+    ]
+    record.recipe["source"]["language"] = "en"
+    evaluation._say_notes(get_suite("probes"), [source], lines.append)  # type: ignore[list-item]
+    assert len(lines) == 1

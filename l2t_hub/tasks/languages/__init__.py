@@ -180,7 +180,7 @@ def _read(source: str) -> Language:
         )
     folder = data.user_folder(source) if is_path else data.package_folder(code)
     if folder is None:
-        return Language(code, source, LanguageFile(name=code, spaces=code not in UNSPACED))
+        return Language(code, source, LanguageFile(name=f"language {code}", spaces=code not in UNSPACED))
     return Language(
         code,
         source,

@@ -3,6 +3,7 @@
 docs/languages.md describes the files. Only `language.yaml` is required; tasks that need a missing file are left out.
 """
 
+import hashlib
 import lzma
 import re
 from functools import cache
@@ -20,6 +21,16 @@ from l2t_hub.records.requirement import requirement
 
 KINDS: Final = ("char_count", "content_words", "stop_words", "digits", "punctuation")
 """What a question asks for: `char_count` is of the task with this name, the others are of `token_type`."""
+
+FILES: Final = (
+    "language.yaml",
+    "stop_words.txt",
+    "dictionary.txt.xz",
+    "dictionary.txt",
+    "letters.txt",
+    "instructions.yaml",
+)
+"""The data files of a language."""
 
 FORMS: Final = ("[{}] ", "({}) ", "{}. ", "{}: ")
 """The forms in which labels show the terms of a series."""
@@ -105,6 +116,15 @@ def package_codes() -> tuple[str, ...]:
     """Return the codes of the languages that the package has data of."""
     folders = files("l2t_hub.tasks.languages").iterdir()
     return tuple(sorted(folder.name for folder in folders if folder.joinpath("language.yaml").is_file()))
+
+
+def folder_digest(path: str) -> str:
+    """Return the SHA-256 (64 hex digits) of the data files of a user's language."""
+    digest = hashlib.sha256()
+    for name in FILES:
+        file = user_folder(path).joinpath(name)
+        digest.update(name.encode() + b"\0" + (file.read_bytes() if file.is_file() else b"\0missing"))
+    return digest.hexdigest()
 
 
 def read_about(folder: Traversable) -> LanguageFile:

@@ -171,6 +171,20 @@ def test_a_new_language_is_a_folder_of_data_files(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(italian)) is italian
 
 
+def test_the_language_of_the_documentation_can_be_used(tmp_path: Path, repository: Path) -> None:
+    page = (repository / "docs" / "languages.md").read_text(encoding="utf-8")
+    lines = [line[4:] for line in page.splitlines() if line.startswith("    ")]
+    start = lines.index("name: Italian")
+    (tmp_path / "it").mkdir()
+    (tmp_path / "it" / "language.yaml").write_text("\n".join(lines[start : start + 14]), encoding="utf-8")
+    italian = language(str(tmp_path / "it"))
+    assert italian.about.other == "Frasi di un altro testo."
+    assert italian.part_labels[-1] == ("Prima: ", "Dopo: ")
+    assert italian.option_labels[-1] == ("Opzione 1: ", "Opzione 2: ")
+    for code in CODES:
+        assert f"| `{code}` | {language(code).name} | {len(language(code).stop_words)} | " in page
+
+
 def test_files_may_be_missing_and_their_tasks_are_left_out(tmp_path: Path) -> None:
     folder = italian_folder(tmp_path / "it")
     (folder / "dictionary.txt").unlink()

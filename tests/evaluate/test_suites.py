@@ -84,7 +84,7 @@ def test_a_dataset_that_cannot_be_loaded_is_an_error(name: str, monkeypatch: pyt
         UserError, match=f"suite '{name}': its data cannot be loaded: Couldn't reach"
     ) as caught:
         load_tasks(SUITES[name])
-    assert "--suite probes" in str(caught.value)
+    assert "l2t hub seed" in str(caught.value)
 
 
 def test_general_runs_the_papers_tasks_with_the_papers_shots(

@@ -86,7 +86,7 @@ def check_examples(ledger: Ledger, recipe: Recipe) -> None:
         reasons.update(ledger.total(stage, tasks=True).dropped)
     reasons.pop(NO_EXAMPLE, None)
     listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
-    problem = f"{asked:,} of {counted(read, 'document')} for tasks, and none gave an example"
+    problem = f"{counted(read, 'document')}, of which {asked:,} for tasks, gave no example"
     advice = next((_advice(recipe)[r] for r, _ in reasons.most_common() if r in _advice(recipe)), None)
     raise UserError(
         f"{recipe.where('mixture.scheme')}: {problem}{f' (dropped: {listed})' if listed else ''}",

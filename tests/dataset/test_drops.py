@@ -75,7 +75,7 @@ def test_a_task_mixture_without_examples_stops_and_says_what_to_change(
         {"source.path": path, "mixture.scheme": scheme, "validation.near_duplicates": "keep"}
     )
     with pytest.raises(
-        UserError, match=r"mixture\.scheme: \d+ of 50 documents are for tasks, and none gave"
+        UserError, match=r"mixture\.scheme: 50 documents, of which \d+ for tasks, gave no example"
     ) as caught:
         built(recipe, tmp_path / "out")
     assert " under min_words)" in str(caught.value)

@@ -24,7 +24,9 @@ def test_one_document_alone_has_no_other_document(tmp_path: Path, make_recipe: R
     (tmp_path / "a.txt").write_text("She came home late. He had gone out before. Nobody was there. " * 12)
     keys = {"source.path": str(tmp_path / "a.txt"), "validation.share": 0.0, "build.partitions": 1}
     recipe = make_recipe({**keys, "mixture.scheme": "single", "mixture.task": "deletion"})
-    with pytest.raises(UserError, match=r"none gave an example \(dropped: 1 no other document\)"):
+    with pytest.raises(
+        UserError, match=r"1 document, of which 1 for tasks, gave no example \(dropped: 1 no other document\)"
+    ):
         build_silently(recipe, tmp_path / "out")
     manifest = build_silently(make_recipe({**keys, "mixture.scheme": "shared"}), tmp_path / "out")
     assert "no other document" not in Ledger.from_json(manifest.ledger).get("assign", "train", "task").dropped

@@ -192,7 +192,7 @@ class TrainSection(Section):
     max_grad_norm: float = Field(default=1.0, gt=0, le=1e9)
     """Norm to which gradients are clipped."""
     precision: Literal["auto", "mixed", "bf16", "fp32"] = "auto"
-    """fp32; bf16 (the paper with fp32 moments); mixed: bf16 arithmetic, fp32 weights; auto: mixed or fp32."""
+    """fp32; bf16, with fp32 moments (the paper); mixed: fp32 weights, bf16 arithmetic; auto: mixed on a GPU."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass to save memory."""
     loss_on_padding: bool = False

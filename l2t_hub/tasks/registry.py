@@ -50,7 +50,7 @@ def available(tasks: Mapping[str, Task], language: Language) -> dict[str, Task]:
 def left_out(tasks: Mapping[str, Task], language: Language) -> dict[str, list[str]]:
     """Return what a language lacks for each of the other tasks: {"random": ["dictionary words"]}."""
     lacking = {
-        name: [what for what in task.needs if what not in language.data] for name, task in tasks.items()
+        name: [str(what) for what in task.needs if what not in language.data] for name, task in tasks.items()
     }
     return {name: lacks for name, lacks in lacking.items() if lacks}
 

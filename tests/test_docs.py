@@ -174,3 +174,29 @@ def test_the_task_in_the_docs_works(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.returncode == 0, done.stderr
     assert '"completion"' in done.stdout
+
+
+def test_the_commands_of_own_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = REPOSITORY / "docs" / "own-recipe.md"
+    (recipe,), (commands_shown,) = fenced(page, "yaml"), fenced(page, "bash")
+    (tmp_path / "mine.yaml").write_text(recipe, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for line in commands_shown.splitlines():
+        app(words_of(line)[1:], standalone_mode=False)
+    said = capsys.readouterr()
+    assert "mine.yaml: ok (mine-raw, mine-shared)" in said.out
+    assert "max_steps: 600" in said.out
+    assert "`tokenizer.vocab_size`" in said.err
+    assert "left out, because mine.yaml:5 sets `tokenizer.name`." in said.err
+
+
+def test_no_help_text_has_what_markdown_would_swallow() -> None:
+    """Help is Markdown: `<name>` outside of code would be read as HTML and vanish."""
+    command = typer.main.get_command(app)
+    groups = [command, *(c for c in command.commands.values() if hasattr(c, "commands"))]
+    for verb in [c for group in groups for c in group.commands.values()]:
+        texts = [verb.help, verb.epilog, *(getattr(p, "help", "") for p in verb.params)]
+        for text in texts:
+            assert not re.search(r"<\w[^>]*>", re.sub(r"`[^`]*`", "", text or "")), (verb.name, text)

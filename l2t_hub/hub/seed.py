@@ -12,6 +12,7 @@ from typing import Any
 from l2t_hub.errors import UsageError, UserError, nearest
 from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.names import check_hub_name
+from l2t_hub.text import counted
 
 DEFAULT_CONFIG, DEFAULT_SPLIT = "default", "train"
 LOADERS = {
@@ -46,7 +47,7 @@ class Seeded:
             if len(self.rows) > 1
             else f"configuration {next(iter(self.rows))}"
         )
-        return f"{self.repo}: {total:,} rows in {configs}: {self.url}"
+        return f"{self.repo}: {counted(total, 'row')} in {configs}: {self.url}"
 
 
 def seed(

@@ -17,6 +17,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.records.bounds import is_repo
 from l2t_hub.records.dataset_manifest import LedgerRow, Manifest, ShardEntry
+from l2t_hub.records.repo_path import inside
 from l2t_hub.reproduce.checks import Check, Outcome
 from l2t_hub.reproduce.compare_shards import first_difference
 from l2t_hub.reproduce.rebuild import PublishedTokenizer, Rebuilt, rebuild
@@ -76,7 +77,7 @@ def reproduce_dataset(
     tokenizer = None
     # A named tokenizer is never loaded again: the record chose the name, and it may be a path of this machine.
     if sample is not None or recipe.tokenizer.name is not None or manifest.tokenizer.trained is None:
-        tokenizer = PublishedTokenizer(_tokenizer_folder(manifest, fetched), manifest.tokenizer)
+        tokenizer = _published_tokenizer(manifest, fetched)
     rebuilt = rebuild(recipe, source, folder, ranks, workers, reporter, tokenizer)
     checks += [
         _check("partitions", f"{len(manifest.partitions):,}", f"{len(rebuilt.keys.partition_keys):,}"),
@@ -184,15 +185,16 @@ def _tokenizer_files(manifest: Manifest) -> dict[str, str]:
     return {path: digest for path, digest in manifest.files.items() if path.startswith(f"{TOKENIZER}/")}
 
 
-def _tokenizer_folder(manifest: Manifest, fetched: Path) -> Path:
-    """Return the folder of the published tokenizer after checking its files against the manifest."""
-    for path, digest in _tokenizer_files(manifest).items():
-        if _digest(fetched / path) != digest:
+def _published_tokenizer(manifest: Manifest, fetched: Path) -> PublishedTokenizer:
+    """Return the published tokenizer after checking its files against the manifest."""
+    files = _tokenizer_files(manifest)
+    for path, digest in files.items():
+        if _digest(fetched, path) != digest:
             raise UserError(
                 f"{fetched / path}: not the tokenizer file that the manifest names",
                 "Download or build the dataset again.",
             )
-    return fetched / TOKENIZER
+    return PublishedTokenizer(tuple(fetched / path for path in files), manifest.tokenizer)
 
 
 def _tokenizer_checks(manifest: Manifest, rebuilt: Rebuilt, *, retrained: bool) -> list[Check]:
@@ -201,7 +203,7 @@ def _tokenizer_checks(manifest: Manifest, rebuilt: Rebuilt, *, retrained: bool) 
     if retrained:
         folder = rebuilt.tokenizer_folder
         checks += [
-            _check(path, digest, _digest(folder / Path(path).name))
+            _check(path, digest, _digest(folder, Path(path).name))
             for path, digest in _tokenizer_files(manifest).items()
         ]
     return checks
@@ -225,7 +227,7 @@ def _shard_checks(manifest: Manifest, fetched: Path, rebuilt: Rebuilt, keep: Pat
         if entry.partition in unmatched:
             candidates = unmatched[entry.partition][entry.view, entry.config, entry.split]
             shard = candidates.pop(0) if candidates else None
-            checks.append(_shard_check(fetched / entry.path, rebuilt, entry, shard, keep))
+            checks.append(_shard_check(fetched, rebuilt, entry, shard, keep))
     for rank, files in unmatched.items():
         extra = [shard.file for shards in files.values() for shard in shards]
         checks += [Check(f"{name} of partition {rank}", False, "missing", "rebuilt") for name in extra]
@@ -245,7 +247,7 @@ def _shard_check(
     """Compare a published file, not only its entry in the manifest, with the rebuilt one."""
     if shard is None:
         return Check(entry.path, False, _short(entry.sha256), "missing")
-    digest = _digest(fetched)
+    digest = _digest(fetched, entry.path)
     if digest == shard.sha256:
         return _check(entry.path, digest, shard.sha256)
     rebuilt_file = rebuilt.path(entry.partition, shard)
@@ -256,7 +258,7 @@ def _shard_check(
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.unlink(missing_ok=True)
             link_or_copy(rebuilt_file, kept)
-    note = first_difference(fetched, rebuilt_file) if digest != "missing" else ""
+    note = first_difference(fetched / entry.path, rebuilt_file) if digest != "missing" else ""
     if digest != entry.sha256:
         note = f"the published file is not the one its manifest names; {note}".removesuffix("; ")
     return _check(entry.path, digest, shard.sha256, note)
@@ -277,8 +279,13 @@ def _check(what: str, published: str, here: str, note: str = "") -> Check:
     return Check(what, published == here, _short(published), _short(here), note)
 
 
-def _digest(path: Path) -> str:
-    return sha256_of(path) if path.is_file() else "missing"
+def _digest(directory: Path, path: str) -> str:
+    """Return the SHA-256 of a file of a directory; "missing" also for a link out of it, which is never followed."""
+    try:
+        file = inside(directory, path)
+    except UserError:
+        return "missing"
+    return sha256_of(file) if file.is_file() else "missing"
 
 
 def _short(digest: str) -> str:

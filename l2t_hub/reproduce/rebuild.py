@@ -42,7 +42,7 @@ class Rebuilt:
 class PublishedTokenizer:
     """A published tokenizer that the rebuild uses instead of training or fetching one."""
 
-    folder: Path
+    files: tuple[Path, ...]
     info: TokenizerInfo
 
 
@@ -61,7 +61,9 @@ def rebuild(
     """
     with open_workspace(folder) as workspace:
         if tokenizer is not None:
-            shutil.copytree(tokenizer.folder, workspace.folder / TOKENIZER)
+            (workspace.folder / TOKENIZER).mkdir()
+            for file in tokenizer.files:
+                shutil.copyfile(file, workspace.folder / TOKENIZER / file.name)
         run = partial(execute, executor="local", workers=workers, reporter=reporter)
         info = tokenizer.info if tokenizer else None
         prepared = prepare(recipe, source, workspace, run, reporter, tokenizer=info)

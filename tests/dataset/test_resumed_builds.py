@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from dataset_helpers import RecipeFactory, RecordingReporter, build_silently, hashes
+from random_moments import seeded
 
 from l2t_hub.dataset.build import build
 from l2t_hub.dataset.verify import verify
@@ -56,6 +58,40 @@ def test_a_build_killed_at_any_moment_ends_in_the_same_bytes(
         build_silently(small, out)
         assert hashes(out) == expected, f"killed at moment {moment}"
     assert set(finished) == {0, 1, 2, 3}, "kills before, between and after the partitions"
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+def test_a_build_killed_at_random_moments_ends_in_the_same_bytes(
+    make_recipe: RecipeFactory, tmp_path: Path, kills: int
+) -> None:
+    """SIGKILL at any time of the build, with one worker and with two; what is there afterwards is whole or no dataset."""
+    moments = seeded()
+    keys = {"source.limit": 45, "tokenizer.name": None, "tokenizer.vocab_size": 400, "mixture.unit": "tokens"}
+    small = make_recipe(keys)
+    process, began = begin(small, tmp_path / "undisturbed", 2)
+    process.communicate(timeout=120)
+    length, expected, killed = time.monotonic() - began, hashes(tmp_path / "undisturbed"), 0
+    for kill in range(kills):
+        out = tmp_path / str(kill)
+        process, _ = begin(small, out, 1 + kill % 2)
+        time.sleep(moments.uniform(0, length * 0.9))
+        process.kill()
+        process.communicate(timeout=60)
+        killed += process.returncode == -signal.SIGKILL
+        if (out / "l2t_manifest.json").exists() and not verify(out).problems:
+            assert hashes(out) == expected
+        build_silently(small, out)
+        assert hashes(out) == expected
+        shutil.rmtree(out)
+    assert killed, "every build ended before it was killed"
+
+
+def begin(recipe: Recipe, out: Path, workers: int) -> tuple[subprocess.Popen[str], float]:
+    """Start a build, and wait until it has begun to work; return when that was."""
+    process = start(recipe, out, workers)
+    while not (out / WORK).exists() and process.poll() is None:
+        time.sleep(0.01)
+    return process, time.monotonic()
 
 
 @pytest.mark.parametrize("moment", [11, 15])

@@ -20,6 +20,7 @@ import pytest
 from hub_clients import ask, commit, commit_lfs, make_repo, put_lfs
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from random_moments import seeded
 
 from l2t_hub.local_hub.hub_request import ROOT
 from l2t_hub.local_hub.routes import API, PAGES, Route
@@ -365,9 +366,7 @@ def test_twenty_thousand_random_requests_are_answered(fuzzer: Fuzzer) -> None:
 def test_bytes_that_are_not_http_are_refused(fuzzer: Fuzzer, count: int) -> None:
     """Broken request lines, headers and lengths get a response or a closed connection, and cause no error."""
     hub = fuzzer.hub
-    seed_number = random.SystemRandom().getrandbits(32)
-    print(f"seed {seed_number}")
-    rng = random.Random(seed_number)
+    rng = seeded()
     whole = (
         f"POST {ROOT}/api/repos/create HTTP/1.1\r\nHost: 127.0.0.1:{hub.port}\r\nAuthorization: Bearer {hub.keys.write}\r\n"
         'Content-Length: 13\r\n\r\n{"name": "z"}'

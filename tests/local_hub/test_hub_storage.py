@@ -4,7 +4,6 @@ import errno
 import hashlib
 import http.client
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from hub_clients import ask, commit, commit_lfs, make_repo, put_lfs
+from random_moments import seeded
 
 from l2t_hub.errors import UserError
 from l2t_hub.local_hub.git_objects import TreeEntry, commit_hash, folder_oids, git_hash, regular_entry
@@ -215,10 +215,17 @@ class Writer:
 
 def check_whole(hub: LocalHub, writer: Writer) -> None:
     """Check that acknowledged commits and files exist and that content has its hash."""
-    commits = ask(hub, "GET", "/api/models/org/killed/commits/main?limit=1000").json()
+    log = "/api/models/org/killed/commits/main?limit=1000&p="
+    pages = [ask(hub, "GET", f"{log}{page}").json() for page in range(1 + len(writer.acknowledged) // 500)]
     assert list((hub.directory / "tmp").iterdir()) == []
-    assert {oid for _, oid, _ in writer.acknowledged} <= {row["id"] for row in commits}
-    files = [n["path"] for n in ask(hub, "GET", "/api/models/org/killed/tree/main").json()]
+    assert {oid for _, oid, _ in writer.acknowledged} <= {row["id"] for page in pages for row in page}
+    files: list[str] = []
+    while not files or len(files) % 1000 == 0:
+        page = f"/api/models/org/killed/tree/main?limit=1000{f'&cursor={files[-1]}' if files else ''}"
+        more = [node["path"] for node in ask(hub, "GET", page).json()]
+        files += more
+        if not more:
+            break
     assert {name for name, _, _ in writer.acknowledged} <= set(files)
     for name in files[-4:]:
         reply = ask(hub, "GET", f"/org/killed/resolve/main/{name}")
@@ -231,9 +238,7 @@ def check_whole(hub: LocalHub, writer: Writer) -> None:
 @pytest.mark.parametrize("kills", [5, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_a_killed_server_loses_nothing_it_acknowledged(tmp_path: Path, kills: int) -> None:
     """SIGKILL at random moments while the server takes commits and uploads."""
-    seed = random.SystemRandom().getrandbits(32)
-    print(f"seed {seed}")
-    moments = random.Random(seed)
+    moments = seeded()
     hub = LocalHub(tmp_path / "hub")  # for its tokens and its port
     hub.stop()
     writer = Writer(hub)

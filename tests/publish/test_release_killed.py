@@ -11,9 +11,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from random_moments import seeded
 from release_hub import CLIENTS, WatchedHub, assert_clean, hub_process, released, run, start, until
 
 Toy = Callable[..., Path]
@@ -93,6 +95,43 @@ def test_killed_at_twenty_points_and_resumed(hub: WatchedHub, toy: Toy, kind: st
     requests, usual = _undisturbed(hub, toy, kind, way)
     for point in range(1, POINTS + 1):
         _killed_at(hub, toy, kind, way, point, requests, usual)
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+def test_killed_at_random_moments_and_resumed(hub: WatchedHub, toy: Toy, kills: int) -> None:
+    """SIGKILL to the client at any time from its first request on."""
+    moments = seeded()
+    undisturbed = toy("dataset", name="undisturbed", seed=10_000, **SIZES)
+    child, began = _begin(hub, undisturbed, "org/undisturbed")
+    child.communicate(timeout=120)
+    length, killed = time.monotonic() - began, 0
+    for kill in range(kills):
+        kind, repo = ("dataset", "model", "space")[kill % 3], f"org/random-{kill}"
+        directory = toy(kind, name=f"random-{kill}", seed=kill, **_sizes(kind))
+        how = {"xet": kill % 2 == 0, "home": directory.parent / f"home-{kill}"}
+        states = hub.watch_main(kind, repo)
+        child, _ = _begin(hub, directory, repo, **how)
+        time.sleep(moments.uniform(0, length))
+        child.kill()
+        child.communicate(timeout=60)
+        killed += child.returncode == -signal.SIGKILL
+        released(run(hub, directory, repo, *_batches(), "--collection", "Toys", **how))
+        assert_clean(hub, kind, repo, directory)
+        assert hub.collected("Toys").count(repo) == 1
+        whole = hub.listing(kind, repo)
+        empty = {".gitattributes": whole[".gitattributes"]}
+        assert [state for state in states if state != whole] in ([], [empty]), (
+            "main was whole at every moment"
+        )
+    assert killed, "every release ended before it was killed"
+
+
+def _begin(hub: WatchedHub, directory: Path, repo: str, **how: Any) -> "tuple[subprocess.Popen[str], float]":
+    """Start a release, and wait for its first request; return when that was."""
+    requests = len(hub.recorder.requests)
+    child = start(hub, directory, repo, *_batches(), "--collection", "Toys", **how)
+    until(lambda: len(hub.recorder.requests) > requests)
+    return child, time.monotonic()
 
 
 def test_killed_in_the_last_moments(hub: WatchedHub, toy: Toy) -> None:

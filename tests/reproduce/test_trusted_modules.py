@@ -111,7 +111,7 @@ def test_what_is_no_hash_is_refused(dataset: Path, wrong: str) -> None:
 def test_a_hash_that_no_module_has_is_refused(dataset: Path) -> None:
     with pytest.raises(UsageError, match="no task module with this SHA-256"):
         again(dataset, HASH, "0" * 64)
-    with pytest.raises(UsageError, match="applies to a dataset, not to a recipe"):
+    with pytest.raises(UsageError, match="--trust-modules does not apply to a recipe"):
         reproduce(tiny_recipe("x"), trust_modules=(HASH,))
 
 

@@ -12,14 +12,18 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 from german_text import german_documents
 from test_docs import text_of
+
+from l2t_hub.hub.local_server import running_local_hub
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -172,40 +176,76 @@ def test_nano_extended_to_shared_with_a_named_tokenizer(user: User) -> None:
 
 def test_step_by_step_ends_where_a_run_ends(user: User) -> None:
     user.write("mine.yaml", f"name: mine\n{SMALL}")
-    for name in ("nano-raw", "nano-l2t"):
+    names = ("nano-raw", "nano-l2t")
+    user.type("l2t run mine.yaml --out run --hub local:whole --namespace my-org")
+    for name in names:
         user.type(f"l2t build mine.yaml --variant {name} --out data/{name}")
         user.type(f"l2t train mine.yaml --variant {name} --data data/{name} --out models/{name}")
-    user.type("l2t eval models/nano-raw models/nano-l2t --suite probes --out scores.json")
-    user.type("l2t space models/nano-raw models/nano-l2t --out spaces/mine-compare")
-    directories = "data/nano-raw data/nano-l2t models/nano-raw models/nano-l2t spaces/mine-compare"
-    user.type(f"l2t release {directories} --namespace my-org --hub local:steps")
-    user.type("l2t run mine.yaml --out run --hub local:whole --namespace my-org")
-    with user.local_hub("steps") as hub:
-        steps = published(user, hub)
-    with user.local_hub("whole") as hub:
-        whole = published(user, hub)
-    assert steps.keys() == whole.keys()
-    for repository, card in whole.items():
-        assert steps[repository] == card, repository
+        assert "Not evaluated yet" in user.card(f"models/{name}")
+    models = " ".join(f"models/{name}" for name in names)
+    user.type(f"l2t eval {models} --suite probes --out scores.json")
+    assert "### L2T probes" in user.card("models/nano-l2t")
+    user.type(f"l2t space {models} --out spaces/mine-compare")
+    release = f"l2t release spaces/mine-compare {models} data/nano-raw data/nano-l2t --collection mine"
+    to = "--namespace my-org --hub local:steps"
+    assert user.type(f"{release} {to} --dry-run").count("nothing was sent") == 5
+    user.type(f"{release} {to}")
+
+    whole, steps = published(user.folder / "whole"), published(user.folder / "steps")
+    assert steps.collections == whole.collections
+    assert steps.files == whole.files
+    assert len(steps.files) == 5
+    assert steps.cards == whole.cards
+    for card in steps.cards.values():
+        assert str(user.folder) not in card
+        assert "rehearsal" not in card.replace("HUB/rehearsal", "HUB")
+
+    assert user.type(f"{release} {to}").count("unchanged: http") == 5
     user.type("l2t reproduce my-org/nano-l2t --hub local:steps")
+    user.type(f"{release} --namespace lab --hub local:steps")
+    lab = {name: card for name, card in published(user.folder / "steps").cards.items() if " lab/" in name}
+    assert len(lab) == 5
+    assert [name for name, card in lab.items() if "my-org" in card] == []
 
 
-def published(user: User, hub: dict[str, str]) -> dict[str, str]:
-    """The card of each repository of my-org, without what differs between two runs: commits, port and times."""
-    code = (
-        "import json\nfrom huggingface_hub import HfApi\napi = HfApi()\nfound = {}\n"
-        "for kind, listed in (('dataset', api.list_datasets), ('model', api.list_models), ('space', api.list_spaces)):\n"
-        "    for repo in listed(author='my-org'):\n"
-        "        file = api.hf_hub_download(repo.id, 'README.md', repo_type=kind)\n"
-        "        found[f'{kind} {repo.id}'] = open(file, encoding='utf-8').read()\n"
-        "print(json.dumps(found))\n"
-    )
-    cards: dict[str, str] = json.loads(user.python(code, **hub))
-    assert len(cards) >= 5, sorted(cards)
-    differs = r"\b[0-9a-f]{7,64}\b|http://127\.0\.0\.1:\d+/rehearsal|took [\d.]+ seconds, at [\d,]+|\d+-\d+-\d+T[\d:+]+"
-    cards = {name: re.sub(differs, "#", card) for name, card in sorted(cards.items())}
-    assert [line for card in cards.values() for line in card.splitlines() if "rehearsal" in line] == []
-    return cards
+@dataclass(frozen=True)
+class Published:
+    """What is on a Hub: the items of its collections, and the paths and the card of each repo."""
+
+    collections: set[str]
+    files: dict[str, set[str]]
+    cards: dict[str, str]
+
+
+def fetch(hub: tuple[str, str], path: str) -> str:
+    url, token = hub
+    request = urllib.request.Request(f"{url}/{path}", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return str(reply.read().decode())
+
+
+def published(directory: Path) -> Published:
+    with running_local_hub(directory) as hub:
+        repos: dict[str, set[str]] = {}
+        cards: dict[str, str] = {}
+        for kind in ("datasets", "models", "spaces"):
+            prefix = "" if kind == "models" else f"{kind}/"
+            for repo in json.loads(fetch(hub, f"api/{kind}")):
+                tree = json.loads(fetch(hub, f"api/{kind}/{repo['id']}/tree/main?recursive=true"))
+                repos[f"{kind} {repo['id']}"] = {file["path"] for file in tree}
+                cards[f"{kind} {repo['id']}"] = fetch(hub, f"{prefix}{repo['id']}/resolve/main/README.md")
+        collections = json.loads(fetch(hub, "api/collections"))
+        items = {f"{row['title']}: {item['id']}" for row in collections for item in row["items"]}
+        return Published(items, repos, {name: comparable(card) for name, card in cards.items()})
+
+
+def comparable(card: str) -> str:
+    """A card without what differs between any two runs: times, addresses, commits and what is hashed of them."""
+    card = re.sub(r"http://127\.0\.0\.1:\d+", "HUB", card)
+    card = re.sub(r"\b[0-9a-f]{40}\b", "COMMIT", card)
+    card = re.sub(r"SHA-256 of this card without your own text: [0-9a-f]{64}", "SHA-256", card)
+    card = re.sub(r"Training took .* tokens per second", "Training took", card)
+    return re.sub(r"run on \S+ on", "run on", card)
 
 
 SEED = int(os.environ.get("L2T_KILL_SEED", random.SystemRandom().randrange(1 << 32)))

@@ -14,7 +14,7 @@ import jinja2
 from huggingface_hub import CardData
 
 from l2t_hub.resources import resource_folder
-from l2t_hub.text import visible
+from l2t_hub.text import counted, visible
 
 UNKNOWN = "not recorded"
 # The characters with a meaning inside a line of GitHub's Markdown; `_` has one only at the edge of a word.
@@ -37,7 +37,7 @@ def render_card(template: str, metadata: CardData, values: dict[str, Any]) -> st
 def render(template: str, values: Mapping[str, Any], folder: Path | None = None) -> str:
     """Render the template of that file name in `folder` (default: `model_cards/`).
 
-    Templates may use the functions `code`, `fence`, `link`, `number`, `percent` and `plain`.
+    Templates may use the functions `code`, `fence`, `link`, `number`, `percent`, `plain` and `counted`.
     """
     text = _environment(folder or resource_folder("model_cards")).get_template(template).render(**values)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -109,7 +109,7 @@ def _environment(folder: Path) -> jinja2.Environment:
         lstrip_blocks=True,
         autoescape=False,  # would escape for HTML; `finalize` escapes for Markdown
     )
-    helpers: list[Callable[..., Markdown]] = [code, fence, link, number, percent, plain]
+    helpers: list[Callable[..., str]] = [code, counted, fence, link, number, percent, plain]
     environment.globals.update({helper.__name__: helper for helper in helpers})
     environment.filters.update({helper.__name__: helper for helper in helpers})
     return environment

@@ -1,4 +1,4 @@
-"""Counts agree with their nouns: "1 partition", never "1 partitions". `counted` writes them, and nothing else does."""
+"""Counts agree with their nouns: "1 partition", never "1 partitions". `counted` writes them, also in templates."""
 
 import ast
 import re
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from l2t_hub.resources import resource_folder
+from l2t_hub.templates import render
 from l2t_hub.text import counted
 
 PACKAGE = Path(__file__).resolve().parents[1] / "l2t_hub"
@@ -15,6 +17,7 @@ NOUNS = (
     "checkpoint|comparison|commit|conflict|device|document|example|file|flow|node|partition|problem|processe|row|"
     "sequence|shard|step|worker"
 )
+TEMPLATES = (*sorted(resource_folder("model_cards").glob("*.j2")), *sorted(PACKAGE.rglob("*.j2")))
 PLURAL = re.compile(rf"^ (?:more )?(?:{NOUNS})s\b")
 
 
@@ -53,3 +56,25 @@ def may_be_one(value: ast.FormattedValue) -> bool:
 def test_no_sentence_writes_a_plural_after_a_number() -> None:
     found = [line for file in sorted(PACKAGE.rglob("*.py")) for line in number_before_plural(file)]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_no_template_writes_a_plural_after_a_number(template: Path) -> None:
+    text = template.read_text(encoding="utf-8")
+    assert not re.findall(rf"\}}\}} (?!of |per )(?:[a-z]+ )?(?:(?:{NOUNS}|layer)s|phenomena)\b.*", text)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(1, "1 raw document and 1 task document, 2 tokens, 1 sequence."),
+     (1500, "1,500 raw documents and 1,500 task documents, 3,000 tokens, 1,500 sequences.")],
+)  # fmt: skip
+def test_the_note_in_a_collection(count: int, text: str) -> None:
+    names = ("raw_documents", "task_documents", "raw_tokens", "task_tokens", "sequences")
+    values = {
+        "kind": "dataset",
+        "name": "nano",
+        "mixture": {"asked": {"scheme": "disjoint"}},
+        "totals": {"train": dict.fromkeys(names, count)},
+    }
+    assert render("collection.md.j2", values).strip().endswith(f"train: {text}")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -192,11 +193,23 @@ def test_the_commands_of_own_recipe(
     assert "left out, because mine.yaml:5 sets `tokenizer.name`." in said.err
 
 
-def test_no_help_text_has_what_markdown_would_swallow() -> None:
-    """Help is Markdown: `<name>` outside of code would be read as HTML and vanish."""
+def every_command() -> list[Any]:
+    """The commands of `l2t`, with those of its groups."""
     command = typer.main.get_command(app)
     groups = [command, *(c for c in command.commands.values() if hasattr(c, "commands"))]
-    for verb in [c for group in groups for c in group.commands.values()]:
+    return [c for group in groups for c in group.commands.values()]
+
+
+def test_usage_shows_the_dots_of_a_list_once() -> None:
+    """Typer adds them to an argument that takes several values, so its metavar has none."""
+    several = [p for verb in every_command() for p in verb.params if p.nargs == -1]
+    assert len(several) >= 5
+    assert not [p.metavar for p in several if "." in (p.metavar or "")]
+
+
+def test_no_help_text_has_what_markdown_would_swallow() -> None:
+    """Help is Markdown: `<name>` outside of code would be read as HTML and vanish."""
+    for verb in every_command():
         texts = [verb.help, verb.epilog, *(getattr(p, "help", "") for p in verb.params)]
         for text in texts:
             assert not re.search(r"<\w[^>]*>", re.sub(r"`[^`]*`", "", text or "")), (verb.name, text)

@@ -100,7 +100,7 @@ local_hub = typer.Typer(
 )
 def release(
     directories: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Dataset, model and Space directories.")
+        list[Path], typer.Argument(metavar="DIR", help="Dataset, model and Space directories.")
     ],
     repo: Repo = None,
     namespace: Namespace = None,
@@ -178,7 +178,7 @@ def space(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             help="Model directories, or names of models on the Hub. A directory gets the Space's namespace.",
         ),
     ],
@@ -288,7 +288,7 @@ def seed_data(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...", help="Parquet, JSON, CSV or text; `SPLIT=FILE` for another split than train."
+            metavar="FILE", help="Parquet, JSON, CSV or text; `SPLIT=FILE` for another split than train."
         ),
     ],
     repo: Annotated[str, typer.Option("--as", metavar="NAMESPACE/NAME", help="Name of the dataset.")],

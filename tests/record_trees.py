@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from l2t_hub.dataset.keys import hashed_keys
 from l2t_hub.recipe import recipe_from_tree
+from l2t_hub.records.dataset_manifest import Manifest
 
 Tree = dict[str, Any]
 
@@ -41,6 +43,24 @@ def shard_row(path: str, content: bytes = b"", *, rows: int = 1, tokens: int = 1
         "bytes": len(content),
         "sha256": sha256(content).hexdigest(),
     } | ({"fill": 1.0} if view == "packed" else {})
+
+
+def with_keys(manifest: Tree) -> Tree:
+    """A manifest whose fingerprint and partition keys follow from its content."""
+    read = Manifest.parse(json.dumps(manifest).encode(), "l2t_manifest.json")
+    inputs = [partition.inputs for partition in read.partitions]
+    solved = read.mixture["solved"]
+    fingerprint, keys = hashed_keys(
+        read.recipe,
+        read.source["contents"],
+        inputs,
+        read.tokenizer.sha256,
+        read.made_by,
+        read.modules,
+        solved["threshold"] if solved else None,
+    )
+    rows = [part | {"key": key} for part, key in zip(manifest["partitions"], keys, strict=True)]
+    return manifest | {"fingerprint": fingerprint, "partitions": rows}
 
 
 def manifest_tree(

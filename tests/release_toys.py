@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from record_trees import digest, manifest_tree, shard_row, training_tree
+from record_trees import manifest_tree, shard_row, training_tree, with_keys
 from safetensors.numpy import save_file
 
 from l2t_hub.artifacts import sha256_of
 from l2t_hub.errors import UserError
 from l2t_hub.publish.stage import stage
 from l2t_hub.publish.validate import validate
+from l2t_hub.recipe.schema import tree_fingerprint
 
 
 def toy_dataset(
@@ -43,7 +44,9 @@ def toy_dataset(
             (directory / "tokenizer" / "tokenizer.json").read_bytes()
         ).hexdigest()
     }
-    manifest = manifest_tree(fingerprint=digest(f"toy {seed}"), shards=rows, files=files)
+    manifest = manifest_tree(shards=rows, files=files)
+    manifest["recipe"]["seed"] = seed
+    manifest = with_keys(manifest)
     (directory / "l2t_manifest.json").write_text(json.dumps(manifest, indent=1))
     (directory / "README.md").write_text(dataset_card(splits, seed))
     return directory
@@ -105,8 +108,11 @@ def toy_model(directory: Path, seed: int = 0, size: int = 40_000) -> Path:
         (directory / name).write_text(json.dumps(tree))
     (directory / "train_log.jsonl").write_text(json.dumps({"step": 1, "loss": 1.0 + seed}) + "\n")
     files = {path.name: sha256_of(path) for path in sorted(directory.iterdir()) if path.name != "README.md"}
-    identity = {"fingerprint": digest(f"model {seed}"), "dataset_fingerprint": "ab" * 32}
-    (directory / "training.json").write_text(json.dumps({**training_tree(), **identity, "files": files}))
+    record = training_tree() | {"dataset_fingerprint": "ab" * 32, "files": files}
+    record["recipe"]["seed"] = seed
+    data = record["dataset_fingerprint"]
+    record["fingerprint"] = tree_fingerprint(record["recipe"], "model", source=data, tokenizer=data)
+    (directory / "training.json").write_text(json.dumps(record))
     (directory / "README.md").write_text(
         "---\nlanguage: en\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [l2t]\n---\n# Toy model\n"
     )

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from l2t_hub.artifacts import CARD, MANIFEST
+from l2t_hub.dataset.keys import key_problems
 from l2t_hub.errors import UserError, nearest
 from l2t_hub.publish.stage import StagedFile, StagedRelease
 from l2t_hub.records.dataset_manifest import Manifest
@@ -22,7 +23,7 @@ def dataset_problems(staged: StagedRelease, card: Mapping[str, Any]) -> list[str
 
 
 def _manifest_problems(staged: StagedRelease) -> list[str]:
-    """Compare the staged files with the manifest, both ways."""
+    """Compare the staged files with the manifest, both ways, and the fingerprint with what it is made of."""
     files = {file.path: file for file in staged.files}
     if MANIFEST not in files:
         return [f"{MANIFEST}: missing"]
@@ -37,6 +38,7 @@ def _manifest_problems(staged: StagedRelease) -> list[str]:
         if (problem := file_problem(files.get(path), expected, MANIFEST))
     ]
     problems += (f"{path}: missing, but other shards count it" for path in manifest.missing_shards())
+    problems += key_problems(manifest)
     strays = [path for path in files if path not in listed and is_loaded("dataset", path)]
     return problems + [f"{path}: not listed in {MANIFEST}, so its origin is unknown" for path in strays]
 

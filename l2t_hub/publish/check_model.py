@@ -4,8 +4,10 @@ from l2t_hub.artifacts import CONFIG, TRAINING_RECORD, WEIGHTS
 from l2t_hub.errors import UserError
 from l2t_hub.hub.unsafe_files import REMOTE_CODE_FILES, has_auto_map
 from l2t_hub.publish.stage import StagedFile, StagedRelease
+from l2t_hub.records.file_list import file_problem
 from l2t_hub.records.reading import parse_json
 from l2t_hub.records.training_record import TrainingRecord
+from l2t_hub.train.verify_model import fingerprint_problems
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
@@ -25,7 +27,22 @@ def model_problems(staged: StagedRelease) -> list[str]:
     for file in staged.files:
         if file.path.endswith(".json"):
             problems += _json_problems(file)
-    return problems
+    return problems + _record_problems(staged)
+
+
+def _record_problems(staged: StagedRelease) -> list[str]:
+    """Compare the staged files with the training record, and its fingerprint with what it is made of."""
+    files = {file.path: file for file in staged.files}
+    try:
+        record = TrainingRecord.parse(files[TRAINING_RECORD].read(), TRAINING_RECORD)
+    except (KeyError, UserError):
+        return []  # reported as a missing file, or with its place
+    problems = [
+        f"{path}: {problem}"
+        for path, expected in record.expected().items()
+        if (problem := file_problem(files.get(path), expected, TRAINING_RECORD))
+    ]
+    return problems + fingerprint_problems(record)
 
 
 def tensor_problems(file: StagedFile) -> list[str]:

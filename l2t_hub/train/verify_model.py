@@ -49,8 +49,8 @@ def verify_model(directory: Path | str, skipped: Sequence[str] = ()) -> VerifyRe
     """Compare a model directory with its training record and, if it has one, the record of its release.
 
     Files that transformers would load and neither lists are problems too. `skipped` are files that a download left
-    out. No weights are loaded, and nothing outside
-    the directory is read. Raises UserError if a record is missing or malformed; everything else is in the report.
+    out. No weights are loaded, and nothing outside the directory is read. Raises UserError if a record is missing or
+    malformed; everything else is in the report.
     """
     directory = Path(directory)
     record = read_training_record(directory)
@@ -65,7 +65,7 @@ def verify_model(directory: Path | str, skipped: Sequence[str] = ()) -> VerifyRe
         ),
         *(f"{path}: not in {THE_RECORD}" for path in dangerous),
         *release_problems(directory, "model", skipped),
-        *_fingerprint_problems(record),
+        *fingerprint_problems(record),
         *_said(lambda: _config_problems(directory, record)),
         *_said(lambda: _log_problems(directory, record)),
     ]
@@ -89,7 +89,8 @@ def _is_read(path: str) -> bool:
     return path.startswith(TEMPLATES) or ("/" not in path and is_loaded("model", path))
 
 
-def _fingerprint_problems(record: TrainingRecord) -> list[str]:
+def fingerprint_problems(record: TrainingRecord) -> list[str]:
+    """Say whether a model's fingerprint does not follow from the recipe and the dataset that its record names."""
     dataset = record.dataset_fingerprint
     fingerprint = tree_fingerprint(record.recipe, "model", source=dataset, tokenizer=dataset)
     if fingerprint == record.fingerprint:

@@ -92,3 +92,13 @@ def test_the_manifest_must_match_the_files(toy: Toy) -> None:
     directory = toy(name="cut")
     (directory / "tokenizer" / "tokenizer.json").write_text("{}")
     assert "tokenizer/tokenizer.json: its SHA-256" in refused(directory)
+
+
+def test_the_fingerprint_must_follow_from_the_manifest(toy: Toy) -> None:
+    directory = toy("dataset")
+    manifest = json.loads((directory / "l2t_manifest.json").read_text())
+    manifest["recipe"]["seed"] += 1
+    (directory / "l2t_manifest.json").write_text(json.dumps(manifest))
+    message = refused(directory)
+    assert "fingerprint: it is " in message
+    assert "partition 0: its key does not follow from the manifest" in message

@@ -9,7 +9,7 @@ from release_toys import refused
 Toy = Callable[..., Path]
 
 
-def test_a_model_that_asks_for_remote_code_isrefused(toy: Toy) -> None:
+def test_a_model_that_asks_for_remote_code_is_refused(toy: Toy) -> None:
     for name, tree in (
         ("config.json", {"model_type": "x", "architectures": ["X"], "auto_map": {}}),
         ("tokenizer_config.json", {"a": [{"auto_map": 1}]}),
@@ -39,3 +39,16 @@ def test_weights_must_be_intact_safetensors(toy: Toy) -> None:
     message = refused(directory)
     assert "model.safetensors: missing" in message
     assert "config.json: cannot be read: not valid JSON" in message
+
+
+def test_a_model_must_be_the_one_of_its_record(toy: Toy) -> None:
+    other = toy("model", seed=1, name="other")
+    directory = toy("model", name="swapped")
+    (directory / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
+    assert "model.safetensors: its SHA-256 is " in refused(directory)
+
+    directory = toy("model", name="reseeded")
+    record = json.loads((directory / "training.json").read_text())
+    record["recipe"]["seed"] += 1
+    (directory / "training.json").write_text(json.dumps(record))
+    assert "fingerprint: it is " in refused(directory)

@@ -45,11 +45,11 @@ SOURCES = """# Sources
 | file | content | source | licence |
 |---|---|---|---|
 {stop}
-| `dictionary.txt.xz` | the 30,000 commonest words without stop words, foreign, obscene and one-letter words{nouns} | [wordfreq](https://github.com/rspeer/wordfreq) 3.1.1 (Robyn Speer, [doi:10.5281/zenodo.7199437](https://doi.org/10.5281/zenodo.7199437)) | [CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/) |
+| `dictionary.txt.xz` | the 30,000 commonest words, less stop words and foreign, obscene and one-letter words{nouns} | [wordfreq](https://github.com/rspeer/wordfreq) 3.1.1 (Robyn Speer, [doi:10.5281/zenodo.7199437](https://doi.org/10.5281/zenodo.7199437)) | [CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/) |
 | `letters.txt` | letters for `typo`: the main exemplar characters, grouped by script | [Unicode CLDR](https://cldr.unicode.org) 48.2 (npm `cldr-misc-full` 48.2.0) | Unicode-3.0, `../LICENSE-Unicode.txt` |
 | `language.yaml`, `instructions.yaml` | labels, passages and questions | written for this project | Apache-2.0, as the package |
 
-`scripts/make_languages.py` made the first three and says what it left out.
+`scripts/make_languages.py` made the first three files; its docstring says what it leaves out.
 """  # noqa: E501
 STOP = (
     "| `stop_words.txt` | function words for `last` and `token_type`: the entries that consist of letters | "
@@ -59,7 +59,7 @@ STOP = (
     "Debian's `postgresql-15` 15.20 | BSD, `../en/LICENSE-Snowball.txt` |",
 )
 NOUNS = (
-    "; nouns in upper case, by [german-nouns](https://github.com/gambolputty/german-nouns) 1.2.5 "
+    "; nouns are capitalized by [german-nouns](https://github.com/gambolputty/german-nouns) 1.2.5 "
     "(Gregor Weichbrodt, from Wiktionary, CC BY-SA 4.0)"
 )
 

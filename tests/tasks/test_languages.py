@@ -76,6 +76,45 @@ def test_there_are_twenty_questions_of_each_kind(code: str) -> None:
         assert wording[-1] in ".?؟।。？", wording
 
 
+# What each wording of content words, stop words, digits and punctuation must name.
+TERMS = {
+    "ar": ("كلم(ة|ات) (ال)?محتوى", "كلم(ة|ات) (ال)?توقف", "رقم|أرقام", "علام(ة|ات) (ال)?ترقيم"),
+    "de": ("Inhaltsw", "Stoppw", "Ziffern", "Satzzeichen.* Bindestriche .* Apostrophe"),
+    "en": ("content word", "stop word", "digit", "ASCII"),
+    "es": ("palabras de contenido", "vacías", "dígitos", "(?=.*puntuación).*guiones, barras [yo] apóstrofos"),
+    "fr": ("mots pleins", "mots vides", "chiffres", "(?i)(?=.*apostrophes)(?=.*traits d'union).*ponctuation"),
+    "hi": ("कंटेंट शब्द", "स्टॉप शब्द", "अंक", "विराम चिह्न"),
+    "ja": ("内容語", "ストップワード", "算用数字", "約物"),
+    "ru": ("полнозначн", "стоп-слов", "цифр", "дефис.* апостроф.* кос"),
+    "zh": ("内容词", "停用词", "阿拉伯数字", "标点符号"),
+}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_question_names_what_is_counted(code: str) -> None:
+    instructions = language(code).instructions
+    for kind, term in zip(KINDS[1:], TERMS[code], strict=True):
+        for wording in instructions[kind]:
+            assert re.search(term, wording), wording
+    for wording in instructions["char_count"]:
+        assert re.search("space|Leerzeichen|espace|espacio|пробел|مساف|स्पेस|空白|空格", wording), wording
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_ten_wordings_are_questions_and_ten_are_commands(code: str) -> None:
+    for wordings in language(code).instructions.values():
+        questions = [w for w in wordings if re.search("[?؟？]|か。$", w)]
+        assert questions == list(wordings[:10])
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_stop_words_that_a_question_cites_are_on_the_list(code: str) -> None:
+    of = language(code)
+    cited = re.findall('["„“«「] ?([^"„“”«»「」]+?) ?["“”»」]', " ".join(of.instructions["stop_words"]))
+    assert len(cited) in (2, 3)
+    assert set(cited) <= of.stop_words
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_labels_are_pairs_of_different_labels(code: str) -> None:
     of = language(code)

@@ -117,7 +117,8 @@ def random_word(block: Block, other: Sequence[str], rng: random.Random) -> Examp
     """S with max(1, round(words x U(0.05, 0.10))) of its words replaced by words of the dictionary.
 
     A word is replaced together with its punctuation, and never by itself. The new word starts with an upper-case
-    letter if and only if the old one does. (German nouns, which the dictionary capitalizes, replace only such words.) Words are separated by one space on both sides.
+    letter if and only if the old one does. (German nouns, which the dictionary capitalizes, replace only such words.)
+    Words are separated by one space on both sides.
     """
     words = list(block.words)
     if not words:

@@ -114,7 +114,7 @@ def test_chinese_text_gives_examples_of_every_task_but_space(tmp_path: Path) -> 
 
 def test_text_in_another_language_than_the_recipes_says_what_to_change(tmp_path: Path) -> None:
     path = source_file(tmp_path / "zh.jsonl", ["zh"])
-    with pytest.raises(UserError, match="none gave an example") as raised:
+    with pytest.raises(UserError, match="gave no example") as raised:
         built(path, tmp_path / "out", blocks={"min_words": 20})
     assert "source.language must be that of the text (now en)" in str(raised.value)
 

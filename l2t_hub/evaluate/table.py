@@ -19,6 +19,7 @@ def render_table(evaluation: Evaluation) -> Table:
         box=SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
+        show_edge=False,
     )
     table.add_column("phenomenon")
     table.add_column("n", justify="right")

@@ -33,6 +33,8 @@ def main() -> None:
         demo(sys.argv[1:], readme=HERE / "README.md", open_browser=False)
     except UserError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("Stopped.")
 
 
 if __name__ == "__main__":

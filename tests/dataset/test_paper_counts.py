@@ -15,6 +15,7 @@ from l2t_hub.corpus.blocks import blocks
 from l2t_hub.corpus.document import Document
 from l2t_hub.corpus.sentences import splitter
 from l2t_hub.corpus.source import open_source
+from l2t_hub.corpus.source_languages import source_languages
 from l2t_hub.dataset.partners import find_partners
 from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
 from l2t_hub.dataset.views import ExampleRow
@@ -82,10 +83,10 @@ def texts(shared_data: Path, encoder: Encoder) -> dict[tuple[str, int], str]:
 
 def examples_of(shared_data: Path, encoder: Encoder, task: str) -> list[ExampleRow]:
     """The examples of a single-task recipe, as a build makes them."""
-    recipe, tasks, split = recipe_of_task(shared_data, task), {task: TASKS[task]}, splitter("blingfire")
-    source = open_source(recipe)
-    partners = find_partners(recipe, tasks, split, source.read(0))
-    transform = PartitionTransform(TransformSetup(recipe, tasks, split, encoder, 1), partners)
+    recipe, tasks = recipe_of_task(shared_data, task), {task: TASKS[task]}
+    source, languages = open_source(recipe), source_languages(recipe)
+    partners = find_partners(recipe, tasks, languages, source.read(0))
+    transform = PartitionTransform(TransformSetup(recipe, tasks, languages, encoder, 1), partners)
     return [e.row for batch in transform.batches(source.read(0)) for e in transform.examples(batch)]
 
 

@@ -5,6 +5,7 @@ JSON object: row -> "" if it held, else the traceback. A failing row does not st
 """
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -39,4 +40,6 @@ def main() -> None:
             results[name] = ""
         except Exception:
             results[name] = traceback.format_exc()
-    print(json.dumps(results), file=out)
+    print(json.dumps(results), file=out, flush=True)
+    # Arrow reads Hub files in threads. One that outlives the interpreter's end can abort the process.
+    os._exit(0)

@@ -30,7 +30,7 @@ VERBS = [
     "card",
     "space",
 ]
-GROUPS = {"recipes": ["list", "show", "validate", "keys"], "hub": ["serve"]}
+GROUPS = {"recipes": ["list", "show", "validate", "keys"], "hub": ["serve", "seed"]}
 
 
 def l2t(

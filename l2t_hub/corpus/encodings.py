@@ -6,6 +6,7 @@ newline, so a file in one of them is recoded to UTF-8 as a stream, and read whol
 
 import codecs
 import io
+import sys
 from functools import cache
 from typing import IO
 
@@ -44,7 +45,7 @@ def has_lines(encoding: str) -> bool:
     if encoding in ("ascii", "iso8859-1"):
         return True
     # A charmap codec has a decoder of one table for all bytes; multi-byte and stateful codecs have another.
-    table = getattr(__import__(codec.incrementaldecoder.__module__, fromlist=["x"]), "decoding_table", None)
+    table = getattr(sys.modules[codec.incrementaldecoder.__module__], "decoding_table", None)
     return table is not None and letters.decode(encoding, "replace") == letters.decode("ascii")
 
 

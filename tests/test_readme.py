@@ -22,12 +22,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "dataset"))
 
 from fake_slurm import install
+from german_text import german_documents
 from test_docs import fenced, text_of, words_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
-TEXT = (
-    "The river rose in the night. By morning it had reached the mill, and nobody slept. {} men carried sand. "
-)
 
 
 class Clone:
@@ -102,7 +100,7 @@ def public(clone: Clone) -> Iterator[dict[str, str]]:
 
 
 def test_the_commands_of_the_readme(clone: Clone, public: dict[str, str]) -> None:
-    rows = [{"text": TEXT.format(number) * 40} for number in range(200)]
+    rows = [{"text": text} for text in german_documents(200)]
     (clone.folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     clone.run("python -c \"import pandas; pandas.read_json('rows.json').to_parquet('my.parquet')\"")
     printed = clone.run("make run")

@@ -84,6 +84,6 @@ def _not_empty(texts: Iterable[str], where: str) -> Iterator[str]:
     if empty:
         raise UserError(
             f"{where}: there is no text to train a tokenizer on",
-            "Check the source and its `text_column`. If every document is held out, or nearly repeats one that is, set "
-            "a lower `validation.share` or `validation.near_duplicates: keep`.",
+            "Check the source and its `text_column`. If every document is held out, or nearly repeats one that is, "
+            "set a lower `validation.share` or `validation.near_duplicates: keep`.",
         )

@@ -5,7 +5,6 @@ Every line is typed as a user types it. What is published is read back with the 
 
 import json
 import os
-import random
 import re
 import shlex
 import signal
@@ -21,6 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 from german_text import german_documents
+from random_moments import seeded
 from test_docs import text_of
 
 from l2t_hub.hub.local_server import running_local_hub
@@ -248,13 +248,9 @@ def comparable(card: str) -> str:
     return re.sub(r"run on \S+ on", "run on", card)
 
 
-SEED = int(os.environ.get("L2T_KILL_SEED", random.SystemRandom().randrange(1 << 32)))
-
-
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
 def test_each_verb_is_stopped_and_resumed(user: User, by: signal.Signals) -> None:
-    print(f"L2T_KILL_SEED={SEED}")
-    rng = random.Random(f"{SEED} {by.name}")
+    moments, stopped = seeded(), 0
     user.write("mine.yaml", f"name: mine\n{SMALL}")
     lines = {
         "build": "l2t build mine.yaml --variant nano-l2t --out data/nano-l2t",
@@ -265,17 +261,18 @@ def test_each_verb_is_stopped_and_resumed(user: User, by: signal.Signals) -> Non
     }
     for verb, line in lines.items():
         for _ in range(2):
-            stop(user, line, by, rng.uniform(0.5, 8))
+            stopped += stop(user, line, by, moments.uniform(0.5, 8))
         user.type(line)
         if verb == "build":
             user.type("l2t verify data/nano-l2t")
         if verb == "train":
             user.type("l2t verify models/nano-l2t")
+    assert stopped, "every command ended before it was stopped"
     user.type("l2t reproduce my-org/nano-l2t --hub local:hub --sample 1")
 
 
-def stop(user: User, line: str, by: signal.Signals, seconds: float) -> None:
-    """Type a command and stop it after some seconds, if it is not done by then."""
+def stop(user: User, line: str, by: signal.Signals, seconds: float) -> bool:
+    """Type a command and stop it after some seconds. Return whether it was not done by then."""
     command = subprocess.Popen(
         shlex.split(line), cwd=user.folder, env=user.environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -287,3 +284,4 @@ def stop(user: User, line: str, by: signal.Signals, seconds: float) -> None:
     assert command.returncode in (0, expected), f"{line}: exit {command.returncode}\n{printed}"
     assert "Traceback" not in printed, printed
     assert "resource_tracker" not in printed, printed
+    return command.returncode != 0

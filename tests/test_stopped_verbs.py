@@ -4,19 +4,18 @@ The seed of the moments is printed; L2T_TEST_SEED repeats it.
 """
 
 import os
-import random
 import signal
 import time
 from pathlib import Path
 
 import pytest
 from interrupted_process import check_sentence, start
+from random_moments import seeded
 
 from l2t_hub.artifacts import sha256_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-SEED = int(os.environ.get("L2T_TEST_SEED", time.time_ns() % 2**32))
 HOWS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
 SMALL = [
     *("--set", "source.limit=60", "--set", "build.partitions=6", "--set", "train.max_steps=40"),
@@ -38,12 +37,11 @@ def finish(command: list[str], folder: Path) -> tuple[float, str]:
 
 def stop_at_random_moments(command: list[str], folder: Path, seconds: float, times: int) -> int:
     """Start a command and stop it before `seconds` have passed, several times. Returns how often it was stopped."""
-    print(f"L2T_TEST_SEED={SEED}")
-    draw, stopped = random.Random(f"{SEED} {command[0]}"), 0
+    moments, stopped = seeded(), 0
     for number in range(times):
         how = HOWS[number % len(HOWS)]
         process = start(command, folder)
-        time.sleep(draw.uniform(0.5, seconds))
+        time.sleep(moments.uniform(0.5, seconds))
         if process.poll() is None:
             os.killpg(process.pid, how) if how == signal.SIGINT else process.send_signal(how)
         _, errors = process.communicate(timeout=300)
@@ -115,5 +113,5 @@ def test_a_verb_that_is_stopped_and_run_again(command: list[str], undisturbed: P
         (tmp_path / name).symlink_to(undisturbed / name)
     seconds, _ = finish(command, tmp_path)
     (tmp_path / "scores.json").unlink(missing_ok=True)
-    stop_at_random_moments(command, tmp_path, seconds, 4)
+    assert stop_at_random_moments(command, tmp_path, seconds, 4)
     finish(command, tmp_path)

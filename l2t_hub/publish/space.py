@@ -16,7 +16,7 @@ from l2t_hub.dataset.card import OWN_TEXT, keep_edited_card, own_text_of
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.endpoint import PUBLIC
 from l2t_hub.hub.front_matter import load_front_matter
-from l2t_hub.hub.names import check_repo
+from l2t_hub.hub.names import check_hub_name, check_repo
 from l2t_hub.publish.stage import release_kind
 from l2t_hub.publish.wheel import NAME, build_wheel
 from l2t_hub.records.card_text import finished_card
@@ -70,14 +70,16 @@ def stage_space(
 def model_names(models: Sequence[str]) -> list[str]:
     """Return how a Space names models: repos as they are, directories by their last part.
 
-    Raises UsageError for a name that is neither a model directory nor ORG/NAME.
+    Raises UsageError for a name that is neither a model directory nor ORG/NAME, and for one that is nearly a path on
+    this machine: a Space with it could show a stranger's model. ORG/NAME@main says that the Hub is meant.
     """
     names = []
     for model in models:
         if Path(model).is_dir() and release_kind(Path(model)) == "model":
             names.append(Path(model).resolve().name)
         else:
-            names.append(check_repo(model, "model"))
+            check_hub_name(model)
+            names.append(check_repo(model.removesuffix("@main"), "model"))
     if len(set(names)) < len(names):
         raise UsageError(f"two models have one name: {', '.join(names)}", "Rename one of the directories.")
     return names

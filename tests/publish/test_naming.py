@@ -176,12 +176,23 @@ def test_a_card_of_a_damaged_dataset_is_an_error_that_says_what_to_do(
         assert (directory / "README.md").read_bytes() == card
 
 
-def test_a_space_names_directories_by_their_last_part(tiny: TinyRelease) -> None:
+def test_a_space_names_directories_by_their_last_part(
+    tiny: TinyRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert model_names([str(tiny.model), "org/other"]) == ["tiny-l2t", "org/other"]
     with pytest.raises(UsageError, match="two models have one name"):
         model_names([str(tiny.model), str(tiny.model)])
-    with pytest.raises(UsageError, match="not a valid repo name"):
+    with pytest.raises(UsageError, match="nowhere: no such directory, and not a name on the Hub"):
         model_names(["nowhere"])
+    monkeypatch.chdir(tiny.model.parent.parent)
+    mistyped = f"{tiny.model.parent.name}/tiny-l2"
+    with pytest.raises(UsageError, match=f"{mistyped}: no such directory") as caught:
+        model_names([mistyped])
+    assert (
+        caught.value.hint
+        == f"Did you mean '{mistyped}t'? If you mean the Hub, name a revision: {mistyped}@main."
+    )
+    assert model_names([f"{mistyped}@main"]) == [mistyped]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 import torch
 from transformers import PrinterCallback, Qwen2ForCausalLM, Trainer, TrainerCallback, TrainerControl
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
 from l2t_hub.artifacts import CHECKPOINTS
 from l2t_hub.errors import UserError
@@ -22,13 +22,11 @@ from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.checkpoints import PARTIAL, PREFIX, drop_old_checkpoints, hash_files, step_of
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
 from l2t_hub.train.model_directory import RunSummary
-from l2t_hub.train.optimizer import Fp32MomentsAdamW
 from l2t_hub.train.packed_data import Collator, EpochSampler
 from l2t_hub.train.stop_request import StopRequest
+from l2t_hub.train.trainer_arguments import BF16_OPTIMIZER, fp32_moments, trainer_arguments
 from l2t_hub.train.training_errors import checkpoint_errors
 from l2t_hub.train.training_log import Record, StepClock, TrainingLog
-
-BF16_OPTIMIZER = "adamw, moments in fp32"
 
 
 class PackTrainer(SFTTrainer):  # type: ignore[misc]
@@ -59,13 +57,15 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         self._last_record = (0.0, 0)
         super().__init__(
             model=model,
-            args=_arguments(recipe, batches, precision, out, validation is not None, checkpoint is not None),
+            args=trainer_arguments(
+                recipe, batches, precision, out, validation is not None, checkpoint is not None
+            ),
             data_collator=Collator(recipe.train.attention, recipe.train.loss_on_padding),
             train_dataset=rows,
             eval_dataset=validation,
             processing_class=tokenizer,
             callbacks=[_StepCallback(self)],
-            optimizer_cls_and_kwargs=_fp32_moments(recipe) if precision == "bf16" else None,
+            optimizer_cls_and_kwargs=fp32_moments(recipe) if precision == "bf16" else None,
         )
         self.remove_callback(PrinterCallback)
         if self.args.world_size != batches.devices:
@@ -266,57 +266,3 @@ class _StepCallback(TrainerCallback):
             control.should_log = True
         elif self.trainer.must_stop():
             self.trainer.stopped = control.should_save = control.should_training_stop = True
-
-
-def _fp32_moments(recipe: Recipe) -> tuple[type[Fp32MomentsAdamW], dict[str, Any]]:
-    train = recipe.train
-    betas = (train.adam_beta1, train.adam_beta2)
-    return Fp32MomentsAdamW, {"lr": train.learning_rate, "betas": betas}
-
-
-def _arguments(
-    recipe: Recipe, batches: BatchLayout, precision: Precision, out: Path, evaluates: bool, resumed: bool
-) -> SFTConfig:
-    """Return the recipe as trainer arguments, without TRL's defaults of bf16 autocast and activation checkpointing.
-
-    As usual in transformers, weight decay applies to everything but biases and norms, so to the embeddings too.
-    """
-    train = recipe.train
-    return SFTConfig(
-        output_dir=str(out / CHECKPOINTS),
-        max_steps=batches.steps,
-        per_device_train_batch_size=batches.per_device,
-        gradient_accumulation_steps=batches.accumulation,
-        learning_rate=train.learning_rate,
-        lr_scheduler_type="constant_with_warmup"
-        if train.lr_scheduler_type == "constant"
-        else train.lr_scheduler_type,
-        warmup_steps=train.warmup_steps,
-        weight_decay=train.weight_decay,
-        adam_beta1=train.adam_beta1,
-        adam_beta2=train.adam_beta2,
-        max_grad_norm=train.max_grad_norm,
-        activation_checkpointing=train.gradient_checkpointing,
-        ddp_find_unused_parameters=False,
-        use_cpu=not torch.accelerator.is_available(),
-        bf16=precision
-        == "mixed",  # autocast, which "bf16" does without: there the weights themselves are bf16
-        seed=recipe.seed,
-        logging_steps=train.logging_steps,
-        logging_nan_inf_filter=False,
-        eval_strategy="steps" if evaluates else "no",
-        eval_steps=train.eval_steps,
-        eval_on_start=evaluates and not resumed,
-        save_strategy="steps",
-        save_steps=train.save_steps,
-        save_total_limit=None,  # `drop_old_checkpoints` deletes them after the new one is complete
-        use_cache=True,  # for the saved configuration; the training forward never caches
-        dataloader_pin_memory=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        max_length=None,
-        packing=False,
-        disable_tqdm=True,
-        report_to="none",
-        push_to_hub=False,
-    )

@@ -34,13 +34,16 @@ class Fp32MomentsAdamW(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Update every weight that has a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Update every weight that has a gradient, and return the loss of a `closure` that computes it again."""
+        loss = None
         if closure is not None:
-            raise NotImplementedError("this optimizer takes no closure")
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             for parameters in _batches(p for p in group["params"] if p.grad is not None):
                 self._update(group, parameters)
+        return loss
 
     def _update(self, group: dict[str, Any], parameters: list[torch.Tensor]) -> None:
         states = [self._state_of(parameter) for parameter in parameters]

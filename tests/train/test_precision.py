@@ -52,6 +52,23 @@ def test_a_step_is_that_of_fp32_with_the_new_weights_rounded() -> None:
             torch.testing.assert_close(parameter.float(), other.bfloat16().float(), rtol=2**-8, atol=0)
 
 
+def test_a_closure_computes_gradients_and_its_loss_is_returned() -> None:
+    one, two = weights(4, torch.bfloat16), weights(4, torch.bfloat16)
+    first, second = (Fp32MomentsAdamW(parameters, **SETTINGS) for parameters in (one, two))
+
+    def loss_of(parameters: list[torch.nn.Parameter]) -> torch.Tensor:
+        loss = torch.stack([parameter.float().square().sum() for parameter in parameters]).sum()
+        loss.backward()
+        return loss
+
+    expected = loss_of(one)
+    assert first.step() is None
+    assert torch.equal(second.step(lambda: loss_of(two)), expected)
+    for parameter, other, before in zip(one, two, weights(4, torch.bfloat16), strict=True):
+        assert torch.equal(parameter, other)
+        assert not torch.equal(parameter, before)
+
+
 def test_a_second_moment_decays_as_in_fp32() -> None:
     """After gradients shrink tenfold. In bf16, 0.999 times the moment rounds back to the moment: it stays."""
     kinds: dict[str, tuple[torch.dtype, type[torch.optim.Optimizer]]] = {

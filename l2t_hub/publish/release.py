@@ -22,10 +22,19 @@ from l2t_hub.hub.names import check_collection, check_repo
 from l2t_hub.hub.retry import RetryPolicy, Say, is_transient, status_of, without_secrets
 from l2t_hub.publish.dry_run import show_dry_run
 from l2t_hub.publish.merge import CONFLICT, after_conflict, merge
-from l2t_hub.publish.repository import MAIN, RemoteRepo, describe_files, difference
+from l2t_hub.publish.repository import MAIN, RemoteRepo, describe_files
 from l2t_hub.publish.stage import StagedRelease, stage
 from l2t_hub.publish.tags import check_version, plan_tags
-from l2t_hub.publish.upload import TITLE, PullRequest, UploadCounts, find_or_open, read_back, upload
+from l2t_hub.publish.upload import (
+    TITLE,
+    PullRequest,
+    UploadCounts,
+    close_superseded,
+    find_or_open,
+    read_back,
+    same_on_main,
+    upload,
+)
 from l2t_hub.publish.validate import validate
 from l2t_hub.text import counted
 
@@ -202,17 +211,18 @@ def _announce(remote: RemoteRepo, staged: StagedRelease) -> None:
 
 def _publish(remote: RemoteRepo, staged: StagedRelease, options: _Options) -> Release:
     remote.create_if_missing(options.private)
-    revision = remote.head(MAIN)
-    unchanged = not difference(staged, remote.tree(revision))
-    planned = plan_tags(remote, staged, revision if unchanged else None, options.version)
-    pull, sent = None, UploadCounts()
-    if unchanged:
+    released_as = same_on_main(remote, staged)
+    planned = plan_tags(remote, staged, released_as, options.version)
+    pull = None if released_as else find_or_open(remote, staged, planned.version)
+    sent = UploadCounts()
+    if pull is None:
+        revision = released_as or remote.head(MAIN)
+        planned = plan_tags(remote, staged, revision, options.version)
         remote.say(f"unchanged: `main` ({revision[:12]}) already shows this release")
     else:
-        pull = find_or_open(remote, staged, planned.version)
         sent, revision = _upload_and_merge(remote, pull, staged)
         remote.say(f"merged: `main` is now {revision[:12]}")
-        _close_superseded(remote, pull)
+        _close_others(remote, pull)
     tags = planned.apply(remote, staged, revision)
     collection = None
     if options.collection:
@@ -231,7 +241,7 @@ def _publish(remote: RemoteRepo, staged: StagedRelease, options: _Options) -> Re
         sent_files=sent.files,
         sent_bytes=sent.size,
         copied_files=sent.copied,
-        unchanged=unchanged,
+        unchanged=pull is None,
         pull_request=pull.number if pull else None,
         collection=collection,
     )
@@ -251,10 +261,9 @@ def _upload_and_merge(
     return sent, merge(remote, pull, staged)
 
 
-def _close_superseded(remote: RemoteRepo, pull: PullRequest) -> None:
+def _close_others(remote: RemoteRepo, pull: PullRequest) -> None:
     """Close earlier pull requests of the same content, and our own if another process merged first."""
-    for number in (*pull.superseded, pull.number):
-        remote.close_pull_request(number, "The same release has been merged.")
+    close_superseded(remote, (*pull.superseded, pull.number))
     unfinished = remote.open_pull_requests(TITLE)
     if unfinished:
         numbers = ", ".join(str(number) for number in unfinished)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.publish.repository import RemoteRepo
+from l2t_hub.publish.repository import RemoteRepo, difference
 from l2t_hub.publish.stage import StagedRelease
 
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,60}")
@@ -25,14 +25,14 @@ class Tags:
     numbered: bool
 
     def apply(self, remote: RemoteRepo, staged: StagedRelease, commit: str) -> tuple[str, ...]:
-        """Put both tags on `commit` and return them. A fingerprint tag stays on the first release that had it.
+        """Put both tags on `commit` and return them. A tag stays on the first commit that shows the same content.
 
         Raises UserError if the version belongs to another release.
         """
         message = f"{staged.kind}, fingerprint {staged.fingerprint}, contents {staged.digest}"
         version = self.version
         for _ in range(_MAX_RACES):
-            if remote.tag(version, commit, message):
+            if remote.tag(version, commit, message) or _shows(remote, version, staged):
                 break
             if not self.numbered:
                 raise _taken(remote, version)
@@ -42,6 +42,11 @@ class Tags:
         remote.tag(self.fingerprint, commit, message)
         remote.say(f"tagged {version} and {self.fingerprint}")
         return version, self.fingerprint
+
+
+def _shows(remote: RemoteRepo, version: str, staged: StagedRelease) -> bool:
+    """Whether a tag is on a commit of this content: another process has released it at the same time."""
+    return not difference(staged, remote.tree(remote.tags()[version]))
 
 
 def _taken(remote: RemoteRepo, version: str) -> UserError:

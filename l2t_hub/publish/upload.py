@@ -6,7 +6,7 @@ was lost is then part of that tree.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from l2t_hub.errors import UserError
@@ -69,10 +69,11 @@ def pull_request_title(staged: StagedRelease, version: str) -> str:
     return f"{TITLE}{version} ({staged.digest[:20]})"
 
 
-def find_or_open(remote: RemoteRepo, staged: StagedRelease, version: str) -> PullRequest:
+def find_or_open(remote: RemoteRepo, staged: StagedRelease, version: str) -> PullRequest | None:
     """Return an open pull request of this content that begins from the current `main`, opened if there is none.
 
-    `version` is what a new one is called. Raises UserError if `main` changes each time one is opened.
+    `version` is what a new one is called. Returns None if `main` shows this content by now: another process has
+    released it. Raises UserError if `main` changes each time one is opened.
     """
     title = pull_request_title(staged, version)
     for attempt in range(_MAX_OPENED):
@@ -86,6 +87,9 @@ def find_or_open(remote: RemoteRepo, staged: StagedRelease, version: str) -> Pul
             superseded = tuple(number for number in numbers if number != chosen)
             stored = _stored_contents(remote, *(f"refs/pr/{number}" for number in superseded), head)
             return PullRequest(chosen, head, superseded, stored, version)
+        if not difference(staged, remote.tree(head)):
+            close_superseded(remote, numbers)
+            return None
         contents = f"{describe_files(staged.files)}, fingerprint {staged.fingerprint}"
         number = remote.open_pull_request(title, f"A {staged.kind} released by `l2t release`: {contents}.")
         remote.say(f"pull request {number}: {remote.url}/discussions/{number}")
@@ -93,6 +97,12 @@ def find_or_open(remote: RemoteRepo, staged: StagedRelease, version: str) -> Pul
         f"{remote.url}: `main` keeps changing while a pull request is opened",
         "Wait until nothing else writes to the repo.",
     )
+
+
+def close_superseded(remote: RemoteRepo, numbers: Iterable[int]) -> None:
+    """Close pull requests of content that `main` shows."""
+    for number in numbers:
+        remote.close_pull_request(number, "The same release has been merged.")
 
 
 def _stored_contents(remote: RemoteRepo, *revisions: str) -> dict[str, tuple[str, str]]:

@@ -84,6 +84,31 @@ def test_losing_the_race_at_a_given_moment(hub: WatchedHub, toy: Toy, tmp_path: 
     assert hub.pulls("model", "org/toy") == ["closed", "merged"]
 
 
+@pytest.mark.parametrize("moment", ["GET discussions", "POST discussions", "POST merge"])
+def test_the_same_content_released_meanwhile_is_one_version(hub: WatchedHub, toy: Toy, moment: str) -> None:
+    """Another process releases the same content, tag included, before this one looks for a pull request or opens or
+    merges its own."""
+    directory = toy("model")
+    method, _, mark = moment.partition(" ")
+    ran: list[int] = []
+
+    def overtake(number: int, when: str) -> None:
+        seen = hub.recorder.requests[number - 1]
+        if when == "before" and seen.method == method and f"/{mark}" in seen.path and not ran:
+            ran.append(number)
+            _release_inside_the_server(hub, directory)
+            repo = hub.number("model", "org/toy")
+            hub.history.set_ref(repo, "refs/tags/v1", hub.history.resolve(repo, "main"))
+
+    hub.recorder.hook = overtake
+    result = released(run(hub, directory, "org/toy", xet=False))
+    assert ran
+    assert_is(hub, "model", "org/toy", directory)
+    assert result["tags"][0] == "v1"
+    assert [tag for tag in hub.tags("model", "org/toy") if tag.startswith("v")] == ["v1"]
+    assert not {"open", "draft"} & set(hub.pulls("model", "org/toy"))
+
+
 def _release_inside_the_server(hub: WatchedHub, directory: Path) -> None:
     """Make another release in one step inside the server, with its own files and release record."""
     put(hub, "model", "org/toy", {file.path: file.read() for file in stage(directory).files})

@@ -151,7 +151,6 @@ def _model_scores(
 ) -> ModelScores:
     phenomena, micro, macro = statistics.accuracies(samples)
     source = scorer.source
-    recipe_sha256, seed = _recipe(source)
     return ModelScores(
         label=label,
         model=source.name,
@@ -169,8 +168,7 @@ def _model_scores(
         seconds=round(seconds, 3),
         clustered=statistics.clustered_accuracy(samples),
         readings=readings(samples, space),
-        recipe_sha256=recipe_sha256,
-        seed=seed,
+        **_training(source),
     )
 
 
@@ -191,19 +189,24 @@ def _decides(scorer: Scorer) -> dict[str, Any]:
     }
 
 
-def _recipe(source: ModelSource) -> tuple[str | None, int | None]:
-    """Return the hash of a model's recipe without its name and seed, and the seed. Replicates differ in the seed.
+def _training(source: ModelSource) -> dict[str, Any]:
+    """Return what `ModelScores` says of a model's training, {} for a model without a readable training record.
 
-    Both are None for a model without a readable training record.
+    Of the recipe it is the hash without name and seed: replicates differ in the seed only.
     """
     try:
         record = TrainingRecord.find(Path(source.location))
     except UserError:
         record = None
     if record is None:
-        return None, None
+        return {}
     tree = {key: value for key, value in record.recipe.items() if key not in ("name", "description", "seed")}
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest(), int(record.recipe["seed"])
+    return {
+        "recipe_sha256": hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest(),
+        "seed": int(record.recipe["seed"]),
+        "step": record.steps,
+        "tokens": record.tokens,
+    }
 
 
 def _commit(scorer: Scorer) -> str | None:

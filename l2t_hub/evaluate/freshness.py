@@ -6,7 +6,7 @@ from pathlib import Path
 
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.evaluation import library_versions, weights_digest
-from l2t_hub.evaluate.results import read_evaluation
+from l2t_hub.evaluate.read_results import read_evaluation
 from l2t_hub.evaluate.suites import get_suite
 from l2t_hub.scoring import find_model
 

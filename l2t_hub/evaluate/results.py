@@ -10,11 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from l2t_hub.artifacts import disk_errors, write_text
-from l2t_hub.errors import UserError
-from l2t_hub.records.reading import parse_json, read_bounded
 
 SCHEMA = 2
 
@@ -162,6 +158,10 @@ class ModelScores:
     recipe_sha256: str | None = None
     """SHA-256 of the recipe that the model was trained from, name and seed left out; None without `training.json`."""
     seed: int | None = None
+    step: int | None = None
+    """Optimiser steps that the checkpoint was trained for; None if it does not say."""
+    tokens: int | None = None
+    """Tokens that the checkpoint was trained on, padding included; None if it does not say."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +212,8 @@ class ModelComparison:
     clustered: Estimate | None = None
     """The micro difference with an interval from resampling paradigms; None if there are too few or none."""
     readings: tuple[ReadingDifference, ...] = ()
+    paired: bool = True
+    """False if only the two scores are known, not both models' decisions on each item."""
 
 
 @dataclass(frozen=True)
@@ -245,22 +247,4 @@ def write_evaluation(evaluation: Evaluation, samples: Sequence[Sample], out: Pat
         out.parent.mkdir(parents=True, exist_ok=True)
     write_text(samples_file, lines)
     write_text(out, json.dumps(evaluation.as_dict(), indent=2, ensure_ascii=False) + "\n")
-    return evaluation
-
-
-def read_evaluation(path: Path) -> Evaluation:
-    """Read the results that `write_evaluation` wrote. Raises UserError if the file is missing, invalid or too new."""
-    try:
-        tree = parse_json(read_bounded(path), str(path), "the scores of an evaluation")
-        evaluation = TypeAdapter(Evaluation).validate_python(tree)
-    except ValidationError as error:
-        raise UserError(
-            f"{path}: these are not the scores of an evaluation",
-            "Create them with `l2t eval MODEL... --out FILE`.",
-        ) from error
-    if evaluation.schema != SCHEMA:
-        raise UserError(
-            f"{path}: the scores have schema {evaluation.schema}, but this version reads schema {SCHEMA}",
-            "Evaluate the models again.",
-        )
     return evaluation

@@ -18,6 +18,7 @@ from huggingface_hub import EvalResult
 from l2t_hub.artifacts import disk_errors, write_text
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.evaluation import weights_digest
+from l2t_hub.evaluate.read_results import read_evaluation
 from l2t_hub.evaluate.results import (
     Accuracy,
     Difference,
@@ -26,7 +27,6 @@ from l2t_hub.evaluate.results import (
     ModelComparison,
     ModelScores,
     TaskProtocol,
-    read_evaluation,
 )
 from l2t_hub.scoring import find_model
 

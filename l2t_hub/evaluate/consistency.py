@@ -1,0 +1,121 @@
+"""Whether results agree with themselves. A file of results may be a stranger's: what is shown of it must be possible."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from l2t_hub.evaluate.results import (
+    Accuracy,
+    Difference,
+    Estimate,
+    Evaluation,
+    ModelComparison,
+    ModelScores,
+    Sample,
+)
+
+MAX_LABEL = 300
+_ROUNDING = 1e-6
+
+
+def contradiction(evaluation: Evaluation) -> str | None:
+    """Say what contradicts itself in some results; None if nothing does."""
+    return next(_contradictions(evaluation), None)
+
+
+def _contradictions(evaluation: Evaluation) -> Iterator[str]:
+    labels = [model.label for model in evaluation.models]
+    if not labels or not evaluation.protocol.tasks:
+        yield "there is no model or no task"
+    if not 0 < evaluation.protocol.level < 1:
+        yield f"the level of the intervals is {evaluation.protocol.level}"
+    if len(set(labels)) < len(labels):
+        yield "two models have one label"
+    texts = [evaluation.protocol.suite, *labels, *(row.phenomenon for row in evaluation.models[0].phenomena)]
+    if any(not 0 < len(text) <= MAX_LABEL for text in texts):
+        yield f"a name is empty or longer than {MAX_LABEL} characters"
+    for model in evaluation.models:
+        if _rows(model.phenomena) != _rows(evaluation.models[0].phenomena):
+            yield f"{model.label[:MAX_LABEL]}: its phenomena are not those of the first model"
+        yield from _wrong_scores(model)
+    for comparison in evaluation.comparisons:
+        yield from _wrong_comparison(evaluation, comparison)
+
+
+def _wrong_scores(model: ModelScores) -> Iterator[str]:
+    for row in (model.micro, *model.phenomena, *(reading.micro for reading in model.readings)):
+        if not _is_possible(row):
+            yield f"{model.label}: the accuracy of {row.phenomenon[:MAX_LABEL]} does not fit its counts"
+    if model.phenomena and sum(row.total for row in model.phenomena) != model.micro.total:
+        yield f"{model.label}: the phenomena do not add up to all examples"
+    means = [model.macro, *(reading.macro for reading in model.readings)]
+    if not all(_is_ordered(e, 0) for e in [*means, *([model.clustered] if model.clustered else [])]):
+        yield f"{model.label}: an interval does not contain its value, or leaves 0 to 1"
+
+
+def _wrong_comparison(evaluation: Evaluation, comparison: ModelComparison) -> Iterator[str]:
+    labels = {model.label for model in evaluation.models}
+    if comparison.model not in labels or comparison.baseline not in labels:
+        yield "a comparison names a model that is not there"
+    if [row.phenomenon for row in comparison.phenomena] != [
+        row.phenomenon for row in evaluation.models[0].phenomena
+    ]:
+        yield "a comparison has other phenomena than the models"
+    rows = [comparison.micro, *comparison.phenomena, *(reading.micro for reading in comparison.readings)]
+    means = [comparison.macro, *(reading.macro for reading in comparison.readings)]
+    means += [comparison.clustered] if comparison.clustered else []
+    if not (all(_is_a_difference(row, comparison.paired) for row in rows) and all(map(_spans, means))):
+        yield f"the difference of {comparison.model[:MAX_LABEL]} does not fit its counts"
+
+
+def _rows(phenomena: Sequence[Accuracy]) -> list[tuple[str, int]]:
+    return [(row.phenomenon, row.total) for row in phenomena]
+
+
+def _is_possible(row: Accuracy) -> bool:
+    return (
+        0 <= row.correct <= row.total
+        and row.total > 0
+        and abs(row.accuracy.value - row.correct / row.total) < _ROUNDING
+        and _is_ordered(row.accuracy, 0)
+    )
+
+
+def _is_a_difference(row: Difference, paired: bool) -> bool:
+    value = (row.only_model - row.only_baseline) / row.total if row.total > 0 else 2.0
+    return (
+        min(row.only_model, row.only_baseline) >= 0
+        and row.only_model + row.only_baseline <= row.total
+        and (not paired or abs(row.difference.value - value) < _ROUNDING)
+        and 0 <= row.p_value <= 1
+        and _spans(row.difference)
+    )
+
+
+def _spans(estimate: Estimate) -> bool:
+    return _is_ordered(estimate, -1)
+
+
+def _is_ordered(estimate: Estimate, least: float) -> bool:
+    low, value, high = estimate.low, estimate.value, estimate.high
+    # The mean of estimates can leave the range by a rounding error.
+    return least - _ROUNDING <= low <= value + _ROUNDING and value - _ROUNDING <= high <= 1 + _ROUNDING
+
+
+def fits(model: ModelScores, samples: Sequence[Sample]) -> bool:
+    """Whether a model's samples have its numbers of right and of all examples."""
+    return (len(samples), sum(sample.correct for sample in samples)) == (
+        model.micro.total,
+        model.micro.correct,
+    )
+
+
+def is_sound(sample: Sample) -> bool:
+    """Whether a sample can be read in every way: as many values and token counts in each reading, and a gold index."""
+    choices = len(sample.log_likelihoods)
+    others = (sample.tokens, sample.respaced, sample.respaced_tokens)
+    return (
+        choices > 0
+        and all(len(values) in (0, choices) for values in others)
+        and (sample.gold is None or 0 <= sample.gold)
+        and all(map(math.isfinite, sample.log_likelihoods + sample.respaced))
+    )

@@ -1,4 +1,4 @@
-"""Whether results agree with themselves. A file of results may be a stranger's: what is shown of it must be possible."""
+"""Whether results agree with themselves. Files of results may be a stranger's: only what is possible is shown."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -110,12 +110,12 @@ def fits(model: ModelScores, samples: Sequence[Sample]) -> bool:
 
 
 def is_sound(sample: Sample) -> bool:
-    """Whether a sample can be read in every way: as many values and token counts in each reading, and a gold index."""
+    """Whether a sample can be read in every way: each reading has a value and a token count for each choice."""
     choices = len(sample.log_likelihoods)
     others = (sample.tokens, sample.respaced, sample.respaced_tokens)
     return (
         choices > 0
         and all(len(values) in (0, choices) for values in others)
-        and (sample.gold is None or 0 <= sample.gold)
+        and (sample.gold is None or sample.gold >= 0)
         and all(map(math.isfinite, sample.log_likelihoods + sample.respaced))
     )

@@ -1,4 +1,4 @@
-"""Reads results and samples, which a stranger may have written: with bounds, and checked against schema and itself."""
+"""Reads results and samples, which a stranger may have written: bounded, and checked against schema and itself."""
 
 from collections.abc import Iterator
 from itertools import groupby

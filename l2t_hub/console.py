@@ -29,16 +29,27 @@ VERBS = (
 _COMMAND = re.compile(rf"(?<![\w./-])l2t (?=(?:{'|'.join(VERBS)})\b)")
 
 
-def program() -> str:
-    """Return the command as it was typed, for a shell: `l2t`, a path to it, or `python -m l2t_hub.cli`."""
+def _typed() -> list[str] | None:
+    """Return the words that name this program as it was typed, None in a call from Python."""
     typed = sys.orig_argv
     if MODULE in typed and typed[typed.index(MODULE) - 1] == "-m":
-        return shlex.join(typed[: typed.index(MODULE) + 1])
+        return typed[: typed.index(MODULE) + 1]
     script = Path(sys.argv[0])
     if script.name != "l2t" or not script.is_file():
-        return "l2t"
+        return None
     found = shutil.which("l2t")
-    return "l2t" if found is not None and script.samefile(found) else shlex.quote(sys.argv[0])
+    return ["l2t"] if found is not None and script.samefile(found) else [sys.argv[0]]
+
+
+def program() -> str:
+    """Return the command as it was typed, for a shell: `l2t`, a path to it, or `python -m l2t_hub.cli`."""
+    return shlex.join(_typed() or ["l2t"])
+
+
+def same_command(*, without: str) -> str | None:
+    """Return the whole command as it was typed but `without` an option; None in a call from Python."""
+    typed = _typed()
+    return shlex.join([*typed, *(word for word in sys.argv[1:] if word != without)]) if typed else None
 
 
 def command(*words: str) -> str:

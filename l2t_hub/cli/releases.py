@@ -1,6 +1,5 @@
 """The verbs that publish and check releases: release, card, space, reproduce, hub serve."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +18,7 @@ from l2t_hub.cli.options import (
 )
 from l2t_hub.cli.recipes import load_release
 from l2t_hub.cli.terminal import answer, progress
-from l2t_hub.console import program
+from l2t_hub.console import command, program
 from l2t_hub.errors import UsageError
 from l2t_hub.interruption import interruptible
 
@@ -272,7 +271,7 @@ def serve(
     require("local-hub", "`l2t hub serve`")
     from l2t_hub.local_hub.hub_process import serve_hub
 
-    again = f"To serve it again: l2t hub serve --dir {shlex.quote(str(directory))}"
+    again = f"To serve it again: {command('hub', 'serve', '--dir', str(directory))}"
     with interruptible(lambda: (f"{directory}: everything on this Hub is kept", again)):
         serve_hub(directory, port, program())
 

@@ -7,13 +7,13 @@ and nothing is remembered on this machine.
 """
 
 import logging
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from l2t_hub.console import command
 from l2t_hub.errors import Interrupted, UsageError, UserError
 from l2t_hub.hub.connect import connected
 from l2t_hub.hub.endpoint import Endpoint
@@ -99,14 +99,14 @@ class _Options:
 
     def command(self, directory: Path, repo: str, endpoint: Endpoint) -> str:
         """Return the shell command that runs this release again."""
-        words = ["l2t", "release", str(directory), "--repo", repo]
+        words = [str(directory), "--repo", repo]
         words += ["--hub", endpoint.option] if endpoint.option else []
         words += ["--private"] if self.private else []
         words += ["--collection", self.collection] if self.collection else []
         words += ["--version", self.version] if self.version else []
         words += ["--note", self.note] if self.note else []
         words += ["--license", self.license] if self.license else []
-        return shlex.join(words)
+        return command("release", *words)
 
 
 def release(
@@ -295,7 +295,7 @@ def _result(
     )
 
 
-def _failure(error: BaseException, endpoint: Endpoint, command: str) -> UserError:
+def _failure(error: BaseException, endpoint: Endpoint, again: str) -> UserError:
     """Return any failure of a release as a UserError that ends with the command to continue it."""
     kind = UserError
     if isinstance(error, UserError):
@@ -305,5 +305,5 @@ def _failure(error: BaseException, endpoint: Endpoint, command: str) -> UserErro
         message += "; all attempts failed" if is_transient(error) else ""
         remedy = f"Uploaded files are kept. {remedy}".strip()
     then = "Then continue the release with:" if remedy else "Continue the release with:"
-    hint = f"{remedy} {then}\n{command}".strip()
+    hint = f"{remedy} {then}\n{again}".strip()
     return kind(without_secrets(message, endpoint.token), without_secrets(hint, endpoint.token))

@@ -1,14 +1,13 @@
 """Trains a recipe's model on a dataset, or reuses the finished model of the same recipe and dataset."""
 
 import os
-import shlex
-import sys
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2t_hub.artifacts import CHECKPOINTS, TRAINING_LOG
+from l2t_hub.console import command, same_command
 from l2t_hub.interruption import interruptible, is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import TrainingRecord
@@ -184,12 +183,7 @@ def _say_what_is_kept(recipe: Recipe, dataset: DatasetLocation, out: Path) -> tu
 
 def _same_command(recipe: Recipe, dataset: DatasetLocation, out: Path) -> str:
     """Return the command that was typed without --fresh, or an equivalent one for a call from Python."""
-    program = Path(sys.argv[0])
-    typed = [word for word in sys.argv[1:] if word != "--fresh"]
     if "WORLD_SIZE" in os.environ:
         return "launch the same command on as many processes"
-    if program.name == "l2t":
-        return shlex.join(["l2t", *typed])
-    if program.parts[-2:] == ("cli", "__main__.py"):
-        return shlex.join([sys.executable, "-m", "l2t_hub.cli", *typed])
-    return f"l2t train {recipe.name} --data {shlex.quote(dataset.name)} --out {shlex.quote(str(out))}"
+    equivalent = command("train", recipe.name, "--data", dataset.name, "--out", str(out))
+    return same_command(without="--fresh") or equivalent

@@ -90,8 +90,8 @@ class Hardware(Record):
 class TrainingRecord(FileRecord):
     """What a finished model is, `training.json`: enough to write its card, and to train its first steps again.
 
-    Losses are in nats per token, None where none was measured; `tokens` counts positions, padding included. `files`
-    has the SHA-256 of every file that training wrote beside this record, without the card.
+    Losses are in nats per token, None where none was measured; `tokens` counts positions, padding included. `mfu` is
+    model FLOPs utilisation, None where the peak of the device is not known. `files` has the SHA-256 of every file that training wrote beside this record, without the card.
     """
 
     FILE = TRAINING_RECORD
@@ -115,6 +115,7 @@ class TrainingRecord(FileRecord):
     sequences: SequencesUsed
     seconds: Seconds
     tokens_per_second: Annotated[float, Field(ge=0, le=1e15)]
+    mfu: Annotated[float, Field(ge=0, le=1e3)] | None = None
     resumed_from_step: Steps | None
     loss: Loss | None
     initial_eval_loss: Loss | None
@@ -140,7 +141,10 @@ class TrainingRecord(FileRecord):
 
 
 class LogEntry(Record):
-    """A line of the training log: losses in nats per token, positions seen, and seconds in optimiser steps."""
+    """A line of the training log: losses in nats per token, positions seen, and seconds in optimiser steps.
+
+    `tokens_per_second` and `mfu`, model FLOPs utilisation, are of the steps since the last line with a loss.
+    """
 
     step: Steps
     loss: Loss | None = None
@@ -149,6 +153,7 @@ class LogEntry(Record):
     eval_loss: Loss | None = None
     tokens: Count
     tokens_per_second: Annotated[float, Field(ge=0, le=1e15)] | None = None
+    mfu: Annotated[float, Field(ge=0, le=1e3)] | None = None
     seconds: Seconds
 
 

@@ -33,6 +33,16 @@ class Architecture:
         layer = attention + 3 * hidden * self.intermediate_size + 2 * hidden
         return rounded_vocabulary(vocab_size) * hidden + self.num_hidden_layers * layer + hidden
 
+    def flops_per_token(self, vocab_size: int, sequence_length: int) -> int:
+        """Return the floating-point operations that training on a token takes: 6N + 12LHQT.
+
+        This is how PaLM counts them (Chowdhery et al., 2022, arXiv 2204.02311, appendix B): forward and backward pass
+        of the N parameters, and of attention in L layers of H heads of width Q over T positions. What is recomputed
+        or skipped does not count, so a device that does more work for the same tokens shows a lower utilisation.
+        """
+        attention = self.num_hidden_layers * self.num_attention_heads * self.head_dim * sequence_length
+        return 6 * self.parameters(vocab_size) + 12 * attention
+
 
 SIZES: dict[str, Architecture] = {
     #                    layers hidden heads kv  head  MLP

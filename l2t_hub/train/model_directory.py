@@ -42,6 +42,8 @@ class RunSummary:
     """Tokens that counted in the loss, over all steps."""
     seconds: float
     """Time in optimiser steps, over all resumed runs."""
+    mfu: float | None
+    """Model FLOPs utilisation over this time, None where the peak of the device is not known."""
     precision: Precision
     optimizer: str
     resumed_from: int | None
@@ -125,6 +127,7 @@ def _record(
         ),
         seconds=round(summary.seconds, 2),
         tokens_per_second=round(tokens / max(summary.seconds, 1e-9), 1),
+        mfu=None if summary.mfu is None else round(summary.mfu, 4),
         resumed_from_step=summary.resumed_from,
         loss=losses[-1] if losses else None,
         initial_eval_loss=eval_losses[0] if eval_losses else None,

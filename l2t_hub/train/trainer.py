@@ -18,8 +18,10 @@ from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import CheckpointState, Precision
 from l2t_hub.text import counted
+from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.checkpoints import PARTIAL, PREFIX, drop_old_checkpoints, hash_files, step_of
+from l2t_hub.train.hardware import utilisation
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
 from l2t_hub.train.model_directory import RunSummary
 from l2t_hub.train.packed_data import Collator, EpochSampler
@@ -52,6 +54,8 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         self.checkpoint = checkpoint
         self.stop_request, self.stopped = StopRequest(), False
         self.clock = StepClock()
+        length = batches.sequence_length
+        self.flops_per_token = architecture(recipe).flops_per_token(model.config.vocab_size, length)
         self.predicted_tokens = torch.zeros((), dtype=torch.int64)
         # Seconds and tokens at the last record with a loss, to compute the rate since then.
         self._last_record = (0.0, 0)
@@ -96,12 +100,14 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
 
     def summary(self) -> RunSummary:
         """Return what the run did, for the training record."""
+        seconds = self.clock.read()
         return RunSummary(
             batches=self.batches,
             rows=len(self.train_dataset),
             validation_rows=len(self.eval_dataset or ()),
             predicted_tokens=int(self.predicted_tokens),
-            seconds=self.clock.read(),
+            seconds=seconds,
+            mfu=self.utilisation(self.batches.rows * self.batches.sequence_length / max(seconds, 1e-9)),
             precision=self.precision,
             optimizer=BF16_OPTIMIZER if self.precision == "bf16" else self.args.optim,
             resumed_from=step_of(self.checkpoint) if self.checkpoint is not None else None,
@@ -177,9 +183,16 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         if "loss" in logs:
             seconds_before, tokens_before = self._last_record
             elapsed = max(seconds - seconds_before, 1e-9)
-            record["tokens_per_second"] = round((tokens - tokens_before) / elapsed, 1)
+            rate = (tokens - tokens_before) / elapsed
+            record["tokens_per_second"] = round(rate, 1)
+            if (mfu := self.utilisation(rate)) is not None:
+                record["mfu"] = round(mfu, 4)
             self._last_record = (seconds, tokens)
         return record | {"seconds": round(seconds, 3)}
+
+    def utilisation(self, tokens_per_second: float) -> float | None:
+        """Return model FLOPs utilisation at a rate, None where the peak of the device is not known."""
+        return utilisation(tokens_per_second, self.flops_per_token, self.precision, self.batches.devices)
 
     def _divergence(self, evidence: str) -> UserError:
         return UserError(

@@ -146,6 +146,8 @@ def _metrics(record: Record) -> str:
         parts.append(f"validation loss {record['eval_loss']:.4f}")
     if "tokens_per_second" in record:
         parts.append(f"{record['tokens_per_second']:,.0f} tokens/s")
+    if "mfu" in record:
+        parts.append(f"MFU {record['mfu']:.1%}")
     return "  ".join(parts)
 
 

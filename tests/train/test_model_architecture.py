@@ -9,7 +9,7 @@ from transformers import Qwen2ForCausalLM
 from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.recipe.schema import ModelSection
-from l2t_hub.train.architecture import SIZES, architecture
+from l2t_hub.train.architecture import SIZES, Architecture, architecture
 from l2t_hub.train.model import model_config
 
 
@@ -64,3 +64,27 @@ def test_keys_of_the_recipe_override_the_size() -> None:
 def test_impossible_architectures_are_usage_errors(keys: dict[str, int], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         architecture(recipe(size="nano", **keys))
+
+
+def test_flops_per_token_are_those_of_palm() -> None:
+    # Chowdhery et al. (2022), table 18: PaLM 540B has 118 layers, 48 heads of width 256 and reads 2,048 tokens.
+    # Its 6N + 12LHQT is what the appendix computes an MFU of 46.2% from, at 238.3k tokens/s on 6,144 chips of 275 TFLOP/s.
+    palm = Architecture(118, 18432, 48, 1, 256, 4 * 18432)
+    own = palm.flops_per_token(256_000, 2048) - 6 * palm.parameters(256_000)
+    assert (6 * 540.35e9 + own) * 238.3e3 / (6144 * 275e12) == pytest.approx(0.462, abs=0.001)
+
+
+def test_flops_of_a_model_agree_with_those_that_torch_counts() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    length, vocabulary = 64, 384
+    shape = architecture(recipe(size="nano"))
+    model = Qwen2ForCausalLM(model_config(recipe(size="nano"), vocabulary))
+    model.set_attn_implementation("eager")
+    ids = torch.zeros(1, length, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=ids, labels=ids).loss.backward()
+    # torch counts matrix products alone: no biases and norms, which are parameters without one.
+    assert counter.get_total_flops() / length == pytest.approx(
+        shape.flops_per_token(vocabulary, length), rel=0.005
+    )

@@ -91,7 +91,8 @@ class TrainingRecord(FileRecord):
     """What a finished model is, `training.json`: enough to write its card, and to train its first steps again.
 
     Losses are in nats per token, None where none was measured; `tokens` counts positions, padding included. `mfu` is
-    model FLOPs utilisation, None where the peak of the device is not known. `files` has the SHA-256 of every file that training wrote beside this record, without the card.
+    model FLOPs utilisation, None where the peak of the device is not known. `files` has the SHA-256 of every file
+    that training wrote beside this record, without the card.
     """
 
     FILE = TRAINING_RECORD

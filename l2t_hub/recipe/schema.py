@@ -199,6 +199,9 @@ class TrainSection(Section):
     """Include padding in the loss, as the paper did; otherwise padding is ignored (label -100)."""
     attention: Literal["pack", "example"] = "pack"
     """What a token attends to: its whole sequence (the paper), or only its own example (positions restart at 0)."""
+    shuffle: Literal["rows", "partitions"] = "rows"
+    """Order of an epoch: all rows shuffled together (rows), or one partition after another, in shuffled order, each
+    with its rows shuffled (partitions)."""
     logging_steps: int = Field(default=100, ge=1, le=bounds.MAX_STEPS)
     """Steps between two records of the training loss."""
     eval_steps: int = Field(default=1000, ge=1, le=bounds.MAX_STEPS)
@@ -241,6 +244,9 @@ UNFINGERPRINTED_KEYS = {
         "per_device_train_batch_size", "gradient_checkpointing",
     },
 }  # fmt: skip
+# Keys that recipes did not have at first. With its default, such a key is left out of a resolved recipe, so that the
+# records and fingerprints of earlier releases stay as they are.
+LATER_KEYS = (("train", "shuffle"),)
 SCOPES: dict[str, tuple[str, ...]] = {
     "data": ("source", "blocks", "mixture", "tokenizer", "packing", "validation", "build"),
     "model": ("model", "train"),
@@ -309,8 +315,8 @@ class Recipe(Section):
     def resolved(self, scope: Scope = "model") -> dict[str, Any]:
         """Return every key that applies, with its value or default, as a tree that is a valid recipe.
 
-        `cluster` is left out, because it does not change the release. With scope "data", only the keys that decide
-        the dataset, name and description remain.
+        `cluster` is left out, because it does not change the release, and so is a later key that has its default.
+        With scope "data", only the keys that decide the dataset, name and description remain.
         """
         tree: dict[str, Any] = self.model_dump(mode="json", exclude={"cluster"})
         if scope == "data":
@@ -321,6 +327,10 @@ class Recipe(Section):
             del tree["tokenizer"]["eos"]
         if self.tokenizer.name is not None:
             del tree["tokenizer"]["vocab_size"]
+        for section, key in LATER_KEYS:
+            default = type(getattr(self, section)).model_fields[key].default
+            if section in tree and tree[section][key] == default:
+                del tree[section][key]
         return tree
 
     def fingerprint(self, scope: Scope, **contents: str) -> str:

@@ -1,11 +1,12 @@
 """Find the dataset of a run: a directory on this machine, or a dataset on the Hub, which is downloaded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from l2t_hub.artifacts import CARD, MANIFEST, PACKED, TOKENIZER
 from l2t_hub.errors import UserError
-from l2t_hub.records.dataset_manifest import Manifest, read_manifest
+from l2t_hub.records.dataset_manifest import Manifest, ShardEntry, read_manifest
 from l2t_hub.records.repo_path import inside
 
 WANTED = (MANIFEST, CARD, f"{PACKED}/*", f"{TOKENIZER}/*")
@@ -31,9 +32,19 @@ class DatasetLocation:
         return self.manifest.fingerprint
 
     def packed_shards(self, split: str) -> list[Path]:
-        """Return the packed shards of a split that the manifest lists. Raises UserError if a link leads out."""
+        """Return the packed shards of a split, by partition. Raises UserError if a link leads out."""
+        return [inside(self.directory, shard.path) for shard in self._packed(split)]
+
+    def rows_by_partition(self, counts: Sequence[int]) -> tuple[int, ...]:
+        """Return the number of training rows of each partition; `counts` are those of the packed shards."""
+        rows = [0] * len(self.manifest.partitions)
+        for shard, count in zip(self._packed("train"), counts, strict=True):
+            rows[shard.partition] += count
+        return tuple(rows)
+
+    def _packed(self, split: str) -> list[ShardEntry]:
         shards = (s for s in self.manifest.shards if (s.view, s.split) == ("packed", split))
-        return [inside(self.directory, shard.path) for shard in shards]
+        return sorted(shards, key=lambda shard: shard.partition)
 
     def tokenizer_files(self) -> list[Path]:
         """Return the files of the tokenizer that the manifest lists. Raises UserError if a link leads out."""

@@ -1,9 +1,6 @@
-"""The packed view as training data: checked against the recipe, read in an order that depends only on seed and epoch,
-and collated into batches.
-"""
+"""The packed view as training data: checked against the recipe, opened as rows, and collated into batches."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,7 +13,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
 
 from l2t_hub.artifacts import PACKED, TOKENIZER
 from l2t_hub.errors import UsageError, UserError
@@ -26,6 +22,7 @@ from l2t_hub.records.file_list import compare_directory
 from l2t_hub.tokens.load import TOKENIZER_FILE, load_exact_tokenizer
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.loss import IGNORED
+from l2t_hub.train.row_order import EpochSampler
 
 Row = Mapping[str, Any]
 Batch = dict[str, torch.Tensor]
@@ -41,6 +38,8 @@ class PackedData:
     shards: dict[str, list[Path]]
     rows: dict[str, int]
     """Number of rows per split. The splits are "train" and "validation"."""
+    partitions: tuple[int, ...]
+    """Number of training rows of each partition."""
     tokenizer: Any
     vocab_size: int
     """The tokenizer's largest id plus one."""
@@ -59,6 +58,11 @@ class PackedData:
         """
         return _rows(self.shards[split], cache) if self.rows[split] else None
 
+    def order(self, recipe: Recipe, length: int) -> EpochSampler:
+        """Return the order in which a run of `length` rows reads the training split."""
+        by_partition = self.partitions if recipe.train.shuffle == "partitions" else None
+        return EpochSampler(self.rows["train"], recipe.seed, length, by_partition)
+
 
 def check_packed(dataset: DatasetLocation, recipe: Recipe) -> PackedData:
     """Check the packed view of a dataset against the recipe and the manifest. The first process reads every shard.
@@ -70,7 +74,8 @@ def check_packed(dataset: DatasetLocation, recipe: Recipe) -> PackedData:
     tokenizer = _tokenizer(dataset)
     vocab_size = 1 + max(tokenizer.get_vocab().values(), default=-1)
     shards = {split: _shards(dataset, split) for split in ("train", "validation")}
-    rows = {s: sum(_check_footer(path, recipe) for path in paths) for s, paths in shards.items()}
+    counts = {s: [_check_footer(path, recipe) for path in paths] for s, paths in shards.items()}
+    rows = {s: sum(of_shards) for s, of_shards in counts.items()}
     if rows["train"] == 0:
         raise UserError(
             f"{dataset.name}: the training split has no sequences",
@@ -80,33 +85,8 @@ def check_packed(dataset: DatasetLocation, recipe: Recipe) -> PackedData:
         _check_hashes(dataset)
         for path in chain.from_iterable(shards.values()):
             _check_ids(path, vocab_size)
-    return PackedData(dataset.name, shards, rows, tokenizer, vocab_size)
-
-
-def epoch_order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the order in which an epoch reads `rows` rows: a permutation that depends only on seed and epoch."""
-    address = hashlib.blake2b(f"{seed}/training order/{epoch}".encode(), digest_size=16).digest()
-    generator = np.random.Generator(np.random.PCG64(int.from_bytes(address, "big")))
-    order: NDArray[np.int64] = generator.permutation(rows)
-    return order
-
-
-class EpochSampler(Sampler[int]):
-    """Row indices for a whole run of `length` rows: epochs of `rows` rows, each in its own order.
-
-    Epochs follow each other without a gap, so one batch may hold the end of an epoch and the start of the next.
-    """
-
-    def __init__(self, rows: int, seed: int, length: int) -> None:
-        self.rows, self.seed, self.length = rows, seed, length
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[int]:
-        for epoch in range(-(-self.length // self.rows)):
-            left = self.length - epoch * self.rows
-            yield from epoch_order(self.rows, self.seed, epoch)[:left].tolist()
+    partitions = dataset.rows_by_partition(counts["train"])
+    return PackedData(dataset.name, shards, rows, partitions, tokenizer, vocab_size)
 
 
 @dataclass(frozen=True)

@@ -166,8 +166,19 @@ def _trainer(
         training_log.show("no validation split: validation loss is not measured")
     special_ids = packed.tokenizer.bos_token_id, packed.tokenizer.eos_token_id, packed.pad_token_id
     model = new_model(model_config(recipe, packed.vocab_size, *special_ids), recipe.seed, precision)
+    order = packed.order(recipe, batches.rows)
     return PackTrainer(
-        recipe, model, rows, validation, packed.tokenizer, batches, precision, out, training_log, checkpoint
+        recipe,
+        model,
+        rows,
+        order,
+        validation,
+        packed.tokenizer,
+        batches,
+        precision,
+        out,
+        training_log,
+        checkpoint,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import datasets
 import torch
+from torch.utils.data import Sampler
 from transformers import PrinterCallback, Qwen2ForCausalLM, Trainer, TrainerCallback, TrainerControl
 from trl import SFTTrainer
 
@@ -24,7 +25,7 @@ from l2t_hub.train.checkpoints import PARTIAL, PREFIX, drop_old_checkpoints, has
 from l2t_hub.train.hardware import utilisation
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
 from l2t_hub.train.model_directory import RunSummary
-from l2t_hub.train.packed_data import Collator, EpochSampler
+from l2t_hub.train.packed_data import Collator
 from l2t_hub.train.stop_request import StopRequest
 from l2t_hub.train.trainer_arguments import BF16_OPTIMIZER, fp32_moments, trainer_arguments
 from l2t_hub.train.training_errors import checkpoint_errors
@@ -32,7 +33,7 @@ from l2t_hub.train.training_log import Record, StepClock, TrainingLog
 
 
 class PackTrainer(SFTTrainer):  # type: ignore[misc]
-    """Trains a model on packed rows, from `checkpoint` or from step 0."""
+    """Trains a model on packed rows in the given order, from `checkpoint` or from step 0."""
 
     control: TrainerControl
 
@@ -41,6 +42,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         recipe: Recipe,
         model: Qwen2ForCausalLM,
         rows: datasets.Dataset,
+        order: Sampler[int],
         validation: datasets.Dataset | None,
         tokenizer: Any,
         batches: BatchLayout,
@@ -50,6 +52,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         checkpoint: Path | None = None,
     ) -> None:
         self.recipe, self.batches, self.out, self.training_log = recipe, batches, out, training_log
+        self.order = order
         self.precision = precision
         self.checkpoint = checkpoint
         self.stop_request, self.stopped = StopRequest(), False
@@ -155,8 +158,8 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
-        return EpochSampler(len(self.train_dataset), self.recipe.seed, self.batches.rows)
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        return self.order
 
     # ---- records
 

@@ -147,6 +147,16 @@ def test_the_resolved_recipe_is_a_valid_recipe() -> None:
     assert again.fingerprint("model") == recipe.fingerprint("model")
 
 
+def test_a_later_key_with_its_default_leaves_records_and_fingerprints_as_they_were() -> None:
+    recipe = load_recipe("nano", ["train.shuffle=rows"], "nano-l2t")
+    assert "shuffle" not in recipe.resolved()["train"]
+    assert recipe.fingerprint("model") == load_recipe("nano", variant="nano-l2t").fingerprint("model")
+    other = load_recipe("nano", ["train.shuffle=partitions"], "nano-l2t")
+    assert other.resolved()["train"]["shuffle"] == "partitions"
+    assert other.fingerprint("model") != recipe.fingerprint("model")
+    assert other.fingerprint("data") == recipe.fingerprint("data")
+
+
 def test_the_cluster_is_shown_but_is_not_part_of_the_release() -> None:
     recipe = load_recipe("nano", ["cluster.account=lab"], "nano-l2t")
     assert recipe.resolved() == load_recipe("nano", variant="nano-l2t").resolved()

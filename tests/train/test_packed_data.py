@@ -21,7 +21,8 @@ from l2t_hub.hub.download import Download
 from l2t_hub.train.locate import locate
 from l2t_hub.train.loss import use_sliced_loss
 from l2t_hub.train.model import model_config, new_model
-from l2t_hub.train.packed_data import Collator, EpochSampler, check_packed, epoch_order
+from l2t_hub.train.packed_data import Collator, check_packed
+from l2t_hub.train.row_order import EpochSampler, epoch_order, order_within, partition_order
 
 ROW = {"input_ids": np.arange(10, 18), "lengths": np.array([3, 1, 2])}
 FULL = {"input_ids": np.arange(20, 28), "lengths": np.array([8])}
@@ -159,6 +160,22 @@ def test_a_run_reads_epoch_after_epoch_without_a_gap() -> None:
     assert order[:10] == epoch_order(10, 42, 0).tolist()
     assert order[10:20] == epoch_order(10, 42, 1).tolist()
     assert order[20:] == epoch_order(10, 42, 2)[:5].tolist()
+
+
+def test_by_partitions_an_epoch_reads_one_after_another_each_in_its_own_order() -> None:
+    sizes = (4, 0, 5, 3)
+    order = list(EpochSampler(12, 42, 30, sizes))
+    expected = []
+    for epoch in range(3):
+        for partition in partition_order(4, 42, epoch):
+            rows = order_within(partition, sizes[partition], 42, epoch)
+            expected += (sum(sizes[:partition]) + rows).tolist()
+    assert order == expected[:30]
+    assert sorted(order[:12]) == sorted(order[12:24]) == list(range(12))
+    assert order[:12] != order[12:24]
+    # The order is pinned, so that a later version can continue a run.
+    assert order[:12] == [3, 0, 2, 1, 11, 10, 9, 6, 8, 4, 7, 5]
+    assert list(EpochSampler(12, 43, 12, sizes)) != order[:12]
 
 
 def test_rows_are_read_as_they_were_written(packed: Path, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
 from l2t_hub.errors import UserError
 from l2t_hub.hub.download import Download
 from l2t_hub.train import TrainResult, finished, train
-from l2t_hub.train.packed_data import Collator, epoch_order
+from l2t_hub.train.packed_data import Collator
+from l2t_hub.train.row_order import epoch_order
 from l2t_hub.train.training_log import read_log
 
 FILES = {

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from l2t_hub.corpus.columns import Columns, value_of
@@ -54,6 +54,11 @@ class Dropped:
 Record = Document | Dropped
 Where = Callable[[], str]
 """Returns the location of a record. It is called only to stop: a line number takes a pass over the file."""
+
+
+def for_training(record: Record) -> Record:
+    """Return a record of a file from which the recipe holds no documents out."""
+    return replace(record, may_be_held_out=False) if isinstance(record, Document) else record
 
 
 def decoded(

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from l2t_hub.corpus.columns import Columns
-from l2t_hub.corpus.document import Record
+from l2t_hub.corpus.document import Record, for_training
 from l2t_hub.corpus.parquet_reader import RowNames, check_parquet, read_rows
 from l2t_hub.errors import UsageError, UserError, nearest
 
@@ -25,11 +25,15 @@ READERS = 8
 
 @dataclass(frozen=True)
 class HubParquetFile:
-    """A Parquet file: where it is, its name in the dataset and its number of rows."""
+    """A Parquet file: where it is, its name in the dataset and its number of rows.
+
+    `training_only` is true if the recipe holds no documents out from it.
+    """
 
     url: str
     name: str
     rows: int
+    training_only: bool = False
 
 
 def parquet_urls(builder: Any, split: str) -> list[str] | None:
@@ -89,7 +93,8 @@ def read_range(
             with _opened(file.url, file.name) as parquet:
                 rows = RowNames(f"{name}/{file.name}", split, first)
                 # What a failing network raises is an OSError too; that is no damage, and no row is dropped for it.
-                yield from read_rows(parquet, low, high, rows, columns, damage=(pa.ArrowException,))
+                records = read_rows(parquet, low, high, rows, columns, damage=(pa.ArrowException,))
+                yield from map(for_training, records) if file.training_only else records
         first += file.rows
 
 

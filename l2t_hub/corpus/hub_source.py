@@ -6,7 +6,7 @@ row groups (`hub_parquet.py`). Other formats are streamed by `datasets`: a range
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import compress
 from pathlib import Path
@@ -118,11 +118,12 @@ def open_dataset(recipe: Recipe, columns: Columns) -> HubSource:
     source = _open_parquet_dataset(recipe, columns, revision)
     if source is not None:
         return source
-    if section.data_files is not None:
-        raise UsageError(
-            f"{recipe.where('source.data_files')} applies to Parquet datasets, and this split of {name} is none",
-            "Leave the key out, or check source.config and source.split.",
-        )
+    for key, globs in (("source.data_files", section.data_files), ("validation.files", recipe.validation.files)):
+        if globs is not None:
+            raise UsageError(
+                f"{recipe.where(key)} applies to Parquet datasets, and this split of {name} is none",
+                "Leave the key out, or check source.config and source.split.",
+            )
     stream = _open(name, section.config, section.split, _hub_revision(name, revision), where)
     known = list(stream.column_names or next(iter(stream.take(1)), {}))
     for key, column in named_columns(columns):
@@ -157,6 +158,9 @@ def _open_parquet_dataset(recipe: Recipe, columns: Columns, revision: str) -> Hu
             chosen = chosen_files(names, section.data_files, recipe.where("source.data_files"))
             urls, names = list(compress(urls, chosen)), list(compress(names, chosen))
         files = inspect_files(urls, names, section.limit, columns)
+        if (globs := recipe.validation.files) is not None:
+            held_out = chosen_files(names, globs, recipe.where("validation.files"))
+            files = tuple(replace(file, training_only=not held) for file, held in zip(files, held_out, strict=False))
     except UserError:
         raise
     except Exception as error:  # the clients of the Hub and the readers of formats raise errors of many types

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from l2t_hub.corpus import readers
 from l2t_hub.corpus.columns import Columns
-from l2t_hub.corpus.document import Document, Dropped, Record
+from l2t_hub.corpus.document import Document, Dropped, Record, for_training
 from l2t_hub.corpus.encodings import AUTO, UTF8, codec_name
 from l2t_hub.corpus.files import Segment, SourceFile, find_files, kind_of
 from l2t_hub.corpus.inspection import TextFormat, damaged_file, first_records, inspect_file
@@ -106,7 +106,7 @@ class LocalSource:
         """Yield the records of the partition's segments, one segment after another."""
         for segment in self.partitions[partition]:
             records = readers.read_segment(segment, self.columns)
-            yield from map(_for_training, records) if segment.file.name in self.training_only else records
+            yield from map(for_training, records) if segment.file.name in self.training_only else records
 
 
 def open_source(recipe: Recipe) -> Source:
@@ -179,10 +179,6 @@ def _training_only(recipe: Recipe, names: list[str]) -> frozenset[str]:
                 f"A glob matches the end of a file's name, such as {names[0]}. With null, all files are meant.",
             )
     return frozenset(name for name in names if not any(PurePosixPath(name).match(glob) for glob in globs))
-
-
-def _for_training(record: Record) -> Record:
-    return replace(record, may_be_held_out=False) if isinstance(record, Document) else record
 
 
 def _inspect(path: Path, root: Path, form: TextFormat, columns: Columns) -> SourceFile:

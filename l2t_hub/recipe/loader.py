@@ -69,7 +69,7 @@ def _usage_error(error: ValidationError, locations: Locations) -> UsageError:
 def _family(reference: str | Path, overrides: Sequence[str]) -> Family:
     """Return the layers of a recipe file, of the files it extends and of the overrides."""
     family = Family()
-    for number, (tree, locations) in enumerate(_read_with_parents(_find(reference), [])):
+    for number, (tree, locations) in enumerate(_read_with_parents(_find(reference), []).values()):
         family.add(Layer(tree, locations, 2 * number))
     tree, locations = {}, {}
     for key, change in map(_override, overrides):
@@ -171,25 +171,29 @@ def _find(reference: str | Path) -> Path:
     )
 
 
-def _read_with_parents(path: Path, children: list[Path]) -> list[tuple[Tree, Locations]]:
-    """Read a file and the files that it extends, oldest first; `children` are the files that extend this one."""
+def _read_with_parents(path: Path, children: list[Path]) -> dict[Path, tuple[Tree, Locations]]:
+    """Read a file and the files that it extends, oldest first; `children` are the files that extend this one.
+
+    A file that is extended in several ways is read once, where it comes first.
+    """
     file = path.resolve()
     if file in children:
         cycle = " -> ".join(p.name for p in [*children[children.index(file) :], file])
         raise UsageError(f"{path}: `extends` forms a cycle: {cycle}")
     tree, locations = yaml_tree.read(path)
-    parent = tree.pop("extends", None)
+    named = tree.pop("extends", None)
     location = locations.pop("extends", str(path))
-    if parent is None:
-        return [(tree, locations)]
-    if not isinstance(parent, str):
-        raise UsageError(f"{location}: `extends` must be the name of one recipe file, not {parent!r}")
-    sibling = path.parent / parent
-    try:
-        older = _read_with_parents(sibling if sibling.is_file() else _find(parent), [*children, file])
-    except UsageError as error:
-        raise UsageError(f"{location}: extends {parent}: {error.message}", error.hint) from None
-    return [*older, (tree, locations)]
+    parents = [named] if isinstance(named, str) else [] if named is None else named
+    if not isinstance(parents, list) or not all(isinstance(parent, str) for parent in parents):
+        raise UsageError(f"{location}: `extends` must be the name of a recipe file or a list of names, not {named!r}")
+    older: dict[Path, tuple[Tree, Locations]] = {}
+    for parent in parents:
+        sibling = path.parent / parent
+        try:
+            older |= _read_with_parents(sibling if sibling.is_file() else _find(parent), [*children, file])
+        except UsageError as error:
+            raise UsageError(f"{location}: extends {parent}: {error.message}", error.hint) from None
+    return {**older, file: (tree, locations)}
 
 
 def _override(text: str) -> tuple[str, Tree]:

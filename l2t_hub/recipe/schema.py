@@ -120,8 +120,8 @@ class ValidationSection(Section):
     share: float = Field(default=0.1, ge=0, lt=1)
     """Share of documents to hold out, from 0 up to but excluding 1."""
     files: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """Globs of the files of `source.path` from which documents are held out, such as `shard-00*`; null means all.
-    `share` is a share of the documents of these files."""
+    """Globs of the files from which documents are held out, such as `shard-00*`: files of `source.path`, or Parquet
+    files of `source.dataset`; null means all. `share` is a share of the documents of these files."""
     near_duplicates: Literal["drop", "keep"] = "drop"
     """Drop or keep training documents that are nearly identical to a held-out one (MinHash of 8-word shingles)."""
 
@@ -279,15 +279,6 @@ class Recipe(Section):
 
     _locations: dict[str, str] = PrivateAttr(default_factory=dict)
     _notes: tuple[str, ...] = PrivateAttr(default=())
-
-    @model_validator(mode="after")
-    def _validation_files_are_local(self) -> Self:
-        if self.validation.files is not None and self.source.path is None:
-            raise DoesNotApplyError(
-                "`validation.files` names files of `source.path`, and does not apply to a Hub dataset",
-                ("validation.files", "source.dataset"),
-            )
-        return self
 
     @model_validator(mode="after")
     def _baseline_is_a_variant(self) -> Self:

@@ -119,10 +119,8 @@ def test_globs_choose_among_the_files_and_a_limit_spares_the_other_footers(
 
 
 def local(folder: Path, **keys: Any) -> Any:
-    build = keys.pop("build", {})
-    return open_source(
-        recipe_from_tree({"name": "t", "source": {"dataset": str(folder), **keys}, "build": build})
-    )
+    sections = {name: keys.pop(name, {}) for name in ("build", "validation")}
+    return open_source(recipe_from_tree({"name": "t", "source": {"dataset": str(folder), **keys}, **sections}))
 
 
 def test_a_local_directory_is_read_the_same_way(folder: Path) -> None:
@@ -135,12 +133,30 @@ def test_a_local_directory_is_read_the_same_way(folder: Path) -> None:
     assert chosen.inputs(0)[0]["data_files"] == ["train-1.parquet"]
 
 
+@pytest.mark.parametrize(("limit", "rows"), [(None, ROWS), (700, 700)])
+def test_documents_are_held_out_from_the_files_of_the_recipe_alone(
+    folder: Path, limit: int | None, rows: int
+) -> None:
+    files = ["train-1.parquet", "train-3*"]
+    source = local(folder, limit=limit, build={"partitions": 3}, validation={"files": files})
+    records = [record for n in range(3) for record in source.read(n)]
+    assert len(records) == rows
+    for record in records:
+        assert isinstance(record, Document)
+        number = int(record.id.removeprefix("d"))
+        assert record.may_be_held_out == (number // (ROWS // FILES) in (1, 3)), record.id
+
+
 def test_wrong_globs_columns_and_files_are_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         UsageError,
         match=r"source\.data_files: no data file of the split matches 'train-9\*'.*\n.*data/train-0",
     ):
         local(folder, data_files=["train-9*"])
+    with pytest.raises(
+        UsageError, match=r"validation\.files: no data file of the split matches 'train-0'\. Known: "
+    ):
+        local(folder, validation={"files": ["train-1*", "train-0"]})
     with pytest.raises(UsageError, match=r"data/train-0\.parquet has no column 'body'"):
         local(folder, text_column="body")
     lines = tmp_path / "lines"
@@ -150,6 +166,8 @@ def test_wrong_globs_columns_and_files_are_named(folder: Path, tmp_path: Path) -
         UsageError, match=r"source\.data_files applies to Parquet datasets, and this split of .* is none"
     ):
         local(lines, data_files=["*.jsonl"])
+    with pytest.raises(UsageError, match=r"validation\.files applies to Parquet datasets, and this split of"):
+        local(lines, validation={"files": ["*.jsonl"]})
     with pytest.raises(
         UsageError, match=r"`source\.data_files` applies to a Hub dataset, not to `source\.path`"
     ):

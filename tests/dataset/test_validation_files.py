@@ -12,7 +12,6 @@ from l2t_hub.dataset.tokenizer import training_key
 from l2t_hub.dataset.verify import verify
 from l2t_hub.errors import UsageError
 from l2t_hub.mixture import is_validation
-from l2t_hub.recipe import recipe_from_tree
 
 PROSE = "The clerk counted every sheep that passed the gate, and wrote the number down in a book. "
 
@@ -81,9 +80,3 @@ def test_a_glob_that_matches_no_file_is_named(make_recipe: RecipeFactory, shards
     ) as error:
         open_source(recipe)
     assert "With null, all files are meant" in (error.value.hint or "")
-
-
-def test_a_hub_dataset_has_no_files_to_name() -> None:
-    tree = {"name": "t", "source": {"dataset": "org/name"}, "validation": {"files": ["train-*"]}}
-    with pytest.raises(UsageError, match=r"`validation\.files` names files of `source\.path`"):
-        recipe_from_tree(tree)

@@ -118,7 +118,10 @@ def open_dataset(recipe: Recipe, columns: Columns) -> HubSource:
     source = _open_parquet_dataset(recipe, columns, revision)
     if source is not None:
         return source
-    for key, globs in (("source.data_files", section.data_files), ("validation.files", recipe.validation.files)):
+    for key, globs in (
+        ("source.data_files", section.data_files),
+        ("validation.files", recipe.validation.files),
+    ):
         if globs is not None:
             raise UsageError(
                 f"{recipe.where(key)} applies to Parquet datasets, and this split of {name} is none",
@@ -160,7 +163,9 @@ def _open_parquet_dataset(recipe: Recipe, columns: Columns, revision: str) -> Hu
         files = inspect_files(urls, names, section.limit, columns)
         if (globs := recipe.validation.files) is not None:
             held_out = chosen_files(names, globs, recipe.where("validation.files"))
-            files = tuple(replace(file, training_only=not held) for file, held in zip(files, held_out, strict=False))
+            files = tuple(
+                replace(file, training_only=not held) for file, held in zip(files, held_out, strict=False)
+            )
     except UserError:
         raise
     except Exception as error:  # the clients of the Hub and the readers of formats raise errors of many types

@@ -185,7 +185,9 @@ def _read_with_parents(path: Path, children: list[Path]) -> dict[Path, tuple[Tre
     location = locations.pop("extends", str(path))
     parents = [named] if isinstance(named, str) else [] if named is None else named
     if not isinstance(parents, list) or not all(isinstance(parent, str) for parent in parents):
-        raise UsageError(f"{location}: `extends` must be the name of a recipe file or a list of names, not {named!r}")
+        raise UsageError(
+            f"{location}: `extends` must be the name of a recipe file or a list of names, not {named!r}"
+        )
     older: dict[Path, tuple[Tree, Locations]] = {}
     for parent in parents:
         sibling = path.parent / parent

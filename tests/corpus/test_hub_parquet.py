@@ -120,7 +120,9 @@ def test_globs_choose_among_the_files_and_a_limit_spares_the_other_footers(
 
 def local(folder: Path, **keys: Any) -> Any:
     sections = {name: keys.pop(name, {}) for name in ("build", "validation")}
-    return open_source(recipe_from_tree({"name": "t", "source": {"dataset": str(folder), **keys}, **sections}))
+    return open_source(
+        recipe_from_tree({"name": "t", "source": {"dataset": str(folder), **keys}, **sections})
+    )
 
 
 def test_a_local_directory_is_read_the_same_way(folder: Path) -> None:

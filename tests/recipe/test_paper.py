@@ -144,7 +144,9 @@ def test_a_model_differs_from_the_base_only_where_the_table_does(name: str) -> N
     for section in base.keys() - {"name", "description"}:
         if isinstance(base[section], dict):
             for tree in (mine, base):
-                tree[section] = {k: v for k, v in tree[section].items() if k not in differing.get(section, ())}
+                tree[section] = {
+                    k: v for k, v in tree[section].items() if k not in differing.get(section, ())
+                }
         assert mine[section] == base[section], section
 
 

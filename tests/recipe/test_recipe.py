@@ -97,19 +97,27 @@ def test_extends_merges_keys_over_the_parent_and_keeps_their_locations(tmp_path:
 
 
 def test_extends_takes_a_list_and_reads_a_common_ancestor_once(tmp_path: Path) -> None:
-    write(tmp_path, f"{MINIMAL}seed: 1\nmodel: {{size: 500m}}\ntrain: {{max_steps: 50, warmup_steps: 5}}\n", "base.yaml")
+    write(
+        tmp_path,
+        f"{MINIMAL}seed: 1\nmodel: {{size: 500m}}\ntrain: {{max_steps: 50, warmup_steps: 5}}\n",
+        "base.yaml",
+    )
     write(tmp_path, "extends: base.yaml\nseed: 2\nmodel: {size: 1b}\n", "size.yaml")
     write(tmp_path, "extends: base.yaml\nseed: 3\nmixture: {scheme: shared}\n", "data.yaml")
     recipe = load_recipe(write(tmp_path, "extends: [size.yaml, data.yaml]\nname: both\n"))
     assert (recipe.name, recipe.model.size, recipe.mixture.scheme) == ("both", "1b", "shared")
-    assert (recipe.seed, recipe.train.max_steps) == (3, 50), "the later of two counts, and both before their base"
+    assert (recipe.seed, recipe.train.max_steps) == (3, 50), (
+        "the later of two counts, and both before their base"
+    )
     assert recipe.where("seed") == f"{tmp_path / 'data.yaml'}:2: seed"
 
 
 @pytest.mark.parametrize("value", ["3", "[base.yaml, 3]", "{a: b}"])
 def test_extends_of_anything_but_names_is_an_error(tmp_path: Path, value: str) -> None:
     path = write(tmp_path, f"extends: {value}\nname: x\n")
-    with pytest.raises(UsageError, match=r":1: `extends` must be the name of a recipe file or a list of names"):
+    with pytest.raises(
+        UsageError, match=r":1: `extends` must be the name of a recipe file or a list of names"
+    ):
         load_recipe(path)
 
 

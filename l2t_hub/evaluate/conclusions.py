@@ -5,13 +5,14 @@ pairs and of the recipes behind the checkpoints are separate questions, and each
 """
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from l2t_hub.evaluate.inference import recipes_differ_by, seeds_needed, spread_between
-from l2t_hub.evaluate.results import Difference, Evaluation, ModelComparison, ModelScores
+from l2t_hub.evaluate.replicates import recipe_comparisons, replicates
+from l2t_hub.evaluate.results import Difference, Evaluation, ModelComparison
 
 ALPHA = 0.05
 LISTED = 6
+UNPAIRED = "The single decisions of both are not at hand, so this interval is for independent samples, which is wider."
 SEEDS = 3
 """Seeds of each recipe to ask for where the spread between seeds is not known."""
 
@@ -40,11 +41,17 @@ def _on_these_pairs(evaluation: Evaluation, comparison: ModelComparison) -> str:
         f"{comparison.model} scores {relation} {comparison.baseline} on the {row.total:,} items of "
         f"{evaluation.protocol.suite} (95% interval of the difference: {low:+.1f} to {high:+.1f}). "
     )
+    if not comparison.paired:
+        text += f"{UNPAIRED} "
     if row.difference.excludes_zero:
         return f"{text}The interval excludes 0: these two checkpoints differ on these items."
     text += "The interval includes 0: these items do not tell the two checkpoints apart."
-    if row.pairs_needed:
-        text += f" To show a difference of this size would take about {row.pairs_needed:,} items of the same kind."
+    if comparison.paired and row.pairs_needed:
+        more = row.pairs_needed - row.total
+        text += (
+            f" To show a difference of this size would take about {row.pairs_needed:,} items of the same kind"
+            f"{f', {more:,} more' if more > 0 else ''}."
+        )
     return text
 
 
@@ -66,7 +73,7 @@ def _on_other_paradigms(comparison: ModelComparison) -> str:
 def _by_phenomenon(comparison: ModelComparison) -> str:
     names = [row.phenomenon for row in comparison.phenomena if _adjusted(row) < ALPHA]
     total = len(comparison.phenomena)
-    if total < 2:
+    if total < 2 or not comparison.paired:
         return ""
     if not names:
         return f"In none of the {total} phenomena do they differ (McNemar's test, Holm's correction)."
@@ -95,8 +102,11 @@ def _in_other_readings(comparison: ModelComparison) -> str:
 
 def _of_the_recipes(evaluation: Evaluation, comparison: ModelComparison) -> str:
     """Speak of recipes only where several seeds of both were scored."""
-    model, baseline = (_replicates(evaluation, label) for label in (comparison.model, comparison.baseline))
+    model, baseline = (replicates(evaluation, label) for label in (comparison.model, comparison.baseline))
     recipes = {scores.recipe_sha256 for scores in (model[0], baseline[0])}
+    steps = {scores.step for scores in (model[0], baseline[0])}
+    if len(recipes) == 1 and None not in recipes and len(steps) > 1:
+        return "The two checkpoints are of one recipe at different steps."
     if len(recipes) == 1 and None not in recipes and len(model) > 1:
         return "The two checkpoints differ in their seed only, so this is a difference between seeds."
     if len(model) < 2 or len(baseline) < 2:
@@ -104,25 +114,62 @@ def _of_the_recipes(evaluation: Evaluation, comparison: ModelComparison) -> str:
             "One checkpoint of a recipe says little about the recipe: checkpoints that differ only in their seed "
             f"differ too. To compare recipes, score at least {SEEDS} seeds of each."
         )
-    first, second = ([100 * m.micro.accuracy.value for m in group] for group in (model, baseline))
+    return _over_seeds(
+        comparison.model,
+        comparison.baseline,
+        *([m.micro.accuracy.value for m in group] for group in (model, baseline)),
+    )
+
+
+def _over_seeds(model: str, baseline: str, first: Sequence[float], second: Sequence[float]) -> str:
     interval, spread = recipes_differ_by(first, second), max(spread_between(first), spread_between(second))
+    value, low, high = (100 * x for x in (interval.value, interval.low, interval.high))
     text = (
-        f"Over {len(first)} and {len(second)} seeds, the recipe of {comparison.model} scores {interval.value:+.1f} "
-        f"points against that of {comparison.baseline} (95% interval {interval.low:+.1f} to {interval.high:+.1f}; "
-        f"standard deviation between seeds up to {spread:.1f} points)"
+        f"Over {len(first)} and {len(second)} seeds, the recipe of {model} scores {value:+.1f} "
+        f"points against that of {baseline} (95% interval {low:+.1f} to {high:+.1f}; "
+        f"standard deviation between seeds up to {100 * spread:.1f} points)"
     )
     if interval.excludes_zero:
         return f"{text}: on this suite the two recipes differ."
     needed = seeds_needed(interval.value, spread)
-    more = f" A difference of this size would take about {needed} seeds of each." if needed else ""
-    return f"{text}: these seeds do not tell the two recipes apart.{more}"
+    have = min(len(first), len(second))
+    more = f", {needed - have:,} more" if needed and needed > have else ""
+    rest = f" A difference of this size would take about {needed:,} seeds of each{more}." if needed else ""
+    return f"{text}: these seeds do not tell the two recipes apart.{rest}"
 
 
-def _replicates(evaluation: Evaluation, label: str) -> list[ModelScores]:
-    """Return the models with the recipe of `label` and different seeds: itself alone if its recipe is not known."""
-    (model,) = (m for m in evaluation.models if m.label == label)
-    if model.recipe_sha256 is None:
-        return [model]
-    same = [m for m in evaluation.models if m.recipe_sha256 == model.recipe_sha256 and m.seed is not None]
-    ordered: Sequence[ModelScores] = sorted(same, key=lambda m: m.seed or 0)
-    return [next(group) for _, group in groupby(ordered, key=lambda m: m.seed)]
+def conclusions(evaluation: Evaluation) -> list[str]:
+    """Return what the comparisons of an evaluation show, each fact once.
+
+    Checkpoints of a recipe of which several seeds were scored are not compared one by one: the recipes are.
+    """
+    by_recipe = recipe_comparisons(evaluation)
+    baseline = {m.label for m in replicates(evaluation, evaluation.models[0].label)}
+    seeds = {c.model: {m.label for m in replicates(evaluation, c.model)} for c in by_recipe}
+    covered = set().union(*seeds.values()) if seeds else set()
+    said = [
+        conclusion(evaluation, comparison)
+        for comparison in evaluation.comparisons
+        if comparison.model not in covered and comparison.model not in baseline
+    ]
+    for group in (baseline, *seeds.values()):
+        said += _spread(evaluation, group)
+    for c in by_recipe:
+        scores = (
+            [m.micro.accuracy.value for m in replicates(evaluation, label)] for label in (c.model, c.baseline)
+        )
+        said.append(_over_seeds(c.model, c.baseline, *scores))
+    return said
+
+
+def _spread(evaluation: Evaluation, labels: set[str]) -> list[str]:
+    """Say how far the seeds of one recipe are apart."""
+    models = [model for model in evaluation.models if model.label in labels]
+    if len(models) < 2:
+        return []
+    scores = [100 * model.micro.accuracy.value for model in models]
+    return [
+        f"{', '.join(model.label for model in models)}: {len(models)} seeds of one recipe, "
+        f"{min(scores):.1f} to {max(scores):.1f}% (standard deviation {spread_between(scores):.1f} points). "
+        "Whatever two of them differ by is a difference between seeds."
+    ]

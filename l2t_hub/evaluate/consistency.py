@@ -1,6 +1,7 @@
 """Whether results agree with themselves. Files of results may be a stranger's: only what is possible is shown."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from l2t_hub.evaluate.results import (
@@ -102,11 +103,17 @@ def _is_ordered(estimate: Estimate, least: float) -> bool:
 
 
 def fits(model: ModelScores, samples: Sequence[Sample]) -> bool:
-    """Whether a model's samples have its numbers of right and of all examples."""
-    return (len(samples), sum(sample.correct for sample in samples)) == (
-        model.micro.total,
-        model.micro.correct,
-    )
+    """Whether a model's samples are different examples with its numbers of right ones in each phenomenon."""
+    right, total = (Counter(s.phenomenon for s in samples if s.correct or every) for every in (False, True))
+    counts = [(name, right[name], total[name]) for name in sorted(total)]
+    return len(items(samples)) == len(samples) and counts == [
+        (row.phenomenon, row.correct, row.total) for row in model.phenomena
+    ]
+
+
+def items(samples: Sequence[Sample]) -> set[tuple[str, str, str]]:
+    """Return what identifies the examples of some samples."""
+    return {(sample.task, sample.phenomenon, sample.id) for sample in samples}
 
 
 def is_sound(sample: Sample) -> bool:

@@ -16,12 +16,12 @@ from l2t_hub import __version__
 from l2t_hub.artifacts import sha256_of
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import harness, statistics
+from l2t_hub.evaluate.comparing import compare_decisions, leading_space
 from l2t_hub.evaluate.inference import LEVEL
-from l2t_hub.evaluate.readings import reading_differences, readings
+from l2t_hub.evaluate.readings import readings
 from l2t_hub.evaluate.results import (
     SCHEMA,
     Evaluation,
-    ModelComparison,
     ModelScores,
     Protocol,
     Sample,
@@ -85,7 +85,10 @@ def evaluate(
         scores.append(_model_scores(label, scorer, model_samples, leading_space(tasks), seconds))
         if progress:
             progress(f"{label}: {counted(len(model_samples), 'example')} in {seconds:.1f} s")
-    comparisons = _comparisons(labels, samples, leading_space(tasks))
+    comparisons = tuple(
+        compare_decisions(label, model_samples, labels[0], samples[0], tasks)
+        for label, model_samples in zip(labels[1:], samples[1:], strict=True)
+    )
     protocol = _protocol(chosen, tasks, batch_tokens, limit, date)
     evaluation = Evaluation(SCHEMA, protocol, tuple(scores), comparisons, None, None)
     if out is None:
@@ -126,24 +129,6 @@ def short_names(paths: Sequence[str]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return list(paths)
-
-
-def _comparisons(
-    labels: Sequence[str], samples: Sequence[Sequence[Sample]], space: bool
-) -> tuple[ModelComparison, ...]:
-    """Compare each model with the first, in every reading."""
-    return tuple(
-        replace(
-            statistics.compare(label, model_samples, labels[0], samples[0]),
-            readings=reading_differences(model_samples, samples[0], space),
-        )
-        for label, model_samples in zip(labels[1:], samples[1:], strict=True)
-    )
-
-
-def leading_space(tasks: Sequence[TaskProtocol]) -> bool:
-    """Whether the tasks put a space before a text without a context."""
-    return {task.target_delimiter for task in tasks} == {" "}
 
 
 def _model_scores(

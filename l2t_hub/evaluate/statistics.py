@@ -60,6 +60,18 @@ def paired_difference(only_model: int, only_baseline: int, total: int) -> Estima
     return Estimate((only_model - only_baseline) / total, max(-1.0, centre - half), min(1.0, centre + half))
 
 
+def unpaired_difference(model: Estimate, baseline: Estimate) -> Estimate:
+    """Return the difference of two accuracies of which only the values and Wilson's intervals are known.
+
+    The interval is the tenth method of Newcombe (1998, Stat. Med. 17: 873-890), for independent samples. On the same
+    examples two models are right together more often than by chance, so that it covers more than it says.
+    """
+    value = model.value - baseline.value
+    below = math.hypot(model.value - model.low, baseline.high - baseline.value)
+    above = math.hypot(model.high - model.value, baseline.value - baseline.low)
+    return Estimate(value, max(-1.0, value - below), min(1.0, value + above))
+
+
 def mean(estimates: Sequence[Estimate]) -> Estimate:
     """Return the unweighted mean of independent estimates, such as a macro average, with its interval.
 

@@ -12,7 +12,9 @@ from l2t_hub.evaluate.results import Difference, Evaluation, ModelComparison
 
 ALPHA = 0.05
 LISTED = 6
-UNPAIRED = "The single decisions of both are not at hand, so this interval is for independent samples, which is wider."
+UNPAIRED = (
+    "Their single decisions are not at hand, so this interval is for independent samples, which is wider."
+)
 SEEDS = 3
 """Seeds of each recipe to ask for where the spread between seeds is not known."""
 

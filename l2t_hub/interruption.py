@@ -15,8 +15,9 @@ from l2t_hub.errors import Interrupted
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # Slurm can announce the end of a job by the last
 
-# Signals arrive at the process, so there is one such list in it.
+# Signals arrive at the process, so there is one such list in it, and one of those that raised SignalReceived.
 _received: list[int] = []
+_raised: list[int] = []
 
 
 def catch_signals() -> None:
@@ -36,6 +37,7 @@ class SignalReceived(KeyboardInterrupt):
 def raise_interrupt(number: int, frame: FrameType | None = None) -> NoReturn:
     """Handle a signal: remember it, and raise SignalReceived."""
     remember(number)
+    _raised.append(number)
     raise SignalReceived
 
 
@@ -44,12 +46,23 @@ def remember(number: int) -> None:
     _received.append(number)
 
 
+def is_interruption(error: BaseException) -> bool:
+    """Whether a signal ended the work: an interrupt, or the error that a library made of it.
+
+    pydantic, for one, turns an interrupt in the middle of its schemas into a SchemaError.
+    """
+    return isinstance(error, KeyboardInterrupt) or (bool(_raised) and isinstance(error, Exception))
+
+
 @contextmanager
 def interruptible(explain: Callable[[], tuple[str, str]]) -> Iterator[None]:
     """Explain an interruption of a block: `explain` returns what is kept and how to go on. Raises Interrupted."""
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not is_interruption(error):
+            raise
+        _raised.clear()
         raise Interrupted(*explain()) from None
 
 
@@ -58,7 +71,7 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def end_interrupted(stop: KeyboardInterrupt) -> NoReturn:
+def end_interrupted(stop: BaseException) -> NoReturn:
     """Say what stopped the command, what is kept and how to go on, and exit. Later signals change nothing."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)

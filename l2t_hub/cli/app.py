@@ -23,7 +23,7 @@ from l2t_hub.cli.releases import local_hub, releases
 from l2t_hub.cli.terminal import answer, fail, note, out, progress
 from l2t_hub.console import command
 from l2t_hub.errors import Interrupted, UsageError, UserError
-from l2t_hub.interruption import end_interrupted, is_main_process
+from l2t_hub.interruption import end_interrupted, is_interruption, is_main_process
 
 START, RELEASES = "Start here", "Releases"
 TYPER_INTERRUPTED = 130
@@ -36,8 +36,10 @@ class _Verbs(TyperGroup):
         """Run a verb."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            end_interrupted(stop)
+        except BaseException as stop:
+            if is_interruption(stop):
+                end_interrupted(stop)
+            raise
 
 
 app = typer.Typer(
@@ -153,7 +155,9 @@ def _continued_by_the_same_command(folder: Path) -> Iterator[None]:
     """Say of an interruption in any stage of a run that the command for it is the one that was given."""
     try:
         yield
-    except KeyboardInterrupt as stop:
+    except BaseException as stop:
+        if not is_interruption(stop):
+            raise
         kept = f"{stop.message}. " if isinstance(stop, Interrupted) else ""
         raise Interrupted(
             f"{kept}All finished work in {folder} is kept", "Rerun the command to continue."

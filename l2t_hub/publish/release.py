@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.console import command
-from l2t_hub.errors import Interrupted, UsageError, UserError
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.connect import connected
 from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.failures import explain
 from l2t_hub.hub.names import check_collection, check_repo
 from l2t_hub.hub.retry import RetryPolicy, Say, is_transient, status_of, without_secrets
+from l2t_hub.interruption import interruptible
 from l2t_hub.publish.dry_run import show_dry_run
 from l2t_hub.publish.merge import CONFLICT, after_conflict, merge
 from l2t_hub.publish.repository import MAIN, RemoteRepo, describe_files
@@ -140,17 +141,16 @@ def release(
     options = _Options(private, collection, version, note, description, license)
     check_repo(repo)
     options.check()
+    kept = f"{directory}: `main` of {repo} shows all of it or nothing, and uploaded files are kept"
     with connected(hub) as endpoint:
-        try:
-            return _release(directory, repo, endpoint, options, siblings or {}, dry_run, say, policy)
-        except KeyboardInterrupt:
-            kept = f"{directory}: `main` of {repo} shows all of it or nothing, and uploaded files are kept"
-            again = options.command(directory, repo, endpoint)
-            raise Interrupted(kept, f"To continue, rerun:\n{again}") from None
-        except UsageError:
-            raise
-        except Exception as error:
-            raise _failure(error, endpoint, options.command(directory, repo, endpoint)) from error
+        again = options.command(directory, repo, endpoint)
+        with interruptible(lambda: (kept, f"To continue, rerun:\n{again}")):
+            try:
+                return _release(directory, repo, endpoint, options, siblings or {}, dry_run, say, policy)
+            except UsageError:
+                raise
+            except Exception as error:
+                raise _failure(error, endpoint, again) from error
 
 
 def _release(

@@ -193,6 +193,8 @@ class TrainSection(Section):
     """Norm to which gradients are clipped."""
     precision: Literal["auto", "mixed", "bf16", "fp32"] = "auto"
     """fp32; bf16, with fp32 moments (the paper); mixed: fp32 weights, bf16 arithmetic; auto: mixed on a GPU."""
+    parallelism: Literal["ddp", "fsdp"] = "ddp"
+    """On several processes, each has the whole model (ddp), or a share of weights, gradients and moments (FSDP2)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass to save memory."""
     loss_on_padding: bool = False
@@ -241,7 +243,7 @@ UNFINGERPRINTED_KEYS = {
     "source": {"title", "license", "url"},
     "train": {
         "logging_steps", "eval_steps", "save_steps", "save_total_limit",
-        "per_device_train_batch_size", "gradient_checkpointing",
+        "per_device_train_batch_size", "gradient_checkpointing", "parallelism",
     },
 }  # fmt: skip
 # Keys that recipes did not have at first. With its default, such a key is left out of a resolved recipe, so that the

@@ -52,6 +52,7 @@ class RunSummary:
 
 def write_model_directory(
     model: Any,
+    weights: dict[str, Any] | None,
     out: Path,
     dataset: DatasetLocation,
     identity: RunIdentity,
@@ -61,12 +62,13 @@ def write_model_directory(
     """Write the final files of a run into `out`.
 
     They are completed in a staging directory and then moved, `training.json` last: a directory that has it is
-    complete. Without the extra `plots` there is no `loss.png`, and a message says so.
+    complete. `weights` are those of a model whose own are sharded, else None. Without the extra `plots` there is no
+    `loss.png`, and a message says so.
     """
     staging = out / PARTIAL
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    model.save_pretrained(staging)
+    model.save_pretrained(staging, state_dict=weights)
     for file in dataset.tokenizer_files():
         if file.name != CARD:
             shutil.copyfile(file, staging / file.name)

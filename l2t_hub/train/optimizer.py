@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 from torch.optim.adamw import adamw
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -47,14 +48,15 @@ class Fp32MomentsAdamW(torch.optim.Optimizer):
 
     def _update(self, group: dict[str, Any], parameters: list[torch.Tensor]) -> None:
         states = [self._state_of(parameter) for parameter in parameters]
-        weights = [parameter.float() for parameter in parameters]
-        gradients = [parameter.grad.float() for parameter in parameters if parameter.grad is not None]
+        shards = [local(parameter) for parameter in parameters]
+        weights = [shard.float() for shard in shards]
+        gradients = [local(parameter.grad).float() for parameter in parameters if parameter.grad is not None]
         beta1, beta2 = group["betas"]
         adamw(
             weights,
             gradients,
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
+            [local(state["exp_avg"]) for state in states],
+            [local(state["exp_avg_sq"]) for state in states],
             [],
             [state["step"] for state in states],
             fused=True,
@@ -66,7 +68,7 @@ class Fp32MomentsAdamW(torch.optim.Optimizer):
             eps=group["eps"],
             maximize=False,
         )
-        torch._foreach_copy_(parameters, weights)
+        torch._foreach_copy_(shards, weights)
 
     def _state_of(self, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
         state: dict[str, torch.Tensor] = self.state[parameter]
@@ -84,6 +86,12 @@ class Fp32MomentsAdamW(torch.optim.Optimizer):
             parameter = parameters[number]
             for name in ("step", *MOMENTS):
                 self.state[parameter][name] = saved[name].to(parameter.device, torch.float32, copy=True)
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the part of a tensor that this process has: its shard under FSDP2, else all of it."""
+    shard: torch.Tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return shard
 
 
 def _batches(parameters: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:

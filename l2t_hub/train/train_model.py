@@ -135,9 +135,10 @@ def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, fresh: bool) -> 
             training_log.show(f"continuing from step {step_of(found.newest):,}")
         with out_of_memory_errors(recipe):
             trainer.run()
+        weights = trainer.whole_weights()
         if is_main_process():
             summary = trainer.summary()
-            write_model_directory(trainer.model, out, dataset, identity, summary, training_log)
+            write_model_directory(trainer.model, weights, out, dataset, identity, summary, training_log)
         trainer.accelerator.wait_for_everyone()
 
 

@@ -11,7 +11,6 @@ import datasets
 import torch
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Qwen2ForCausalLM, Trainer, TrainerCallback, TrainerControl
-from trl import SFTTrainer
 
 from l2t_hub.artifacts import CHECKPOINTS
 from l2t_hub.errors import UserError
@@ -22,6 +21,7 @@ from l2t_hub.text import counted
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.checkpoints import PARTIAL, PREFIX, drop_old_checkpoints, hash_files, step_of
+from l2t_hub.train.full_state_trainer import FullStateTrainer, all_finite
 from l2t_hub.train.hardware import utilisation
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
 from l2t_hub.train.model_directory import RunSummary
@@ -32,7 +32,7 @@ from l2t_hub.train.training_errors import checkpoint_errors
 from l2t_hub.train.training_log import Record, StepClock, TrainingLog
 
 
-class PackTrainer(SFTTrainer):  # type: ignore[misc]
+class PackTrainer(FullStateTrainer):
     """Trains a model on packed rows in the given order, from `checkpoint` or from step 0."""
 
     control: TrainerControl
@@ -96,10 +96,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
 
     def must_stop(self) -> bool:
         """Whether a signal has asked any process of the run to stop. All processes get the same answer."""
-        if self.args.world_size == 1:
-            return self.stop_request.asked
-        asked = torch.tensor(float(self.stop_request.asked), device=self.args.device)
-        return float(self.accelerator.reduce(asked, "sum")) > 0
+        return self.any_process(self.stop_request.asked)
 
     def summary(self) -> RunSummary:
         """Return what the run did, for the training record."""
@@ -138,15 +135,19 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Return the mean loss in nats per predicted token over the whole validation split.
 
-        The processes of a run share the rows.
+        The processes of a run share the rows. All compute the same number of batches, as sharded weights require:
+        one that has no rows left computes the first row, which then does not count.
         """
         self.model.eval()
         size, world, device = self.args.per_device_train_batch_size, self.args.world_size, self.args.device
         total, count = 0.0, 0
         with self.clock.paused(), torch.no_grad():
-            for start in range(self.args.process_index * size, len(self.eval_dataset), world * size):
-                stop = min(start + size, len(self.eval_dataset))
-                batch = self.data_collator(self.eval_dataset.__getitems__(list(range(start, stop))))
+            for first in range(0, len(self.eval_dataset), world * size):
+                start = first + self.args.process_index * size
+                own = list(range(start, min(start + size, len(self.eval_dataset))))
+                batch = self.data_collator(self.eval_dataset.__getitems__(own or [0]))
+                if not own:
+                    batch["labels"].fill_(IGNORED)
                 count += int((batch["labels"][:, 1:] != IGNORED).sum())
                 inputs = {name: tensor.to(device) for name, tensor in batch.items()}
                 total += float(self.model(**inputs, num_items_in_batch=1)["loss"])
@@ -220,7 +221,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
 
         Raises UserError if a weight is not finite or the disk is full.
         """
-        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
+        if self.any_process(not all_finite(self.model.parameters())):
             raise self._divergence("a weight is not finite")
         name = f"{PREFIX}{self.state.global_step}"
         staged = Path(self._get_output_dir(trial)) / name

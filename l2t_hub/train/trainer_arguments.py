@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from trl import SFTConfig
 
 from l2t_hub.artifacts import CHECKPOINTS
@@ -30,7 +31,8 @@ def trainer_arguments(
     As usual in transformers, weight decay applies to everything but biases and norms, so to the embeddings too.
     """
     train = recipe.train
-    return SFTConfig(
+    arguments = SFTConfig(
+        **_parallelism(recipe, batches),
         output_dir=str(out / CHECKPOINTS),
         max_steps=batches.steps,
         per_device_train_batch_size=batches.per_device,
@@ -68,3 +70,16 @@ def trainer_arguments(
         report_to="none",
         push_to_hub=False,
     )
+    if arguments.fsdp:
+        # accelerate's own policy for mixed precision also sums the gradients and returns the loss in bf16.
+        param_dtype = torch.bfloat16 if precision == "mixed" else None
+        policy = MixedPrecisionPolicy(param_dtype, reduce_dtype=torch.float32)
+        arguments.fsdp_plugin_args["mixed_precision_policy"] = policy
+    return arguments
+
+
+def _parallelism(recipe: Recipe, batches: BatchLayout) -> dict[str, Any]:
+    """Return the arguments that shard the model over the processes of a run, if the recipe says so."""
+    if recipe.train.parallelism != "fsdp" or batches.devices == 1:
+        return {}
+    return {"fsdp": True, "fsdp_config": {"version": 2, "reshard_after_forward": True}}

@@ -52,7 +52,9 @@ class FullStateTrainer(SFTTrainer):  # type: ignore[misc]
         if not self.is_fsdp_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
-        weights = load_file(Path(resume_from_checkpoint, WEIGHTS)) if self.args.process_index == 0 else {}
+        weights: dict[str, Any] = (
+            load_file(Path(resume_from_checkpoint, WEIGHTS)) if self.args.process_index == 0 else {}
+        )
         # A tied output layer is not saved, and need not be.
         options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True, strict=False)
         set_model_state_dict(self.model, weights, options=options)

@@ -35,7 +35,7 @@ class Fp32MomentsAdamW(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every weight that has a gradient, and return the loss of a `closure` that computes it again."""
         loss = None
         if closure is not None:

@@ -43,7 +43,7 @@ def test_a_sharded_optimizer_continues_from_a_whole_state_and_back(
     shards = fully_shard(copy.deepcopy(plain))
     one, two = kind(plain.parameters()), kind(shards.parameters())
     step(plain, one, 1)
-    two.load_state_dict(sharded(one.state_dict(), two.param_groups))
+    two.load_state_dict(sharded(copy.deepcopy(one.state_dict()), two.param_groups))
     shards.load_state_dict(
         {
             name: DTensor.from_local(value, shards.weight.device_mesh, shards.weight.placements)

@@ -1,5 +1,6 @@
 """What all tests share: an offline environment, the data folder, and the rule that a test runs where it can."""
 
+import gc
 import os
 import shutil
 import signal
@@ -63,6 +64,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if wrongly_skipped:
         terminalreporter.section("FAILED: skipped, although what they need is here", red=True)
         terminalreporter.write("\n".join([*wrongly_skipped, ""]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_made_before_is_collected_again() -> None:
+    """Take what earlier tests imported out of garbage collection.
+
+    Every run of the Trainer asks for several full collections, and the libraries are half a million objects.
+    """
+    gc.collect(1)
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def assert_same_model(a: Path, b: Path) -> None:
     assert left.keys() == right.keys()
     for name in left:
         assert torch.equal(left[name], right[name]), name
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_plots() -> Iterator[None]:
+    """Draw no loss curves: they are a third of the time of such short runs, and other tests look at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("l2t_hub.train.model_directory.plot_losses", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +233,13 @@ def test_a_second_ctrl_c_stops_at_once(packed: Path, tmp_path: Path) -> None:
             train(RECIPE, packed, tmp_path / "m")
 
 
+@pytest.fixture(scope="module")
+def two_checkpoints(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("two") / "m"
+    interrupted(packed, out, 9)
+    return out
+
+
 def damage(checkpoint: Path, how: str) -> None:
     weights = checkpoint / "model.safetensors"
     if how == "a changed byte":
@@ -241,10 +257,14 @@ def damage(checkpoint: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["a changed byte", "a short file", "a missing file", "a broken record"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
-    packed: Path, whole: Path, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]
+    packed: Path,
+    whole: Path,
+    two_checkpoints: Path,
+    tmp_path: Path,
+    how: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    out = tmp_path / "m"
-    interrupted(packed, out, 9)
+    out = Path(shutil.copytree(two_checkpoints, tmp_path / "m"))
     damage(out / "checkpoints" / "checkpoint-8", how)
     train(RECIPE, packed, out)
     said = " ".join(capsys.readouterr().err.split())

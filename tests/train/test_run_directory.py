@@ -20,6 +20,7 @@ from l2t_hub.artifacts import locked
 from l2t_hub.errors import Interrupted, UsageError, UserError
 from l2t_hub.recipe import Recipe
 from l2t_hub.train import finished, train
+from l2t_hub.train.run_directory import set_aside
 from l2t_hub.train.trainer import PackTrainer
 from l2t_hub.train.training_log import read_log
 
@@ -318,6 +319,16 @@ def test_a_fresh_run_starts_over_and_keeps_what_was_there(
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("x")
     assert "is not empty" in refusal(RECIPE, packed, tmp_path / "thesis", fresh=True)
+
+
+def test_recipes_that_alternate_in_one_directory_keep_every_model(tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    for number, recipe in enumerate("ABAB", start=1):
+        out.mkdir()
+        (out / "recipe").write_text(recipe)
+        assert set_aside(out) == tmp_path / f"m.old-{number}"
+    kept = sorted(tmp_path.iterdir())
+    assert [(path / "recipe").read_text() for path in kept] == list("ABAB")
 
 
 def test_two_processes_do_not_train_in_one_directory(packed: Path, unfinished: Path, tmp_path: Path) -> None:

@@ -234,6 +234,12 @@ class EvaluationSection(Section):
     """Suites that `l2t run` evaluates."""
     baseline: str | None = None
     """Variant that the others are compared with; null means the first."""
+    held_out_documents: int = Field(default=64, ge=0, le=1024)
+    """Held-out documents on which `l2t run` measures every model, as raw text and as examples of each task."""
+    pairs: str = "probes"
+    """Minimal pairs that are scored during training: probes, or a suite file (.yaml)."""
+    pairs_steps: int | None = Field(default=None, ge=1, le=bounds.MAX_STEPS)
+    """Steps between two scorings of `pairs` during training; null scores none."""
 
 
 # Keys that say where the source is. Once the digest of its content is known, they do not matter.

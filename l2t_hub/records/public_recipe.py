@@ -9,7 +9,7 @@ BUNDLED = "bundled:"
 
 
 def public_recipe(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resolved recipe in which a local source, tokenizer or language has only its file name.
+    """Return a resolved recipe in which a local source, tokenizer, language or suite has only its file name.
 
     None of these keys counts in a fingerprint. Task modules keep their names, which do.
     """
@@ -22,7 +22,10 @@ def public_recipe(tree: Mapping[str, Any]) -> dict[str, Any]:
     if "language" in source:
         names = [f"./{_file_name(name)}" if "/" in name else name for name in language_names(source)]
         source["language"] = names[0] if len(names) == 1 else names
-    return {**tree, "source": source, "tokenizer": tokenizer}
+    public = {**tree, "source": source, "tokenizer": tokenizer}
+    if "pairs" in tree.get("evaluation", {}):
+        public["evaluation"] = {**tree["evaluation"], "pairs": _file_name(tree["evaluation"]["pairs"])}
+    return public
 
 
 def language_names(source: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """The records of a training run: what a finished model is, and what an unfinished run needs to continue."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -22,6 +23,7 @@ from l2t_hub.records.bounds import (
     Seconds,
     SequenceLength,
     Sha256,
+    Share,
     Steps,
     Text,
     Vocabulary,
@@ -87,6 +89,34 @@ class Hardware(Record):
     gpus: Annotated[Rows[Name], Field(max_length=1 << 12)]
 
 
+class HeldOutLoss(Record):
+    """The loss on one part of the held-out text, in nats per token. `bytes` are those of the texts in UTF-8."""
+
+    loss: Loss
+    texts: Count
+    tokens: Count
+    bytes: Annotated[int, Field(ge=1, le=10**15)]
+    sha256: Sha256
+
+    @property
+    def bits_per_byte(self) -> float:
+        """The loss in a unit that does not depend on the tokenizer."""
+        return self.loss * self.tokens / self.bytes / math.log(2)
+
+
+HeldOutLosses = Annotated[dict[Name, HeldOutLoss], OneByOne, Field(max_length=1_000)]
+"""Losses on held-out text: on raw text, and on the examples of each task."""
+
+
+class PairsAccuracy(Record):
+    """The share of minimal pairs of which a model finds the good sentence more probable."""
+
+    suite: Name
+    accuracy: Share
+    pairs: Count
+    sha256: Sha256
+
+
 class TrainingRecord(FileRecord):
     """What a finished model is, `training.json`: enough to write its card, and to train its first steps again.
 
@@ -122,6 +152,8 @@ class TrainingRecord(FileRecord):
     initial_eval_loss: Loss | None
     eval_loss: Loss | None
     best_eval_loss: Loss | None
+    held_out: HeldOutLosses | None = None
+    pairs: PairsAccuracy | None = None
     finished: Name
     hardware: Hardware
     versions: Names
@@ -152,6 +184,8 @@ class LogEntry(Record):
     learning_rate: Annotated[float, Field(ge=0, le=1e6)] | None = None
     grad_norm: Annotated[float, Field(ge=0, le=1e30)] | None = None
     eval_loss: Loss | None = None
+    held_out: HeldOutLosses | None = None
+    pairs: PairsAccuracy | None = None
     tokens: Count
     tokens_per_second: Annotated[float, Field(ge=0, le=1e15)] | None = None
     mfu: Annotated[float, Field(ge=0, le=1e3)] | None = None

@@ -22,7 +22,7 @@ from l2t_hub.records.training_record import RunRecord, TrainingRecord, read_trai
 if TYPE_CHECKING:
     from l2t_hub.publish.publisher import Publisher
 
-DATASETS, MODELS, SCORES, SPACES = "datasets", "models", "scores", "spaces"
+DATASETS, MODELS, SCORES, SPACES, HELD_OUT = "datasets", "models", "scores", "spaces", "held-out"
 _console = error_console(soft_wrap=True)
 
 
@@ -96,7 +96,7 @@ def run_recipe(
         _announce("build", run.name)
         manifests.append(build(run.recipe, run.dataset, workers=workers))
     scores = [folder / SCORES / f"{suite}.json" for suite in recipe.evaluation.suites]
-    _train(runs)
+    _train(runs, folder)
     _evaluate(scores, runs)
     published: dict[str, str] = {}
     if publisher is not None:
@@ -132,15 +132,21 @@ def _publish(runs: Sequence[ReleaseRun], space: Path, publisher: "Publisher") ->
     return urls | ({"collection": collection} if collection else {})
 
 
-def _train(runs: Sequence[ReleaseRun]) -> None:
-    """Train each model on its dataset and write its card."""
+def _train(runs: Sequence[ReleaseRun], folder: Path) -> None:
+    """Train each model on its dataset and write its card. All are measured on the same held-out text."""
+    from l2t_hub.evaluate.held_out import held_out_file
+    from l2t_hub.evaluate.training_curves import measurements
     from l2t_hub.publish.cards import refresh_model_card
     from l2t_hub.train import train
+    from l2t_hub.train.locate import locate
 
     for run in runs:
         _announce("train", run.name)
         _move_outdated(run)
-        _print(train(run.recipe, run.dataset, run.model).summary())
+        dataset = locate(run.dataset)
+        file = held_out_file(folder / HELD_OUT, run.recipe, dataset)
+        measured = measurements(run.recipe, dataset, file, _print)
+        _print(train(run.recipe, dataset, run.model, measurements=measured).summary())
         refresh_model_card(run.model, say=_print)
 
 

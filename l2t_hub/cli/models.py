@@ -77,6 +77,15 @@ Precision = Annotated[
         help="`float32` or `bfloat16`. Default: the precision the model was saved in.",
     ),
 ]
+HeldOutFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--held-out",
+        metavar="FILE",
+        help="Measure the loss on the held-out text of this file, as raw text and on each task. If there is no such "
+        "file, it is made from the recipe's source.",
+    ),
+]
 ScoresFile = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write the scores to this file, as JSON.")
 ]
@@ -114,6 +123,7 @@ def train(
             help="Take the keys that decide the dataset from --data, where the recipe has others.",
         ),
     ] = False,
+    held_out: HeldOutFile = None,
     hub: SourceHub = None,
     as_json: Json = False,
 ) -> None:
@@ -124,10 +134,15 @@ def train(
     from l2t_hub.hub.connect import connected_for
 
     with connected_for(hub, data):
+        from l2t_hub.evaluate.training_curves import measurements
         from l2t_hub.train import train as train_model
+        from l2t_hub.train.locate import locate
 
-        release = load_release(recipe, sets, variant)
-        result = train_model(release, data, folder, fresh=fresh, follow_data=follow_data)
+        release, dataset = load_release(recipe, sets, variant), locate(data)
+        measured = measurements(release, dataset, held_out, progress)
+        result = train_model(
+            release, dataset, folder, fresh=fresh, follow_data=follow_data, measurements=measured
+        )
     _refresh_cards([folder])
     answer(as_json, result.as_dict(), result.summary())
 

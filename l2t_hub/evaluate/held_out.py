@@ -20,6 +20,7 @@ from l2t_hub.corpus.document import Document
 from l2t_hub.corpus.source import digest, open_source
 from l2t_hub.corpus.source_languages import SourceLanguages, source_languages
 from l2t_hub.dataset.ledger import RAW
+from l2t_hub.dataset.manifest import made_by
 from l2t_hub.dataset.partners import Pool, find_partners
 from l2t_hub.dataset.tokenizer import encoder
 from l2t_hub.dataset.transform import PartitionTransform, SplitDocument, TransformSetup
@@ -73,22 +74,29 @@ def held_out_from(seed: int, contents: Mapping[str, str], validation: Mapping[st
     return digest([seed, dict(contents), validation["share"], list(files) if files else None])
 
 
+def held_out_file(folder: Path, recipe: Recipe, dataset: DatasetLocation) -> Path:
+    """Return the name of a recipe's held-out text in a folder: releases share it if it is the same for them."""
+    evaluation, tree = recipe.evaluation, recipe.resolved()
+    decides = {
+        "held out from": held_out_from(recipe.seed, dataset.manifest.source["contents"], tree["validation"]),
+        "made by": made_by(recipe),
+        "recipe": [tree["source"], tree["blocks"], tree["mixture"]["modules"], evaluation.held_out_documents],
+        "modules": dataset.manifest.modules,
+    }
+    return folder / f"{digest(decides)[:16]}.jsonl"
+
+
 def make_held_out(recipe: Recipe, dataset: DatasetLocation, path: Path) -> None:
     """Write the held-out text of a recipe, as JSON Lines. The dataset is any that was built from its source.
 
-    Raises UsageError if the source holds no document out, and what reading the source raises.
+    Without a held-out document there is none. Raises what reading the source raises.
     """
     source = open_source(recipe)
     languages = source_languages(recipe)
     records = chain.from_iterable(map(source.read, range(recipe.build.partitions)))
     passages = _passages(recipe, languages, islice(records, SEARCHED_DOCUMENTS))
-    if not passages:
-        raise UsageError(
-            f"{recipe.where('validation.share')}: no document of the source is held out",
-            "Raise validation.share, or set evaluation.held_out_documents=0 to measure nothing on held-out text.",
-        )
     rows = [(RAW, passage.id, passage.text) for passage in passages]
-    for task in tasks_for(recipe.mixture.modules).values():
+    for task in tasks_for(recipe.mixture.modules).values() if passages else ():
         rows += _examples(recipe, dataset, task, languages, passages)
     header = HeldOutHeader(
         held_out_from=held_out_from(recipe.seed, source.contents, recipe.validation.model_dump(mode="json"))
@@ -118,8 +126,6 @@ def read_held_out(path: Path, dataset: DatasetLocation) -> HeldOut:
     for number, line in enumerate(lines[1:], start=2):
         row = _parsed(HeldOutText, line, f"{path}, line {number}")
         texts.setdefault(row.part, []).append(row.text)
-    if RAW not in texts:
-        raise UserError(f"{path}: it has no raw text", REMEDY)
     return HeldOut({part: tuple(rows) for part, rows in texts.items()})
 
 

@@ -5,7 +5,7 @@ Both go through the one scorer, and both are in the log, in the training record 
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from l2t_hub.evaluate.pair_files import BAD, GOOD
 from l2t_hub.evaluate.suites import get_suite
 from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
-from l2t_hub.records.training_record import HeldOutLoss, PairsAccuracy
+from l2t_hub.records.training_record import PairsAccuracy
+from l2t_hub.text import counted
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.measurement import Measurement
 
@@ -24,17 +25,20 @@ HELD_OUT, PAIRS = "held_out", "pairs"
 
 
 def measurements(
-    recipe: Recipe, dataset: DatasetLocation, held_out: Path | None = None
+    recipe: Recipe, dataset: DatasetLocation, held_out: Path | None, say: Callable[[str], None]
 ) -> tuple[Measurement, ...]:
     """Return what a recipe measures during training. `held_out` is the file of held-out text, None without one.
 
-    The file is made from the recipe's source if there is none. Raises UsageError for a key or file that does not fit,
-    UserError for one that cannot be read.
+    If there is no such file, it is made from the recipe's source, and `say` is told so. Raises UsageError for a key
+    or file that does not fit, UserError for one that cannot be read.
     """
     chosen = []
     if held_out is not None and recipe.evaluation.held_out_documents:
         if not held_out.exists() and is_main_process():
             make_held_out(recipe, dataset, held_out)
+            found = read_held_out(held_out, dataset).texts.get(RAW)
+            count = counted(len(found), "passage") if found else "no text, since no document is held out"
+            say(f"held-out text: {count} in {held_out}")
         chosen.append(_held_out_loss(recipe, dataset, held_out))
     if recipe.evaluation.pairs_steps is not None:
         chosen.append(_pairs_accuracy(recipe, recipe.evaluation.pairs_steps))
@@ -48,10 +52,10 @@ def _held_out_loss(recipe: Recipe, dataset: DatasetLocation, path: Path) -> Meas
     def measure(model: Any, tokenizer: Any, last: bool) -> dict[str, Any]:
         if not read:  # not before all processes wait for the first, which makes the file
             read.append(read_held_out(path, dataset))
-        parts = read[0].texts if last else {RAW: read[0].texts[RAW]}
         return {
-            part: _loss(model, tokenizer, recipe, texts, read[0].sha256(part)).model_dump()
-            for part, texts in parts.items()
+            part: _loss(model, tokenizer, recipe, texts, read[0].sha256(part))
+            for part, texts in read[0].texts.items()
+            if last or part == RAW
         }
 
     if path.exists():
@@ -59,10 +63,11 @@ def _held_out_loss(recipe: Recipe, dataset: DatasetLocation, path: Path) -> Meas
     return Measurement(HELD_OUT, recipe.train.eval_steps, measure)
 
 
-def _loss(model: Any, tokenizer: Any, recipe: Recipe, texts: Sequence[str], sha256: str) -> HeldOutLoss:
-    """Return the loss on some texts, each by itself. One longer than a training sequence is read in several.
+def _loss(model: Any, tokenizer: Any, recipe: Recipe, texts: Sequence[str], sha256: str) -> dict[str, Any]:
+    """Return a `HeldOutLoss` as JSON: the loss on some texts, each by itself.
 
-    These overlap by one token, so that every token but the first of a text is predicted once; a BOS is the first.
+    One longer than a training sequence is read in several, which overlap by one token: every token but the first of a
+    text is predicted once. With a BOS, that is the first.
     """
     from l2t_hub.scoring.engine import score_sequences
     from l2t_hub.scoring.trie import TokenSequence
@@ -77,13 +82,13 @@ def _loss(model: Any, tokenizer: Any, recipe: Recipe, texts: Sequence[str], sha2
         sequences += [TokenSequence(tuple(ids[at : at + length])) for at in windows]
     scores = score_sequences(model, sequences)
     tokens = len(scores.values)
-    return HeldOutLoss(
-        loss=-math.fsum(scores.values) / max(tokens, 1),
-        texts=len(texts),
-        tokens=tokens,
-        bytes=sum(len(text.encode()) for text in texts),
-        sha256=sha256,
-    )
+    return {
+        "loss": -math.fsum(scores.values) / max(tokens, 1),
+        "texts": len(texts),
+        "tokens": tokens,
+        "bytes": sum(len(text.encode()) for text in texts),
+        "sha256": sha256,
+    }
 
 
 def _pairs_accuracy(recipe: Recipe, every: int) -> Measurement:

@@ -212,6 +212,9 @@ class TrainSection(Section):
     """Steps between two checkpoints."""
     save_total_limit: int | None = Field(default=2, ge=1, le=bounds.MAX_STEPS)
     """Number of checkpoints to keep, newest first; null keeps all."""
+    stop_on_spike: float | None = Field(default=2.0, gt=1, le=1e6)
+    """Stop if the training loss is above this many times the median of the 20 records before, for 3 records in a row;
+    null never does."""
 
     @model_validator(mode="after")
     def _steps_are_consistent(self) -> Self:
@@ -248,13 +251,19 @@ LOCATION_KEYS = {"path", "dataset", "config", "split", "revision"}
 UNFINGERPRINTED_KEYS = {
     "source": {"title", "license", "url"},
     "train": {
-        "logging_steps", "eval_steps", "save_steps", "save_total_limit",
+        "logging_steps", "eval_steps", "save_steps", "save_total_limit", "stop_on_spike",
         "per_device_train_batch_size", "gradient_checkpointing", "parallelism",
     },
 }  # fmt: skip
 # Keys that recipes did not have at first. With its default, such a key is left out of a resolved recipe, so that the
 # records and fingerprints of earlier releases stay as they are.
-LATER_KEYS = (("train", "shuffle"),)
+LATER_KEYS = (
+    ("train", "shuffle"),
+    ("train", "stop_on_spike"),
+    ("evaluation", "held_out_documents"),
+    ("evaluation", "pairs"),
+    ("evaluation", "pairs_steps"),
+)
 SCOPES: dict[str, tuple[str, ...]] = {
     "data": ("source", "blocks", "mixture", "tokenizer", "packing", "validation", "build"),
     "model": ("model", "train"),

@@ -135,6 +135,8 @@ def _record(
         initial_eval_loss=eval_losses[0] if eval_losses else None,
         eval_loss=eval_losses[-1] if eval_losses else None,
         best_eval_loss=min(eval_losses, default=None),
+        held_out=_last(log, "held_out"),
+        pairs=_last(log, "pairs"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         hardware=hardware(),
         versions={
@@ -146,3 +148,8 @@ def _record(
         files=files,
         format=1,
     )
+
+
+def _last(log: list[Record], key: str) -> Any:
+    """Return the last value of a key of the log, None if no record has it."""
+    return next((entry[key] for entry in reversed(log) if key in entry), None)

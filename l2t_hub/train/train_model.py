@@ -17,6 +17,7 @@ from l2t_hub.train.agreement import agreed
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.checkpoints import PARTIAL, complete_checkpoints, step_of
 from l2t_hub.train.locate import DatasetLocation, locate
+from l2t_hub.train.measurement import Measurement
 from l2t_hub.train.run_directory import CACHE, RunIdentity
 from l2t_hub.train.training_log import TrainingLog, quiet_libraries
 
@@ -63,7 +64,13 @@ class TrainResult:
 
 
 def train(
-    recipe: Recipe, data: Path | str, out: Path | str, *, fresh: bool = False, follow_data: bool = False
+    recipe: Recipe,
+    data: DatasetLocation | Path | str,
+    out: Path | str,
+    *,
+    fresh: bool = False,
+    follow_data: bool = False,
+    measurements: tuple[Measurement, ...] = (),
 ) -> TrainResult:
     """Train the recipe's model on the packed view of a dataset directory or Hub dataset, into `out`.
 
@@ -74,18 +81,18 @@ def train(
     Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint at the end of the step; a second Ctrl-C stops at once.
 
     The recipe must be the one the dataset was built from; with `follow_data`, the dataset's keys take the place of
-    the recipe's.
+    the recipe's. `measurements` are taken while it trains, and change nothing in the model.
 
     Raises UsageError if the recipe, the arguments or the content of `out` do not fit; UserError if the data are
     broken, the disk is full or training diverges; Interrupted, which names the checkpoint, after a signal.
     """
     out = Path(out)
-    dataset = locate(data)
+    dataset = data if isinstance(data, DatasetLocation) else locate(data)
     recipe = agreed(recipe, dataset, follow_data=follow_data)
     if not fresh and finished(out, recipe, dataset):
         return _result(out, reused=True)
     with interruptible(partial(_say_what_is_kept, recipe, dataset, out)):
-        _train(recipe, dataset, out, fresh)
+        _train(recipe, dataset, out, fresh, measurements)
     return _result(out, reused=False)
 
 
@@ -104,7 +111,13 @@ def _result(out: Path, reused: bool) -> TrainResult:
     return TrainResult(out, reused, epochs=record.sequences.epochs, **record.model_dump(include=keys))
 
 
-def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, fresh: bool) -> None:
+def _train(
+    recipe: Recipe,
+    dataset: DatasetLocation,
+    out: Path,
+    fresh: bool,
+    measurements: tuple[Measurement, ...],
+) -> None:
     # Everything is checked before the output directory is touched and the weights are drawn.
     from l2t_hub.train.batch_layout import count_devices, divide_batch, wait_for_all
     from l2t_hub.train.model import resolve_precision
@@ -120,6 +133,7 @@ def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, fresh: bool) -> 
     run_directory.check_precision(found.newest, precision)
     from l2t_hub.train.model_directory import write_model_directory
     from l2t_hub.train.training_errors import checkpoint_errors, out_of_memory_errors
+    from l2t_hub.train.watcher import Watcher
 
     log_path = out / CHECKPOINTS / TRAINING_LOG if is_main_process() else None
     wait_for_all(batches)  # nothing is changed before every process has looked
@@ -131,6 +145,7 @@ def _train(recipe: Recipe, dataset: DatasetLocation, out: Path, fresh: bool) -> 
         wait_for_all(batches)
         training_log.truncate_after(step_of(found.newest) if found.newest else -1)
         trainer = _trainer(recipe, packed, batches, precision, out, training_log, found.newest)
+        trainer.add_callback(Watcher(trainer, measurements))
         if found.newest:
             training_log.show(f"continuing from step {step_of(found.newest):,}")
         with out_of_memory_errors(recipe):

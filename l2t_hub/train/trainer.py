@@ -21,6 +21,7 @@ from l2t_hub.text import counted
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.checkpoints import PARTIAL, PREFIX, drop_old_checkpoints, hash_files, step_of
+from l2t_hub.train.divergence import not_finite
 from l2t_hub.train.full_state_trainer import FullStateTrainer, all_finite
 from l2t_hub.train.hardware import utilisation
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
@@ -199,11 +200,7 @@ class PackTrainer(FullStateTrainer):
         return utilisation(tokens_per_second, self.flops_per_token, self.precision, self.batches.devices)
 
     def _divergence(self, evidence: str) -> UserError:
-        return UserError(
-            f"training diverged: at step {self.state.global_step} {evidence}",
-            f"Lower `train.learning_rate` (now {self.recipe.train.learning_rate:g}) or raise `train.warmup_steps`, "
-            f"and train into another --out. Earlier checkpoints are in {self.out / CHECKPOINTS}.",
-        )
+        return not_finite(self.recipe, self.out, self.state.global_step, evidence)
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Write no card: TRL's card calls every model fine-tuned."""

@@ -144,6 +144,10 @@ def _metrics(record: Record) -> str:
         parts.append(f"loss {record['loss']:.4f}")
     if "eval_loss" in record:
         parts.append(f"validation loss {record['eval_loss']:.4f}")
+    if "held_out" in record:
+        parts.append(f"held-out text {record['held_out']['raw']['loss']:.4f}")
+    if "pairs" in record:
+        parts.append(f"{record['pairs']['suite']} {record['pairs']['accuracy']:.1%}")
     if "tokens_per_second" in record:
         parts.append(f"{record['tokens_per_second']:,.0f} tokens/s")
     if "mfu" in record:

@@ -36,6 +36,7 @@ ROOMS = (
     ("dataset",),
     ("train",),
     ("scoring",),
+    ("generate",),
     ("evaluate",),
     ("publish",),
     ("local_hub", "report", "demo"),

@@ -23,6 +23,7 @@ VERBS = [
     "verify",
     "train",
     "eval",
+    "generate",
     "reproduce",
     "demo",
     "tasks",

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from l2t_hub import __version__
 from l2t_hub.cli.datasets import datasets
+from l2t_hub.cli.generation import generation
 from l2t_hub.cli.models import models
 from l2t_hub.cli.options import Json, Private, RecipeArgument, Sets, Variant, Workers, examples
 from l2t_hub.cli.recipes import recipes
@@ -217,6 +218,7 @@ def plan(
 app.add_typer(recipes, name="recipes", rich_help_panel=START)
 app.add_typer(datasets)
 app.add_typer(models)
+app.add_typer(generation)
 app.add_typer(releases)
 app.add_typer(local_hub, name="hub", rich_help_panel=RELEASES)
 

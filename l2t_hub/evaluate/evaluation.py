@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from l2t_hub import __version__
-from l2t_hub.artifacts import sha256_of
+from l2t_hub.artifacts import PREDICTION_HEADS, sha256_of
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import harness, statistics
 from l2t_hub.evaluate.comparing import compare_decisions, leading_space
@@ -235,12 +235,14 @@ def download_model(source: ModelSource, progress: Callable[[str], None] | None) 
 def weights_digest(source: ModelSource) -> str | None:
     """Return the SHA-256 of a model's weight files, read one after the other in the order of their names.
 
-    None for a model that is not in a local directory. Raises UserError if a file is a link out of the directory.
+    The heads beside a model are none: scores do not depend on them. None for a model that is not in a local
+    directory. Raises UserError if a file is a link out of the directory.
     """
     directory = Path(source.location)
     if not directory.is_dir():
         return None
-    return sha256_of(*(inside(directory, path.name) for path in sorted(directory.glob("*.safetensors"))))
+    names = sorted({path.name for path in directory.glob("*.safetensors")} - {PREDICTION_HEADS})
+    return sha256_of(*(inside(directory, name) for name in names))
 
 
 def _protocol(

@@ -106,7 +106,7 @@ def count_weights(directory: Path, name: str) -> tuple[int, int]:
     """Return how many numbers a model's safetensors files hold, and their bytes, by the headers. Raises UserError."""
     stored = stored_bytes = 0
     for file in _weight_files(directory, name):
-        header = _header(inside(directory, file), f"{name}: {file}")
+        header = read_tensor_header(inside(directory, file), f"{name}: {file}")
         for tensor, entry in header.items():
             if tensor != "__metadata__":
                 stored += prod(entry["shape"])
@@ -145,8 +145,11 @@ def _weight_files(directory: Path, name: str) -> list[str]:
     return sorted(set(files.values()))
 
 
-def _header(path: Path, where: str) -> dict[str, Any]:
-    """The header of a safetensors file. Its entries are checked by the library when the file is opened."""
+def read_tensor_header(path: Path, where: str) -> dict[str, Any]:
+    """Return the header of a safetensors file, whose entries the library checks when it opens the file.
+
+    `where` is what errors call the file. Raises UserError if it is not complete.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

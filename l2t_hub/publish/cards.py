@@ -15,6 +15,7 @@ from huggingface_hub import ModelCardData
 from l2t_hub.artifacts import (
     CARD,
     CONFIG,
+    PREDICTION_HEADS,
     TRAINING_LOG,
     TRAINING_RECORD,
     WEIGHTS,
@@ -182,6 +183,7 @@ def _facts(directory: Path, record: TrainingRecord, config: Mapping[str, Any]) -
         "recipe_yaml": yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True).strip(),
         "raw": recipe["mixture"]["scheme"] == "raw",
         "source_name": source_title(record.recipe),
+        "heads": PREDICTION_HEADS if (directory / PREDICTION_HEADS).is_file() else None,
         "weights": sha256_of(directory / WEIGHTS) if (directory / WEIGHTS).is_file() else None,
         "curve": curve(read_log(log)) if log.is_file() else [],
         "plot": PLOT if (directory / PLOT).is_file() else None,

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from l2t_hub.errors import nearest
 from l2t_hub.recipe.cluster_section import ClusterSection
+from l2t_hub.recipe.objective_section import ObjectiveSection
 from l2t_hub.recipe.section import DoesNotApplyError, Section
 from l2t_hub.recipe.source_section import SourceSection
 from l2t_hub.records import bounds
@@ -266,7 +267,7 @@ LATER_KEYS = (
 )
 SCOPES: dict[str, tuple[str, ...]] = {
     "data": ("source", "blocks", "mixture", "tokenizer", "packing", "validation", "build"),
-    "model": ("model", "train"),
+    "model": ("model", "objective", "train"),
 }
 
 
@@ -288,6 +289,7 @@ class Recipe(Section):
     build: BuildSection = BuildSection()
     cluster: ClusterSection = ClusterSection()
     model: ModelSection = ModelSection()
+    objective: ObjectiveSection = ObjectiveSection()
     train: TrainSection = TrainSection()
     evaluation: EvaluationSection = EvaluationSection()
     variants: dict[str, dict[str, Any]] = Field(default={})
@@ -339,6 +341,8 @@ class Recipe(Section):
             default = type(getattr(self, section)).model_fields[key].default
             if section in tree and tree[section][key] == default:
                 del tree[section][key]
+        if self.objective.kind == "next_token":
+            tree.pop("objective", None)
         return tree
 
     def fingerprint(self, scope: Scope, **contents: str) -> str:
@@ -355,6 +359,8 @@ def tree_fingerprint(tree: Mapping[str, Any], scope: Scope, **contents: str) -> 
     """Return the fingerprint of a resolved recipe, as `Recipe.fingerprint` does; `tree` may be one of a record."""
     sections = SCOPES["data"] if scope == "data" else SCOPES["data"] + SCOPES["model"]
     hashed: dict[str, Any] = {"seed": tree["seed"], **{name: tree.get(name) for name in sections}}
+    if hashed.get("objective") is None:  # next-token training, as before there was such a section
+        hashed.pop("objective", None)
     for section, keys in UNFINGERPRINTED_KEYS.items():
         hashed[section] = {k: v for k, v in (hashed.get(section) or {}).items() if k not in keys}
     if tree["source"]["path"] is not None:

@@ -14,6 +14,7 @@ from l2t_hub.records.bounds import (
     MAX_HEADS,
     MAX_LAYERS,
     MAX_PARTITIONS,
+    MAX_PREDICTION_HEADS,
     MAX_RECORDS,
     MAX_SEED,
     MAX_WIDTH,
@@ -79,6 +80,14 @@ class _Model(_Keys):
     intermediate_size: _Width | None = None
 
 
+class _Objective(_Keys):
+    kind: Name
+    heads: Annotated[int, Field(ge=1, le=MAX_PREDICTION_HEADS)]
+    head: Name
+    curriculum: Name
+    phases: Steps | None = None
+
+
 class _Train(_Keys):
     max_steps: Steps
     stop_after_steps: Steps | None = None
@@ -105,6 +114,7 @@ class _DataRecipe(_Keys):
 
 class _Recipe(_DataRecipe):
     model: _Model
+    objective: _Objective | None = None
     train: _Train
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from l2t_hub.artifacts import TRAINING_RECORD
 from l2t_hub.errors import UserError
 from l2t_hub.records.bounds import (
+    MAX_PREDICTION_HEADS,
     Batch,
     Commit,
     Count,
@@ -34,6 +35,7 @@ from l2t_hub.records.recipe_tree import RecipeTree
 from l2t_hub.records.repo_path import ModelPath, RepoPath, same_name
 
 Precision = Literal["fp32", "bf16", "mixed"]
+_Sum = Annotated[float, Field(ge=-1e15, le=1e15)]
 
 
 class RunRecord(FileRecord):
@@ -177,6 +179,8 @@ class LogEntry(Record):
     """A line of the training log: losses in nats per token, positions seen, and seconds in optimiser steps.
 
     `tokens_per_second` and `mfu`, model FLOPs utilisation, are of the steps since the last line with a loss.
+    `head_losses` are those of the heads of multi-token prediction, None for a head that was not active; `loss` is
+    that of the first.
     """
 
     step: Steps
@@ -186,6 +190,8 @@ class LogEntry(Record):
     eval_loss: Loss | None = None
     held_out: HeldOutLosses | None = None
     pairs: PairsAccuracy | None = None
+    head_losses: Annotated[list[Loss | None], Field(max_length=MAX_PREDICTION_HEADS)] | None = None
+    active_heads: Annotated[int, Field(ge=1, le=MAX_PREDICTION_HEADS)] | None = None
     tokens: Count
     tokens_per_second: Annotated[float, Field(ge=0, le=1e15)] | None = None
     mfu: Annotated[float, Field(ge=0, le=1e3)] | None = None
@@ -195,6 +201,7 @@ class LogEntry(Record):
 class CheckpointState(FileRecord):
     """What transformers does not save in a checkpoint, `l2t_state.json`: losses since the last log entry, and counts.
 
+    `unlogged_heads` has the same of each head of multi-token prediction, and the steps that it was trained in.
     `window` is the time in seconds and the tokens at the last entry of the log. `files` has the SHA-256 of the other
     files of the checkpoint.
     """
@@ -203,7 +210,10 @@ class CheckpointState(FileRecord):
     WHAT = "the state of a checkpoint"
     REMEDY = "Delete this checkpoint: the run continues from the one before."
 
-    unlogged_loss: Annotated[float, Field(ge=-1e15, le=1e15)]
+    unlogged_loss: _Sum
+    unlogged_heads: Annotated[
+        list[Annotated[tuple[_Sum, _Sum], Field(strict=False)]], Field(max_length=MAX_PREDICTION_HEADS)
+    ] = Field(default=[])
     logged_step: Steps
     seconds: Seconds
     window: Annotated[tuple[Seconds, Count], Field(strict=False)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub import __version__
-from l2t_hub.artifacts import CARD, TRAINING_LOG, WEIGHTS, sha256_of
+from l2t_hub.artifacts import CARD, PREDICTION_HEADS, TRAINING_LOG, WEIGHTS, sha256_of
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.records.release_record import ReleaseRecord
@@ -70,7 +70,8 @@ def reproduce_model(
             again = _train(_first_steps(record, last), dataset, folder)
         checks += _loss_checks(log, read_log(again / TRAINING_LOG), last, tolerance)
         if last == total and tolerance is None:
-            checks.append(_weights_check(directory, again))
+            trained = [file for file in (WEIGHTS, PREDICTION_HEADS) if (again / file).is_file()]
+            checks += [_weights_check(directory, again, file) for file in trained]
         else:
             left_out.append(_weights_left_out(last, total))
         scope = f"{last:,} of {counted(total, 'step')} repeated"
@@ -178,12 +179,12 @@ def _loss_checks(
     tolerance: float | None,
 ) -> list[Check]:
     """Return a check for every number of the published log up to step `last`."""
-    values = {(entry["step"], key): entry[key] for entry in repeated for key in EXACT if key in entry}
+    values = {(entry["step"], key): value for entry in repeated for key, value in _numbers(entry, EXACT)}
     checks = []
     for entry in published:
-        for key in LOSSES if tolerance else EXACT:
-            if key in entry and entry["step"] <= last:
-                theirs, ours = entry[key], values.get((entry["step"], key))
+        for key, theirs in _numbers(entry, LOSSES if tolerance else EXACT):
+            if entry["step"] <= last:
+                ours = values.get((entry["step"], key))
                 difference = abs(theirs - ours) if ours is not None else math.inf
                 equal = math.isfinite(theirs) and difference <= (tolerance or 0) * abs(theirs)
                 relative = difference / abs(theirs) if theirs else math.inf
@@ -192,12 +193,21 @@ def _loss_checks(
     return checks
 
 
-def _weights_check(published: Path, repeated: Path) -> Check:
-    """Compare the weights of two directories. A link out of the published one is never followed."""
+def _numbers(entry: Mapping[str, Any], keys: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """Yield the numbers of a record of the log by these keys, and the losses of further heads."""
+    yield from ((key, entry[key]) for key in keys if key in entry)
+    for head, loss in enumerate(entry.get("head_losses", ())[1:], 2):
+        if loss is not None:
+            yield f"loss of head {head}", loss
+
+
+def _weights_check(published: Path, repeated: Path, file: str) -> Check:
+    """Compare a file of weights of two directories. A link out of the published one is never followed."""
     try:
-        weights = inside(published, WEIGHTS)
+        weights = inside(published, file)
         theirs = sha256_of(weights)[:12] if weights.is_file() else "missing"
     except UserError:
         theirs = "a link out of the directory"
-    ours = sha256_of(repeated / WEIGHTS)[:12]
-    return Check("weights after the last step", theirs == ours, theirs, ours)
+    ours = sha256_of(repeated / file)[:12]
+    what = "weights" if file == WEIGHTS else "further heads"
+    return Check(f"{what} after the last step", theirs == ours, theirs, ours)

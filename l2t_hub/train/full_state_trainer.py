@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from trl import SFTTrainer
 
-from l2t_hub.artifacts import WEIGHTS
+from l2t_hub.train.heads_file import load_with_heads, restore_heads, save_heads, without_heads
 from l2t_hub.train.optimizer import local
+from l2t_hub.train.prediction_heads import heads_of
 
 
 class FullStateTrainer(SFTTrainer):  # type: ignore[misc]
@@ -39,6 +39,16 @@ class FullStateTrainer(SFTTrainer):  # type: ignore[misc]
         weights: dict[str, torch.Tensor] = self.accelerator.get_state_dict(self.model)
         return weights
 
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Write the ordinary model, and further heads beside it, if there are any."""
+        if heads_of(self.model) is None:
+            super()._save(output_dir, state_dict)
+            return
+        tensors = state_dict if state_dict is not None else self.model.state_dict()
+        super()._save(output_dir, without_heads(tensors))
+        if self.args.should_save:
+            save_heads(tensors, Path(output_dir or self.args.output_dir))
+
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.is_fsdp_enabled:
             super()._save_optimizer_and_scheduler(output_dir)
@@ -51,9 +61,12 @@ class FullStateTrainer(SFTTrainer):  # type: ignore[misc]
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if not self.is_fsdp_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+            heads = heads_of(self.model)
+            if heads is not None:
+                restore_heads(heads, Path(resume_from_checkpoint))
             return
         weights: dict[str, Any] = (
-            load_file(Path(resume_from_checkpoint, WEIGHTS)) if self.args.process_index == 0 else {}
+            load_with_heads(Path(resume_from_checkpoint)) if self.args.process_index == 0 else {}
         )
         # A tied output layer is not saved, and need not be.
         options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True, strict=False)

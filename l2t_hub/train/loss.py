@@ -9,7 +9,8 @@ wrong by up to 18% (benchmarks/results/loss.md). It is therefore not used.
 """
 
 import types
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import pad
@@ -38,11 +39,29 @@ def next_token_loss(
     return loss
 
 
-def use_sliced_loss(model: Qwen2ForCausalLM) -> None:
+LossOf = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""The loss of states (rows, length, width) and labels (rows, length), as `next_token_loss` defines it."""
+
+
+class Objective(Protocol):
+    """What a model is trained for, where that is more than the next token."""
+
+    def loss(
+        self,
+        model: Qwen2ForCausalLM,
+        inputs: dict[str, Any],
+        labels: torch.Tensor,
+        loss_of: LossOf,
+        divisor: torch.Tensor | int,
+    ) -> torch.Tensor:
+        """Return the loss of a batch, a scalar. `inputs` are those of the model below the output layer."""
+
+
+def use_sliced_loss(model: Qwen2ForCausalLM, objective: "Objective | None" = None) -> None:
     """Make `model(labels=..., num_items_in_batch=...)` return only the loss, divided by `num_items_in_batch`.
 
-    Calls without labels are unchanged. The loss is computed inside `forward` because a distributed wrapper
-    synchronises the gradients of what `forward` returns.
+    While the model trains, an `objective` computes it. Calls without labels are unchanged. The loss is computed
+    inside `forward` because a distributed wrapper synchronises the gradients of what `forward` returns.
     """
 
     def forward(
@@ -54,13 +73,18 @@ def use_sliced_loss(model: Qwen2ForCausalLM) -> None:
     ) -> Any:
         if labels is None:
             return type(self).forward(self, input_ids=input_ids, **inputs)
-        inputs["use_cache"] = False
-        hidden = self.model(input_ids=input_ids, **inputs).last_hidden_state
+        inputs |= {"input_ids": input_ids, "use_cache": False}
         divisor = (labels[:, 1:] != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
-        weight, device = self.lm_head.weight, hidden.device.type
-        if torch.is_autocast_enabled(device):  # the output layer in the precision of the others
-            hidden, weight = (tensor.to(torch.get_autocast_dtype(device)) for tensor in (hidden, weight))
-        return {"loss": next_token_loss(hidden, weight, labels, divisor)}
+
+        def loss_of(hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            weight, device = self.lm_head.weight, hidden.device.type
+            if torch.is_autocast_enabled(device):  # the output layer in the precision of the others
+                hidden, weight = (tensor.to(torch.get_autocast_dtype(device)) for tensor in (hidden, weight))
+            return next_token_loss(hidden, weight, labels, divisor)
+
+        if objective is not None and self.training:
+            return {"loss": objective.loss(self, inputs, labels, loss_of, divisor)}
+        return {"loss": loss_of(self.model(**inputs).last_hidden_state, labels)}
 
     model.forward = types.MethodType(forward, model)
 

@@ -22,8 +22,10 @@ from l2t_hub.tokens.load import auto_tokenizer_agrees
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.checkpoints import PARTIAL
 from l2t_hub.train.hardware import hardware
+from l2t_hub.train.heads_file import save_with_heads
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.loss_plot import PLOT, plot_losses
+from l2t_hub.train.prediction_heads import heads_of
 from l2t_hub.train.run_directory import CACHE, RunIdentity
 from l2t_hub.train.training_log import Record, TrainingLog, read_log
 
@@ -68,7 +70,7 @@ def write_model_directory(
     staging = out / PARTIAL
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    model.save_pretrained(staging, state_dict=weights)
+    save_with_heads(model, staging, weights)
     for file in dataset.tokenizer_files():
         if file.name != CARD:
             shutil.copyfile(file, staging / file.name)
@@ -111,7 +113,7 @@ def _record(
         dataset_fingerprint=identity.dataset,
         recipe=identity.recipe.resolved(),
         dataset=DatasetUsed(name=dataset.name, repository=dataset.repository, revision=dataset.revision),
-        parameters=model.num_parameters(),
+        parameters=model.num_parameters() - _parameters_of_heads(model),
         vocab_size=model.config.vocab_size,
         precision=summary.precision,
         optimizer=summary.optimizer,
@@ -153,3 +155,9 @@ def _record(
 def _last(log: list[Record], key: str) -> Any:
     """Return the last value of a key of the log, None if no record has it."""
     return next((entry[key] for entry in reversed(log) if key in entry), None)
+
+
+def _parameters_of_heads(model: Any) -> int:
+    """Return the number of weights of further heads, which are no part of the ordinary model."""
+    heads = heads_of(model)
+    return sum(parameter.numel() for parameter in heads.parameters()) if heads is not None else 0

@@ -16,6 +16,7 @@ from l2t_hub.train import run_directory
 from l2t_hub.train.agreement import agreed
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.checkpoints import PARTIAL, complete_checkpoints, step_of
+from l2t_hub.train.curriculum import describe_objective
 from l2t_hub.train.locate import DatasetLocation, locate
 from l2t_hub.train.measurement import Measurement
 from l2t_hub.train.run_directory import CACHE, RunIdentity
@@ -169,6 +170,7 @@ def _trainer(
     """Open the data, initialise the model, and show what is about to be trained."""
     from l2t_hub.train.hardware import device_name
     from l2t_hub.train.model import model_config, new_model
+    from l2t_hub.train.prediction_heads import add_prediction_heads
     from l2t_hub.train.trainer import PackTrainer
 
     cache = out / CHECKPOINTS / CACHE
@@ -183,6 +185,10 @@ def _trainer(
     special_ids = packed.tokenizer.bos_token_id, packed.tokenizer.eos_token_id, packed.pad_token_id
     model = new_model(model_config(recipe, packed.vocab_size, *special_ids), recipe.seed, precision)
     order = packed.order(recipe, batches.rows)
+    heads = add_prediction_heads(model, recipe)
+    if recipe.objective.kind != "next_token":
+        extra = sum(parameter.numel() for parameter in heads.parameters()) if heads else 0
+        training_log.show(f"{describe_objective(recipe)}; {extra:,} parameters beside the model's")
     return PackTrainer(
         recipe,
         model,

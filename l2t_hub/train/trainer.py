@@ -21,12 +21,15 @@ from l2t_hub.text import counted
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.checkpoints import PARTIAL, PREFIX, drop_old_checkpoints, hash_files, step_of
+from l2t_hub.train.curriculum import active_heads
 from l2t_hub.train.divergence import not_finite
 from l2t_hub.train.full_state_trainer import FullStateTrainer, all_finite
 from l2t_hub.train.hardware import utilisation
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
 from l2t_hub.train.model_directory import RunSummary
+from l2t_hub.train.multi_token import MultiTokenObjective
 from l2t_hub.train.packed_data import Collator
+from l2t_hub.train.prediction_heads import heads_of
 from l2t_hub.train.stop_request import StopRequest
 from l2t_hub.train.trainer_arguments import BF16_OPTIMIZER, fp32_moments, trainer_arguments
 from l2t_hub.train.training_errors import checkpoint_errors
@@ -60,6 +63,8 @@ class PackTrainer(FullStateTrainer):
         self.clock = StepClock()
         length = batches.sequence_length
         self.flops_per_token = architecture(recipe).flops_per_token(model.config.vocab_size, length)
+        heads = heads_of(model)
+        self.objective = MultiTokenObjective(heads) if heads is not None else None
         self.predicted_tokens = torch.zeros((), dtype=torch.int64)
         # Seconds and tokens at the last record with a loss, to compute the rate since then.
         self._last_record = (0.0, 0)
@@ -83,7 +88,7 @@ class PackTrainer(FullStateTrainer):
             )
         self.predicted_tokens = self.predicted_tokens.to(self.args.device)
         # SFTTrainer has just replaced the model's forward; this replaces it again.
-        use_sliced_loss(self.model)
+        use_sliced_loss(self.model, self.objective)
 
     def run(self) -> None:
         """Train to the last step, or until a signal asks to stop, and then to the end of the step.
@@ -98,6 +103,11 @@ class PackTrainer(FullStateTrainer):
     def must_stop(self) -> bool:
         """Whether a signal has asked any process of the run to stop. All processes get the same answer."""
         return self.any_process(self.stop_request.asked)
+
+    def sum_over_processes(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the sum of a tensor over the processes of a run."""
+        summed: torch.Tensor = self.accelerator.reduce(values, "sum") if self.args.world_size > 1 else values
+        return summed
 
     def summary(self) -> RunSummary:
         """Return what the run did, for the training record."""
@@ -173,6 +183,8 @@ class PackTrainer(FullStateTrainer):
         for name, loss in (("loss", logs.get("loss")), ("validation loss", logs.get("eval_loss"))):
             if loss is not None and not math.isfinite(loss):
                 raise self._divergence(f"the {name} is {loss}")
+        if "loss" in logs and self.objective is not None:
+            logs |= self.objective.record(self.sum_over_processes)
         if "loss" in logs or "eval_loss" in logs:
             self.training_log.append(self._record(logs))
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
@@ -184,6 +196,7 @@ class PackTrainer(FullStateTrainer):
         logged = ("loss", "learning_rate", "grad_norm", "eval_loss")
         # Losses are finite here; a norm may not be, and JSON has no such number.
         record |= {key: logs[key] for key in logged if key in logs and math.isfinite(logs[key])}
+        record |= {key: logs[key] for key in ("head_losses", "active_heads") if key in logs}
         record["tokens"] = tokens
         if "loss" in logs:
             seconds_before, tokens_before = self._last_record
@@ -196,7 +209,12 @@ class PackTrainer(FullStateTrainer):
         return record | {"seconds": round(seconds, 3)}
 
     def utilisation(self, tokens_per_second: float) -> float | None:
-        """Return model FLOPs utilisation at a rate, None where the peak of the device is not known."""
+        """Return model FLOPs utilisation at a rate.
+
+        None where the peak of the device is not known, or a curriculum changes what a token takes.
+        """
+        if self.objective is not None:
+            return None
         return utilisation(tokens_per_second, self.flops_per_token, self.precision, self.batches.devices)
 
     def _divergence(self, evidence: str) -> UserError:
@@ -225,18 +243,24 @@ class PackTrainer(FullStateTrainer):
         with self.clock.paused(), checkpoint_errors(staged.parent):
             super()._save_checkpoint(model, trial)
             unlogged_loss = float(self.accelerator.gather(self._tr_loss).mean())
+            unlogged_heads = (
+                self.objective.sums(self.sum_over_processes) if self.objective is not None else []
+            )
             if is_main_process():
-                self._state(unlogged_loss, hash_files(staged)).write(staged)
+                self._state(unlogged_loss, unlogged_heads, hash_files(staged)).write(staged)
             self.accelerator.wait_for_everyone()
             if is_main_process():
                 staged.replace(self.out / CHECKPOINTS / name)
                 drop_old_checkpoints(self.out, self.recipe.train.save_total_limit)
             self.accelerator.wait_for_everyone()
 
-    def _state(self, unlogged_loss: float, files: dict[str, str]) -> CheckpointState:
+    def _state(
+        self, unlogged_loss: float, unlogged_heads: list[tuple[float, float]], files: dict[str, str]
+    ) -> CheckpointState:
         """Return the part of the state that transformers does not save."""
         return CheckpointState(
             unlogged_loss=unlogged_loss,
+            unlogged_heads=unlogged_heads,
             logged_step=self._globalstep_last_logged,
             seconds=self.clock.read(),
             window=self._last_record,
@@ -252,6 +276,9 @@ class PackTrainer(FullStateTrainer):
             return
         saved = CheckpointState.read(self.checkpoint)
         self._tr_loss += saved.unlogged_loss
+        if self.objective is not None:
+            sums = saved.unlogged_heads if is_main_process() else [(0.0, 0.0) for _ in saved.unlogged_heads]
+            self.objective.restore(sums, self.args.device)
         self._globalstep_last_logged = saved.logged_step
         self.clock.seconds = saved.seconds
         self._last_record = saved.window
@@ -273,6 +300,10 @@ class _StepCallback(TrainerCallback):
         )
         self.trainer.restore()
         self.trainer.clock.start()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.trainer.objective is not None:
+            self.trainer.objective.heads.active = active_heads(self.trainer.recipe, state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.trainer.training_log.advance_to(state.global_step)

@@ -47,7 +47,7 @@ def trainer_arguments(
         adam_beta2=train.adam_beta2,
         max_grad_norm=train.max_grad_norm,
         activation_checkpointing=train.gradient_checkpointing,
-        ddp_find_unused_parameters=False,
+        ddp_find_unused_parameters=recipe.objective.curriculum != "none",  # heads that are not active
         use_cpu=not torch.accelerator.is_available(),
         bf16=precision
         == "mixed",  # autocast, which "bf16" does without: there the weights themselves are bf16

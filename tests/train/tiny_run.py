@@ -88,3 +88,10 @@ def tiny_recipe(**train: object) -> Recipe:
             "train": steps | every | train,
         }
     )
+
+
+def mtp_recipe(train: dict[str, object] | None = None, **objective: object) -> Recipe:
+    """Return the tiny recipe with a multi-token objective."""
+    return recipe_from_tree(
+        {**tiny_recipe(**train or {}).resolved(), "objective": {"kind": "mtp", **objective}}
+    )

@@ -108,7 +108,8 @@ def attach(model: Qwen2ForCausalLM, heads: PredictionHeads) -> None:
     """Make heads part of a model, in its precision and on its device."""
     heads.to(dtype=model.dtype, device=model.device)
     for number in heads.numbers() if heads.kind == "layer" else ():
-        heads.head(number).self_attn.layer_idx = number - 2  # where a cache has its keys and values
+        layer: Any = heads.head(number)
+        layer.self_attn.layer_idx = number - 2  # where a cache has its keys and values
     heads.watch(model)
     setattr(model, ATTRIBUTE, heads)
 

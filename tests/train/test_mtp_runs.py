@@ -13,7 +13,9 @@ from tiny_run import mtp_recipe, tiny_recipe
 from transformers import AutoModelForCausalLM
 
 from l2t_hub.errors import UserError
+from l2t_hub.publish.cards import model_card
 from l2t_hub.recipe import Recipe
+from l2t_hub.reproduce.compare_model import reproduce_model
 from l2t_hub.train import train
 from l2t_hub.train.heads_file import read_heads
 from l2t_hub.train.model import model_config, new_model
@@ -72,6 +74,25 @@ def test_a_resumed_run_is_the_same_run_to_the_last_bit(packed: Path, whole: Path
     train(forward_recipe(), packed, tmp_path / "m")
     assert_same_model(tmp_path / "m", whole)
     assert (tmp_path / "m" / HEADS).read_bytes() == (whole / HEADS).read_bytes()
+
+
+def test_a_run_is_reproduced_with_its_heads(packed: Path, whole: Path, tmp_path: Path) -> None:
+    outcome = reproduce_model(whole, str(packed), 12, tmp_path)
+    checks = {check.what: check.equal for check in outcome.checks}
+    assert all(checks.values())
+    assert {
+        "step 6: loss of head 2",
+        "step 12: loss of head 3",
+        "further heads after the last step",
+    } <= checks.keys()
+    assert "step 6: loss of head 3" not in checks
+
+
+def test_the_card_says_how_to_draft_with_the_heads(whole: Path) -> None:
+    card = model_card(whole)
+    assert "multi-token prediction: the next 3 tokens, further heads: layer, curriculum: forward" in card
+    assert "`prediction_heads.safetensors` has the further heads" in card
+    assert "--speculative" in card
 
 
 def test_heads_do_not_change_before_and_after_their_phases(packed: Path, tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ from l2t_hub.artifacts import PACKED, TOKENIZER
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
+from l2t_hub.recipe.train_section import TrainSection
 from l2t_hub.records.file_list import compare_directory
 from l2t_hub.tokens.load import TOKENIZER_FILE, load_exact_tokenizer
+from l2t_hub.train.kernels import FLASH
 from l2t_hub.train.locate import DatasetLocation
 from l2t_hub.train.loss import IGNORED
 from l2t_hub.train.row_order import EpochSampler
@@ -99,10 +101,19 @@ class Collator:
 
     With `attention` "example", `position_ids` start at 0 in every text and in the padding. transformers derives the
     attention mask from them. The first label of each text is -100: no text predicts the start of the next.
+
+    With `flat`, the rows are one long row. Flash attention tells texts apart by their positions only in such a batch.
     """
 
     attention: str = "pack"
     loss_on_padding: bool = False
+    flat: bool = False
+
+    @classmethod
+    def of(cls, train: TrainSection) -> "Collator":
+        """Return the collator of a recipe's training run."""
+        flat = train.attention == "example" and train.attn_implementation == FLASH
+        return cls(train.attention, train.loss_on_padding, flat)
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """Collate rows, each with `input_ids` (sequence length) and `lengths` (tokens of each text, in order)."""
@@ -118,7 +129,7 @@ class Collator:
             batch["labels"][is_padding] = IGNORED
         elif self.attention == "pack" and is_padding.any():
             batch["attention_mask"] = (~is_padding).long()
-        return batch
+        return {name: tensor.reshape(1, -1) for name, tensor in batch.items()} if self.flat else batch
 
 
 def _positions(lengths: NDArray[np.int64], size: int) -> NDArray[np.int64]:

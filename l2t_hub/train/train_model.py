@@ -121,6 +121,7 @@ def _train(
 ) -> None:
     # Everything is checked before the output directory is touched and the weights are drawn.
     from l2t_hub.train.batch_layout import count_devices, divide_batch, wait_for_all
+    from l2t_hub.train.kernels import check_kernels
     from l2t_hub.train.model import resolve_precision
     from l2t_hub.train.packed_data import check_packed
 
@@ -132,6 +133,7 @@ def _train(
     found = run_directory.claim(out, identity, fresh)
     precision = resolve_precision(recipe)
     run_directory.check_precision(found.newest, precision)
+    check_kernels(recipe, precision)
     from l2t_hub.train.model_directory import write_model_directory
     from l2t_hub.train.training_errors import checkpoint_errors, out_of_memory_errors
     from l2t_hub.train.watcher import Watcher

@@ -25,6 +25,7 @@ from l2t_hub.train.curriculum import active_heads
 from l2t_hub.train.divergence import not_finite
 from l2t_hub.train.full_state_trainer import FullStateTrainer, all_finite
 from l2t_hub.train.hardware import utilisation
+from l2t_hub.train.kernels import use_kernels
 from l2t_hub.train.loss import IGNORED, use_sliced_loss
 from l2t_hub.train.model_directory import RunSummary
 from l2t_hub.train.multi_token import MultiTokenObjective
@@ -73,7 +74,7 @@ class PackTrainer(FullStateTrainer):
             args=trainer_arguments(
                 recipe, batches, precision, out, validation is not None, checkpoint is not None
             ),
-            data_collator=Collator(recipe.train.attention, recipe.train.loss_on_padding),
+            data_collator=Collator.of(recipe.train),
             train_dataset=rows,
             eval_dataset=validation,
             processing_class=tokenizer,
@@ -89,6 +90,7 @@ class PackTrainer(FullStateTrainer):
         self.predicted_tokens = self.predicted_tokens.to(self.args.device)
         # SFTTrainer has just replaced the model's forward; this replaces it again.
         use_sliced_loss(self.model, self.objective)
+        use_kernels(self.model, recipe)
 
     def run(self) -> None:
         """Train to the last step, or until a signal asks to stop, and then to the end of the step.

@@ -38,9 +38,7 @@ def trainer_arguments(
         per_device_train_batch_size=batches.per_device,
         gradient_accumulation_steps=batches.accumulation,
         learning_rate=train.learning_rate,
-        lr_scheduler_type="constant_with_warmup"
-        if train.lr_scheduler_type == "constant"
-        else train.lr_scheduler_type,
+        **_schedule(recipe),
         warmup_steps=train.warmup_steps,
         weight_decay=train.weight_decay,
         adam_beta1=train.adam_beta1,
@@ -76,6 +74,14 @@ def trainer_arguments(
         policy = MixedPrecisionPolicy(param_dtype, reduce_dtype=torch.float32)
         arguments.fsdp_plugin_args["mixed_precision_policy"] = policy
     return arguments
+
+
+def _schedule(recipe: Recipe) -> dict[str, Any]:
+    """Return the arguments of the schedule, which has a warm-up in every case."""
+    train = recipe.train
+    kind = "constant_with_warmup" if train.lr_scheduler_type == "constant" else train.lr_scheduler_type
+    falls = {"num_decay_steps": train.decay_steps, "decay_type": train.decay_type}
+    return {"lr_scheduler_type": kind} | ({"lr_scheduler_kwargs": falls} if train.decay_steps else {})
 
 
 def _parallelism(recipe: Recipe, batches: BatchLayout) -> dict[str, Any]:

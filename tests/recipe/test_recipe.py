@@ -35,6 +35,11 @@ def write(folder: Path, text: str, name: str = "recipe.yaml") -> Path:
         ("mixture:\n  scheme: share\n", 5, "Did you mean 'shared'?"),
         ("mixture:\n  scheme: raw\n  raw_share: 0.5\n", 6, "applies only to scheme disjoint, not to raw"),
         ("mixture:\n  scheme: single\n", 4, "`mixture.task` is required for scheme single"),
+        (
+            "train:\n  decay_share: 0.1\n",
+            5,
+            "`train.decay_share` applies only to schedule warmup_stable_decay",
+        ),
         ("mixture:\n  task: typo\n", 5, "`mixture.task` applies only to scheme single"),
         ("mixture:\n  scheme: disjoint\n  raw_share: 1.5\n", 6, "must be at most 1, not 1.5"),
         ("seed: 1\nseed: 2\n", 5, "set twice"),

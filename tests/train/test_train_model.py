@@ -242,6 +242,19 @@ def test_stopping_early_keeps_the_schedule(packed: Path, tmp_path: Path) -> None
     assert losses(tmp_path / "early") == losses(tmp_path / "whole")[:5]
 
 
+@pytest.mark.parametrize("decay_type", ["1-sqrt", "linear", "cosine"])
+def test_warmup_stable_decay(packed: Path, tmp_path: Path, decay_type: str) -> None:
+    keys = {"lr_scheduler_type": "warmup_stable_decay", "decay_share": 0.34, "decay_type": decay_type}
+    train(tiny_recipe(logging_steps=1, **keys), packed, tmp_path / "m")
+    rates = [r["learning_rate"] / 3e-3 for r in read_log(tmp_path / "m" / "train_log.jsonl") if "loss" in r]
+    fall = {
+        "1-sqrt": [1 - math.sqrt(n / 4) for n in range(4)],
+        "linear": [1 - n / 4 for n in range(4)],
+        "cosine": [0.5 * (1 + math.cos(math.pi * n / 4)) for n in range(4)],
+    }
+    assert rates == pytest.approx([0, 0.5, *[1] * 6, *fall[decay_type]])
+
+
 def test_the_last_steps_are_logged_even_between_intervals(packed: Path, tmp_path: Path) -> None:
     train(tiny_recipe(max_steps=5), packed, tmp_path / "m")
     assert [r["step"] for r in read_log(tmp_path / "m" / "train_log.jsonl") if "loss" in r] == [3, 5]

@@ -12,7 +12,9 @@ from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe.yaml_tree import Locations, Tree, merge
 
 SETS = 1 << 30
-"""The number of the layer that `--set` makes: the last one."""
+"""The number of the layer that `--set` makes: the last one of what a user says."""
+SEEDS = SETS + 1
+"""The number of the layer that sets one of the recipe's `seeds`."""
 _ABSENT = object()
 # Keys that were written for one value of other keys: when a later layer changes that value, they are left out.
 _SOURCE = ("source.path", "source.dataset")
@@ -161,6 +163,19 @@ class Family:
             new if known == name else known: stack if known == name else layers
             for known, layers in {**self.variants, name: stack}.items()
         }
+
+    def repeat(self, name: str, seeds: Sequence[int], at: str) -> None:
+        """Make of each variant, or of the recipe `name` if it has none, one variant per seed: NAME-seedSEED.
+
+        `at` is where the seeds are set. The first seed of a baseline is the baseline.
+        """
+        repeated: dict[str, list[Layer]] = {}
+        for variant, layers in (self.variants or {name: self.base}).items():
+            self.moves.append((SEEDS, variant, f"{variant}-seed{seeds[0]}"))
+            for seed in seeds:
+                layer = Layer({"seed": seed}, {"seed": at}, SEEDS)
+                repeated[f"{variant}-seed{seed}"] = [*layers, layer]
+        self.variants = repeated
 
     def stack(self, name: str | None = None) -> Stack:
         """Return the merged layers of the recipe, or of one variant. The baseline follows renamed variants."""

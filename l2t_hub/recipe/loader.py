@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe import yaml_tree
 from l2t_hub.recipe.layers import SETS, Family, Layer, Stack, leaves
 from l2t_hub.recipe.problems import explain
-from l2t_hub.recipe.schema import Recipe
+from l2t_hub.recipe.schema import Recipe, Seeds
 from l2t_hub.recipe.section import DoesNotApplyError
 from l2t_hub.recipe.yaml_tree import Locations, Tree
+from l2t_hub.records import bounds
 from l2t_hub.resources import resource_folder
 
 
@@ -77,7 +78,26 @@ def _family(reference: str | Path, overrides: Sequence[str]) -> Family:
         locations = {k: v for k, v in locations.items() if not k.startswith(f"{key}.")}
         locations |= dict.fromkeys((key, *(k for k, _ in leaves(change))), f"--set {key}")
     family.add(Layer(tree, locations, SETS))
+    stack = family.stack()
+    if stack.tree.get("seeds"):
+        seeds = _checked_seeds(stack.tree["seeds"], stack.locations)
+        family.repeat(str(stack.get("name")), seeds, stack.locations.get("seeds", "seeds"))
     return family
+
+
+def _checked_seeds(seeds: Any, locations: Locations) -> tuple[int, ...]:
+    """Return the recipe's `seeds`. Raises UsageError unless they are different seeds."""
+    try:
+        checked = TypeAdapter(Seeds).validate_json(json.dumps(seeds, default=str))
+    except ValidationError:
+        checked = ()
+    if not checked or len(set(checked)) < len(checked):
+        raise UsageError(
+            f"{locations.get('seeds', 'seeds')}: `seeds` must be a list of different whole numbers from 0 to "
+            f"{bounds.MAX_SEED}, {bounds.MAX_SEEDS} at most",
+            "For three runs of each release: `seeds: [1, 2, 3]`.",
+        )
+    return checked
 
 
 def _family_recipe(family: Family) -> Recipe:

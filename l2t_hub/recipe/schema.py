@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -21,6 +21,9 @@ from l2t_hub.recipe.train_section import TrainSection
 from l2t_hub.records import bounds
 
 Scope = Literal["data", "model"]
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=bounds.MAX_SEED)], ...], Field(max_length=bounds.MAX_SEEDS)
+]
 
 
 class BlocksSection(Section):
@@ -223,6 +226,9 @@ class Recipe(Section):
     """One or two sentences for listings and cards."""
     seed: int = Field(default=42, ge=0, le=bounds.MAX_SEED)
     """Seed of all random choices."""
+    seeds: Seeds = ()
+    """Make each release once per seed, as NAME-seedSEED: mixture, initial weights and order of the data differ.
+    Empty: once, with `seed`."""
     source: SourceSection
     blocks: BlocksSection = BlocksSection()
     mixture: MixtureSection = MixtureSection()
@@ -268,10 +274,10 @@ class Recipe(Section):
     def resolved(self, scope: Scope = "model") -> dict[str, Any]:
         """Return every key that applies, with its value or default, as a tree that is a valid recipe.
 
-        `cluster` is left out, because it does not change the release, and so is a later key that has its default.
+        `cluster` and `seeds` are left out, because they do not change the release, and so is a later key that has its default.
         With scope "data", only the keys that decide the dataset, name and description remain.
         """
-        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"cluster"})
+        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"cluster", "seeds"})
         if scope == "data":
             tree = {key: tree[key] for key in ("name", "description", "seed", *SCOPES["data"])}
         if self.mixture.scheme != "disjoint":

@@ -28,6 +28,7 @@ MAX_WIDTH = 1 << 17
 MAX_HEADS = 1 << 12
 MAX_PREDICTION_HEADS = 16
 MAX_SEED = 2**64 - 1
+MAX_SEEDS = 100
 
 _REPO_WORD = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 

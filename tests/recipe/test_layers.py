@@ -198,3 +198,34 @@ def test_the_resolved_family_loads_as_the_same_releases(family: Path) -> None:
     again.write_text(as_yaml(load_recipe(path, overrides)), encoding="utf-8")
     for one, two in zip(load_releases(path, overrides), load_releases(again), strict=True):
         assert one.resolved() == two.resolved()
+
+
+def test_seeds_repeat_every_variant() -> None:
+    releases = load_releases("nano", ["seeds=[1, 2]"])
+    assert [(release.name, release.seed) for release in releases] == [
+        ("nano-raw-seed1", 1),
+        ("nano-raw-seed2", 2),
+        ("nano-l2t-seed1", 1),
+        ("nano-l2t-seed2", 2),
+    ]
+    assert {release.evaluation.baseline for release in releases} == {"nano-raw-seed1"}
+    recipe = load_recipe("nano", ["seeds=[1, 2]"])
+    assert list(recipe.variants) == [release.name for release in releases]
+    one = load_recipe("nano", ["seeds=[1, 2]"], "nano-l2t-seed2")
+    alone = load_recipe("nano", ["seed=2"], "nano-l2t")
+    for scope in ("data", "model"):
+        assert one.fingerprint(scope) == alone.fingerprint(scope)
+    assert one.where("seed") == "--set seeds: seed"
+
+
+def test_seeds_repeat_a_recipe_without_variants(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("name: one\nseeds: [3, 4]\nsource: {path: bundled:sample}\n")
+    assert [release.name for release in load_releases(tmp_path / "one.yaml")] == ["one-seed3", "one-seed4"]
+    (tmp_path / "same.yaml").write_text("extends: one.yaml\nseeds: []\n")
+    assert [release.name for release in load_releases(tmp_path / "same.yaml")] == ["one"]
+
+
+@pytest.mark.parametrize("seeds", ["3", "[1, 1]", "[a]", "[-1]", "[1.5]", "{a: 1}"])
+def test_seeds_must_be_different_whole_numbers(seeds: str) -> None:
+    with pytest.raises(UsageError, match="--set seeds: `seeds` must be a list of different whole numbers"):
+        load_releases("nano", [f"seeds={seeds}"])

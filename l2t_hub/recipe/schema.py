@@ -274,8 +274,8 @@ class Recipe(Section):
     def resolved(self, scope: Scope = "model") -> dict[str, Any]:
         """Return every key that applies, with its value or default, as a tree that is a valid recipe.
 
-        `cluster` and `seeds` are left out, because they do not change the release, and so is a later key that has its default.
-        With scope "data", only the keys that decide the dataset, name and description remain.
+        `cluster` and `seeds` are left out, because they do not change the release, and so is a later key that has its
+        default. With scope "data", only the keys that decide the dataset, name and description remain.
         """
         tree: dict[str, Any] = self.model_dump(mode="json", exclude={"cluster", "seeds"})
         if scope == "data":

@@ -23,8 +23,8 @@ MODULE = "l2t_hub.cli"
 # Wide enough for any line: a program that reads a pipe wants it whole.
 PIPE_WIDTH = 100_000
 VERBS = (
-    "build", "card", "demo", "eval", "generate", "hub", "plan", "recipes", "release", "reproduce", "run", "space",
-    "tasks", "train", "verify",
+    "build", "card", "demo", "eval", "generate", "hub", "plan", "recipes", "release", "report", "reproduce", "run",
+    "space", "tasks", "train", "verify",
 )  # fmt: skip
 _COMMAND = re.compile(rf"(?<![\w./-])l2t (?=(?:{'|'.join(VERBS)})\b)")
 

@@ -24,6 +24,7 @@ VERBS = [
     "train",
     "eval",
     "generate",
+    "report",
     "reproduce",
     "demo",
     "tasks",

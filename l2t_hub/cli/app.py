@@ -21,6 +21,7 @@ from l2t_hub.cli.models import models
 from l2t_hub.cli.options import Json, Private, RecipeArgument, Sets, Variant, Workers, examples
 from l2t_hub.cli.recipes import recipes
 from l2t_hub.cli.releases import local_hub, releases
+from l2t_hub.cli.reports import reports
 from l2t_hub.cli.terminal import answer, fail, note, out, progress
 from l2t_hub.console import command
 from l2t_hub.errors import Interrupted, UsageError, UserError
@@ -219,6 +220,7 @@ app.add_typer(recipes, name="recipes", rich_help_panel=START)
 app.add_typer(datasets)
 app.add_typer(models)
 app.add_typer(generation)
+app.add_typer(reports)
 app.add_typer(releases)
 app.add_typer(local_hub, name="hub", rich_help_panel=RELEASES)
 

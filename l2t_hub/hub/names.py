@@ -25,6 +25,7 @@ _FILE_ENDINGS = (
     ".gz",
     ".zst",
 )
+SCHEME = "hf://"
 _FORM = "A name on the Hub is ORG/NAME or ORG/NAME@REVISION."
 # How much of the disk is looked at for what a mistyped name may mean.
 _MAX_ENTRIES = 300
@@ -54,6 +55,13 @@ def check_hub_name(text: str, *, nearby: bool = True) -> None:
     if nearby and not at and (Path(repo).parent.is_dir() or _suggestion(text)):
         way_on = f"If you mean the Hub, name a revision: {repo}@main."
         raise UsageError(f"{text}: no such directory", " ".join(filter(None, (_suggestion(text), way_on))))
+
+
+def without_scheme(text: str) -> str:
+    """Return the name of a repo that may be written as hf://ORG/NAME or hf://datasets/ORG/NAME."""
+    if not text.startswith(SCHEME):
+        return text
+    return text.removeprefix(SCHEME).removeprefix("datasets/").removeprefix("models/")
 
 
 def looks_like_path(text: str) -> bool:

@@ -1,15 +1,9 @@
-"""Writes `report.md` and `report.html` from a run's manifests, training logs and scores.
+"""Writes `report.md` and `report.html` from a run's manifests, training logs and scores."""
 
-The page is the Markdown rendered to HTML with its plots as inline SVG. It needs no other file and no network.
-"""
-
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from markdown_it import MarkdownIt
 
 from l2t_hub import __version__
 from l2t_hub.artifacts import disk_errors, write_bytes, write_text
@@ -19,6 +13,7 @@ from l2t_hub.evaluate.results import Estimate
 from l2t_hub.extras import installed
 from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.records.training_record import TrainingRecord
+from l2t_hub.report.page import html_page
 from l2t_hub.templates import Markdown, render
 
 if TYPE_CHECKING:
@@ -70,19 +65,9 @@ def write_run_report(
     }
     markdown = render("report.md.j2", values, HERE)
     write_text(folder / "report.md", markdown)
-    write_text(folder / "report.html", _page(title, markdown, plots))
+    pictures = {f"{PICTURES}/{name}.png": plot for name, plot in plots.items()}
+    write_text(folder / "report.html", html_page(title, markdown, pictures))
     return folder / "report.html"
-
-
-def _page(title: str, markdown: str, plots: "Mapping[str, Plot]") -> str:
-    """Render the Markdown as one HTML page with each plot as inline SVG. HTML in the text is shown as text."""
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
-    for name, plot in plots.items():
-        start = body.index(f'<img src="{PICTURES}/{name}.png"')
-        end = body.index("/>", start) + 2
-        body = f'{body[:start]}<span class="figure">{plot.svg}</span>{body[end:]}'
-    page = (HERE / "page.html").read_text(encoding="utf-8")
-    return page.replace("{{ title }}", html.escape(title)).replace("{{ body }}", body)
 
 
 def _plots(releases: Sequence[ReleaseReport], evaluations: Sequence[Evaluation]) -> "dict[str, Plot]":

@@ -1,0 +1,160 @@
+"""The tables of an evaluation: models, phenomena, seeds, readings, and how it was run."""
+
+from collections.abc import Sequence
+
+from l2t_hub.evaluate.replicates import RecipeComparison, RecipeRow, recipe_comparisons
+from l2t_hub.evaluate.results import Evaluation, ModelScores
+from l2t_hub.report.sheet import Cell, Figure, Sheet, accuracy, difference, sheet
+
+PHENOMENA = "Accuracy in % by phenomenon, with 95% intervals for items of these paradigms."
+DIFFERENCES = " Differences are in percentage points."
+NARROW = 3
+"""More models than this do not fit side by side on a terminal with their intervals and differences."""
+
+
+def models_sheet(evaluation: Evaluation) -> Sheet:
+    """Return a row for each model: its size and training, its scores, and its difference from the baseline."""
+    compared = {c.model: c for c in evaluation.comparisons}
+    header = ["model", "parameters", "tokens", "all items", "mean of phenomena"]
+    if compared:
+        header += [f"difference from {evaluation.models[0].label}", "for other paradigms"]
+    rows: list[list[Cell]] = []
+    for model in evaluation.models:
+        row: list[Cell] = [model.label, model.parameters, model.tokens, *_overall(model)]
+        if compared:
+            own = compared.get(model.label)
+            row.append(difference(own.micro.difference) if own else None)
+            row.append(difference(own.clustered) if own and own.clustered else None)
+        rows.append(row)
+    caption = f"{evaluation.protocol.suite}: accuracy in % with 95% intervals."
+    return sheet(caption, header, rows)
+
+
+def _overall(model: ModelScores) -> list[Cell]:
+    return [accuracy(model.micro.accuracy), accuracy(model.macro)]
+
+
+def phenomena_sheet(evaluation: Evaluation, narrow: bool = False) -> Sheet:
+    """Return a row for each phenomenon, a column for each model and each difference from the baseline.
+
+    With `narrow`, many models have their accuracies only.
+    """
+    models, comparisons = evaluation.models, evaluation.comparisons
+    bare = narrow and len(models) > NARROW
+    if bare:
+        comparisons = ()
+    header = ["phenomenon", "items", *(m.label for m in models)]
+    header += [f"{c.model} − {c.baseline}" for c in comparisons]
+    rows: list[list[Cell]] = []
+    for i, first in enumerate(models[0].phenomena):
+        scores = [
+            _figure(m.phenomena[i].accuracy.value) if bare else accuracy(m.phenomena[i].accuracy)
+            for m in models
+        ]
+        differences = [difference(c.phenomena[i].difference) for c in comparisons]
+        rows.append([first.phenomenon, first.total, *scores, *differences])
+    overall = [_overall(m) for m in models]
+    if bare:
+        overall = [[_figure(m.micro.accuracy.value), _figure(m.macro.value)] for m in models]
+    for i, (name, total) in enumerate((("all items", models[0].micro.total), ("mean of phenomena", None))):
+        both = [difference(c.macro if i else c.micro.difference) for c in comparisons]
+        rows.append([name, total, *(pair[i] for pair in overall), *both])
+    caption = f"{evaluation.protocol.suite}. {PHENOMENA}{DIFFERENCES if comparisons else ''}"
+    return sheet(caption, header, rows, overall=2)
+
+
+def _figure(value: float) -> Figure:
+    return Figure(value)
+
+
+def seeds_sheets(evaluation: Evaluation) -> list[Sheet]:
+    """Return a table for each recipe that is compared with the baseline's over several seeds of both."""
+    return [_seeds_sheet(evaluation, comparison) for comparison in recipe_comparisons(evaluation)]
+
+
+def _seeds_sheet(evaluation: Evaluation, comparison: RecipeComparison) -> Sheet:
+    header = (
+        "phenomenon",
+        f"recipe of {comparison.model}",
+        "SD",
+        f"recipe of {comparison.baseline}",
+        "SD",
+        "difference",
+        "seeds needed",
+    )
+
+    def row(name: str, row: RecipeRow) -> tuple[Cell, ...]:
+        return (
+            name,
+            Figure(row.model),
+            Figure(row.model_spread),
+            Figure(row.baseline),
+            Figure(row.baseline_spread),
+            difference(row.difference),
+            row.seeds_needed,
+        )
+
+    rows = [row(r.phenomenon, r) for r in comparison.phenomena]
+    rows += [row("all items", comparison.micro), row("mean of phenomena", comparison.macro)]
+    caption = (
+        f"{evaluation.protocol.suite}: mean accuracy in % over {comparison.seeds} and {comparison.baseline_seeds} "
+        "seeds, with the standard deviation between seeds (SD). The difference has Welch's 95% interval over seeds. "
+        "Where it includes 0, the last column is the number of seeds of each recipe that would show the difference."
+    )
+    return sheet(caption, header, rows, overall=2)
+
+
+def readings_sheet(evaluation: Evaluation) -> Sheet | None:
+    """Return a row for each way to read minimal pairs that all models were scored in; None if there is none."""
+    by_model = [{reading.name: reading for reading in model.readings} for model in evaluation.models]
+    names = [name for name in by_model[0] if all(name in found for found in by_model)]
+    if not names:
+        return None
+    header = ["reading"]
+    for model in evaluation.models:
+        header += [model.label, "changed"]
+    compared = [c for c in evaluation.comparisons if c.readings]
+    header += [f"{c.model} − {c.baseline}" for c in compared]
+    rows: list[list[Cell]] = []
+    for name in names:
+        row: list[Cell] = [name]
+        for found in by_model:
+            row += [accuracy(found[name].micro.accuracy), found[name].changed]
+        for c in compared:
+            own = next((r for r in c.readings if r.name == name), None)
+            row.append(difference(own.micro.difference) if own else None)
+        rows.append(row)
+    caption = (
+        f"{evaluation.protocol.suite}: the same pairs read in other ways, the suite's own first. Accuracy in % over "
+        "all items; “changed” counts decisions that differ from the suite's own."
+    )
+    return sheet(caption, header, rows)
+
+
+def protocol_lines(evaluation: Evaluation) -> list[str]:
+    """Return how the evaluation was run, in sentences."""
+    protocol = evaluation.protocol
+    tasks, first = protocol.tasks, protocol.tasks[0]
+    more = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
+    limit = "all examples" if protocol.limit is None else f"the first {protocol.limit} examples of each task"
+    prefixes = list(dict.fromkeys(model.prefix_token for model in evaluation.models))
+    task = f"task {first.task} (version {first.version}, {first.shots}-shot){more}"
+    data = protocol.suite_sha256 or f"{first.examples_sha256} (first task)"
+    prefix = f"Prefix token: {', '.join(prefixes)}; {protocol.context}."
+    return [
+        f"lm-evaluation-harness {protocol.harness_version}; {task}; {limit}.",
+        f"Text before an answer: {first.target_delimiter!r}. {prefix}",
+        f"SHA-256 of the data: {data}.",
+        *(f"Intervals ({what}): {how}." for what, how in protocol.intervals.items()),
+    ]
+
+
+def sheets_of(evaluation: Evaluation, narrow: bool = False) -> list[Sheet]:
+    """Return the tables of an evaluation; with `narrow`, so that they fit on a terminal."""
+    found: Sequence[Sheet | None] = (
+        models_sheet(evaluation) if len(evaluation.models) > 1 else None,
+        phenomena_sheet(evaluation, narrow),
+        *seeds_sheets(evaluation),
+        None if narrow and len(evaluation.models) > NARROW else readings_sheet(evaluation),
+    )
+    return [table for table in found if table is not None]

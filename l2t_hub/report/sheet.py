@@ -1,0 +1,69 @@
+"""A table of a report before it has a format: a header, and rows of text, numbers and figures with intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from l2t_hub.evaluate.results import Estimate
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An accuracy or a difference in percent. Without limits it has no interval; a difference has a sign."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    signed: bool = False
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether it is a difference whose interval does not contain 0."""
+        return (
+            self.signed and self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        )
+
+    def main(self) -> str:
+        """Return the value, such as '61.2' or '+1.6'."""
+        return _percent(self.value, self.signed)
+
+    def interval(self, digits: int = 1) -> str:
+        """Return the interval, such as '[58.0, 64.3]', '' if there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"[{_percent(self.low, self.signed, digits)}, {_percent(self.high, self.signed, digits)}]"
+
+
+Cell = str | int | Figure | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table with its caption. The last `overall` rows sum up those above; the first column is text."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    overall: int = 0
+
+
+def accuracy(estimate: Estimate) -> Figure:
+    """Return an accuracy with its interval."""
+    return Figure(estimate.value, estimate.low, estimate.high)
+
+
+def difference(estimate: Estimate) -> Figure:
+    """Return a difference with its interval."""
+    return Figure(estimate.value, estimate.low, estimate.high, signed=True)
+
+
+def sheet(caption: str, header: Sequence[str], rows: Sequence[Sequence[Cell]], overall: int = 0) -> Sheet:
+    """Return a table of rows with a cell for each column. Columns without anything in them are left out."""
+    kept = [i for i in range(len(header)) if i == 0 or any(row[i] is not None for row in rows)]
+    return Sheet(
+        caption, tuple(header[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows), overall
+    )
+
+
+def _percent(value: float, signed: bool, digits: int = 1) -> str:
+    text = f"{100 * value:+.{digits}f}" if signed else f"{100 * value:.{digits}f}"
+    return text.replace("-", "", 1) if float(text) == 0 and text.startswith("-") else text

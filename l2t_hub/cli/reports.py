@@ -109,7 +109,7 @@ def report(
         from l2t_hub.evaluate.merging import merge
         from l2t_hub.report.result_sources import find_results
         from l2t_hub.report.score_report import as_text, chosen_format, make_report, write_report
-        from l2t_hub.report.terminal import render_report
+        from l2t_hub.report.terminal_report import render_report
         from l2t_hub.report.thresholds import check_thresholds, parse_thresholds
 
         formats = [(chosen_format(form, file), file) for file in files or ()]

@@ -13,7 +13,7 @@ from l2t_hub.evaluate.results import Estimate
 from l2t_hub.extras import installed
 from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.records.training_record import TrainingRecord
-from l2t_hub.report.page import html_page
+from l2t_hub.report.html_page import html_page
 from l2t_hub.templates import Markdown, render
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from l2t_hub.evaluate.results import Estimate, Evaluation, ModelComparison
 from l2t_hub.evaluate.score_rows import COLUMNS, MACRO, rows
 from l2t_hub.extras import installed
 from l2t_hub.report.formats import latex, markdown
+from l2t_hub.report.html_page import html_page
 from l2t_hub.report.outline import Report, ReportSection
-from l2t_hub.report.page import html_page
 from l2t_hub.report.published import published_sections
 from l2t_hub.report.score_sheets import protocol_lines, sheets_of
 from l2t_hub.text import visible

@@ -19,7 +19,7 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import Evaluation
 from l2t_hub.evaluate.merging import Result, merge
 from l2t_hub.report.score_report import as_text, make_report
-from l2t_hub.report.terminal import render_report
+from l2t_hub.report.terminal_report import render_report
 
 FORMATS = ("markdown", "latex", "csv", "html")
 

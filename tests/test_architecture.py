@@ -39,7 +39,7 @@ ROOMS = (
     ("generate",),
     ("evaluate",),
     ("publish",),
-    ("local_hub", "report", "demo"),
+    ("local_hub", "report", "demo", "launch"),
     ("reproduce", "plan"),
     ("run",),
     ("cli",),

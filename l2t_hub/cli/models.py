@@ -1,16 +1,15 @@
-"""The verbs that train, score and show models: train, eval, demo."""
+"""The verbs that score and show models, eval and demo, beside `train` of `training.py`."""
 
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from l2t_hub.cli.options import Json, RecipeArgument, Sets, SourceHub, Variant, examples
-from l2t_hub.cli.recipes import load_release
+from l2t_hub.cli.options import Json, SourceHub, examples
 from l2t_hub.cli.terminal import answer, progress
-from l2t_hub.interruption import interruptible, is_main_process
+from l2t_hub.cli.training import TRAIN_EXAMPLES, refresh_cards, train
+from l2t_hub.interruption import interruptible
 
 PANEL = "Models"
 models = typer.Typer()
@@ -77,15 +76,6 @@ Precision = Annotated[
         help="`float32` or `bfloat16`. Default: the precision the model was saved in.",
     ),
 ]
-HeldOutFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--held-out",
-        metavar="FILE",
-        help="Measure the loss on the held-out text of this file, as raw text and on each task. If there is no such "
-        "file, it is made from the recipe's source.",
-    ),
-]
 ScoresFile = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write the scores to this file, as JSON.")
 ]
@@ -97,54 +87,7 @@ DataHub = Annotated[
 ]
 
 
-@models.command(
-    rich_help_panel=PANEL,
-    epilog=examples("l2t train nano --variant nano-l2t --data data/nano-l2t --out models/nano-l2t"),
-)
-def train(
-    recipe: RecipeArgument,
-    data: Annotated[
-        str,
-        typer.Option(
-            "--data", metavar="DIR|REPO", help="A dataset directory, or the name of a dataset on the Hub."
-        ),
-    ],
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for the model.")],
-    sets: Sets = None,
-    variant: Variant = None,
-    fresh: Annotated[
-        bool,
-        typer.Option("--fresh", help="Start over. What the directory holds is kept under another name."),
-    ] = False,
-    follow_data: Annotated[
-        bool,
-        typer.Option(
-            "--follow-data",
-            help="Take the keys that decide the dataset from --data, where the recipe has others.",
-        ),
-    ] = False,
-    held_out: HeldOutFile = None,
-    hub: SourceHub = None,
-    as_json: Json = False,
-) -> None:
-    """Train a causal language model from scratch on the packed sequences of a dataset.
-
-    The same command continues an interrupted run. Ctrl-C, SIGTERM and SIGUSR1 save at the end of the step.
-    """
-    from l2t_hub.hub.connect import connected_for
-
-    with connected_for(hub, data):
-        from l2t_hub.evaluate.training_curves import measurements
-        from l2t_hub.train import train as train_model
-        from l2t_hub.train.locate import locate
-
-        release, dataset = load_release(recipe, sets, variant), locate(data)
-        measured = measurements(release, dataset, held_out, progress)
-        result = train_model(
-            release, dataset, folder, fresh=fresh, follow_data=follow_data, measurements=measured
-        )
-    _refresh_cards([folder])
-    answer(as_json, result.as_dict(), result.summary())
+models.command(rich_help_panel=PANEL, epilog=TRAIN_EXAMPLES)(train)
 
 
 @models.command(
@@ -210,18 +153,10 @@ def evaluate(
                 tasks_folder=None if file else cache_folder() / "l2t_hub" / "tasks",
                 progress=progress,
             )
-        _refresh_cards(names if limit is None else (), written)
+        refresh_cards(names if limit is None else (), written)
     conclusions = [conclusion(results, comparison) for comparison in results.comparisons]
     where = [f"scores: {file}"] if file else []
     answer(as_json, results.as_dict(), render_table(results), *conclusions, *where)
-
-
-def _refresh_cards(directories: Iterable[str | Path], *scores: Path) -> None:
-    """Put scores into model directories and write their cards; of several processes, only the first does."""
-    from l2t_hub.publish.cards import refresh_model_card
-
-    for directory in directories if is_main_process() else ():
-        refresh_model_card(Path(directory), scores, say=progress)
 
 
 @models.command(

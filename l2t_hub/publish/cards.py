@@ -49,7 +49,7 @@ from l2t_hub.records.dataset_manifest import Manifest, read_manifest
 from l2t_hub.records.public_recipe import language_codes, public_recipe, source_title
 from l2t_hub.records.reading import read_bounded, read_json
 from l2t_hub.records.repo_path import inside
-from l2t_hub.records.training_record import TrainingRecord, read_training_record
+from l2t_hub.records.training_record import RunRecord, TrainingRecord, read_training_record
 from l2t_hub.tasks.languages import language
 from l2t_hub.templates import render, render_card
 from l2t_hub.train.training_log import read_log
@@ -144,7 +144,7 @@ def model_card(
     card_scores = read_scores(reports_in(directory) if scores is None else scores, directory, repo)
     location = repo or record.name
     license = license or record.recipe["source"].get("license")
-    metadata = _front_matter(record, location, dataset, card_scores, license or NO_LICENSE)
+    metadata = model_metadata(record, location, dataset, card_scores, license or NO_LICENSE)
     values = _facts(directory, record, config) | {
         "repo": repo,
         "name": location.rpartition("/")[2],
@@ -192,16 +192,17 @@ def _facts(directory: Path, record: TrainingRecord, config: Mapping[str, Any]) -
     }
 
 
-def usage(repo: str) -> str:
-    """Return five lines of Python that load a model and continue a sentence.
+def usage(repo: str, revision: str | None = None) -> str:
+    """Return five lines of Python that load a model, at a revision if one is given, and continue a sentence.
 
     They avoid `AutoTokenizer`: for the model type qwen2, transformers 5 ignores the pre-tokenizer in tokenizer.json.
     """
+    name = f'"{repo}"' + (f', revision="{revision}"' if revision else "")
     return "\n".join(
         [
             "from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast",
-            f'tokenizer = PreTrainedTokenizerFast.from_pretrained("{repo}")',
-            f'model = AutoModelForCausalLM.from_pretrained("{repo}")',
+            f"tokenizer = PreTrainedTokenizerFast.from_pretrained({name})",
+            f"model = AutoModelForCausalLM.from_pretrained({name})",
             f'inputs = tokenizer("{PROMPT}", return_tensors="pt")',
             "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=30)[0]))",
         ]
@@ -224,14 +225,14 @@ def curve(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [rows[round(n * last / (CURVE_POINTS - 1))] for n in range(CURVE_POINTS)]
 
 
-def _front_matter(
-    record: TrainingRecord,
+def model_metadata(
+    record: TrainingRecord | RunRecord,
     repo: str,
     dataset: str | None,
     scores: list[CardScores],
     license: str,
 ) -> ModelCardData:
-    """Return the card's metadata. There is no `base_model`, because the model is trained from scratch."""
+    """Return the metadata of the card of a model or checkpoint. It has no `base_model`: training was from scratch."""
     recipe = record.recipe
     made = ["l2t-baseline"] if recipe["mixture"]["scheme"] == "raw" else ["l2t", "language-learning-tasks"]
     return ModelCardData(

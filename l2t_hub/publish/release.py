@@ -171,7 +171,7 @@ def _release(
     staged = stage(directory, endpoint.token)
     validate(staged)
     check_card(directory, staged.kind, options.license)
-    _silence_clients()
+    silence_clients()
     remote = RemoteRepo(endpoint, staged.kind, repo, policy or RetryPolicy(), _without_secrets(say, endpoint))
     _announce(remote, staged)
     remote.sign_in()
@@ -191,7 +191,7 @@ def _without_secrets(say: Say, endpoint: Endpoint) -> Say:
     return lambda line: say(without_secrets(line, endpoint.token))
 
 
-def _silence_clients() -> None:
+def silence_clients() -> None:
     """Turn off warnings of the clients, which print URLs with signatures. The release reports what matters."""
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 

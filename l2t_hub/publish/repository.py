@@ -200,6 +200,15 @@ class RemoteRepo:
         refs = self.api.list_repo_refs(self.repo_id, repo_type=self.kind)
         return {tag.name: tag.target_commit for tag in refs.tags}
 
+    def create_branch(self, name: str) -> None:
+        """Create a branch at `main` unless it exists."""
+        self.retry(
+            f"creating the branch {name}",
+            lambda: self.api.create_branch(
+                self.repo_id, branch=name, repo_type=self.kind, revision=MAIN, exist_ok=True
+            ),
+        )
+
     # -- pull requests ------------------------------------------------------------------------------------------
 
     def open_pull_requests(self, title: str, part: str = "") -> list[int]:

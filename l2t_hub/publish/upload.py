@@ -1,13 +1,13 @@
-"""The upload of a staged release into a pull request, in commits of bounded size.
+"""The upload of a staged release into a pull request or a branch, in commits of bounded size.
 
-What is already there is read from the pull request's own tree, so a release that was killed can be continued from any
+What is already there is read from the destination's own tree, so a release that was killed can be continued from any
 machine. After each error the loop reads the tree again before it acts: a commit that was made although its response
 was lost is then part of that tree.
 """
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from l2t_hub.errors import UserError
 from l2t_hub.hub.failures import DISK_FULL
@@ -50,6 +50,25 @@ class PullRequest:
     def ref(self) -> str:
         """The git reference its commits go to."""
         return f"refs/pr/{self.number}"
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"pull request {self.number}"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch whose tree becomes that of a staged release. `version` begins the messages of its commits."""
+
+    ref: str
+    version: str
+    stored: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"branch {self.ref}"
 
 
 @dataclass(frozen=True)
@@ -111,8 +130,8 @@ def _stored_contents(remote: RemoteRepo, *revisions: str) -> dict[str, tuple[str
     return {f.sha256: (commit, f.path) for commit, tree in trees for f in tree.values() if f.sha256}
 
 
-def upload(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> UploadCounts:
-    """Make the pull request's tree equal to the staged release, and return what was sent.
+def upload(remote: RemoteRepo, pull: PullRequest | Branch, staged: StagedRelease) -> UploadCounts:
+    """Make the tree of a pull request or branch equal to the staged release, and return what was sent.
 
     Raises UserError if files changed on this machine or the Hub has no space left, and the client's last error if all
     attempts fail.
@@ -135,7 +154,7 @@ def upload(remote: RemoteRepo, pull: PullRequest, staged: StagedRelease) -> Uplo
             ):
                 head = _commit(remote, pull, part, head)
                 sent, failures = _add_counts(sent, part, pull), 0
-                remote.say(f"pull request {pull.number}: added {describe_files(part.missing)}")
+                remote.say(f"{pull.name}: added {describe_files(part.missing)}")
         except Exception as error:
             # Another process fills the same pull request: the next look shows what it sent.
             if status_of(error) == STALE_PARENT and overtaken < _MAX_OVERTAKEN:
@@ -181,8 +200,8 @@ def _batches(changes: TreeDifference, max_files: int, max_bytes: int) -> Iterato
         yield TreeDifference(tuple(batch), gone)
 
 
-def _commit(remote: RemoteRepo, pull: PullRequest, part: TreeDifference, head: str) -> str:
-    """Commit one part on top of `head` and return the new head. Fails with 412 if the pull request has moved on."""
+def _commit(remote: RemoteRepo, pull: PullRequest | Branch, part: TreeDifference, head: str) -> str:
+    """Commit one part on top of `head` and return the new head. Fails with 412 if the destination has moved on."""
     from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
     from huggingface_hub.utils._runtime import is_xet_available
 
@@ -215,7 +234,7 @@ def _message(part: TreeDifference) -> str:
     return f"{describe_files(part.missing)}{deleted}"
 
 
-def _add_counts(sent: UploadCounts, part: TreeDifference, pull: PullRequest) -> UploadCounts:
+def _add_counts(sent: UploadCounts, part: TreeDifference, pull: PullRequest | Branch) -> UploadCounts:
     uploaded = [file for file in part.missing if file.sha256 not in pull.stored]
     copied = len(part.missing) - len(uploaded)
     size = sum(file.size for file in uploaded)

@@ -5,6 +5,7 @@ disk damaged later is found before it is used.
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from l2t_hub.artifacts import CHECKPOINTS, sha256_of
 from l2t_hub.errors import UserError
 from l2t_hub.records.file_list import ExpectedFile, compare_directory
 from l2t_hub.records.training_record import CheckpointState
+from l2t_hub.train.locate import DatasetLocation
 
+# What is to be done with each complete checkpoint of a run on a dataset.
+CheckpointSaved = Callable[[Path, DatasetLocation], None]
 PREFIX = "checkpoint-"
 PARTIAL = ".partial"
 DAMAGED = "damaged-"

@@ -15,7 +15,7 @@ from l2t_hub.text import counted
 from l2t_hub.train import run_directory
 from l2t_hub.train.agreement import agreed
 from l2t_hub.train.architecture import architecture
-from l2t_hub.train.checkpoints import PARTIAL, complete_checkpoints, step_of
+from l2t_hub.train.checkpoints import PARTIAL, CheckpointSaved, complete_checkpoints, step_of
 from l2t_hub.train.curriculum import describe_objective
 from l2t_hub.train.locate import DatasetLocation, locate
 from l2t_hub.train.measurement import Measurement
@@ -72,6 +72,7 @@ def train(
     fresh: bool = False,
     follow_data: bool = False,
     measurements: tuple[Measurement, ...] = (),
+    saved: CheckpointSaved | None = None,
 ) -> TrainResult:
     """Train the recipe's model on the packed view of a dataset directory or Hub dataset, into `out`.
 
@@ -82,7 +83,8 @@ def train(
     Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint at the end of the step; a second Ctrl-C stops at once.
 
     The recipe must be the one the dataset was built from; with `follow_data`, the dataset's keys take the place of
-    the recipe's. `measurements` are taken while it trains, and change nothing in the model.
+    the recipe's. `measurements` are taken while it trains, and change nothing in the model. `saved` is called in the
+    first process with each complete checkpoint, also with those that a resumed or finished run has kept.
 
     Raises UsageError if the recipe, the arguments or the content of `out` do not fit; UserError if the data are
     broken, the disk is full or training diverges; Interrupted, which names the checkpoint, after a signal.
@@ -91,10 +93,32 @@ def train(
     dataset = data if isinstance(data, DatasetLocation) else locate(data)
     recipe = agreed(recipe, dataset, follow_data=follow_data)
     if not fresh and finished(out, recipe, dataset):
+        _show_kept(out, dataset, saved)
         return _result(out, reused=True)
     with interruptible(partial(_say_what_is_kept, recipe, dataset, out)):
-        _train(recipe, dataset, out, fresh, measurements)
+        _train(recipe, dataset, out, fresh, measurements, saved)
     return _result(out, reused=False)
+
+
+def check_start(
+    recipe: Recipe, data: Path | str, out: Path | str, processes: int, *, follow_data: bool = False
+) -> bool:
+    """Check all that `train` checks before it starts, for a run that starts elsewhere, with so many processes.
+
+    Returns whether there is something to train: False if `out` holds the finished model. Raises as `train`.
+    """
+    from l2t_hub.train.batch_layout import divide_batch
+    from l2t_hub.train.packed_data import check_packed
+
+    out, dataset = Path(out), locate(data)
+    recipe = agreed(recipe, dataset, follow_data=follow_data)
+    if finished(out, recipe, dataset):
+        return False
+    divide_batch(recipe, processes)
+    architecture(recipe)
+    check_packed(dataset, recipe)
+    run_directory.claim(out, RunIdentity(recipe, dataset.fingerprint), False)
+    return True
 
 
 def finished(out: Path | str, recipe: Recipe, data: DatasetLocation | Path | str) -> bool:
@@ -112,12 +136,19 @@ def _result(out: Path, reused: bool) -> TrainResult:
     return TrainResult(out, reused, epochs=record.sequences.epochs, **record.model_dump(include=keys))
 
 
+def _show_kept(out: Path, dataset: DatasetLocation, saved: CheckpointSaved | None) -> None:
+    if saved is not None and is_main_process():
+        for checkpoint in reversed(complete_checkpoints(out)):
+            saved(checkpoint, dataset)
+
+
 def _train(
     recipe: Recipe,
     dataset: DatasetLocation,
     out: Path,
     fresh: bool,
     measurements: tuple[Measurement, ...],
+    saved: CheckpointSaved | None,
 ) -> None:
     # Everything is checked before the output directory is touched and the weights are drawn.
     from l2t_hub.train.batch_layout import count_devices, divide_batch, wait_for_all
@@ -149,6 +180,9 @@ def _train(
         training_log.truncate_after(step_of(found.newest) if found.newest else -1)
         trainer = _trainer(recipe, packed, batches, precision, out, training_log, found.newest)
         trainer.add_callback(Watcher(trainer, measurements))
+        if saved:
+            trainer.checkpoint_saved = lambda checkpoint: saved(checkpoint, dataset)
+            _show_kept(out, dataset, saved)
         if found.newest:
             training_log.show(f"continuing from step {step_of(found.newest):,}")
         with out_of_memory_errors(recipe):

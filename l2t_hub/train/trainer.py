@@ -4,6 +4,7 @@ A checkpoint gets its final name only when it is complete.
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ class PackTrainer(FullStateTrainer):
         self.order = order
         self.precision = precision
         self.checkpoint = checkpoint
+        # Called in the first process with each checkpoint that is complete, before older ones are deleted.
+        self.checkpoint_saved: Callable[[Path], None] = lambda checkpoint: None
         self.stop_request, self.stopped = StopRequest(), False
         self.clock = StepClock()
         length = batches.sequence_length
@@ -252,7 +255,8 @@ class PackTrainer(FullStateTrainer):
                 self._state(unlogged_loss, unlogged_heads, hash_files(staged)).write(staged)
             self.accelerator.wait_for_everyone()
             if is_main_process():
-                staged.replace(self.out / CHECKPOINTS / name)
+                complete = staged.replace(self.out / CHECKPOINTS / name)
+                self.checkpoint_saved(complete)
                 drop_old_checkpoints(self.out, self.recipe.train.save_total_limit)
             self.accelerator.wait_for_everyone()
 

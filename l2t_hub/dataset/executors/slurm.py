@@ -17,7 +17,7 @@ from datatrove.executor.slurm import SlurmPipelineExecutor
 
 from l2t_hub.clean_environment import HUB_TOKENS, KEPT_NAMES, SECRET_NAMES
 from l2t_hub.dataset.executors.cluster import ClusterTask, forget_failures, raise_failures
-from l2t_hub.dataset.executors.slurm_queue import wait_for_jobs
+from l2t_hub.dataset.executors.slurm_queue import duration, wait_for_jobs
 from l2t_hub.dataset.executors.work import Work
 from l2t_hub.dataset.progress import NullMeter, Reporter
 from l2t_hub.dataset.workspace import JOBS
@@ -111,12 +111,6 @@ def run_on_slurm(work: Work, workers: int | None, reporter: Reporter) -> None:
         f"`sacct -j {','.join(jobs)}` shows why; cluster.hours and cluster.memory_gb set the limits. The output of "
         f"the tasks is in {work.log / 'slurm'}.",
     )
-
-
-def duration(hours: float) -> str:
-    """Return hours in Slurm's format HH:MM:SS."""
-    seconds = round(hours * 3600)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def _check_slurm(work: Work) -> None:

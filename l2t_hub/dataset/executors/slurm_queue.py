@@ -1,4 +1,4 @@
-"""The Slurm jobs of a build: recorded in the workspace when they are submitted, and waited for until they end.
+"""Slurm's queue. The jobs of a build are recorded in the workspace when they are submitted, and waited for.
 
 Every build waits first, with any executor: while tasks of an earlier build run in the directory, nothing in it may be
 removed.
@@ -36,20 +36,33 @@ def wait_for_jobs(workspace: Workspace, reporter: Reporter) -> None:
 
 
 def _in_queue(jobs: list[str], workspace: Workspace) -> bool:
-    """Whether a job is pending or running. A controller that is too busy to answer counts as yes."""
     try:
-        answer = subprocess.run(
-            ["squeue", "--noheader", "--format=%A", f"--jobs={','.join(jobs)}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return in_queue(jobs)
     except FileNotFoundError:
         raise UserError(
             f"{workspace.out}: Slurm job {', '.join(jobs)} was submitted for this directory, "
             "but this machine has no squeue",
             f"Continue on a machine with Slurm. If the job has ended, remove {workspace.folder / JOBS}.",
         ) from None
+
+
+def in_queue(jobs: list[str]) -> bool:
+    """Whether a job is pending or running. A controller that is too busy to answer counts as yes.
+
+    Raises FileNotFoundError if this machine has no squeue.
+    """
+    answer = subprocess.run(
+        ["squeue", "--noheader", "--format=%A", f"--jobs={','.join(jobs)}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if answer.returncode:
         return "invalid job id" not in answer.stderr.lower()
     return bool(answer.stdout.strip())
+
+
+def duration(hours: float) -> str:
+    """Return hours in Slurm's format HH:MM:SS."""
+    seconds = round(hours * 3600)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

@@ -19,7 +19,8 @@ from torch.nn import LinearCrossEntropyOptions
 from torch.nn.functional import cross_entropy, linear_cross_entropy, pad
 
 from l2t_hub.train.hardware import hardware
-from l2t_hub.train.loss import IGNORED, SLICE, next_token_loss
+from l2t_hub.train.loss import next_token_loss
+from l2t_hub.train.loss_paths import IGNORED, SLICE
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 OURS = "l2t train"

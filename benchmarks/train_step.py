@@ -32,7 +32,8 @@ from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import divide_batch
 from l2t_hub.train.hardware import hardware
-from l2t_hub.train.loss import IGNORED, SLICE
+from l2t_hub.train.loss import SLICE
+from l2t_hub.train.loss_paths import IGNORED
 from l2t_hub.train.model import model_config, new_model
 from l2t_hub.train.packed_data import Collator
 from l2t_hub.train.trainer import PackTrainer

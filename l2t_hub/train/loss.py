@@ -4,8 +4,7 @@ transformers' own loss holds several tensors of batch x length x vocabulary logi
 also computes entropy and accuracy, which on a CPU costs about as much as the rest of a small model. Here the output
 layer, the loss and their gradients are computed together, a slice of positions at a time.
 
-torch's own `linear_cross_entropy` works the same way. For a bf16 model it also sums the loss in bf16, which made it
-wrong by up to 18% (benchmarks/results/loss.md). It is therefore not used.
+`loss_paths.py` has the table of the implementation for each device.
 """
 
 import types
@@ -16,10 +15,7 @@ import torch
 from torch.nn.functional import pad
 from transformers import Qwen2ForCausalLM
 
-IGNORED = -100
-# Number of logits computed at once, in fp32: 4 MiB stay in a CPU's cache, 256 MiB keep a GPU busy.
-SLICE = {"cpu": 2**20}
-SLICE_ELSEWHERE = 2**26
+from l2t_hub.train.loss_paths import IGNORED, LOSSES, chosen_loss
 
 
 def next_token_loss(
@@ -35,8 +31,7 @@ def next_token_loss(
     scale = 1.0 / torch.as_tensor(divisor, dtype=torch.float32, device=hidden.device).clamp(min=1)
     flat = hidden.reshape(-1, hidden.shape[-1])
     with torch.autocast(hidden.device.type, enabled=False):
-        loss: torch.Tensor = _SlicedCrossEntropy.apply(flat, weight, targets, scale)  # type: ignore[no-untyped-call]
-    return loss
+        return LOSSES[chosen_loss(hidden.device.type).name](flat, weight, targets, scale)
 
 
 LossOf = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -87,58 +82,3 @@ def use_sliced_loss(model: Qwen2ForCausalLM, objective: "Objective | None" = Non
         return {"loss": loss_of(self.model(**inputs).last_hidden_state, labels)}
 
     model.forward = types.MethodType(forward, model)
-
-
-class _SlicedCrossEntropy(torch.autograd.Function):
-    """Cross-entropy of `hidden @ weight.T`. The forward pass also computes the gradient, slice by slice.
-
-    Shapes: `hidden` (positions, width), `weight` (vocabulary, width), `targets` (positions), `scale` a scalar.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: torch.Tensor
-    ) -> torch.Tensor:
-        needs_grad = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
-        step = max(1, SLICE.get(hidden.device.type, SLICE_ELSEWHERE) // weight.shape[0])
-        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        grad_hidden = torch.empty_like(hidden) if needs_grad else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_grad else None
-        for start in range(0, hidden.shape[0], step):
-            states, target = hidden[start : start + step], targets[start : start + step]
-            kept = (target != IGNORED).unsqueeze(1)
-            index = target.clamp(min=0).unsqueeze(1)
-            # softmax(x) = exp(x - max x) / sum: with one exponential, in the memory of the logits.
-            logits = (states @ weight.t()).float()
-            logits -= logits.amax(1, keepdim=True)
-            target_logits = logits.gather(1, index)
-            normaliser = logits.exp_().sum(1, keepdim=True)
-            loss += torch.where(kept, normaliser.log() - target_logits, 0.0).sum()
-            if grad_hidden is None or grad_weight is None:
-                continue
-            # d loss / d logits = softmax - one-hot, or 0 for an ignored target.
-            factor = kept * scale
-            grad_logits = logits.mul_(factor / normaliser).scatter_add_(1, index, -factor).to(weight.dtype)
-            torch.mm(grad_logits, weight, out=grad_hidden[start : start + step])
-            _add_product(grad_weight, grad_logits.t(), states)
-        if grad_hidden is not None and grad_weight is not None:
-            ctx.save_for_backward(grad_hidden, grad_weight.to(weight.dtype))
-        return loss * scale
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
-        grad_hidden, grad_weight = ctx.saved_tensors
-        return (
-            grad_hidden * grads[0].to(grad_hidden.dtype),
-            grad_weight * grads[0].to(grad_weight.dtype),
-            None,
-            None,
-        )
-
-
-def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """Add `left @ right` to `total`, an fp32 tensor, in place."""
-    if right.dtype == total.dtype:
-        total.addmm_(left, right)
-    else:
-        total.add_(left @ right)

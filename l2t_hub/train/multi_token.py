@@ -11,7 +11,8 @@ import torch
 from torch.nn.functional import pad
 from transformers import Qwen2ForCausalLM
 
-from l2t_hub.train.loss import IGNORED, LossOf
+from l2t_hub.train.loss import LossOf
+from l2t_hub.train.loss_paths import IGNORED
 from l2t_hub.train.prediction_heads import PredictionHeads
 
 Reduce = Callable[[torch.Tensor], torch.Tensor]

@@ -23,7 +23,7 @@ from l2t_hub.records.file_list import compare_directory
 from l2t_hub.tokens.load import TOKENIZER_FILE, load_exact_tokenizer
 from l2t_hub.train.kernels import FLASH
 from l2t_hub.train.locate import DatasetLocation
-from l2t_hub.train.loss import IGNORED
+from l2t_hub.train.loss_paths import IGNORED
 from l2t_hub.train.row_order import EpochSampler
 
 Row = Mapping[str, Any]

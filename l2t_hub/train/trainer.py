@@ -27,7 +27,8 @@ from l2t_hub.train.divergence import not_finite
 from l2t_hub.train.full_state_trainer import FullStateTrainer, all_finite
 from l2t_hub.train.hardware import utilisation
 from l2t_hub.train.kernels import use_kernels
-from l2t_hub.train.loss import IGNORED, use_sliced_loss
+from l2t_hub.train.loss import use_sliced_loss
+from l2t_hub.train.loss_paths import IGNORED
 from l2t_hub.train.model_directory import RunSummary
 from l2t_hub.train.multi_token import MultiTokenObjective
 from l2t_hub.train.packed_data import Collator

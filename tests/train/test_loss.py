@@ -1,15 +1,19 @@
 """The loss against that of transformers: same value, same gradients, without all logits in memory at once."""
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny_run import tiny_recipe
+from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Qwen2ForCausalLM
 
-from l2t_hub.train import loss as loss_module
-from l2t_hub.train.loss import IGNORED, next_token_loss, use_sliced_loss
+from l2t_hub.train import loss_paths
+from l2t_hub.train.loss import next_token_loss, use_sliced_loss
+from l2t_hub.train.loss_paths import IGNORED
 from l2t_hub.train.model import Precision, model_config, new_model
 
 ROWS, LENGTH = 3, 40
@@ -34,7 +38,7 @@ def batch() -> dict[str, torch.Tensor]:
 
 @pytest.fixture(params=[1, 7, 1000])
 def positions_per_slice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setitem(loss_module.SLICE, "cpu", request.param * 384)
+    monkeypatch.setitem(loss_paths.SLICE, "cpu", request.param * 384)
     return int(request.param)
 
 
@@ -83,10 +87,45 @@ def test_no_tensor_is_as_large_as_all_logits() -> None:
     labels = torch.randint(0, 20_000, (4, 512))
     with Largest() as largest:
         next_token_loss(hidden, weight, labels, 2048).backward()
-    assert largest.seen <= loss_module.SLICE["cpu"]
+    assert largest.seen <= loss_paths.SLICE["cpu"]
     assert weight.grad is not None
     assert hidden.grad is not None
     assert hidden.numel() < largest.seen < 4 * 512 * 20_000 / 10
+
+
+@pytest.mark.usefixtures("positions_per_slice")
+@pytest.mark.parametrize("name", loss_paths.LOSSES)
+def test_every_implementation_computes_the_same(name: str) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "liger" and (device == "cpu" or find_spec("liger_kernel") is None):
+        pytest.skip("Liger needs a GPU and liger-kernel")
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight = (torch.randn(n, 16, generator=generator) for n in (50, 384))
+    targets = torch.randint(0, 384, (50,), generator=generator)
+    targets[::7] = IGNORED
+    results = []
+    for loss_of in (loss_paths.LOSSES[name], _plain_loss):
+        inputs = [tensor.to(device, copy=True).requires_grad_() for tensor in (hidden, weight)]
+        loss = loss_of(*inputs, targets.to(device), torch.tensor(0.25, device=device))
+        loss.backward()
+        results.append([loss, *(tensor.grad for tensor in inputs)])
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def _plain_loss(
+    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
+    return cross_entropy(hidden @ weight.t(), targets, ignore_index=IGNORED, reduction="sum") * scale
+
+
+def test_the_choice_for_a_device_names_its_measurement_or_that_there_is_none() -> None:
+    for choice in loss_paths.CHOICES.values():
+        assert choice.name in loss_paths.LOSSES
+        assert choice.measured is not None
+        assert (Path(__file__).parents[2] / choice.measured).is_file()
+    assert loss_paths.chosen_loss("cpu").name == "ours"
+    assert loss_paths.chosen_loss("a new device") == loss_paths.Choice("ours", None)
 
 
 def test_without_anything_to_predict_loss_and_gradients_are_zero(batch: dict[str, torch.Tensor]) -> None:

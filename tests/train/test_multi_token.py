@@ -13,7 +13,8 @@ from transformers import Qwen2ForCausalLM
 from l2t_hub.errors import UsageError
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.train.curriculum import active_heads, describe_objective, heads_in_phase
-from l2t_hub.train.loss import IGNORED, use_sliced_loss
+from l2t_hub.train.loss import use_sliced_loss
+from l2t_hub.train.loss_paths import IGNORED
 from l2t_hub.train.model import model_config, new_model
 from l2t_hub.train.multi_token import MultiTokenObjective, labels_ahead
 from l2t_hub.train.prediction_heads import PredictionHeads, add_prediction_heads

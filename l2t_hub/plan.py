@@ -16,9 +16,10 @@ from l2t_hub.console import WholeTable
 from l2t_hub.corpus.document import Document, Record
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe import Recipe
-from l2t_hub.recipe.listing import as_yaml
+from l2t_hub.recipe.listing import as_yaml, scheme_text
 from l2t_hub.text import counted
 from l2t_hub.train.architecture import architecture
+from l2t_hub.train.cost import ASSUMPTION, hours_text, training_cost
 
 if TYPE_CHECKING:
     from l2t_hub.dataset.transform import TransformSetup
@@ -60,6 +61,7 @@ class ReleasePlan:
     max_steps: int
     batch: str
     training_tokens: int
+    gpu_hours: float
     epochs: float | None
     writes: tuple[str, ...]
     recipe: dict[str, Any]
@@ -75,7 +77,7 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON types."""
-        return {"releases": [asdict(release) for release in self.releases]}
+        return {"releases": [asdict(release) for release in self.releases], "gpu_hours_basis": ASSUMPTION}
 
 
 def check_names(recipe: Recipe) -> None:
@@ -122,7 +124,7 @@ def render_plan(plan: Plan, *, verbose: bool = False) -> Group:
     yaml = [Text(f"\n{plan.yaml.rstrip()}", style="dim")] if verbose else []
     return Group(
         *tables,
-        *(Text(note) for note in notes),
+        *(Text(note) for note in (*notes, ASSUMPTION)),
         *(Text(warning, style="yellow") for warning in warnings),
         *yaml,
     )
@@ -132,18 +134,20 @@ def _release(recipe: Recipe) -> ReleasePlan:
     from l2t_hub.train.batch_layout import divide_batch
 
     data, vocabulary = _data(recipe)
+    cost = training_cost(recipe, vocabulary)
     batches = divide_batch(recipe, devices=1)
     sequences = data.training_sequences
     epochs = round(batches.rows / sequences, 2) if sequences else None
     return ReleasePlan(
         name=recipe.name,
-        scheme=_scheme(recipe),
+        scheme=scheme_text(recipe.mixture),
         data=data,
         size=recipe.model.size,
-        parameters=architecture(recipe).parameters(vocabulary),
+        parameters=cost.parameters,
         max_steps=batches.steps,
         batch=f"{batches.sequences} x {batches.sequence_length:,} = {batches.tokens_per_step:,} tokens",
-        training_tokens=batches.rows * batches.sequence_length,
+        training_tokens=cost.tokens,
+        gpu_hours=cost.gpu_hours,
         epochs=epochs,
         writes=(f"datasets/{recipe.name}", f"models/{recipe.name}"),
         recipe=recipe.resolved(),
@@ -282,13 +286,6 @@ def _trained_encoder(texts: tuple[str, ...], vocab_size: int, where: str) -> "En
     return Encoder(definition, bos_id=bos_id, eos_id=eos_id, pad_id=eos_id)
 
 
-def _scheme(recipe: Recipe) -> str:
-    mixture = recipe.mixture
-    if mixture.scheme == "disjoint":
-        return f"disjoint, {mixture.raw_share:.0%} of {mixture.unit} raw"
-    return f"single: {mixture.task}" if mixture.scheme == "single" else mixture.scheme
-
-
 def _rows(releases: Sequence[ReleasePlan]) -> list[tuple[str, list[str]]]:
     """Return the rows of the table: a label, and a cell per release."""
 
@@ -309,6 +306,7 @@ def _rows(releases: Sequence[ReleasePlan]) -> list[tuple[str, list[str]]]:
         ("batch", cells(lambda r: r.batch)),
         ("steps", cells(lambda r: f"{r.max_steps:,}")),
         ("training tokens", cells(lambda r: number(r.training_tokens))),
+        ("GPU-hours", cells(lambda r: hours_text(r.gpu_hours))),
         ("epochs", cells(lambda r: number(r.epochs))),
         ("writes", cells(lambda r: "\n".join(r.writes))),
     ]

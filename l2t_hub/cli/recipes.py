@@ -16,11 +16,11 @@ recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes."
 
 @recipes.command("list", epilog=examples("l2t recipes list"))
 def list_recipes(as_json: Json = False) -> None:
-    """List the bundled recipes."""
-    from l2t_hub.recipe.listing import listing, listing_table
+    """List the bundled recipes, with what training each takes. GPU-hours are estimated, not measured."""
+    from l2t_hub.train.cost import ASSUMPTION, listing, listing_table
 
     rows = listing()
-    answer(as_json, rows, listing_table(rows))
+    answer(as_json, rows, listing_table(rows), ASSUMPTION)
 
 
 @recipes.command("show", epilog=examples("l2t recipes show nano --variant nano-l2t"))

@@ -1,4 +1,4 @@
-"""Recipes as text: the list of bundled recipes, a resolved recipe as YAML, and the table of recipe keys."""
+"""Recipes as text: a resolved recipe as YAML, its mixture in words, and the table of recipe keys."""
 
 import types
 from inspect import getdoc
@@ -10,8 +10,7 @@ from rich.table import Table
 
 from l2t_hub.console import WholeTable
 from l2t_hub.errors import UsageError, nearest
-from l2t_hub.recipe.loader import bundled_recipes, load_recipe
-from l2t_hub.recipe.schema import Recipe
+from l2t_hub.recipe.schema import MixtureSection, Recipe
 from l2t_hub.recipe.section import section_of
 
 _TYPE_NAMES = {
@@ -23,26 +22,11 @@ _TYPE_NAMES = {
 }
 
 
-def listing() -> list[dict[str, Any]]:
-    """Return the name, description, variants and file of every bundled recipe."""
-    return [
-        {
-            "name": name,
-            "description": recipe.description,
-            "variants": list(recipe.variants),
-            "file": str(path),
-        }
-        for name, path in bundled_recipes().items()
-        for recipe in [load_recipe(path)]
-    ]
-
-
-def listing_table(rows: list[dict[str, Any]]) -> Table:
-    """Return the list of recipes as a table."""
-    table = WholeTable("recipe", "variants", "description", header_style="bold")
-    for row in rows:
-        table.add_row(row["name"], ", ".join(row["variants"]) or "-", row["description"])
-    return table
+def scheme_text(mixture: MixtureSection) -> str:
+    """Return a mixture in a few words, such as "disjoint, 50% of documents raw"."""
+    if mixture.scheme == "disjoint":
+        return f"disjoint, {mixture.raw_share:.0%} of {mixture.unit} raw"
+    return f"single: {mixture.task}" if mixture.scheme == "single" else mixture.scheme
 
 
 def tree(recipe: Recipe) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from l2t_hub.resources import resource_folder
 def bundled_recipes() -> dict[str, Path]:
     """Return the files of the recipes that come with the package, by name, such as `nano` and `paper/base`."""
     folder = resource_folder("recipes")
-    files = sorted(folder.rglob("*.yaml"))
+    files = sorted(folder.rglob("*.yaml"), key=lambda path: path.with_suffix(""))
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 

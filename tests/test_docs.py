@@ -22,6 +22,7 @@ PAGES = [
     REPOSITORY / "README.md",
     REPOSITORY / "CONTRIBUTING.md",
     *sorted((REPOSITORY / "docs").glob("*.md")),
+    *sorted((REPOSITORY / "recipes").rglob("*.md")),
 ]
 # What the pages tell people to run. Lines of an indented block that start with anything else are no commands.
 PROGRAMS = (".ci/run", "l2t", "make", "pip", "pipx", "python", "ray")

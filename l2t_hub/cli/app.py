@@ -18,7 +18,7 @@ from l2t_hub import __version__
 from l2t_hub.cli.datasets import datasets
 from l2t_hub.cli.generation import generation
 from l2t_hub.cli.models import models
-from l2t_hub.cli.options import Json, Private, RecipeArgument, Sets, Variant, Workers, examples
+from l2t_hub.cli.options import Json, Private, RecipeArgument, Sets, Shrink, Variant, Workers, examples
 from l2t_hub.cli.recipes import recipes
 from l2t_hub.cli.releases import local_hub, releases
 from l2t_hub.cli.reports import reports
@@ -93,7 +93,11 @@ def _root(
 
 @app.command(
     rich_help_panel=START,
-    epilog=examples("l2t run nano", "l2t run nano --set source.path=my.parquet --out runs/mine"),
+    epilog=examples(
+        "l2t run nano",
+        "l2t run nano --set source.path=my.parquet --out runs/mine",
+        "l2t run paper/l2t-1b-shared --shrink",
+    ),
 )
 def run(
     recipe: RecipeArgument,
@@ -118,6 +122,7 @@ def run(
     private: Private = False,
     sets: Sets = None,
     variant: Variant = None,
+    shrink: Shrink = False,
     workers: Workers = None,
 ) -> None:
     """Run the whole pipeline: build the datasets, train and score the models, publish them, and write a report.
@@ -126,8 +131,8 @@ def run(
     """
     from l2t_hub.recipe import load_recipe, load_releases
 
-    loaded = load_recipe(recipe, sets or (), variant)
-    variants = load_releases(recipe, sets or (), variant)
+    loaded = load_recipe(recipe, sets or (), variant, shrink=shrink)
+    variants = load_releases(recipe, sets or (), variant, shrink=shrink)
     note(variants)
     folder = folder or Path("runs") / loaded.name
     if hub == "none":
@@ -148,7 +153,9 @@ def run(
         publisher = Publisher(endpoint, owner, progress, {"private": private, "collection": loaded.name})
         result = run_recipe(loaded, variants, folder, workers=workers, publisher=publisher)
     browse = _serve_command(hub, endpoint.url)
-    steps = _next_steps(recipe, folder, sets, variant, private, browse) if endpoint.is_local_hub else []
+    steps = [f"Browse the local Hub:         {browse}"] if browse else []
+    if endpoint.is_local_hub and not shrink:
+        steps.append(_publish_command(recipe, folder, sets, variant, private))
     answer(False, None, *result.closing_lines(browse), *steps)
 
 
@@ -176,22 +183,14 @@ def _serve_command(hub: str, url: str) -> str | None:
     return command("hub", "serve", "--dir", directory, "--port", str(urlsplit(url).port))
 
 
-def _next_steps(
-    recipe: str,
-    folder: Path,
-    sets: list[str] | None,
-    variant: str | None,
-    private: bool,
-    browse: str | None,
-) -> list[str]:
-    """Return the lines that say how to browse the local Hub and how to publish on the real one."""
+def _publish_command(
+    recipe: str, folder: Path, sets: list[str] | None, variant: str | None, private: bool
+) -> str:
+    """Return the line that says how to publish a run on the real Hub."""
     overrides = [f"--set={override}" for override in sets or ()]
     options = [*overrides, *(["--variant", variant] if variant else []), *(["--private"] if private else [])]
     again = command("run", recipe, "--out", str(folder), *options)
-    return [
-        *([f"Browse the local Hub:         {browse}"] if browse else []),
-        f"Publish on huggingface.co:    HF_TOKEN=... {again} --hub https://huggingface.co --namespace ORG",
-    ]
+    return f"Publish on huggingface.co:    HF_TOKEN=... {again} --hub https://huggingface.co --namespace ORG"
 
 
 @app.command(
@@ -201,6 +200,7 @@ def plan(
     recipe: RecipeArgument,
     sets: Sets = None,
     variant: Variant = None,
+    shrink: Shrink = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Also show the resolved recipes, with every key.")
     ] = False,
@@ -210,7 +210,7 @@ def plan(
     from l2t_hub.plan import make_plan, render_plan
     from l2t_hub.recipe import load_releases
 
-    releases = load_releases(recipe, sets or (), variant)
+    releases = load_releases(recipe, sets or (), variant, shrink=shrink)
     note(releases)
     expected = make_plan(releases)
     answer(as_json, expected.as_dict(), render_plan(expected, verbose=verbose))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from l2t_hub.cli.options import Json, RecipeArgument, Sets, SourceHub, Variant, Workers, examples
+from l2t_hub.cli.options import Json, RecipeArgument, Sets, Shrink, SourceHub, Variant, Workers, examples
 from l2t_hub.cli.recipes import load_release
 from l2t_hub.cli.terminal import answer, progress
 from l2t_hub.dataset.executors import worker_server
@@ -26,6 +26,7 @@ def build(
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for the dataset.")],
     sets: Sets = None,
     variant: Variant = None,
+    shrink: Shrink = False,
     workers: Workers = None,
     executor: Annotated[
         str,
@@ -36,7 +37,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Build a dataset directory: the examples of every task, raw text, packed sequences, a manifest and a card."""
-    release = load_release(recipe, sets, variant)
+    release = load_release(recipe, sets, variant, shrink=shrink)
     if executor == "local":
         worker_server.start(workers, release.build.partitions)
     from l2t_hub.dataset.build import build as build_dataset

@@ -18,6 +18,13 @@ Sets = Annotated[
 Variant = Annotated[
     str | None, typer.Option("--variant", metavar="NAME", help="The variant of the recipe to use.")
 ]
+Shrink = Annotated[
+    bool,
+    typer.Option(
+        "--shrink",
+        help="Rehearse the recipe at toy size, on the bundled text, under another name (NAME-shrunk).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 PublishHub = Annotated[
     str | None,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from l2t_hub.cli.options import Json, RecipeArgument, Sets, Variant, examples
+from l2t_hub.cli.options import Json, RecipeArgument, Sets, Shrink, Variant, examples
 from l2t_hub.cli.terminal import answer, note
 from l2t_hub.errors import UsageError
 
@@ -24,12 +24,18 @@ def list_recipes(as_json: Json = False) -> None:
 
 
 @recipes.command("show", epilog=examples("l2t recipes show nano --variant nano-l2t"))
-def show(recipe: RecipeArgument, sets: Sets = None, variant: Variant = None, as_json: Json = False) -> None:
+def show(
+    recipe: RecipeArgument,
+    sets: Sets = None,
+    variant: Variant = None,
+    shrink: Shrink = False,
+    as_json: Json = False,
+) -> None:
     """Show a recipe with everything resolved: parents, overrides and defaults."""
     from l2t_hub.recipe import load_recipe
     from l2t_hub.recipe.listing import as_yaml, tree
 
-    loaded = load_recipe(recipe, sets or (), variant)
+    loaded = load_recipe(recipe, sets or (), variant, shrink=shrink)
     note([loaded])
     answer(as_json, tree(loaded), as_yaml(loaded).rstrip())
 
@@ -70,13 +76,15 @@ def keys(
     answer(as_json, rows, keys_table(rows))
 
 
-def load_release(recipe: str, sets: list[str] | None, variant: str | None) -> "Recipe":
+def load_release(
+    recipe: str, sets: list[str] | None, variant: str | None, *, shrink: bool = False
+) -> "Recipe":
     """Load the recipe of exactly one release. Raises UsageError if it has several variants and none was chosen."""
     from l2t_hub.recipe import load_recipe
 
-    loaded = load_recipe(recipe, sets or (), variant)
+    loaded = load_recipe(recipe, sets or (), variant, shrink=shrink)
     if len(loaded.variants) == 1:
-        loaded = load_recipe(recipe, sets or (), next(iter(loaded.variants)))
+        loaded = load_recipe(recipe, sets or (), next(iter(loaded.variants)), shrink=shrink)
     if loaded.variants:
         raise UsageError(
             f"{recipe} has several variants: {', '.join(loaded.variants)}",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from l2t_hub.cli.options import Json, Private, RecipeArgument, Sets, Variant, examples
+from l2t_hub.cli.options import Json, Private, RecipeArgument, Sets, Shrink, Variant, examples
 from l2t_hub.cli.recipes import load_release
 from l2t_hub.cli.terminal import answer, progress
 from l2t_hub.errors import UsageError
@@ -88,6 +88,7 @@ def train(
     folder: ModelFolder,
     sets: Sets = None,
     variant: Variant = None,
+    shrink: Shrink = False,
     fresh: Fresh = False,
     follow_data: FollowData = False,
     held_out: HeldOutFile = None,
@@ -105,9 +106,9 @@ def train(
     """
     _check_push(push, push_every, private)
     check_place(on, fresh, print_only)
-    release = load_release(recipe, sets, variant)
+    release = load_release(recipe, sets, variant, shrink=shrink)
     typed = TrainCommand(recipe, data, folder, tuple(sets or ()), variant, follow_data, held_out, hub)
-    typed = replace(typed, push=push, push_every=push_every, private=private)
+    typed = replace(typed, push=push, push_every=push_every, private=private, shrink=shrink)
     if on != LOCAL:
         _submit(typed, release, print_only, as_json)
         return

@@ -23,12 +23,14 @@ class TrainCommand:
     push: str | None = None
     push_every: int = 1
     private: bool = False
+    shrink: bool = False
 
     def arguments(self) -> tuple[str, ...]:
         """Return the words of the command after `l2t`. The one of a run that is to be continued has no --fresh."""
         words = ["train", self.recipe, f"--data={self.data}", f"--out={self.out}"]
         words += [f"--set={override}" for override in self.sets]
         words += [f"--variant={self.variant}"] if self.variant else []
+        words += ["--shrink"] if self.shrink else []
         words += ["--follow-data"] if self.follow_data else []
         words += [f"--held-out={self.held_out}"] if self.held_out else []
         words += [f"--hub={self.hub}"] if self.hub else []

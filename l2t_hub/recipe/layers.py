@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from l2t_hub.errors import UsageError, nearest
+from l2t_hub.recipe.shrink import SHRINK
 from l2t_hub.recipe.yaml_tree import Locations, Tree, merge
 
 SETS = 1 << 30
 """The number of the layer that `--set` makes: the last one of what a user says."""
 SEEDS = SETS + 1
 """The number of the layer that sets one of the recipe's `seeds`."""
+SHRUNK = SETS - 2
+"""The number of the layer that `--shrink` makes: after all files and their variants."""
 _ABSENT = object()
 # Keys that were written for one value of other keys: when a later layer changes that value, they are left out.
 _SOURCE = ("source.path", "source.dataset")
@@ -93,6 +96,8 @@ class Stack:
             keys = [key for key, reason in self.left_out.items() if reason == other]
             at = ", ".join(f"`{key}` ({self.locations.get(key, 'default')})" for key in keys)
             by = self.locations.get(other, "default")
+            if by == SHRINK:  # which replaces everything that it makes pointless
+                continue
             reason = f"of {by}" if by.startswith("--set") else f"{by} sets `{other}`"
             sentences.append(f"{at} {'is' if len(keys) == 1 else 'are'} left out, because {reason}.")
         return (*sentences, *self.notes)
@@ -112,6 +117,11 @@ class Family:
     base: list[Layer] = field(default_factory=list)
     variants: dict[str, list[Layer]] = field(default_factory=dict)
     moves: list[tuple[int, str, str | None]] = field(default_factory=list)
+
+    @property
+    def is_shrunk(self) -> bool:
+        """Whether this is a rehearsal, in which variants that differ in size only are the same."""
+        return any(layer.number == SHRUNK for layer in self.base)
 
     def add(self, layer: Layer) -> None:
         """Add a layer: its keys to the recipe and to each variant, then what it says of each variant.
@@ -213,7 +223,7 @@ def _overruled(stack: Stack) -> list[str]:
     return [
         f"`{key}` of the inherited variant ({layer.locations[key]}) gives way to {stack.locations[key]}."
         for layer in stack.layers
-        if layer.number % 2
+        if layer.number % 2 and layer.number < SHRUNK
         for key, value in leaves(layer.tree)
         if key in layer.locations and stack.age(key) not in (layer.number, SETS) and stack.age(key) % 2 == 0
         if stack.get(key) != value and key in stack.locations

@@ -10,10 +10,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.recipe import yaml_tree
-from l2t_hub.recipe.layers import SETS, Family, Layer, Stack, leaves
+from l2t_hub.recipe.layers import SETS, SHRUNK, Family, Layer, Stack, leaves
 from l2t_hub.recipe.problems import explain
 from l2t_hub.recipe.schema import Recipe, Seeds
 from l2t_hub.recipe.section import DoesNotApplyError
+from l2t_hub.recipe.shrink import SHRINK, shrunk_keys, shrunk_name
 from l2t_hub.recipe.yaml_tree import Locations, Tree
 from l2t_hub.records import bounds
 from l2t_hub.resources import resource_folder
@@ -26,25 +27,27 @@ def bundled_recipes() -> dict[str, Path]:
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 
-def load_recipe(reference: str | Path, overrides: Sequence[str] = (), variant: str | None = None) -> Recipe:
-    """Read a recipe by file name or bundled name, or one variant of it, and check it.
+def load_recipe(
+    reference: str | Path, overrides: Sequence[str] = (), variant: str | None = None, *, shrink: bool = False
+) -> Recipe:
+    """Read a recipe by file name or bundled name, or one variant of it, or the rehearsal (`shrink`), and check it.
 
     `overrides` are of the form "a.b=c" with c in YAML; they take precedence over the file and its variants. With a
     variant, they need to suit that one only, and it alone is checked; without, they need to suit one of the variants.
     Raises UsageError that names file, line and key, says what is wrong and suggests the nearest valid name.
     """
-    family = _family(reference, overrides)
+    family = _family(reference, overrides, shrink)
     return _family_recipe(family) if variant is None else _variant(family, variant, str(reference))
 
 
 def load_releases(
-    reference: str | Path, overrides: Sequence[str] = (), variant: str | None = None
+    reference: str | Path, overrides: Sequence[str] = (), variant: str | None = None, *, shrink: bool = False
 ) -> list[Recipe]:
-    """Read the releases of a recipe: the variant named, else all its variants, else the recipe itself.
+    """Read the releases of a recipe (`shrink`: of its rehearsal): the variant named, else all, else the recipe itself.
 
     Raises UsageError as `load_recipe` does, and for two variants that would be the same release.
     """
-    family = _family(reference, overrides)
+    family = _family(reference, overrides, shrink)
     if variant is not None:
         return [_variant(family, variant, str(reference))]
     stacks = {name: family.stack(name) for name in family.variants}
@@ -67,11 +70,13 @@ def _usage_error(error: ValidationError, locations: Locations) -> UsageError:
     )
 
 
-def _family(reference: str | Path, overrides: Sequence[str]) -> Family:
-    """Return the layers of a recipe file, of the files it extends and of the overrides."""
+def _family(reference: str | Path, overrides: Sequence[str] = (), shrink: bool = False) -> Family:
+    """Return the layers of a recipe file, of the files it extends, of the rehearsal and of the overrides."""
     family = Family()
     for number, (tree, locations) in enumerate(_read_with_parents(_find(reference), []).values()):
         family.add(Layer(tree, locations, 2 * number))
+    if shrink:
+        family.add(_shrunk_layer(family))
     tree, locations = {}, {}
     for key, change in map(_override, overrides):
         tree = yaml_tree.merge(tree, change)
@@ -100,6 +105,16 @@ def _checked_seeds(seeds: Any, locations: Locations) -> tuple[int, ...]:
     return checked
 
 
+def _shrunk_layer(family: Family) -> Layer:
+    """Return the layer that turns a recipe and its variants into their rehearsals."""
+    sample = _resolved(_family("nano").stack()).source
+    tree = shrunk_keys(_resolved(family.stack(), spare_overrides=True), sample)
+    tree["variants"] = {
+        name: shrunk_keys(_resolved(family.stack(name), name=name), sample) for name in family.variants
+    }
+    return Layer(tree, {key: SHRINK for key, _ in leaves(tree)}, SHRUNK)
+
+
 def _family_recipe(family: Family) -> Recipe:
     """Return the recipe itself; if it has variants, all of them are checked as well."""
     if not family.variants:
@@ -114,6 +129,8 @@ def _family_recipe(family: Family) -> Recipe:
 
 
 def _variant(family: Family, name: str, reference: str) -> Recipe:
+    if name not in family.variants and shrunk_name(name) in family.variants:
+        name = shrunk_name(name)
     if name not in family.variants:
         hint = nearest(name, family.variants) if family.variants else "The recipe has no variants."
         raise UsageError(f"{reference}: unknown variant '{name}'. {hint}")
@@ -135,7 +152,7 @@ def _check_variants(family: Family, stacks: dict[str, Stack]) -> list[Recipe]:
     known: dict[str, str] = {}
     for recipe in recipes:
         same = known.setdefault(recipe.fingerprint("model"), recipe.name)
-        if same != recipe.name:
+        if same != recipe.name and not family.is_shrunk:
             raise UsageError(
                 f"the variants '{same}' and '{recipe.name}' are the same: no key that decides the dataset or the "
                 "model differs",

@@ -40,7 +40,10 @@ class TrainingCost:
 
 
 def training_cost(recipe: Recipe, vocab_size: int) -> TrainingCost:
-    """Return what training costs with a tokenizer of `vocab_size` entries. Raises UsageError for an invalid recipe."""
+    """Return what training costs with a tokenizer of `vocab_size` entries. Further heads (mtp) are not counted.
+
+    Raises UsageError for an invalid recipe.
+    """
     shape, batches = architecture(recipe), divide_batch(recipe, devices=1)
     tokens = batches.rows * batches.sequence_length
     flops = tokens * shape.flops_per_token(vocab_size, batches.sequence_length)

@@ -1,5 +1,6 @@
 """The recipes of the paper against the figures of docs/method.md: all 25 models, and what the base says."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -9,6 +10,7 @@ import pytest
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import divide_batch
+from l2t_hub.train.cost import hours_text, training_cost
 
 PAPER = {
     "blocks": {"sentences": "blingfire", "tokens_per_block": 512, "min_words": 20},
@@ -148,6 +150,28 @@ def test_a_model_differs_from_the_base_only_where_the_table_does(name: str) -> N
                     k: v for k, v in tree[section].items() if k not in differing.get(section, ())
                 }
         assert mine[section] == base[section], section
+
+
+def test_the_readme_has_what_each_model_costs() -> None:
+    """GPU-hours as `l2t recipes list` estimates them; the dataset from shards of 5.5B tokens."""
+    page = (bundled_recipes()["paper/base"].parent / "README.md").read_text(encoding="utf-8")
+    shown = {
+        name: [cell.strip() for cell in cells.split("|")[:5]]
+        for names, cells in re.findall(r"^\| (`[lr].*?) \| (\d.*) \|$", page, re.MULTILINE)
+        for name in re.findall(r"`([\w-]+)`", names)
+    }
+    assert set(shown) == set(MODELS)
+    for name, (_, scheme, share, shards, layout, _) in MODELS.items():
+        cost = training_cost(paper(name), 32_768)
+        raw = {"raw": 1.0, "disjoint": share, "single": 0.0, "shared": None}[scheme]
+        per_text = 1 + 1.63 if raw is None else raw + (1 - raw) * 1.63
+        assert shown[name] == [
+            str(LAYOUTS[layout][0]),
+            f"{float(f'{cost.tokens / 1e9:.3g}'):g}B",
+            hours_text(cost.gpu_hours),
+            f"0-{shards - 1}",
+            f"{shards * 5.5 * per_text * 1.36:.0f} GB",
+        ], name
 
 
 @pytest.mark.parametrize("section", PAPER)

@@ -69,10 +69,15 @@ def test_steps_shrink_in_proportion() -> None:
     assert (typo.stop_after_steps, typo.max_steps) == (3, 12), "a quarter of the schedule, as in the recipe"
     assert typo.warmup_steps == 1
     disjoint = load_recipe("paper/l2t-500m-disjoint", shrink=True).train
-    falling = ["train.lr_scheduler_type=warmup_stable_decay", "train.decay_share=0.99"]
-    small = load_recipe("paper/l2t-500m-disjoint", falling, shrink=True).train
-    assert (small.warmup_steps, small.decay_steps) == (0, 12)
     assert (disjoint.stop_after_steps, disjoint.eval_steps, disjoint.save_steps) == (None, 6, 6)
+
+
+def test_a_warm_up_and_a_long_decay_fit_the_short_schedule(tmp_path: Path) -> None:
+    train = "{lr_scheduler_type: warmup_stable_decay, decay_share: 0.99}"
+    path = tmp_path / "decay.yaml"
+    path.write_text(f"extends: paper/base.yaml\nname: decay\ntrain: {train}\n", encoding="utf-8")
+    small = load_recipe(path, shrink=True).train
+    assert (small.warmup_steps, small.decay_steps, small.max_steps) == (0, 12, 12)
 
 
 def test_all_variants_are_rehearsed_and_the_baseline_follows() -> None:

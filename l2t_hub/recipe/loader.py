@@ -43,7 +43,7 @@ def load_recipe(
 def load_releases(
     reference: str | Path, overrides: Sequence[str] = (), variant: str | None = None, *, shrink: bool = False
 ) -> list[Recipe]:
-    """Read the releases of a recipe (`shrink`: of its rehearsal): the variant named, else all, else the recipe itself.
+    """Read the releases of a recipe (`shrink`: of its rehearsal): one variant, else all, else the recipe itself.
 
     Raises UsageError as `load_recipe` does, and for two variants that would be the same release.
     """

@@ -1,7 +1,7 @@
 """`--shrink`: the keys that turn a recipe into a rehearsal of it, at toy size and on the bundled text.
 
-What says how a release is made stays: scheme, tasks, splitter, packing scheme, precision, objective. What says how much
-is made becomes small. The text and the tokenizer become ones that need no network.
+What says how a release is made stays: scheme, tasks, splitter, packing scheme, precision, objective. What says how
+much is made becomes small. The text and the tokenizer become ones that need no network.
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ def shrunk_keys(recipe: Recipe, sample: SourceSection) -> Tree:
     share = recipe.validation.share
     return {
         "name": shrunk_name(recipe.name),
-        "description": f"A rehearsal of {recipe.name} at toy size, on the bundled sample. It shows that every stage runs.",
+        "description": f"A rehearsal of {recipe.name} at toy size, on the bundled sample, to show that it runs.",
         "source": source.model_dump(mode="json"),
         "blocks": {"tokens_per_block": BLOCK, "min_words": min(recipe.blocks.min_words, 20)},
         "tokenizer": {"name": None, "revision": None, "vocab_size": VOCABULARY},

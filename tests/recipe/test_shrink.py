@@ -91,7 +91,7 @@ def test_all_variants_are_rehearsed_and_the_baseline_follows() -> None:
     )
     for variant in ("babylm-100m-raw", "babylm-100m-raw-shrunk"):
         assert load_recipe("babylm/100m", variant=variant, shrink=True).name == names[0]
-    with pytest.raises(UsageError, match="unknown variant 'babylm-100m-rav'. Did you mean"):
+    with pytest.raises(UsageError, match=r"unknown variant 'babylm-100m-rav'\. Did you mean"):
         load_recipe("babylm/100m", variant="babylm-100m-rav", shrink=True)
 
 
@@ -157,6 +157,8 @@ def test_every_task_gives_examples_in_its_rehearsal(tmp_path: Path) -> None:
         recipe = load_recipe(name, shrink=True)
         if recipe.mixture.scheme == "single":
             out = tmp_path / recipe.name
-            built = json.loads(l2t("build", name, "--shrink", "--out", str(out), "--workers", "1", "--json").stdout)
+            built = json.loads(
+                l2t("build", name, "--shrink", "--out", str(out), "--workers", "1", "--json").stdout
+            )
             assert list(out.glob(f"data/examples/{recipe.mixture.task}/train-*.parquet")), name
             assert sum(path.stat().st_size for path in out.glob("data/packed/*.parquet")) > 0, built

@@ -51,4 +51,4 @@ def test_a_tokenizer_of_unknown_size_leaves_the_cost_unknown(monkeypatch: pytest
     row = cost._listed(recipe_from_tree(tree))
     assert row["cost"] is None
     table = cost.listing_table([{"name": "x", "variants": [], "releases": [row]}])
-    assert [list(column.cells)[0] for column in table.columns][-3:] == ["unknown"] * 3
+    assert [next(iter(column.cells)) for column in table.columns][-3:] == ["unknown"] * 3

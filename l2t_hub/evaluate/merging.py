@@ -14,6 +14,7 @@ from l2t_hub.evaluate.comparing import compare_decisions, compare_scores
 from l2t_hub.evaluate.consistency import fits, items
 from l2t_hub.evaluate.read_results import read_samples
 from l2t_hub.evaluate.results import SCHEMA, Evaluation, ModelComparison, ModelScores, Sample
+from l2t_hub.evaluate.training_runs import latest
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def merge(results: Sequence[Result], baseline: str | None = None) -> tuple[list[
     """Return one evaluation for each protocol, suites in the order of the results, and notes for the reader.
 
     The baseline, a label or name of a model, comes first and all others are compared with it; the default is the
-    first model. Notes name results that are not compared, and why. Raises UsageError if no result has the baseline.
+    first model, or the last checkpoint of its run. Notes name results that are not compared, and why. Raises
+    UsageError if no result has the baseline.
     """
     groups, notes = _by_protocol(results)
     entries = [_entries(group) for group in groups]
@@ -50,7 +52,8 @@ def merge(results: Sequence[Result], baseline: str | None = None) -> tuple[list[
             )
     merged = []
     for group in entries:
-        first = next((e for e in group if baseline is None or baseline in _names(e)), None)
+        wanted = latest([entry.scores for entry in group]).label if baseline is None else baseline
+        first = next((entry for entry in group if wanted in _names(entry)), None)
         suite = group[0].result.evaluation.protocol.suite
         if first is None:
             notes.append(

@@ -12,7 +12,9 @@ from l2t_hub.errors import UsageError, nearest
 from l2t_hub.evaluate.conclusions import conclusions
 from l2t_hub.evaluate.results import Estimate, Evaluation, ModelComparison
 from l2t_hub.evaluate.score_rows import COLUMNS, MACRO, rows
+from l2t_hub.evaluate.training_runs import last_checkpoints
 from l2t_hub.extras import installed
+from l2t_hub.report.curve_sheets import curve_sections
 from l2t_hub.report.formats import latex, markdown
 from l2t_hub.report.html_page import html_page
 from l2t_hub.report.outline import Report, ReportSection
@@ -43,7 +45,10 @@ def make_report(
     `narrow` makes tables fit on a terminal. Raises UsageError as `published_sections` does.
     """
     drawn = plots and installed("plots")
-    sections = [_section(evaluation, narrow, drawn) for evaluation in evaluations]
+    sections = []
+    for evaluation in evaluations:
+        sections.append(_section(last_checkpoints(evaluation), narrow, drawn))
+        sections += curve_sections(evaluation, drawn)
     if compare_to is not None:
         sections += published_sections(compare_to, evaluations)
     missing = [NO_PLOTS] if plots and not drawn else []

@@ -1,0 +1,67 @@
+"""Scores along training: curves over tokens and over compute, and tables at equal tokens and equal compute."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from l2t_hub.evaluate.results import Evaluation
+from l2t_hub.evaluate.training_runs import FLOPS, Run, budgets, training_runs
+from l2t_hub.report.outline import ReportSection
+from l2t_hub.report.sheet import Cell, Sheet, accuracy, sheet
+
+if TYPE_CHECKING:
+    from l2t_hub.report.figures import Plot
+
+UNITS = {"tokens": "tokens", "compute": "floating-point operations"}
+COMPUTE = f"Compute is {FLOPS} × parameters × tokens, an estimate that leaves out attention."
+
+
+def curve_sections(evaluation: Evaluation, plots: bool) -> list[ReportSection]:
+    """Return the section on the checkpoints of an evaluation, none if no run has several."""
+    runs = training_runs(evaluation)
+    if not runs:
+        return []
+    suite = evaluation.protocol.suite
+    sheets = [made for unit in UNITS if (made := budget_sheet(suite, runs, unit)) is not None]
+    drawn = _plots(suite, runs) if plots else {}
+    return [ReportSection(f"{suite}: along training", (), tuple(sheets), drawn, (COMPUTE,))]
+
+
+def budget_sheet(suite: str, runs: Sequence[Run], unit: str) -> Sheet | None:
+    """Return the scores of runs at equal tokens or equal compute; None for one run, or without a common budget."""
+    found = budgets(runs, unit) if len(runs) > 1 else []
+    if not found:
+        return None
+    rows: list[list[Cell]] = []
+    for budget in found:
+        row: list[Cell] = [_amount(budget, unit)]
+        for run in runs:
+            checkpoint = run.within(budget, unit)
+            own = getattr(checkpoint, unit) if checkpoint else budget
+            row += [
+                accuracy(checkpoint.accuracy) if checkpoint else None,
+                None if own == budget else _amount(own, unit),
+            ]
+        rows.append(row)
+    header = [UNITS[unit], *(word for run in runs for word in (run.name, "at"))]
+    caption = (
+        f"{suite}: accuracy in % over all items at equal {unit}, with 95% intervals. Each run has its last "
+        "checkpoint within the budget; “at” says where that is if it is not the budget itself."
+    )
+    return sheet(caption, header, rows)
+
+
+def _amount(value: int, unit: str) -> str:
+    return f"{value:,}" if unit == "tokens" else f"{value:.2e}"
+
+
+def _plots(suite: str, runs: Sequence[Run]) -> "Mapping[str, Plot]":
+    from l2t_hub.report.figures import curve_plot
+
+    return {
+        unit: curve_plot(
+            [(run.name, [(getattr(c, unit), c.accuracy) for c in run.checkpoints]) for run in runs],
+            UNITS[unit],
+            f"Accuracy on {suite} over {UNITS[unit]}",
+        )
+        for unit in UNITS
+    }

@@ -64,16 +64,16 @@ def loss_plot(curves: Sequence[Curve]) -> Plot:
         axes = figure.add_subplot()
         for curve, colour in zip(curves, cycle(COLOURS), strict=False):
             if curve.training:
-                label = f"{_name(curve.name)}, training"
+                label = f"{shown_name(curve.name)}, training"
                 axes.plot(*zip(*curve.training, strict=True), color=colour, lw=1.2, label=label)
             if curve.validation:
-                label = f"{_name(curve.name)}, validation"
+                label = f"{shown_name(curve.name)}, validation"
                 axes.plot(*zip(*curve.validation, strict=True), "o--", ms=4, lw=1, color=colour, label=label)
         axes.set_xlabel("tokens seen")
         axes.set_ylabel("loss, nats per token")
         axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
         axes.legend()
-    return _plot(figure, "Training and validation loss over the tokens seen")
+    return as_plot(figure, "Training and validation loss over the tokens seen")
 
 
 def score_plot(evaluation: Evaluation) -> Plot:
@@ -90,7 +90,7 @@ def score_plot(evaluation: Evaluation) -> Plot:
             axes.axvline(50, color=INK, lw=1, ls="--")
             text += "; dashed line: 50%, the chance level of pairs"
         axes.set_xlabel(text)
-    return _plot(figure, f"Accuracy by phenomenon on {evaluation.protocol.suite}")
+    return as_plot(figure, f"Accuracy by phenomenon on {evaluation.protocol.suite}")
 
 
 def difference_plot(evaluation: Evaluation) -> Plot:
@@ -102,8 +102,8 @@ def difference_plot(evaluation: Evaluation) -> Plot:
     with mpl.rc_context(STYLE):
         figure, axes = _rows(names, series)
         axes.axvline(0, color=INK, lw=1)
-        axes.set_xlabel(f"percentage points against {_name(baseline)}, with 95% intervals")
-    return _plot(figure, f"Difference from {baseline} by phenomenon on {evaluation.protocol.suite}")
+        axes.set_xlabel(f"percentage points against {shown_name(baseline)}, with 95% intervals")
+    return as_plot(figure, f"Difference from {baseline} by phenomenon on {evaluation.protocol.suite}")
 
 
 def curve_plot(curves: Sequence[tuple[str, Sequence[tuple[float, Estimate]]]], x: str, title: str) -> Plot:
@@ -116,13 +116,13 @@ def curve_plot(curves: Sequence[tuple[str, Sequence[tuple[float, Estimate]]]], x
             values, low, high = (
                 [100 * getattr(e, part) for _, e in points] for part in ("value", "low", "high")
             )
-            axes.plot(places, values, marker=marker, ms=4, lw=1.4, color=colour, label=_name(name))
+            axes.plot(places, values, marker=marker, ms=4, lw=1.4, color=colour, label=shown_name(name))
             axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
         axes.set_xlabel(x)
         axes.set_ylabel("accuracy in %, 95% intervals")
         axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
         _legend(figure, [name for name, _ in curves])
-    return _plot(figure, title)
+    return as_plot(figure, title)
 
 
 def _rows(names: Sequence[str], series: Sequence[tuple[str, Sequence[Estimate]]]) -> tuple[Figure, Axes]:
@@ -148,9 +148,9 @@ def _rows(names: Sequence[str], series: Sequence[tuple[str, Sequence[Estimate]]]
             ms=4.5,
             color=colour,
             elinewidth=1.1,
-            label=_name(label),
+            label=shown_name(label),
         )
-    axes.set_yticks(range(len(names)), [_name(name.replace("_", " ")) for name in names])
+    axes.set_yticks(range(len(names)), [shown_name(name.replace("_", " ")) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     for edge in range(1, len(names)):
@@ -160,20 +160,20 @@ def _rows(names: Sequence[str], series: Sequence[tuple[str, Sequence[Estimate]]]
 
 
 def _legend(figure: Figure, names: Sequence[str]) -> None:
-    figure.legend(loc="outside upper center", ncols=_columns(names))
+    figure.legend(loc="outside upper center", ncols=legend_columns(names))
 
 
-def _columns(names: Sequence[str]) -> int:
+def legend_columns(names: Sequence[str]) -> int:
     """Return how many names fit side by side in a legend."""
-    longest = max((len(_name(name)) for name in names), default=1)
+    longest = max((len(shown_name(name)) for name in names), default=1)
     return max(1, min(len(names), 90 // (longest + 8)))
 
 
 def _legend_rows(series: Sequence[tuple[str, object]]) -> int:
-    return -(-len(series) // _columns([name for name, _ in series]))
+    return -(-len(series) // legend_columns([name for name, _ in series]))
 
 
-def _name(text: str) -> str:
+def shown_name(text: str) -> str:
     """Return a name as plots show it: visible, cut in its middle if long, not hidden by a leading underscore."""
     shown = " ".join(visible(text).split())
     if len(shown) > LONGEST_NAME:
@@ -182,7 +182,7 @@ def _name(text: str) -> str:
     return f"\u200b{shown}" if shown.startswith("_") else shown
 
 
-def _plot(figure: Figure, describes: str) -> Plot:
+def as_plot(figure: Figure, describes: str) -> Plot:
     """Render a figure. Equal figures give equal SVG text."""
     png, svg = io.BytesIO(), io.StringIO()
     with mpl.rc_context(STYLE):

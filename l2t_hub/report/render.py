@@ -13,6 +13,15 @@ from l2t_hub.evaluate.results import Estimate
 from l2t_hub.extras import installed
 from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.records.training_record import TrainingRecord
+from l2t_hub.report.along_training import (
+    PAIRS_RIGHT,
+    EqualRow,
+    Point,
+    TrainingCurve,
+    at_equal,
+    held_out_table,
+    training_curve,
+)
 from l2t_hub.report.html_page import html_page
 from l2t_hub.templates import Markdown, render
 
@@ -62,6 +71,10 @@ def write_run_report(
         "accuracy": _accuracy,
         "points": _points,
         "dropped": _dropped,
+        "held_out": held_out_table([release.training for release in releases]),
+        "equal": at_equal(_curves(releases)),
+        "measured": _measured,
+        "short": _short,
     }
     markdown = render("report.md.j2", values, HERE)
     write_text(folder / "report.md", markdown)
@@ -73,6 +86,7 @@ def write_run_report(
 def _plots(releases: Sequence[ReleaseReport], evaluations: Sequence[Evaluation]) -> "dict[str, Plot]":
     """Draw the loss curves, and the scores of each evaluation."""
     from l2t_hub.report.figures import Curve, loss_plot, score_plot
+    from l2t_hub.report.training_figures import learning_curves
 
     def points(release: ReleaseReport, key: str) -> list[tuple[int, float]]:
         return [(record["tokens"], record[key]) for record in release.log if key in record]
@@ -81,7 +95,29 @@ def _plots(releases: Sequence[ReleaseReport], evaluations: Sequence[Evaluation])
         Curve(release.name, points(release, "loss"), points(release, "eval_loss")) for release in releases
     ]
     scores = {f"scores-{evaluation.protocol.suite}": score_plot(evaluation) for evaluation in evaluations}
-    return {"loss": loss_plot(curves), **scores}
+    along = learning_curves(_curves(releases))
+    return {"loss": loss_plot(curves), **scores, **({"along-training": along} if along else {})}
+
+
+def _curves(releases: Sequence[ReleaseReport]) -> list[TrainingCurve]:
+    table = held_out_table([release.training for release in releases])
+    return [training_curve(release.name, release.training, release.log, table) for release in releases]
+
+
+def _measured(row: EqualRow, point: Point | None) -> str:
+    """Return a value of a row, and where it was measured if that is earlier."""
+    if point is None:
+        return "not measured"
+    place = point.tokens if row.unit == "tokens" else point.flops
+    value = f"{100 * point.value:.1f}%" if row.what == PAIRS_RIGHT else f"{point.value:.4f}"
+    return value if place == row.limit else f"{value} (at {_short(place)})"
+
+
+def _short(count: float) -> str:
+    """Return a large count with three digits, such as 614k or 3.66e+12."""
+    thousands = [(1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")]
+    unit, letter = next(((u, x) for u, x in reversed(thousands) if count >= u), (1.0, ""))
+    return f"{count:.3g}" if count >= 1e15 else f"{count / unit:.3g}{letter}"
 
 
 def _accuracy(estimate: Estimate) -> Markdown:

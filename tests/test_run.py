@@ -114,7 +114,15 @@ def test_the_report_shows_every_phenomenon_and_needs_no_other_file(first_run: tu
     page = (folder / "report.html").read_text(encoding="utf-8")
     for row in read(folder / "scores" / "probes.json")["models"][0]["phenomena"]:
         assert f"| {row['phenomenon']} | {row['total']} | {100 * row['accuracy']['value']:.1f} [" in markdown
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3
+    records = [read(folder / "models" / name / "training.json") for name in NAMES]
+    assert {"raw", "typo"} <= records[0]["held_out"].keys() == records[1]["held_out"].keys()
+    for part in records[0]["held_out"]:
+        losses = [record["held_out"][part] for record in records]
+        assert losses[0]["sha256"] == losses[1]["sha256"]
+        shown = "**raw text**" if part == "raw" else part
+        cells = " | ".join(f"{loss['loss']:.4f}" for loss in losses)
+        assert f"| {shown} | {losses[0]['texts']} | {cells} |" in markdown
     assert not re.findall(r"<(?:img|script|link)\b|src=|@import|url\((?!#)", page)
     for picture in re.findall(r"\]\((pictures/[^)]+)\)", markdown):
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")

@@ -78,16 +78,16 @@ def _accuracy(pairs: Mapping[str, Any]) -> tuple[float, tuple[float, float]]:
 def at_equal(curves: Sequence[TrainingCurve]) -> list[EqualRow]:
     """Return the rows at the most tokens, and at the most compute, that all models have come to."""
     rows = []
-    for what, of in (
-        (f"loss on raw held-out text, {curves[0].unit}", lambda c: c.held_out),
-        (PAIRS_RIGHT, lambda c: c.pairs),
-    ):
-        if not all(of(curve) for curve in curves):
+    for what, key in ((f"loss on raw held-out text, {curves[0].unit}", "held_out"), (PAIRS_RIGHT, "pairs")):
+        measured: list[tuple[Point, ...]] = [getattr(curve, key) for curve in curves]
+        if not all(measured):
             continue
-        for unit, place in (("tokens", lambda p: p.tokens), ("FLOPs", lambda p: p.flops)):
-            limit = min(place(of(curve)[-1]) for curve in curves)
-            last = [[p for p in of(curve) if place(p) <= limit] for curve in curves]
-            rows.append(EqualRow(what, unit, limit, tuple(points[-1] if points else None for points in last)))
+        for unit, place in (("tokens", "tokens"), ("FLOPs", "flops")):
+            limit = min(getattr(points[-1], place) for points in measured)
+            within = [[p for p in points if getattr(p, place) <= limit] for points in measured]
+            rows.append(
+                EqualRow(what, unit, limit, tuple(points[-1] if points else None for points in within))
+            )
     return rows
 
 

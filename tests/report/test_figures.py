@@ -20,7 +20,7 @@ LONG = "my-org/a-rather-long-name-of-a-model-for-a-legend-step-{}"
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The figures that are drawn, before they become images."""
     kept: list[Any] = []
-    monkeypatch.setattr(figures, "_plot", lambda figure, describes: kept.append(figure))
+    monkeypatch.setattr(figures, "as_plot", lambda figure, describes: kept.append(figure))
     return kept
 
 

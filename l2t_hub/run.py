@@ -85,6 +85,7 @@ def run_recipe(
     """
     for release in releases:
         check_names(release)
+        _check_mode(release)
         if publisher is not None:
             _check_license(release)
     runs = [
@@ -108,6 +109,16 @@ def _baseline_first(recipe: Recipe, releases: Sequence[Recipe]) -> list[Recipe]:
     """Return the releases in the recipe's order, with the baseline moved to the front."""
     baseline = recipe.evaluation.baseline
     return sorted(releases, key=lambda release: release.name != baseline) if baseline else list(releases)
+
+
+def _check_mode(release: Recipe) -> None:
+    """Raise UsageError if the recipe trains straight from text: a run builds, reports on and publishes datasets."""
+    if release.data.mode == "stream":
+        raise UsageError(
+            f"{release.where('data.mode')}: `l2t run` builds a dataset for each release, and a stream has none",
+            "Add `--set data.mode=built`: the weights are the same. To train without a dataset, use `l2t train`, "
+            "`l2t eval` and `l2t release`.",
+        )
 
 
 def _check_license(release: Recipe) -> None:

@@ -1,7 +1,7 @@
 """The verb that trains models: `train`."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +26,11 @@ TRAIN_EXAMPLES = examples(
     "l2t train nano --variant nano-l2t --data data/nano-l2t --out models/nano-l2t --on slurm --print",
 )
 TrainData = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--data", metavar="DIR|REPO", help="A dataset directory, or the name of a dataset on the Hub."
+        "--data",
+        metavar="DIR|REPO",
+        help="A dataset directory, or the name of a dataset on the Hub. Not needed with `data.mode: stream`.",
     ),
 ]
 ModelFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for the model.")]
@@ -84,8 +86,8 @@ TrainHub = Annotated[
 
 def train(
     recipe: RecipeArgument,
-    data: TrainData,
     folder: ModelFolder,
+    data: TrainData = None,
     sets: Sets = None,
     variant: Variant = None,
     shrink: Shrink = False,
@@ -100,13 +102,17 @@ def train(
     print_only: PrintOnly = False,
     as_json: Json = False,
 ) -> None:
-    """Train a causal language model from scratch on the packed sequences of a dataset.
+    """Train a causal language model from scratch on the packed sequences of a dataset, or straight from text.
 
     The same command continues an interrupted run. Ctrl-C, SIGTERM and SIGUSR1 save at the end of the step.
     """
     _check_push(push, push_every, private)
     check_place(on, fresh, print_only)
     release = load_release(recipe, sets, variant, shrink=shrink)
+    if data is None:
+        _check_stream({"--follow-data": follow_data, "--push": push is not None, f"--on {on}": on != LOCAL})
+        _train_from_text(release, folder, fresh, held_out, hub, as_json)
+        return
     typed = TrainCommand(recipe, data, folder, tuple(sets or ()), variant, follow_data, held_out, hub)
     typed = replace(typed, push=push, push_every=push_every, private=private, shrink=shrink)
     if on != LOCAL:
@@ -124,6 +130,28 @@ def train(
         )
         refresh_cards([folder])
         answer(as_json, result.as_dict(), result.summary())
+
+
+def _train_from_text(
+    release: "Recipe", folder: Path, fresh: bool, held_out: Path | None, hub: str | None, as_json: bool
+) -> None:
+    from l2t_hub.hub.connect import connected_for
+
+    with connected_for(hub):
+        from l2t_hub.evaluate.training_curves import measurements
+        from l2t_hub.train import train as train_model
+
+        measured = measurements(release, None, held_out, progress)
+        result = train_model(release, None, folder, fresh=fresh, measurements=measured)
+    refresh_cards([folder])
+    answer(as_json, result.as_dict(), result.summary())
+
+
+def _check_stream(given: Mapping[str, bool]) -> None:
+    """Raise UsageError for options that training without a dataset does not have."""
+    option = next((name for name, is_given in given.items() if is_given), None)
+    if option is not None:
+        raise UsageError(f"{option} applies only with --data", "Name the dataset: --data DIR or ORG/NAME.")
 
 
 def _check_push(push: str | None, every: int, private: bool) -> None:

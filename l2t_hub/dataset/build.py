@@ -30,7 +30,7 @@ from l2t_hub.dataset.layout import (
 from l2t_hub.dataset.ledger import Ledger, merged
 from l2t_hub.dataset.manifest import realised, totals
 from l2t_hub.dataset.manifest_size import check_manifest_size
-from l2t_hub.dataset.prepare import Prepared, build_partitions, prepare
+from l2t_hub.dataset.prepare import Answers, Prepared, build_partitions, prepare
 from l2t_hub.dataset.progress import Reporter, default_reporter
 from l2t_hub.dataset.shards import Shard
 from l2t_hub.dataset.transform import hash_ids
@@ -78,7 +78,8 @@ def build(
         wait_for_jobs(workspace, reporter)
         before = _existing_dataset(out)
         run = partial(execute, executor=executor, workers=workers, reporter=reporter)
-        prepared = prepare(recipe, source, workspace, run, reporter, before)
+        answers = Answers.of(before) if before else Answers()
+        prepared = prepare(recipe, source, workspace, run, reporter, answers)
         keys = prepared.keys
         left_out = prepared.duplicates
         check_manifest_size(recipe, tasks, source, dropped=(left_out.near_identical, left_out.repeated))

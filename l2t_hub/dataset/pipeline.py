@@ -19,7 +19,7 @@ from l2t_hub.dataset.progress import Meter
 from l2t_hub.dataset.shards import ShardWriter
 from l2t_hub.dataset.tokenizer import encoder
 from l2t_hub.dataset.transform import PartitionTransform, TransformSetup
-from l2t_hub.dataset.views import RowBatch
+from l2t_hub.dataset.views import SPLITS, RowBatch, Split
 from l2t_hub.dataset.workspace import FinishedPartition, Workspace
 from l2t_hub.mixture import tasks_of
 from l2t_hub.recipe import Recipe
@@ -47,17 +47,23 @@ class ReadSource(PipelineStep):  # type: ignore[misc]
 class MakeRows(PipelineStep):  # type: ignore[misc]
     """Turns records into rows of the views. The last item is the transform itself, with its ledger.
 
-    `source` is read once more, before the records, to choose the documents' partners.
+    `source` is read once more, before the records, to choose the documents' partners. Only rows of `splits` are made.
     """
 
     name, type = "rows", "MAKE"
 
     def __init__(
-        self, source: Source, recipe: Recipe, folder: Path, tokenizer: TokenizerInfo, meter: Meter
+        self,
+        source: Source,
+        recipe: Recipe,
+        folder: Path,
+        tokenizer: TokenizerInfo,
+        meter: Meter,
+        splits: Sequence[Split] = SPLITS,
     ) -> None:
         super().__init__()
         self.source, self.recipe, self.folder = source, recipe, folder
-        self.tokenizer, self.meter = tokenizer, meter
+        self.tokenizer, self.meter, self.splits = tokenizer, meter, splits
 
     def run(
         self, data: Any = None, rank: int = 0, world_size: int = 1
@@ -65,7 +71,7 @@ class MakeRows(PipelineStep):  # type: ignore[misc]
         """Transform partition `rank`."""
         setup = transform_setup(self.recipe, self.folder, self.tokenizer)
         partners = find_partners(self.recipe, setup.tasks, setup.languages, self.source.read(rank))
-        partition = PartitionTransform(setup, partners)
+        partition = PartitionTransform(setup, partners, self.splits)
         with self.meter.slot(rank) as tick:
             yield from partition.rows(data, tick)
         yield partition

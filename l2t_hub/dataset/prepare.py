@@ -39,30 +39,40 @@ class Prepared:
     solved: SolvedShare | None
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What an earlier preparation found out. Each answer has the key of the question, and is reused while it applies."""
+
+    duplicates: Duplicates = Duplicates(None, None)
+    solved: SolvedShare | None = None
+    tokenizer: TokenizerInfo | None = None
+
+    @classmethod
+    def of(cls, before: Manifest) -> "Answers":
+        """Return the answers that the manifest of a dataset holds."""
+        duplicates = Duplicates(before.source["near_identical"], before.source.get("duplicates"))
+        return cls(duplicates, before.mixture.get("solved"), before.tokenizer)
+
+
 def prepare(
     recipe: Recipe,
     source: Source,
     workspace: Workspace,
     execute: Execute,
     reporter: Reporter,
-    before: Manifest | None = None,
+    before: Answers = Answers(),
     tokenizer: TokenizerInfo | None = None,
 ) -> Prepared:
-    """Prepare a build. Answers that the manifest of an earlier dataset holds are reused while they apply.
+    """Prepare a build. The answers of an earlier one are reused while they apply.
 
     A given `tokenizer` must be in the workspace already. Raises what reading the source raises.
     """
-    duplicates = Duplicates(None, None)
-    if before is not None:
-        duplicates = Duplicates(before.source["near_identical"], before.source.get("duplicates"))
-    solved = before.mixture.get("solved") if before else None
-    old_tokenizer = before.tokenizer if before else None
     # A named tokenizer does not need the source, so a mistake in its name is reported at once.
     if tokenizer is None and recipe.tokenizer.name is not None:
-        tokenizer = prepare_tokenizer(recipe, source, workspace, old_tokenizer, reporter)
-    source, duplicates = drop_duplicates(recipe, source, workspace, duplicates, execute)
-    tokenizer = tokenizer or prepare_tokenizer(recipe, source, workspace, old_tokenizer, reporter)
-    solved_recipe, solved = solve_raw_share(recipe, source, workspace, tokenizer, solved, execute)
+        tokenizer = prepare_tokenizer(recipe, source, workspace, before.tokenizer, reporter)
+    source, duplicates = drop_duplicates(recipe, source, workspace, before.duplicates, execute)
+    tokenizer = tokenizer or prepare_tokenizer(recipe, source, workspace, before.tokenizer, reporter)
+    solved_recipe, solved = solve_raw_share(recipe, source, workspace, tokenizer, before.solved, execute)
     keys = build_keys(recipe, source, tokenizer.sha256, solved["threshold"] if solved else None)
     return Prepared(source, solved_recipe, tokenizer, keys, duplicates, solved)
 

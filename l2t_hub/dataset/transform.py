@@ -5,7 +5,7 @@ nothing of workers, files or time. `partners.py` chooses the other document that
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -24,6 +24,7 @@ from l2t_hub.dataset.views import (
     EXAMPLES,
     RAW_IDS,
     RAW_TEXT,
+    SPLITS,
     ExampleRow,
     RawIdRow,
     RawTextRow,
@@ -81,18 +82,21 @@ class SplitExample:
 class PartitionTransform:
     """Yields the rows of one partition; afterwards `ledger`, `documents` and `ids` describe what was read.
 
-    `file_drops` counts the documents that gave nothing, by file and reason.
+    `file_drops` counts the documents that gave nothing, by file and reason. Of the documents, only those of `splits`
+    become rows: the same rows that they become together with the others.
     """
 
-    def __init__(self, setup: TransformSetup, partners: Partners) -> None:
-        self.setup, self.partners = setup, partners
+    def __init__(
+        self, setup: TransformSetup, partners: Partners, splits: Sequence[Split] = SPLITS
+    ) -> None:
+        self.setup, self.partners, self.splits = setup, partners, splits
         self.ledger = Ledger()
         self.file_drops: Counter[tuple[str, str]] = Counter()
         self.documents = 0
         recipe, encoder = setup.recipe, setup.encoder
         self._bos, self._eos = recipe.tokenizer.bos, recipe.tokenizer.eos
         shape = PackShape(recipe.packing.sequence_length, recipe.packing.scheme, encoder.dtype, setup.pad_id)
-        self._packers = {split: Packer(split, shape, self.ledger) for split in ("train", "validation")}
+        self._packers = {split: Packer(split, shape, self.ledger) for split in SPLITS}
         self._raw_schema = RAW_TEXT if recipe.build.raw == "text" else RAW_IDS
         self._buffers: dict[tuple[str, Split, str], RowBuffer] = {}
         self._ids: set[int] = set()
@@ -106,7 +110,9 @@ class PartitionTransform:
     def rows(self, records: Iterable[Record], tick: Tick = lambda n: None) -> Iterator[RowBatch]:
         """Yield all rows, in an order that follows from the records alone."""
         packers = self._packers.values() if self.setup.recipe.build.packed else ()
-        for batch in self.batches(records, tick):
+        for everything in self.batches(records, tick):
+            # Chosen after the cut into batches, because batches decide where the windows of a packer end.
+            batch = [document for document in everything if document.split in self.splits]
             self._add_raw(batch)
             examples = self.examples(batch)
             if examples:
@@ -162,7 +168,7 @@ class PartitionTransform:
         """Encode the documents that are used as raw text, and buffer their rows."""
         recipe = self.setup.recipe
         raw = [d for d in batch if is_raw(recipe.seed, d.document.id, recipe.mixture)]
-        for split in ("train", "validation"):
+        for split in SPLITS:
             documents = [d.document for d in raw if d.split == split]
             if not documents:
                 continue

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 View = Literal["examples", "raw", "packed"]
 Split = Literal["train", "validation"]
+SPLITS: tuple[Split, ...] = ("train", "validation")
 
 EXAMPLES = pa.schema(
     {

@@ -49,15 +49,17 @@ class Workspace:
     """The work folder of one output directory. Workers receive it pickled.
 
     `stage` names the folder of the partitions: those of the dataset, or those of a pass over the source before it.
+    `work` names the work folder in `out`.
     """
 
     out: Path
     stage: str = "partitions"
+    work: str = WORK
 
     @property
     def folder(self) -> Path:
         """The work folder."""
-        return self.out / WORK
+        return self.out / self.work
 
     @property
     def stage_folder(self) -> Path:

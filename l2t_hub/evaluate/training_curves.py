@@ -25,15 +25,21 @@ HELD_OUT, PAIRS = "held_out", "pairs"
 
 
 def measurements(
-    recipe: Recipe, dataset: DatasetLocation, held_out: Path | None, say: Callable[[str], None]
+    recipe: Recipe, dataset: DatasetLocation | None, held_out: Path | None, say: Callable[[str], None]
 ) -> tuple[Measurement, ...]:
     """Return what a recipe measures during training. `held_out` is the file of held-out text, None without one.
 
+    `dataset` is None for training straight from text, for which there is no such file.
     If there is no such file, it is made from the recipe's source, and `say` is told so. Raises UsageError for a key
     or file that does not fit, UserError for one that cannot be read.
     """
     chosen = []
-    if held_out is not None and recipe.evaluation.held_out_documents:
+    if held_out is not None and dataset is None:
+        raise UsageError(
+            f"{held_out}: held-out text is measured in training on a dataset, and this run has none",
+            "Build the dataset and name it with --data, or leave --held-out out.",
+        )
+    if held_out is not None and dataset is not None and recipe.evaluation.held_out_documents:
         if not held_out.exists() and is_main_process():
             make_held_out(recipe, dataset, held_out)
             found = read_held_out(held_out, dataset).texts.get(RAW)

@@ -30,8 +30,8 @@ def scheme_text(mixture: MixtureSection) -> str:
 
 
 def tree(recipe: Recipe) -> dict[str, Any]:
-    """Return the resolved recipe, including its `cluster` section."""
-    return {**recipe.resolved(), "cluster": recipe.cluster.model_dump(mode="json")}
+    """Return the resolved recipe, including its sections `cluster` and `data`."""
+    return {**recipe.resolved(), **recipe.model_dump(mode="json", include={"cluster", "data"})}
 
 
 def as_yaml(recipe: Recipe) -> str:

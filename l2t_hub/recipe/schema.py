@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from l2t_hub.errors import nearest
 from l2t_hub.recipe.cluster_section import ClusterSection
 from l2t_hub.recipe.objective_section import ObjectiveSection
+from l2t_hub.recipe.data_section import DataSection
 from l2t_hub.recipe.section import DoesNotApplyError, Section
 from l2t_hub.recipe.source_section import SourceSection
 from l2t_hub.recipe.train_section import TrainSection
@@ -237,6 +238,7 @@ class Recipe(Section):
     validation: ValidationSection = ValidationSection()
     build: BuildSection = BuildSection()
     cluster: ClusterSection = ClusterSection()
+    data: DataSection = DataSection()
     model: ModelSection = ModelSection()
     objective: ObjectiveSection = ObjectiveSection()
     train: TrainSection = TrainSection()
@@ -247,6 +249,16 @@ class Recipe(Section):
 
     _locations: dict[str, str] = PrivateAttr(default_factory=dict)
     _notes: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="after")
+    def _stream_can_be_read(self) -> Self:
+        if self.data.mode == "stream" and self.train.shuffle != "partitions":
+            raise ValueError(
+                "`data.mode` stream makes one partition after another, and requires `train.shuffle` to be partitions"
+            )
+        if self.data.mode == "stream" and not self.build.packed:
+            raise ValueError("`data.mode` stream requires `build.packed` to be true")
+        return self
 
     @model_validator(mode="after")
     def _baseline_is_a_variant(self) -> Self:
@@ -274,10 +286,10 @@ class Recipe(Section):
     def resolved(self, scope: Scope = "model") -> dict[str, Any]:
         """Return every key that applies, with its value or default, as a tree that is a valid recipe.
 
-        `cluster` and `seeds` are left out, because they do not change the release, and so is a later key that has its
-        default. With scope "data", only the keys that decide the dataset, name and description remain.
+        `cluster`, `data` and `seeds` are left out, because they do not change the release, and so is a later key that
+        has its default. With scope "data", only the keys that decide the dataset, name and description remain.
         """
-        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"cluster", "seeds"})
+        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"cluster", "data", "seeds"})
         if scope == "data":
             tree = {key: tree[key] for key in ("name", "description", "seed", *SCOPES["data"])}
         if self.mixture.scheme != "disjoint":

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from l2t_hub.artifacts import TRAINING_RECORD
 from l2t_hub.errors import UserError
 from l2t_hub.records.bounds import (
+    MAX_PARTITIONS,
     MAX_PREDICTION_HEADS,
     Batch,
     Commit,
@@ -29,6 +30,7 @@ from l2t_hub.records.bounds import (
     Text,
     Vocabulary,
 )
+from l2t_hub.records.dataset_manifest import LedgerRows
 from l2t_hub.records.file_list import ExpectedFile
 from l2t_hub.records.reading import FileRecord, Record
 from l2t_hub.records.recipe_tree import RecipeTree
@@ -52,12 +54,25 @@ class RunRecord(FileRecord):
     format: FirstFormat = 1
 
 
+class StreamUsed(Record):
+    """What a run read straight from text: the source, how many of its partitions were read, and their ledger."""
+
+    contents: Annotated[dict[Text, Name], OneByOne]
+    partitions: Annotated[int, Field(ge=1, le=MAX_PARTITIONS)]
+    read: Annotated[int, Field(ge=0, le=MAX_PARTITIONS)]
+    ledger: LedgerRows
+
+
 class DatasetUsed(Record):
-    """The dataset of a run: what the user called it, and its repository and commit if it came from the Hub."""
+    """The dataset of a run: what the user called it, and its repository and commit if it came from the Hub.
+
+    A run straight from text has no dataset; then `name` is that of the recipe.
+    """
 
     name: Text
     repository: RepoName | None
     revision: Commit | None
+    streamed: StreamUsed | None = None
 
 
 class BatchUsed(Record):
@@ -73,12 +88,15 @@ class BatchUsed(Record):
 
 
 class SequencesUsed(Record):
-    """Packed sequences in each split, how many the run read, and how many epochs that is."""
+    """Packed sequences in each split, how many the run read, and how many epochs that is.
 
-    train: Count
+    A run straight from text knows its training split only if it read all of it.
+    """
+
+    train: Count | None
     validation: Count
     seen: Count
-    epochs: Annotated[float, Field(ge=0, le=1e9)]
+    epochs: Annotated[float, Field(ge=0, le=1e9)] | None
 
 
 class Hardware(Record):

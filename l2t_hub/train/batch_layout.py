@@ -36,14 +36,14 @@ class BatchLayout:
         """Sequences read during the run."""
         return self.sequences * self.steps
 
-    def describe(self, rows: int) -> str:
-        """Return one line with the effective batch size and the number of epochs over `rows` sequences."""
+    def describe(self, rows: int | None) -> str:
+        """Return one line with the effective batch size and the number of epochs over `rows` sequences, if known."""
+        epochs = f" from {rows:,}: {self.rows / rows:.2f} epochs" if rows else ", made as they are read"
         return (
             f"{counted(self.sequences, 'sequence')} per step ({self.per_device} per device x "
             f"{counted(self.devices, 'device')} x {self.accumulation} accumulated) = "
             f"{self.tokens_per_step:,} tokens; {counted(self.steps, 'step')} = "
-            f"{self.rows * self.sequence_length:,} tokens, {counted(self.rows, 'sequence')} from {rows:,}: "
-            f"{self.rows / rows:.2f} epochs"
+            f"{self.rows * self.sequence_length:,} tokens, {counted(self.rows, 'sequence')}{epochs}"
         )
 
 

@@ -3,13 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from l2t_hub.artifacts import CARD, MANIFEST, PACKED, TOKENIZER
 from l2t_hub.errors import UserError
 from l2t_hub.records.dataset_manifest import Manifest, ShardEntry, read_manifest
 from l2t_hub.records.repo_path import inside
+from l2t_hub.records.training_record import DatasetUsed
 
 WANTED = (MANIFEST, CARD, f"{PACKED}/*", f"{TOKENIZER}/*")
+
+
+class TrainingText(Protocol):
+    """What a model is trained on: a dataset, or text without one (`stream_location.py`)."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the dataset, 64 hex digits."""
+
+    def tokenizer_files(self) -> list[Path]:
+        """Return the files of the tokenizer."""
+
+    def used(self) -> DatasetUsed:
+        """Return what the training record says of it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +50,10 @@ class DatasetLocation:
     def fingerprint(self) -> str:
         """The fingerprint of the dataset, 64 hex digits."""
         return self.manifest.fingerprint
+
+    def used(self) -> DatasetUsed:
+        """Return what the training record says of the dataset."""
+        return DatasetUsed(name=self.name, repository=self.repository, revision=self.revision)
 
     def packed_shards(self, split: str) -> list[Path]:
         """Return the packed shards of a split, by partition. Raises UserError if a link leads out."""

@@ -13,7 +13,6 @@ from l2t_hub.artifacts import CARD, CHECKPOINTS, TRAINING_LOG, sha256_of
 from l2t_hub.extras import installed
 from l2t_hub.records.training_record import (
     BatchUsed,
-    DatasetUsed,
     Precision,
     SequencesUsed,
     TrainingRecord,
@@ -23,7 +22,7 @@ from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.checkpoints import PARTIAL
 from l2t_hub.train.hardware import hardware
 from l2t_hub.train.heads_file import save_with_heads
-from l2t_hub.train.locate import DatasetLocation
+from l2t_hub.train.locate import TrainingText
 from l2t_hub.train.loss_plot import PLOT, plot_losses
 from l2t_hub.train.prediction_heads import heads_of
 from l2t_hub.train.run_directory import CACHE, RunIdentity
@@ -37,8 +36,8 @@ class RunSummary:
     """What a run did: its batches, the rows of the dataset, and what was counted and measured."""
 
     batches: BatchLayout
-    rows: int
-    """Sequences in the training split."""
+    rows: int | None
+    """Sequences in the training split, None if it was not read to its end."""
     validation_rows: int
     predicted_tokens: int
     """Tokens that counted in the loss, over all steps."""
@@ -56,7 +55,7 @@ def write_model_directory(
     model: Any,
     weights: dict[str, Any] | None,
     out: Path,
-    dataset: DatasetLocation,
+    dataset: TrainingText,
     identity: RunIdentity,
     summary: RunSummary,
     training_log: TrainingLog,
@@ -96,7 +95,7 @@ def write_model_directory(
 def _record(
     model: Any,
     log: list[Record],
-    dataset: DatasetLocation,
+    dataset: TrainingText,
     identity: RunIdentity,
     summary: RunSummary,
     auto_tokenizer: bool,
@@ -112,7 +111,7 @@ def _record(
         fingerprint=identity.fingerprint,
         dataset_fingerprint=identity.dataset,
         recipe=identity.recipe.resolved(),
-        dataset=DatasetUsed(name=dataset.name, repository=dataset.repository, revision=dataset.revision),
+        dataset=dataset.used(),
         parameters=model.num_parameters() - _parameters_of_heads(model),
         vocab_size=model.config.vocab_size,
         precision=summary.precision,
@@ -127,7 +126,7 @@ def _record(
             train=summary.rows,
             validation=summary.validation_rows,
             seen=batches.rows,
-            epochs=round(batches.rows / summary.rows, 4),
+            epochs=round(batches.rows / summary.rows, 4) if summary.rows else None,
         ),
         seconds=round(summary.seconds, 2),
         tokens_per_second=round(tokens / max(summary.seconds, 1e-9), 1),

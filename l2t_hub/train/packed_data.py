@@ -52,15 +52,15 @@ class PackedData:
         pad_token_id = self.tokenizer.pad_token_id
         return int(pad_token_id) if pad_token_id is not None else self.tokenizer.eos_token_id
 
-    def open(self, split: str, cache: Path) -> datasets.Dataset | None:
+    def open(self, split: str, cache: Path) -> Any:
         """Return the rows of "train" or "validation", or None if there are none.
 
         A row has `input_ids` (sequence length) and `lengths` (one per text), both numpy arrays. The rows are
         memory-mapped from an Arrow copy in `cache`. Raises UserError if a shard cannot be read or copied.
         """
-        return _rows(self.shards[split], cache) if self.rows[split] else None
+        return _rows(self.shards[split], cache) if self.rows.get(split) else None
 
-    def order(self, recipe: Recipe, length: int) -> EpochSampler:
+    def order(self, recipe: Recipe, length: int) -> Any:
         """Return the order in which a run of `length` rows reads the training split."""
         by_partition = self.partitions if recipe.train.shuffle == "partitions" else None
         return EpochSampler(self.rows["train"], recipe.seed, length, by_partition)
@@ -74,9 +74,9 @@ def check_packed(dataset: DatasetLocation, recipe: Recipe) -> PackedData:
     length.
     """
     tokenizer = _tokenizer(dataset)
-    vocab_size = 1 + max(tokenizer.get_vocab().values(), default=-1)
+    vocab_size = vocabulary(tokenizer)
     shards = {split: _shards(dataset, split) for split in ("train", "validation")}
-    counts = {s: [_check_footer(path, recipe) for path in paths] for s, paths in shards.items()}
+    counts = {s: [check_footer(path, recipe) for path in paths] for s, paths in shards.items()}
     rows = {s: sum(of_shards) for s, of_shards in counts.items()}
     if rows["train"] == 0:
         raise UserError(
@@ -89,6 +89,11 @@ def check_packed(dataset: DatasetLocation, recipe: Recipe) -> PackedData:
             _check_ids(path, vocab_size)
     partitions = dataset.rows_by_partition(counts["train"])
     return PackedData(dataset.name, shards, rows, partitions, tokenizer, vocab_size)
+
+
+def vocabulary(tokenizer: Any) -> int:
+    """Return a tokenizer's largest id plus one."""
+    return 1 + max(tokenizer.get_vocab().values(), default=-1)
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def _shards(dataset: DatasetLocation, split: str) -> list[Path]:
     return shards
 
 
-def _check_footer(path: Path, recipe: Recipe) -> int:
+def check_footer(path: Path, recipe: Recipe) -> int:
     """Check a shard's columns and sequence length by its footer, and return its number of rows."""
     try:
         with pq.ParquetFile(path) as file:

@@ -23,7 +23,7 @@ from l2t_hub.train.checkpoints import (
     find_checkpoints,
     set_damaged_aside,
 )
-from l2t_hub.train.locate import DatasetLocation
+from l2t_hub.train.locate import TrainingText
 
 CACHE = "cache"
 LOCK = "lock"
@@ -73,7 +73,7 @@ class RunIdentity:
         return "; ".join(changes) or "another version of l2t_hub"
 
 
-def finished(out: Path, recipe: Recipe, dataset: DatasetLocation) -> bool:
+def finished(out: Path, recipe: Recipe, dataset: TrainingText) -> bool:
     """Whether `out` holds the finished model of exactly this recipe and dataset."""
     saved = TrainingRecord.find(out)
     return (
@@ -89,25 +89,29 @@ def claim(out: Path, identity: RunIdentity, fresh: bool) -> FoundCheckpoints:
     A `fresh` run uses none. Raises UsageError if `out` holds another run, a finished model or other files, and
     UserError if all checkpoints are damaged.
     """
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: this is a file", "Give `--out` a directory.")
-    saved = RunRecord.find(out / CHECKPOINTS)
-    if fresh and (saved is not None or TrainingRecord.find(out) is not None):
+    if _is_fresh(out, fresh):
         return FoundCheckpoints(None, {})
     _refuse_finished(out, identity)
-    if saved is None:
-        _refuse_other_files(out)
-    elif complete_checkpoints(out) and saved.fingerprint != identity.fingerprint:
-        raise UsageError(
-            f"{out}: holds an unfinished run that differs from this one: {identity.differs_from(saved)}",
-            f"Undo the change to continue it. {_START_OVER}",
-        )
+    _refuse_others(out, identity)
     found = find_checkpoints(out)
     if found.newest is None and found.damaged:
         checkpoint, problem = next(iter(found.damaged.items()))
         others = f", and so are {len(found.damaged) - 1} older ones" if len(found.damaged) > 1 else ""
         raise UserError(f"{checkpoint}: damaged ({problem}){others}; no other is left", _START_OVER)
     return found
+
+
+def claim_early(out: Path, recipe: Recipe, fresh: bool) -> None:
+    """Refuse what `claim` would refuse whatever the data are, before they are made from text. Raises UsageError."""
+    if _is_fresh(out, fresh):
+        return
+    saved = TrainingRecord.find(out) or RunRecord.find(out / CHECKPOINTS)
+    identity = RunIdentity(recipe, saved.dataset_fingerprint if saved else "")
+    if isinstance(saved, TrainingRecord):
+        if saved.fingerprint != identity.fingerprint:
+            _refuse_finished(out, identity)
+    else:
+        _refuse_others(out, identity)
 
 
 @contextmanager
@@ -165,6 +169,28 @@ def check_precision(checkpoint: Path | None, precision: str) -> None:
         )
 
 
+def _is_fresh(out: Path, fresh: bool) -> bool:
+    """Whether a run starts over in `out`, where there is one. Raises UsageError if `out` is a file."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: this is a file", "Give `--out` a directory.")
+    return fresh and (RunRecord.find(out / CHECKPOINTS) or TrainingRecord.find(out)) is not None
+
+
+def _refuse_others(out: Path, identity: RunIdentity) -> None:
+    """Raise UsageError if `out` holds an unfinished run that differs, or other files."""
+    saved = RunRecord.find(out / CHECKPOINTS)
+    if saved is None:
+        if out.is_dir() and any(path.name != CHECKPOINTS for path in out.iterdir()):
+            raise UsageError(
+                f"{out}: is not empty and holds no training run", "Choose another --out, or empty the directory."
+            )
+    elif complete_checkpoints(out) and saved.fingerprint != identity.fingerprint:
+        raise UsageError(
+            f"{out}: holds an unfinished run that differs from this one: {identity.differs_from(saved)}",
+            f"Undo the change to continue it. {_START_OVER}",
+        )
+
+
 def _refuse_finished(out: Path, identity: RunIdentity) -> None:
     saved = TrainingRecord.find(out)
     if saved is None:
@@ -175,13 +201,6 @@ def _refuse_finished(out: Path, identity: RunIdentity) -> None:
         missing = [name for name in FINAL_FILES if not (out / name).is_file()]
         reason = f"holds this recipe's finished model, but {', '.join(missing)} is missing"
     raise UsageError(f"{out}: {reason}", _START_OVER)
-
-
-def _refuse_other_files(out: Path) -> None:
-    if out.is_dir() and any(path.name != CHECKPOINTS for path in out.iterdir()):
-        raise UsageError(
-            f"{out}: is not empty and holds no training run", "Choose another --out, or empty the directory."
-        )
 
 
 def _decisive(tree: Json) -> Json:

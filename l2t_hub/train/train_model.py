@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2t_hub.artifacts import CHECKPOINTS, TRAINING_LOG
 from l2t_hub.console import command, same_command
+from l2t_hub.errors import UsageError
 from l2t_hub.interruption import interruptible, is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import TrainingRecord
@@ -17,7 +18,7 @@ from l2t_hub.train.agreement import agreed
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.checkpoints import PARTIAL, CheckpointSaved, complete_checkpoints, step_of
 from l2t_hub.train.curriculum import describe_objective
-from l2t_hub.train.locate import DatasetLocation, locate
+from l2t_hub.train.locate import DatasetLocation, TrainingText, locate
 from l2t_hub.train.measurement import Measurement
 from l2t_hub.train.run_directory import CACHE, RunIdentity
 from l2t_hub.train.training_log import TrainingLog, quiet_libraries
@@ -41,7 +42,7 @@ class TrainResult:
     parameters: int
     steps: int
     tokens: int
-    epochs: float
+    epochs: float | None
     seconds: float
     loss: float | None
     initial_eval_loss: float | None
@@ -56,7 +57,8 @@ class TrainResult:
         how = "already finished, reused" if self.reused else f"trained in {self.seconds:,.0f} s"
         text = f"{self.out}: {how}: {self.parameters:,} parameters, {counted(self.steps, 'step')}, "
         text += f"{self.tokens:,} tokens"
-        text += f" ({self.epochs:.2f} epochs)"
+        if self.epochs is not None:
+            text += f" ({self.epochs:.2f} epochs)"
         if self.loss is not None:
             text += f"\ntraining loss {self.loss:.4f}"
         if self.eval_loss is not None:
@@ -66,7 +68,7 @@ class TrainResult:
 
 def train(
     recipe: Recipe,
-    data: DatasetLocation | Path | str,
+    data: DatasetLocation | Path | str | None,
     out: Path | str,
     *,
     fresh: bool = False,
@@ -75,6 +77,8 @@ def train(
     saved: CheckpointSaved | None = None,
 ) -> TrainResult:
     """Train the recipe's model on the packed view of a dataset directory or Hub dataset, into `out`.
+
+    Without `data`, the recipe must have `data.mode: stream`, and its text is made into sequences during training.
 
     If `out` holds the finished model of this recipe and dataset, it is returned without training. An unfinished run
     of them continues from its newest intact checkpoint with the exact next batch. With `fresh`, training starts over,
@@ -90,6 +94,8 @@ def train(
     broken, the disk is full or training diverges; Interrupted, which names the checkpoint, after a signal.
     """
     out = Path(out)
+    if data is None:
+        return _train_from_text(recipe, out, fresh, measurements)
     dataset = data if isinstance(data, DatasetLocation) else locate(data)
     recipe = agreed(recipe, dataset, follow_data=follow_data)
     if not fresh and finished(out, recipe, dataset):
@@ -121,6 +127,28 @@ def check_start(
     return True
 
 
+def _train_from_text(
+    recipe: Recipe, out: Path, fresh: bool, measurements: tuple[Measurement, ...]
+) -> TrainResult:
+    if recipe.data.mode != "stream":
+        raise UsageError(
+            f"{recipe.where('data.mode')} is built, so training needs a dataset",
+            "Name it with --data. To train straight from text: `--set data.mode=stream --set train.shuffle=partitions`.",
+        )
+    from l2t_hub.train.batch_layout import count_devices, divide_batch
+    from l2t_hub.train.stream_location import open_stream
+
+    quiet_libraries()
+    batches = divide_batch(recipe, count_devices())
+    architecture(recipe)
+    run_directory.claim_early(out, recipe, fresh)
+    with interruptible(partial(_say_what_is_kept, recipe, None, out)), open_stream(recipe, out, batches) as text:
+        if not fresh and run_directory.finished(out, recipe, text):
+            return _result(out, reused=True)
+        _train(recipe, text, out, fresh, measurements)
+    return _result(out, reused=False)
+
+
 def finished(out: Path | str, recipe: Recipe, data: DatasetLocation | Path | str) -> bool:
     """Whether `out` holds the finished model of exactly this recipe and dataset.
 
@@ -144,23 +172,22 @@ def _show_kept(out: Path, dataset: DatasetLocation, saved: CheckpointSaved | Non
 
 def _train(
     recipe: Recipe,
-    dataset: DatasetLocation,
+    text: TrainingText,
     out: Path,
     fresh: bool,
     measurements: tuple[Measurement, ...],
-    saved: CheckpointSaved | None,
+    saved: CheckpointSaved | None = None,
 ) -> None:
     # Everything is checked before the output directory is touched and the weights are drawn.
     from l2t_hub.train.batch_layout import count_devices, divide_batch, wait_for_all
     from l2t_hub.train.kernels import check_kernels
     from l2t_hub.train.model import resolve_precision
-    from l2t_hub.train.packed_data import check_packed
 
     quiet_libraries()
     batches = divide_batch(recipe, count_devices())
     architecture(recipe)
-    packed = check_packed(dataset, recipe)
-    identity = RunIdentity(recipe, dataset.fingerprint)
+    packed = _data(text, recipe, batches)
+    identity = RunIdentity(recipe, text.fingerprint)
     found = run_directory.claim(out, identity, fresh)
     precision = resolve_precision(recipe)
     run_directory.check_precision(found.newest, precision)
@@ -180,9 +207,9 @@ def _train(
         training_log.truncate_after(step_of(found.newest) if found.newest else -1)
         trainer = _trainer(recipe, packed, batches, precision, out, training_log, found.newest)
         trainer.add_callback(Watcher(trainer, measurements))
-        if saved:
-            trainer.checkpoint_saved = lambda checkpoint: saved(checkpoint, dataset)
-            _show_kept(out, dataset, saved)
+        if saved and isinstance(text, DatasetLocation):
+            trainer.checkpoint_saved = lambda checkpoint: saved(checkpoint, text)
+            _show_kept(out, text, saved)
         if found.newest:
             training_log.show(f"continuing from step {step_of(found.newest):,}")
         with out_of_memory_errors(recipe):
@@ -190,8 +217,21 @@ def _train(
         weights = trainer.whole_weights()
         if is_main_process():
             summary = trainer.summary()
-            write_model_directory(trainer.model, weights, out, dataset, identity, summary, training_log)
+            write_model_directory(trainer.model, weights, out, text, identity, summary, training_log)
         trainer.accelerator.wait_for_everyone()
+
+
+def _data(text: TrainingText, recipe: Recipe, batches: "BatchLayout") -> "PackedData":
+    """Check what a model is to be trained on, and return it."""
+    if isinstance(text, DatasetLocation):
+        from l2t_hub.train.packed_data import check_packed
+
+        return check_packed(text, recipe)
+    from l2t_hub.train.stream_location import StreamLocation
+    from l2t_hub.train.streamed_rows import streamed_data
+
+    assert isinstance(text, StreamLocation)
+    return streamed_data(text, recipe, batches)
 
 
 def _trainer(
@@ -215,7 +255,7 @@ def _trainer(
     training_log.show(
         f"{recipe.name}: {parameters:,} parameters in {WORDS[precision]} on {device_name()}, from {packed.name}"
     )
-    training_log.show(batches.describe(packed.rows["train"]))
+    training_log.show(batches.describe(packed.rows.get("train")))
     if validation is None:
         training_log.show("no validation split: validation loss is not measured")
     special_ids = packed.tokenizer.bos_token_id, packed.tokenizer.eos_token_id, packed.pad_token_id
@@ -240,7 +280,7 @@ def _trainer(
     )
 
 
-def _say_what_is_kept(recipe: Recipe, dataset: DatasetLocation, out: Path) -> tuple[str, str]:
+def _say_what_is_kept(recipe: Recipe, dataset: DatasetLocation | None, out: Path) -> tuple[str, str]:
     """Say of a stopped run which checkpoint is kept, and which command continues it."""
     newest = next(iter(complete_checkpoints(out)), None)
     steps = recipe.train.stop_after_steps or recipe.train.max_steps
@@ -250,9 +290,10 @@ def _say_what_is_kept(recipe: Recipe, dataset: DatasetLocation, out: Path) -> tu
     return kept, f"To continue: {_same_command(recipe, dataset, out)}"
 
 
-def _same_command(recipe: Recipe, dataset: DatasetLocation, out: Path) -> str:
+def _same_command(recipe: Recipe, dataset: DatasetLocation | None, out: Path) -> str:
     """Return the command that was typed without --fresh, or an equivalent one for a call from Python."""
     if "WORLD_SIZE" in os.environ:
         return "launch the same command on as many processes"
-    equivalent = command("train", recipe.name, "--data", dataset.name, "--out", str(out))
+    data = ["--data", dataset.name] if dataset is not None else []
+    equivalent = command("train", recipe.name, *data, "--out", str(out))
     return same_command(without="--fresh") or equivalent

@@ -10,7 +10,6 @@ from typing import Any
 
 import datasets
 import torch
-from torch.utils.data import Sampler
 from transformers import PrinterCallback, Qwen2ForCausalLM, Trainer, TrainerCallback, TrainerControl
 
 from l2t_hub.artifacts import CHECKPOINTS
@@ -33,8 +32,10 @@ from l2t_hub.train.model_directory import RunSummary
 from l2t_hub.train.multi_token import MultiTokenObjective
 from l2t_hub.train.packed_data import Collator
 from l2t_hub.train.prediction_heads import heads_of
+from l2t_hub.train.row_order import EpochSampler
 from l2t_hub.train.stop_request import StopRequest
 from l2t_hub.train.trainer_arguments import BF16_OPTIMIZER, fp32_moments, trainer_arguments
+from l2t_hub.train.streamed_rows import RowsMissing, StreamedRows, StreamOrder
 from l2t_hub.train.training_errors import checkpoint_errors
 from l2t_hub.train.training_log import Record, StepClock, TrainingLog
 
@@ -48,8 +49,8 @@ class PackTrainer(FullStateTrainer):
         self,
         recipe: Recipe,
         model: Qwen2ForCausalLM,
-        rows: datasets.Dataset,
-        order: Sampler[int],
+        rows: datasets.Dataset | StreamedRows,
+        order: EpochSampler | StreamOrder,
         validation: datasets.Dataset | None,
         tokenizer: Any,
         batches: BatchLayout,
@@ -79,12 +80,15 @@ class PackTrainer(FullStateTrainer):
                 recipe, batches, precision, out, validation is not None, checkpoint is not None
             ),
             data_collator=Collator.of(recipe.train),
-            train_dataset=rows,
+            train_dataset=rows if isinstance(rows, datasets.Dataset) else _form(),
             eval_dataset=validation,
             processing_class=tokenizer,
             callbacks=[_StepCallback(self)],
             optimizer_cls_and_kwargs=fp32_moments(recipe) if precision == "bf16" else None,
         )
+        self.train_dataset = rows  # SFTTrainer takes nothing but a Dataset
+        if isinstance(rows, StreamedRows):
+            rows.partitions.must_stop = lambda: self.stop_request.asked
         self.remove_callback(PrinterCallback)
         if self.args.world_size != batches.devices:
             raise UserError(
@@ -102,7 +106,11 @@ class PackTrainer(FullStateTrainer):
         Raises KeyboardInterrupt after such a stop, when the checkpoint is written.
         """
         with self.stop_request:
-            self.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint is not None else None)
+            try:
+                self.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint is not None else None)
+            except RowsMissing as missing:
+                self._save_last_step()
+                raise missing.reason from None
         if self.stopped:
             raise KeyboardInterrupt
 
@@ -120,7 +128,7 @@ class PackTrainer(FullStateTrainer):
         seconds = self.clock.read()
         return RunSummary(
             batches=self.batches,
-            rows=len(self.train_dataset),
+            rows=self.order.rows,
             validation_rows=len(self.eval_dataset or ()),
             predicted_tokens=int(self.predicted_tokens),
             seconds=seconds,
@@ -176,7 +184,7 @@ class PackTrainer(FullStateTrainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler | StreamOrder:
         return self.order
 
     # ---- records
@@ -237,6 +245,12 @@ class PackTrainer(FullStateTrainer):
     def _get_output_dir(self, trial: Any) -> str:
         return str(self.out / CHECKPOINTS / PARTIAL)
 
+    def _save_last_step(self) -> None:
+        """Save the last step that was finished. Only a single process can: several may be at different points."""
+        step = self.state.global_step
+        if self.args.world_size == 1 and step and not (self.out / CHECKPOINTS / f"{PREFIX}{step}").exists():
+            self._save_checkpoint(self.model, None)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint into the staging directory and move it to its final name when it is complete.
 
@@ -290,6 +304,11 @@ class PackTrainer(FullStateTrainer):
         self.clock.seconds = saved.seconds
         self._last_record = saved.window
         self.predicted_tokens.fill_(saved.predicted_tokens)
+
+
+def _form() -> datasets.Dataset:
+    """Return a dataset with the columns of rows, for SFTTrainer to look at."""
+    return datasets.Dataset.from_dict({"input_ids": [[0]], "lengths": [[1]]})
 
 
 class _StepCallback(TrainerCallback):

@@ -81,14 +81,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
 
     def run_pool(self) -> None:
         """Run all ranks in worker processes, even a single rank."""
-        context = get_context("forkserver")
-        ensure_running()
-        pool = ProcessPoolExecutor(
-            min(self.workers, len(self.ranks)),
-            mp_context=context,
-            initializer=_start_worker,
-            initargs=(worker_environment(self.reads_hub),),
-        )
+        pool = start_pool(min(self.workers, len(self.ranks)), self.reads_hub)
         try:
             futures = [pool.submit(self._run_for_rank, rank, 1) for rank in self.ranks]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
@@ -100,9 +93,25 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
                 "Finished work is kept. Rerun the command with fewer --workers.",
             ) from None
         finally:
-            for process in list((pool._processes or {}).values()):
-                process.kill()
-            pool.shutdown(wait=True, cancel_futures=True)
+            end_pool(pool)
+
+
+def start_pool(workers: int, reads_hub: bool) -> ProcessPoolExecutor:
+    """Start a pool of worker processes. Only workers that read a Hub source get the token of the Hub."""
+    ensure_running()
+    return ProcessPoolExecutor(
+        workers,
+        mp_context=get_context("forkserver"),
+        initializer=_start_worker,
+        initargs=(worker_environment(reads_hub),),
+    )
+
+
+def end_pool(pool: ProcessPoolExecutor) -> None:
+    """End the workers of a pool at once, whatever they do."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+    pool.shutdown(wait=True, cancel_futures=True)
 
 
 def worker_environment(reads_hub: bool) -> dict[str, str]:

@@ -30,6 +30,7 @@ SAMPLE_DOCUMENTS = 200
 COUNTED_DOCUMENTS = 20_000
 # Repeating text that often adds nothing any more (Muennighoff et al. 2023, arXiv 2305.16264).
 MANY_EPOCHS = 40
+LARGE_PARTITION = 2e9
 RELEASES_PER_TABLE = 4
 
 
@@ -51,7 +52,10 @@ class DataPlan:
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """The expected dataset, model and training of one release. `writes` lists folders in the --out of `l2t run`."""
+    """The expected dataset, model and training of one release. `writes` lists folders in the --out of `l2t run`.
+
+    It is empty for training straight from text, which `l2t run` does not do.
+    """
 
     name: str
     scheme: str
@@ -135,6 +139,9 @@ def _release(recipe: Recipe) -> ReleasePlan:
 
     data, vocabulary = _data(recipe)
     cost = training_cost(recipe, vocabulary)
+    is_stream = recipe.data.mode == "stream"
+    if is_stream:
+        data = replace(data, note=f"{data.note} {_stream_note(recipe)}")
     batches = divide_batch(recipe, devices=1)
     sequences = data.training_sequences
     epochs = round(batches.rows / sequences, 2) if sequences else None
@@ -149,10 +156,35 @@ def _release(recipe: Recipe) -> ReleasePlan:
         training_tokens=cost.tokens,
         gpu_hours=cost.gpu_hours,
         epochs=epochs,
-        writes=(f"datasets/{recipe.name}", f"models/{recipe.name}"),
+        writes=() if is_stream else (f"datasets/{recipe.name}", f"models/{recipe.name}"),
         recipe=recipe.resolved(),
-        warnings=tuple(_warnings(recipe, epochs)),
+        warnings=(*_warnings(recipe, epochs), *_stream_warnings(recipe, data)),
     )
+
+
+def _stream_note(recipe: Recipe) -> str:
+    """Say for what the text is read before the first step of a training straight from text."""
+    reasons = {
+        "for the tokenizer": recipe.tokenizer.name is None,
+        "for duplicates": recipe.source.duplicates != "keep"
+        or (recipe.validation.near_duplicates == "drop" and recipe.validation.share > 0),
+        "for the raw share in tokens (its first million documents)": recipe.mixture.scheme == "disjoint"
+        and recipe.mixture.unit == "tokens",
+        "for the held-out sequences": recipe.validation.share > 0,
+    }
+    passes = [reason for reason, applies in reasons.items() if applies]
+    note = f"{recipe.name} is trained straight from text: no dataset is written."
+    return f"{note} Before the first step, the text is read {', '.join(passes)}." if passes else note
+
+
+def _stream_warnings(recipe: Recipe, data: DataPlan) -> Iterator[str]:
+    """Yield a warning if the partitions of a stream are too large for memory."""
+    size = (data.packed_bytes or 0) / recipe.build.partitions
+    if recipe.data.mode == "stream" and size > LARGE_PARTITION:
+        yield (
+            f"warning: {recipe.name}: a partition has about {size / 1e9:,.1f} GB of sequences, and every "
+            "process keeps one in memory. Raise build.partitions."
+        )
 
 
 def _warnings(recipe: Recipe, epochs: float | None) -> Iterator[str]:
@@ -308,5 +340,5 @@ def _rows(releases: Sequence[ReleasePlan]) -> list[tuple[str, list[str]]]:
         ("training tokens", cells(lambda r: number(r.training_tokens))),
         ("GPU-hours", cells(lambda r: hours_text(r.gpu_hours))),
         ("epochs", cells(lambda r: number(r.epochs))),
-        ("writes", cells(lambda r: "\n".join(r.writes))),
+        ("writes", cells(lambda r: "\n".join(r.writes) or "-")),
     ]

@@ -39,11 +39,14 @@ class Prepared:
     solved: SolvedShare | None
 
 
+NO_DUPLICATES = Duplicates(None, None)
+
+
 @dataclass(frozen=True)
 class Answers:
-    """What an earlier preparation found out. Each answer has the key of the question, and is reused while it applies."""
+    """What an earlier preparation found out. An answer has its question's key, and is reused while that applies."""
 
-    duplicates: Duplicates = Duplicates(None, None)
+    duplicates: Duplicates = NO_DUPLICATES
     solved: SolvedShare | None = None
     tokenizer: TokenizerInfo | None = None
 

@@ -5,7 +5,6 @@ This module does what comes before the first partition. What a build finds out f
 model keeps the answers, so that a run that continues asks nothing twice. `stream_partitions.py` makes the partitions.
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -81,7 +80,7 @@ class Stream:
         return MadePartition(content["rows"], tuple(content["shards"]), Ledger.from_json(content["ledger"]))
 
     def note(self, finished: FinishedPartition) -> None:
-        """Keep what is known of a partition that was just made. Raises AssertionError if its ledger does not add up."""
+        """Keep what is known of a partition that was made. Raises AssertionError if its ledger does not add up."""
         problems = finished.ledger.check(packed=True)
         if problems:
             raise AssertionError("the ledger does not add up: " + "; ".join(problems))
@@ -92,7 +91,6 @@ class Stream:
             "ledger": finished.ledger.to_json(),
         }
         self.workspace.write_json(f"{MADE}/{self.folder(finished.rank).name}.json", content)
-
 
     def remove_partitions(self) -> None:
         """Remove the partitions and what is known of them, when a run has ended. What it was prepared with stays."""

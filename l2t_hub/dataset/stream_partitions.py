@@ -174,7 +174,9 @@ class PartitionMaker(SharedPartitions):
                     "Lower data.workers, or raise build.partitions for smaller partitions.",
                 )
             if isinstance(error, OSError):
-                error = UserError(f"partition {partition} cannot be made: {error}", "Rerun the command to continue.")
+                error = UserError(
+                    f"partition {partition} cannot be made: {error}", "Rerun the command to continue."
+                )
             if pause is None or not isinstance(error, UserError) or isinstance(error, UsageError):
                 raise error
             self._reporter.message(f"partition {partition} failed, and is tried again: {error.message}")
@@ -191,7 +193,9 @@ class PartitionMaker(SharedPartitions):
         if (error := future.exception()) is not None:
             return error
         if not self._note(partition):
-            return UserError(f"{self.stream.folder(partition)}: changed after it was written", "Rerun the command.")
+            return UserError(
+                f"{self.stream.folder(partition)}: changed after it was written", "Rerun the command."
+            )
         return None
 
     def _remove_others(self, kept: set[int], upcoming: Sequence[int]) -> None:

@@ -86,9 +86,7 @@ class PartitionTransform:
     become rows: the same rows that they become together with the others.
     """
 
-    def __init__(
-        self, setup: TransformSetup, partners: Partners, splits: Sequence[Split] = SPLITS
-    ) -> None:
+    def __init__(self, setup: TransformSetup, partners: Partners, splits: Sequence[Split] = SPLITS) -> None:
         self.setup, self.partners, self.splits = setup, partners, splits
         self.ledger = Ledger()
         self.file_drops: Counter[tuple[str, str]] = Counter()

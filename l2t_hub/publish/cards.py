@@ -176,6 +176,7 @@ def _facts(directory: Path, record: TrainingRecord, config: Mapping[str, Any]) -
     recipe, log = public_recipe(record.recipe), directory / TRAINING_LOG
     return {
         "record": record,
+        "streamed": record.dataset.streamed,
         "config": config,
         "architecture": [(name, config[key]) for key, name in _ARCHITECTURE if key in config],
         "recipe": recipe,

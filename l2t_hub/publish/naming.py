@@ -30,7 +30,7 @@ from l2t_hub.records.card_text import card_digest, card_state
 from l2t_hub.records.dataset_manifest import Manifest, read_manifest
 from l2t_hub.records.public_recipe import public_recipe
 from l2t_hub.records.reading import read_bounded
-from l2t_hub.records.training_record import DatasetUsed, TrainingRecord, read_training_record
+from l2t_hub.records.training_record import TrainingRecord, read_training_record
 from l2t_hub.scoring import find_model
 
 T = TypeVar("T")
@@ -110,10 +110,9 @@ def _model(directory: Path, remote: RemoteRepo, license: str | None, siblings: M
     record = read_training_record(directory)
     dataset = find_dataset(remote, record)
     name, revision = dataset or (None, None)
-    used = DatasetUsed(
-        name=name or _last_part(record.dataset.name), repository=name, revision=revision
-    ).model_dump()
-    tree = {**record.as_dict(), "recipe": public_recipe(record.recipe), "dataset": used}
+    tree = record.as_dict()
+    named = {"name": name or _last_part(record.dataset.name), "repository": name, "revision": revision}
+    tree |= {"recipe": public_recipe(record.recipe), "dataset": {**tree["dataset"], **named}}
     public = TrainingRecord.model_validate(tree)
     contents = {TRAINING_RECORD: public.content()}
     weights = weights_digest(find_model(str(directory)))

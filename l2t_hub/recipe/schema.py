@@ -14,8 +14,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from l2t_hub.errors import nearest
 from l2t_hub.recipe.cluster_section import ClusterSection
-from l2t_hub.recipe.objective_section import ObjectiveSection
 from l2t_hub.recipe.data_section import DataSection
+from l2t_hub.recipe.objective_section import ObjectiveSection
 from l2t_hub.recipe.section import DoesNotApplyError, Section
 from l2t_hub.recipe.source_section import SourceSection
 from l2t_hub.recipe.train_section import TrainSection

@@ -29,6 +29,12 @@ def dataset_of(record: TrainingRecord, data: str | None, model: Path | None) -> 
             if dataset.fingerprint == record.dataset_fingerprint:
                 return dataset
     used = record.dataset
+    if used.repository is None and used.streamed is not None:
+        raise UserError(
+            f"{record.name}: this model was trained straight from text, so there is no dataset to train on again",
+            "Build the dataset from the model's recipe with `l2t build`, and give it with --data: it has the same "
+            "fingerprint and the same sequences.",
+        )
     if used.repository is None:
         raise UserError(
             f"{used.name}: this model's dataset is not on this machine, and it was not published",

@@ -182,7 +182,8 @@ def _refuse_others(out: Path, identity: RunIdentity) -> None:
     if saved is None:
         if out.is_dir() and any(path.name != CHECKPOINTS for path in out.iterdir()):
             raise UsageError(
-                f"{out}: is not empty and holds no training run", "Choose another --out, or empty the directory."
+                f"{out}: is not empty and holds no training run",
+                "Choose another --out, or empty the directory.",
             )
     elif complete_checkpoints(out) and saved.fingerprint != identity.fingerprint:
         raise UsageError(

@@ -1,7 +1,7 @@
-"""The data of a run without a dataset: rows by their place in the run, the same rows in the same order as those of the built dataset.
+"""The rows of a run straight from text, by their place in the run: those of the built dataset, in the same order.
 
-How many rows an epoch has is not known before all its partitions were made. So a row's index is its place in the whole
-run, and the partitions are walked in the order of the run (`row_order.py`) up to that place.
+How many rows an epoch has is not known before all its partitions were made. So a row's index is its place in the
+whole run, and the partitions are walked in the order of the run (`row_order.py`) up to that place.
 """
 
 from bisect import bisect_right
@@ -28,7 +28,7 @@ from l2t_hub.train.row_order import order_within, partition_order
 from l2t_hub.train.stream_location import StreamLocation
 
 
-class RowsMissing(Exception):
+class RowsMissingError(Exception):
     """The next rows cannot be had, for this `reason`. What was trained until now is to be saved first."""
 
     def __init__(self, reason: BaseException) -> None:
@@ -71,12 +71,12 @@ class StreamedRows(torch.utils.data.Dataset[dict[str, NDArray[Any]]]):
         return self.__getitems__([place])[0]
 
     def __getitems__(self, places: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
-        """Return rows of `input_ids` and `lengths`. Raises RowsMissing if a partition cannot be made."""
+        """Return rows of `input_ids` and `lengths`. Raises RowsMissingError if a partition cannot be made."""
         try:
             self._provide(min(places), max(places))
             return [self._row(place) for place in places]
         except (UserError, KeyboardInterrupt) as error:
-            raise RowsMissing(error) from None
+            raise RowsMissingError(error) from None
 
     @property
     def epoch_rows(self) -> int | None:
@@ -169,7 +169,9 @@ def _load(shards: Sequence[Path], stretch: Stretch, seed: int) -> _Loaded:
     try:
         tables = [pq.read_table(path, columns=["input_ids", "lengths"]) for path in shards]
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"partition {stretch.partition} cannot be read: {error}", "Rerun the command.") from None
+        raise UserError(
+            f"partition {stretch.partition} cannot be read: {error}", "Rerun the command."
+        ) from None
     ids = np.concatenate([_flat(table, "input_ids") for table in tables])
     lengths = np.concatenate([_flat(table, "lengths") for table in tables])
     counts = np.concatenate(

@@ -133,7 +133,8 @@ def _train_from_text(
     if recipe.data.mode != "stream":
         raise UsageError(
             f"{recipe.where('data.mode')} is built, so training needs a dataset",
-            "Name it with --data. To train straight from text: `--set data.mode=stream --set train.shuffle=partitions`.",
+            "Name it with --data. To train straight from text: `--set data.mode=stream "
+            "--set train.shuffle=partitions`.",
         )
     from l2t_hub.train.batch_layout import count_devices, divide_batch
     from l2t_hub.train.stream_location import open_stream
@@ -142,7 +143,10 @@ def _train_from_text(
     batches = divide_batch(recipe, count_devices())
     architecture(recipe)
     run_directory.claim_early(out, recipe, fresh)
-    with interruptible(partial(_say_what_is_kept, recipe, None, out)), open_stream(recipe, out, batches) as text:
+    with (
+        interruptible(partial(_say_what_is_kept, recipe, None, out)),
+        open_stream(recipe, out, batches) as text,
+    ):
         if not fresh and run_directory.finished(out, recipe, text):
             return _result(out, reused=True)
         _train(recipe, text, out, fresh, measurements)

@@ -34,8 +34,8 @@ from l2t_hub.train.packed_data import Collator
 from l2t_hub.train.prediction_heads import heads_of
 from l2t_hub.train.row_order import EpochSampler
 from l2t_hub.train.stop_request import StopRequest
+from l2t_hub.train.streamed_rows import RowsMissingError, StreamedRows, StreamOrder
 from l2t_hub.train.trainer_arguments import BF16_OPTIMIZER, fp32_moments, trainer_arguments
-from l2t_hub.train.streamed_rows import RowsMissing, StreamedRows, StreamOrder
 from l2t_hub.train.training_errors import checkpoint_errors
 from l2t_hub.train.training_log import Record, StepClock, TrainingLog
 
@@ -107,8 +107,10 @@ class PackTrainer(FullStateTrainer):
         """
         with self.stop_request:
             try:
-                self.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint is not None else None)
-            except RowsMissing as missing:
+                self.train(
+                    resume_from_checkpoint=str(self.checkpoint) if self.checkpoint is not None else None
+                )
+            except RowsMissingError as missing:
                 self._save_last_step()
                 raise missing.reason from None
         if self.stopped:

@@ -25,7 +25,7 @@ from l2t_hub.recipe import Recipe
 from l2t_hub.train.locate import locate
 from l2t_hub.train.packed_data import check_packed
 from l2t_hub.train.row_order import EpochSampler
-from l2t_hub.train.streamed_rows import RowsMissing, StreamedRows, StreamOrder
+from l2t_hub.train.streamed_rows import RowsMissingError, StreamedRows, StreamOrder
 
 SIZES = (4, 0, 5, 3)
 SEED, LENGTH = 42, 40
@@ -80,8 +80,9 @@ def test_a_run_from_any_place_reads_the_rows_of_the_built_order(written: Path) -
     for start in range(LENGTH):
         rows = StreamedRows(WrittenPartitions(written), len(SIZES), SEED, LENGTH)
         places = list(range(start, LENGTH))
-        assert places_of([row for n in places[::3] for row in rows.__getitems__(places[n - start :][:3])]) == (
-            EXPECTED[start:]
+        assert (
+            places_of([row for n in places[::3] for row in rows.__getitems__(places[n - start :][:3])])
+            == (EXPECTED[start:])
         )
 
 
@@ -108,7 +109,7 @@ def test_the_length_of_an_epoch_is_known_after_it(rows: StreamedRows) -> None:
 def test_text_without_a_training_sequence_is_an_error(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WrittenPartitions, "rows", lambda self, partition, upcoming: 0)
     rows = StreamedRows(WrittenPartitions(written), len(SIZES), SEED, LENGTH)
-    with pytest.raises(RowsMissing, match="no training sequence") as error:
+    with pytest.raises(RowsMissingError, match="no training sequence") as error:
         rows[0]
     assert isinstance(error.value.reason, UserError)
 
@@ -129,7 +130,10 @@ def test_a_stream_gives_the_rows_of_the_built_dataset_over_several_epochs(tmp_pa
     recipe = tiny_recipe("streamed", **STREAM)
     dataset = locate(make_dataset(recipe, tmp_path / "data"))
     packed = check_packed(dataset, recipe)
-    train, validation = packed.open("train", tmp_path / "cache"), packed.open("validation", tmp_path / "cache")
+    train, validation = (
+        packed.open("train", tmp_path / "cache"),
+        packed.open("validation", tmp_path / "cache"),
+    )
     length = int(2.4 * packed.rows["train"])
     order = list(packed.order(recipe, length))
 
@@ -212,6 +216,6 @@ def test_a_wait_for_another_process_ends_with_a_stop_signal(tmp_path: Path) -> N
         with pytest.raises(KeyboardInterrupt):
             wait()
     rows = StreamedRows(partitions, 1, SEED, LENGTH)
-    with pytest.raises(RowsMissing) as error:
+    with pytest.raises(RowsMissingError) as error:
         rows[0]
     assert isinstance(error.value.reason, KeyboardInterrupt)

@@ -57,7 +57,11 @@ def built(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_weights_are_those_of_the_built_dataset_though_the_text_was_gone_for_a_while(
-    text: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    text: Path,
+    built: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     mine, out = tmp_path / "text.jsonl", tmp_path / "model"
     shutil.copyfile(text, mine)
@@ -105,7 +109,9 @@ def test_a_built_dataset_may_take_the_place_of_the_stream(text: Path, built: Pat
 def test_what_needs_no_text_is_refused_before_any_is_read(text: Path, built: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"data\.mode is built, so training needs a dataset"):
         train(recipe_of(text, "built"), None, tmp_path / "m")
-    with pytest.raises(UsageError, match="holds a finished model that differs from this one: train.max_steps"):
+    with pytest.raises(
+        UsageError, match=r"holds a finished model that differs from this one: train\.max_steps"
+    ):
         train(recipe_of(text, max_steps=41), None, built)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
@@ -120,7 +126,9 @@ def test_what_needs_no_text_is_refused_before_any_is_read(text: Path, built: Pat
 def test_held_out_sequences_must_fit_the_room_for_them(text: Path, tmp_path: Path) -> None:
     recipe = recipe_of(text)
     small = recipe.model_copy(update={"data": recipe.data.model_copy(update={"cache_gb": 1e-6})})
-    with pytest.raises(UserError, match=r"held-out sequences of 8 of 8 partitions take .* more than data\.cache_gb"):
+    with pytest.raises(
+        UserError, match=r"held-out sequences of 8 of 8 partitions take .* more than data\.cache_gb"
+    ):
         train(small, None, tmp_path / "m")
 
 

@@ -3,8 +3,9 @@
     python benchmarks/stream.py [--text FILE] [--steps N] [--rounds N] [--workers N] [--size nano] [--json FILE]
 
 The two take turns, on the same text and the same rows. Training is timed from its first record of the log to its
-last, so the wait for a stream's first partition does not count; it is reported by itself. The bare loader reads the
-rows of a run into batches and does nothing with them: for a stream, that is how fast its workers make sequences.
+last, so the wait for a stream's first partition does not count; it is reported by itself. The bare loader reads one
+epoch into batches, timed from its second batch, and does nothing with them: for a stream, that is how fast its
+workers make sequences.
 """
 
 import argparse
@@ -42,7 +43,8 @@ def main() -> None:
         text = options.text or _sample(folder / "text.jsonl", options.copies)
         recipes = {mode: _recipe(options, text, mode) for mode in MODES}
         manifest = build(recipes["built"], folder / "data", progress=SilentReporter())
-        rounds = [_round(recipes, folder, n) for n in range(options.rounds)]
+        epoch = manifest.totals["train"]["sequences"] // options.batch
+        rounds = [_round(recipes, folder, n, epoch) for n in range(options.rounds)]
     result = {
         "machine": f"{platform.processor() or platform.machine()}, {platform.system()}",
         "options": {name: str(value) for name, value in vars(options).items()},
@@ -106,8 +108,8 @@ def _recipe(options: argparse.Namespace, text: Path, mode: str) -> Recipe:
     )
 
 
-def _round(recipes: dict[str, Recipe], folder: Path, number: int) -> dict[str, Any]:
-    """Measure both once; which of them is first changes from round to round."""
+def _round(recipes: dict[str, Recipe], folder: Path, number: int, epoch: int) -> dict[str, Any]:
+    """Measure both once; which of them is first changes from round to round. `epoch` is the steps of one."""
     found: dict[str, Any] = {"training": {}, "loader": {}}
     for mode in MODES if number % 2 == 0 else MODES[::-1]:
         recipe, out = recipes[mode], folder / f"{mode}-{number}"
@@ -116,6 +118,7 @@ def _round(recipes: dict[str, Recipe], folder: Path, number: int) -> dict[str, A
         first, last = records[0], records[-1]
         rate = (last["tokens"] - first["tokens"]) / (last["seconds"] - first["seconds"])
         found["training"][mode] = {"tokens_per_second": rate, "first_seconds": first["seconds"]}
+        recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"max_steps": epoch})})
         with _opened(recipe, folder, folder / f"loader-{mode}-{number}") as (data, batches):
             found["loader"][mode] = {"tokens_per_second": _load(data, recipe, batches, folder)}
     return found
@@ -132,12 +135,13 @@ def _opened(recipe: Recipe, folder: Path, out: Path) -> Iterator[tuple[PackedDat
 
 
 def _load(data: PackedData, recipe: Recipe, batches: BatchLayout, folder: Path) -> float:
-    """Read as many rows as a run does into batches, and return tokens per second."""
+    """Read the rows of a run into batches, and return tokens per second from the second batch on."""
     rows, order = data.open("train", folder / "cache"), list(data.order(recipe, batches.rows))
-    collate, start = Collator(), time.perf_counter()
+    collate, start = Collator(), 0.0
     for first in range(0, len(order), ROWS):
         collate(rows.__getitems__(order[first : first + ROWS]))
-    return len(order) * batches.sequence_length / (time.perf_counter() - start)
+        start = start or time.perf_counter()
+    return (len(order) - ROWS) * batches.sequence_length / (time.perf_counter() - start)
 
 
 def _summary(rounds: list[dict[str, Any]], part: str) -> dict[str, float]:

@@ -91,6 +91,23 @@ def test_what_is_probably_not_meant_is_a_warning() -> None:
     assert raw.warnings == ()
 
 
+def test_a_stream_writes_no_dataset_and_says_what_the_text_is_read_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = ("data.mode=stream", "train.shuffle=partitions")
+    monkeypatch.setattr(planning, "LARGE_PARTITION", 1e5)
+    (release,) = plan_of(*stream).releases
+    assert release.writes == ()
+    assert "no dataset is written" in release.data.note
+    assert release.data.note.endswith(
+        "the text is read for the tokenizer, for duplicates, for the held-out sequences."
+    )
+    assert "a partition has about 0.0 GB of sequences" in release.warnings[-1]
+    (release,) = plan_of(*stream, "validation.share=0", "build.partitions=8").releases
+    assert release.data.note.endswith("the text is read for the tokenizer.")
+    assert not any("partition" in warning for warning in release.warnings)
+
+
 def test_the_table_comes_first_and_the_recipe_only_if_asked() -> None:
     plan = make_plan(load_releases("nano"))
     brief, verbose = shown(plan, 100), shown(plan, 100, verbose=True)

@@ -15,8 +15,11 @@ from l2t_hub.artifacts import sha256_of
 from l2t_hub.corpus.source import digest
 from l2t_hub.dataset import stream_partitions
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.publish.cards import write_model_card
 from l2t_hub.recipe import Recipe, load_recipe
 from l2t_hub.records.training_record import read_training_record
+from l2t_hub.reproduce.model_dataset import dataset_of
+from l2t_hub.run import run_recipe
 from l2t_hub.train import train
 from l2t_hub.train.training_log import TrainingLog, read_log
 from l2t_hub.train.verify_model import verify_model
@@ -96,6 +99,12 @@ def test_the_weights_are_those_of_the_built_dataset_though_the_text_was_gone_for
     manifest = json.loads((built.parent / "data" / "l2t_manifest.json").read_text())
     assert ours.dataset.streamed.contents == manifest["source"]["contents"]
     assert digest(ours.dataset.streamed.ledger) == digest(manifest["ledger"])
+    assert (
+        "trained straight from text, without a dataset: 8 of 8 partitions"
+        in write_model_card(out).read_text()
+    )
+    with pytest.raises(UserError, match="trained straight from text, so there is no dataset"):
+        dataset_of(ours, None, out)
     # What is left beside the model has no partition, and is enough to see that the model is finished.
     left = tmp_path / "model.stream"
     assert not (left / "partitions").exists()
@@ -117,6 +126,10 @@ def test_what_needs_no_text_is_refused_before_any_is_read(text: Path, built: Pat
     (tmp_path / "full" / "file").touch()
     with pytest.raises(UsageError, match="is not empty and holds no training run"):
         train(recipe_of(text), None, tmp_path / "full")
+    with pytest.raises(
+        UsageError, match="`l2t run` builds a dataset for each release, and a stream has none"
+    ):
+        run_recipe(recipe_of(text), [recipe_of(text)], tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
     for override, reason in (("train.shuffle=rows", "train.shuffle"), ("build.packed=false", "build.packed")):
         with pytest.raises(UsageError, match=rf"data\.mode. stream .*{reason}"):
@@ -138,7 +151,8 @@ from pathlib import Path
 sys.path[:0] = {tests!r}
 from test_train_from_text import recipe_of
 from l2t_hub.train import train
-train(recipe_of(Path({text!r}), per_device_train_batch_size=1), None, {out!r})
+if __name__ == "__main__":  # workers import this file
+    train(recipe_of(Path({text!r}), per_device_train_batch_size=1), None, {out!r})
 """
 
 

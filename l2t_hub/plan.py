@@ -20,6 +20,7 @@ from l2t_hub.recipe.listing import as_yaml, scheme_text
 from l2t_hub.text import counted
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.cost import ASSUMPTION, hours_text, training_cost
+from l2t_hub.train.curriculum import describe_objective
 
 if TYPE_CHECKING:
     from l2t_hub.dataset.transform import TransformSetup
@@ -62,6 +63,7 @@ class ReleasePlan:
     data: DataPlan
     size: str
     parameters: int
+    objective: str
     max_steps: int
     batch: str
     training_tokens: int
@@ -151,6 +153,7 @@ def _release(recipe: Recipe) -> ReleasePlan:
         data=data,
         size=recipe.model.size,
         parameters=cost.parameters,
+        objective=describe_objective(recipe),
         max_steps=batches.steps,
         batch=f"{batches.sequences} x {batches.sequence_length:,} = {batches.tokens_per_step:,} tokens",
         training_tokens=cost.tokens,
@@ -335,6 +338,7 @@ def _rows(releases: Sequence[ReleasePlan]) -> list[tuple[str, list[str]]]:
         ("training sequences", cells(lambda r: number(r.data.training_sequences))),
         ("packed bytes", cells(lambda r: number(r.data.packed_bytes))),
         ("model", cells(lambda r: f"{r.size}, {r.parameters:,} parameters")),
+        ("objective", cells(lambda r: r.objective)),
         ("batch", cells(lambda r: r.batch)),
         ("steps", cells(lambda r: f"{r.max_steps:,}")),
         ("training tokens", cells(lambda r: number(r.training_tokens))),

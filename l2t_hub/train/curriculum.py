@@ -34,7 +34,9 @@ def active_heads(recipe: Recipe, step: int) -> int:
 def describe_objective(recipe: Recipe) -> str:
     """Return the objective in a line: the heads, and the steps from which a curriculum has how many of them."""
     objective = recipe.objective
-    text = f"predicts the next {counted(objective.heads, 'token')}"
+    if objective.kind == "next_token":
+        return "the next token"
+    text = f"the next {counted(objective.heads, 'token')}"
     if objective.heads > 1:
         text += f", {counted(objective.heads - 1, 'further head')} ({objective.head})"
     if objective.curriculum != "none":

@@ -268,7 +268,7 @@ def _trainer(
     heads = add_prediction_heads(model, recipe)
     if recipe.objective.kind != "next_token":
         extra = sum(parameter.numel() for parameter in heads.parameters()) if heads else 0
-        training_log.show(f"{describe_objective(recipe)}; {extra:,} parameters beside the model's")
+        training_log.show(f"objective: {describe_objective(recipe)}; {extra:,} parameters beside the model's")
     return PackTrainer(
         recipe,
         model,

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from transformers import Qwen2ForCausalLM
 
 from l2t_hub.errors import UsageError
-from l2t_hub.recipe import Recipe, recipe_from_tree
+from l2t_hub.recipe import Recipe, bundled_recipes, load_releases, recipe_from_tree
 from l2t_hub.train.curriculum import active_heads, describe_objective, heads_in_phase
 from l2t_hub.train.loss import use_sliced_loss
 from l2t_hub.train.loss_paths import IGNORED
@@ -104,6 +104,21 @@ def test_a_wrong_objective_is_refused(keys: dict[str, Any], message: str) -> Non
     with pytest.raises(UsageError) as refused:
         recipe_from_tree({**tiny_recipe().resolved(), "objective": keys})
     assert message in refused.value.message
+
+
+def test_the_recipes_train_raw_text_and_the_mixture_with_each_curriculum() -> None:
+    found = {
+        name: [(r.mixture.scheme, r.objective.kind, r.objective.curriculum) for r in load_releases(path)]
+        for name, path in bundled_recipes().items()
+        if name.startswith("mtp/")
+    }
+    every = [("next_token", "none"), ("mtp", "none"), ("mtp", "forward"), ("mtp", "reverse")]
+    assert found == {
+        "mtp/nano": [("disjoint", *kind) for kind in every],
+        "mtp/nano-raw": [("raw", *kind) for kind in every],
+        "mtp/l2t-500m-forward": [("disjoint", "mtp", "forward")],
+        "mtp/raw-500m-forward": [("raw", "mtp", "forward")],
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -39,9 +39,12 @@ def use_kernels(model: "Qwen2ForCausalLM", recipe: Recipe) -> None:
 
     Each layer is compiled by itself: they share their code, so that one compilation serves all.
     """
+    from l2t_hub.train.prediction_heads import heads_of
+
     model.set_attn_implementation(recipe.train.attn_implementation)
     if recipe.train.torch_compile:
-        for layer in model.model.layers:
+        heads = heads_of(model)
+        for layer in (*model.model.layers, *(heads.layers() if heads is not None else ())):
             layer.compile()
 
 

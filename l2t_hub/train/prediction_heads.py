@@ -48,6 +48,10 @@ class PredictionHeads(nn.Module):
         """Return the numbers of these heads."""
         return list(range(2, self.count + 1))
 
+    def layers(self) -> list[nn.Module]:
+        """Return the heads that are decoder layers."""
+        return [self.head(number) for number in self.numbers()] if self.kind == "layer" else []
+
     def watch(self, model: Qwen2ForCausalLM) -> None:
         """From now on, keep what the last layer of `model` gets, for as long as `watching`."""
         model.model.layers[-1].register_forward_pre_hook(self._keep, with_kwargs=True)
@@ -107,9 +111,9 @@ def add_prediction_heads(model: Qwen2ForCausalLM, recipe: Recipe) -> PredictionH
 def attach(model: Qwen2ForCausalLM, heads: PredictionHeads) -> None:
     """Make heads part of a model, in its precision and on its device."""
     heads.to(dtype=model.dtype, device=model.device)
-    for number in heads.numbers() if heads.kind == "layer" else ():
-        layer: Any = heads.head(number)
-        layer.self_attn.layer_idx = number - 2  # where a cache has its keys and values
+    for number, layer in enumerate(heads.layers()):
+        attention: Any = layer.self_attn
+        attention.layer_idx = number  # where a cache has its keys and values
     heads.watch(model)
     setattr(model, ATTRIBUTE, heads)
 

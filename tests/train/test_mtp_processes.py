@@ -32,7 +32,8 @@ def assert_alike(a: Path, b: Path) -> None:
     """Assert that two runs logged the same heads with about the same losses, and made about the same weights."""
     for one, other in zip(read_log(a / "train_log.jsonl"), read_log(b / "train_log.jsonl"), strict=True):
         assert one.get("active_heads") == other.get("active_heads")
-        assert other.get("eval_loss") == pytest.approx(one.get("eval_loss"), rel=1e-3)
+        assert other.keys() == one.keys()
+        assert other.get("eval_loss", 0.0) == pytest.approx(one.get("eval_loss", 0.0), rel=1e-3)
         losses = [record.get("head_losses", []) for record in (one, other)]
         assert [loss is None for loss in losses[0]] == [loss is None for loss in losses[1]]
         assert [x for x in losses[1] if x] == pytest.approx([x for x in losses[0] if x], rel=1e-3)

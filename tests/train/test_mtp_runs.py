@@ -1,6 +1,7 @@
 """Runs with a multi-token objective: what they log and write, exact resume, and the file of the further heads."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,22 @@ def test_each_precision_and_attention_trains_heads(
     assert result.eval_loss < result.initial_eval_loss
     types = {tensor.dtype for tensor in load_file(tmp_path / "m" / HEADS).values()}
     assert types == {torch.bfloat16 if keys.get("precision") == "bf16" else torch.float32}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_compiled_heads_train_the_same_model_within_rounding(
+    packed: Path, whole: Path, tmp_path: Path
+) -> None:
+    torch.compiler.reset()
+    train(forward_recipe(train={"torch_compile": True}), packed, tmp_path / "m")
+    for one, other in zip(
+        *(read_log(out / "train_log.jsonl") for out in (whole, tmp_path / "m")), strict=True
+    ):
+        wanted = [loss for loss in one.get("head_losses", []) if loss is not None]
+        assert [x for x in other.get("head_losses", []) if x is not None] == pytest.approx(wanted, rel=1e-4)
+    for name, tensor in load_file(whole / HEADS).items():
+        torch.testing.assert_close(load_file(tmp_path / "m" / HEADS)[name], tensor, rtol=1e-3, atol=1e-4)
 
 
 Damage = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]

@@ -225,6 +225,19 @@ def test_gradients_are_the_same_with_recomputed_activations(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_heads_attend_as_the_model_does(batch: dict[str, torch.Tensor], kind: str) -> None:
+    losses = []
+    for implementation in ("sdpa", "eager"):
+        model, objective = mtp_model(mtp_recipe(heads=3, head=kind))
+        assert objective is not None
+        model.set_attn_implementation(implementation)
+        assert all(layer.self_attn.config is model.config for layer in objective.heads.layers())
+        model(**batch, position_ids=positions())
+        losses.append(objective.record(lambda values: values)["head_losses"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_only_the_first_head_is_validated(batch: dict[str, torch.Tensor], kind: str) -> None:
     plain = new_model(model_config(tiny_recipe(), 300), 5).eval()
     use_sliced_loss(plain)

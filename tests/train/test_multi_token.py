@@ -144,41 +144,40 @@ def test_one_head_is_next_token_training_to_the_bit(batch: dict[str, torch.Tenso
 
 def expected_losses(
     model: Qwen2ForCausalLM, heads: PredictionHeads, batch: dict[str, torch.Tensor], position_ids: Any
-) -> list[float]:
-    """Return the mean loss of each head, from states that transformers gives and targets found one by one."""
-    with torch.no_grad():
-        given = model.model(
-            batch["input_ids"], position_ids=position_ids, output_hidden_states=True, use_cache=False
-        )
-        place = torch.arange(LENGTH).expand(ROWS, -1) if position_ids is None else position_ids
-        rotary = model.model.rotary_emb(given.last_hidden_state, place)
-        mask = torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril().expand(ROWS, 1, -1, -1)
-        if position_ids is not None:
-            text = (position_ids == 0).cumsum(1)
-            mask = mask & (text[:, None, :, None] == text[:, None, None, :])
-        losses = []
-        for ahead in range(1, heads.count + 1):
-            state = given.last_hidden_state
-            if ahead > 1 and heads.kind == "linear":
-                state = state @ heads.head(ahead).weight.T
-            elif ahead > 1:
-                below = given.hidden_states[-2]
-                head: Any = heads.head(ahead)
-                state = model.model.norm(head(below, attention_mask=mask, position_embeddings=rotary))
-            logits = state @ model.lm_head.weight.T
-            each = [
-                cross_entropy(logits[row, t], batch["input_ids"][row, t + ahead]).item()
-                for row in range(ROWS)
-                for t in range(LENGTH - ahead)
-                if t + ahead < 50 and (position_ids is None or t // 25 == (t + ahead) // 25)
-            ]
-            losses.append(sum(each) / len(each))
+) -> list[torch.Tensor]:
+    """Return the losses of each head, from states that transformers gives and targets found one by one."""
+    given = model.model(
+        batch["input_ids"], position_ids=position_ids, output_hidden_states=True, use_cache=False
+    )
+    place = torch.arange(LENGTH).expand(ROWS, -1) if position_ids is None else position_ids
+    rotary = model.model.rotary_emb(given.last_hidden_state, place)
+    mask = torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril().expand(ROWS, 1, -1, -1)
+    if position_ids is not None:
+        text = (position_ids == 0).cumsum(1)
+        mask = mask & (text[:, None, :, None] == text[:, None, None, :])
+    losses = []
+    for ahead in range(1, heads.count + 1):
+        state = given.last_hidden_state
+        if ahead > 1 and heads.kind == "linear":
+            state = state @ heads.head(ahead).weight.T
+        elif ahead > 1:
+            below = given.hidden_states[-2]
+            head: Any = heads.head(ahead)
+            state = model.model.norm(head(below, attention_mask=mask, position_embeddings=rotary))
+        logits = state @ model.lm_head.weight.T
+        each = [
+            cross_entropy(logits[row, t], batch["input_ids"][row, t + ahead])
+            for row in range(ROWS)
+            for t in range(LENGTH - ahead)
+            if t + ahead < 50 and (position_ids is None or t // 25 == (t + ahead) // 25)
+        ]
+        losses.append(torch.stack(each))
     return losses
 
 
 @pytest.mark.parametrize("attention", ["pack", "example"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_head_learns_the_token_it_predicts(
+def test_each_head_learns_the_token_that_it_predicts(
     batch: dict[str, torch.Tensor], kind: str, attention: str
 ) -> None:
     model, objective = mtp_model(mtp_recipe(heads=3, head=kind))
@@ -188,12 +187,17 @@ def test_each_head_learns_the_token_it_predicts(
         place = given["position_ids"] = positions()
         given["labels"] = torch.where(place == 0, IGNORED, given["labels"])
     loss = model(**given)["loss"]
-    sums = objective.sums(lambda values: values)
-    assert loss.item() == pytest.approx(sum(total for total, _ in sums), rel=1e-6)
-    assert sums[0][1] == 1
+    loss.backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
     wanted = expected_losses(model, objective.heads, batch, place)
+    total = sum(losses.sum() for losses in wanted) / len(wanted[0])
+    total.backward()
+    assert loss.item() == pytest.approx(total.item(), rel=1e-6)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-4, atol=1e-6, msg=name)
     record = objective.record(lambda values: values)
-    assert record["head_losses"] == pytest.approx(wanted, rel=1e-5)
+    assert record["head_losses"] == pytest.approx([losses.mean().item() for losses in wanted], rel=1e-5)
     assert record["loss"] == record["head_losses"][0]
     assert objective.sums(lambda values: values) == []
 

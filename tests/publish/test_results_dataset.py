@@ -204,3 +204,18 @@ def test_what_is_no_result_is_refused_or_left_out(
     assert "forged" not in shown
     _, said = finished(report(hub, home, REPO), 1)
     assert "not a dataset of results" in said
+
+
+@pytest.mark.slow
+def test_a_model_on_the_hub_stands_for_the_results_in_its_repo(
+    hub: WatchedHub, one: Path, tmp_path: Path
+) -> None:
+    samples = one.with_name("one.samples.jsonl")
+    files = {"eval/one.json": one.read_bytes(), f"eval/{samples.name}": samples.read_bytes()}
+    put(hub, "model", "org/model", {**files, "config.json": b"{}", "model.safetensors": b"\0" * 100})
+    shown, _ = finished(report(hub, tmp_path / "home", "org/model", "--baseline", "l2t"))
+    assert "raw − l2t" in shown
+    assert "independent samples" not in shown  # the decisions came with the results
+    put(hub, "model", "org/bare", {"config.json": b"{}", "model.safetensors": b"\0" * 100})
+    _, said = finished(report(hub, tmp_path / "home", "org/bare"), 1)
+    assert "org/bare: no results" in said

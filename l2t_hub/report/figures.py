@@ -132,7 +132,7 @@ def _rows(names: Sequence[str], series: Sequence[tuple[str, Sequence[Estimate]]]
         figsize=(8, 1.3 + height * len(names) + 0.22 * _legend_rows(series)), layout="constrained"
     )
     axes = figure.add_subplot()
-    step = 0.7 / max(1, len(series) - 1) if len(series) > 1 else 0
+    step = min(0.3, 0.7 / max(1, len(series) - 1))
     for i, ((label, estimates), colour, marker) in enumerate(
         zip(series, cycle(COLOURS), cycle(MARKERS), strict=False)
     ):

@@ -12,6 +12,7 @@ LIBRARIES = {
     "ray": ("ray",),
     "demo": ("gradio",),
     "plots": ("matplotlib",),
+    "trackio": ("trackio",),
     "blingfire": ("blingfire",),
     "languages": ("icu4py", "py3langid"),
 }

@@ -157,7 +157,7 @@ def _train(runs: Sequence[ReleaseRun], folder: Path) -> None:
         dataset = locate(run.dataset)
         file = held_out_file(folder / HELD_OUT, run.recipe, dataset)
         measured = measurements(run.recipe, dataset, file, _print)
-        _print(train(run.recipe, dataset, run.model, measurements=measured).summary())
+        _print(train(run.recipe, dataset, run.model, measurements=measured, tracking=True).summary())
         refresh_model_card(run.model, say=_print)
 
 

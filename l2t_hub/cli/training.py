@@ -126,7 +126,14 @@ def train(
         dataset = locate(data)
         measured = measurements(release, dataset, held_out, progress)
         result = train_model(
-            release, dataset, folder, fresh=fresh, follow_data=follow_data, measurements=measured, saved=saved
+            release,
+            dataset,
+            folder,
+            fresh=fresh,
+            follow_data=follow_data,
+            measurements=measured,
+            tracking=True,
+            saved=saved,
         )
         refresh_cards([folder])
         answer(as_json, result.as_dict(), result.summary())

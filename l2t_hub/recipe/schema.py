@@ -193,7 +193,7 @@ LOCATION_KEYS = {"path", "dataset", "config", "split", "revision"}
 UNFINGERPRINTED_KEYS = {
     "source": {"title", "license", "url"},
     "train": {
-        "logging_steps", "eval_steps", "save_steps", "save_total_limit", "stop_on_spike",
+        "logging_steps", "eval_steps", "save_steps", "save_total_limit", "stop_on_spike", "trackio", "trackio_space",
         "per_device_train_batch_size", "gradient_checkpointing", "parallelism",
         "torch_compile", "attn_implementation",
     },
@@ -203,6 +203,8 @@ UNFINGERPRINTED_KEYS = {
 LATER_KEYS = (
     ("train", "shuffle"),
     ("train", "stop_on_spike"),
+    ("train", "trackio"),
+    ("train", "trackio_space"),
     ("train", "parallelism"),
     ("train", "torch_compile"),
     ("train", "attn_implementation"),

@@ -66,6 +66,18 @@ class TrainSection(Section):
     stop_on_spike: float | None = Field(default=2.0, gt=1, le=1e6)
     """Stop if the training loss is above this many times the median of the 20 records before, for 3 records in a row;
     null never does."""
+    trackio: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+    """Trackio project that records the run, on this machine (`trackio show`); null records none."""
+    trackio_space: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$"
+    )
+    """Hub Space, as `namespace/name`, in which Trackio records instead. It is made if there is none."""
+
+    @model_validator(mode="after")
+    def _space_needs_a_project(self) -> Self:
+        if self.trackio_space is not None and self.trackio is None:
+            raise ValueError("`train.trackio_space` requires `train.trackio`, the name of the project")
+        return self
 
     @property
     def decay_steps(self) -> int:

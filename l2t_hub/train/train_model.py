@@ -1,6 +1,7 @@
 """Trains a recipe's model on a dataset, or reuses the finished model of the same recipe and dataset."""
 
 import os
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -75,6 +76,7 @@ def train(
     follow_data: bool = False,
     measurements: tuple[Measurement, ...] = (),
     saved: CheckpointSaved | None = None,
+    tracking: bool = False,
 ) -> TrainResult:
     """Train the recipe's model on the packed view of a dataset directory or Hub dataset, into `out`.
 
@@ -88,7 +90,8 @@ def train(
 
     The recipe must be the one the dataset was built from; with `follow_data`, the dataset's keys take the place of
     the recipe's. `measurements` are taken while it trains, and change nothing in the model. `saved` is called in the
-    first process with each complete checkpoint, also with those that a resumed or finished run has kept.
+    first process with each complete checkpoint, also with those that a resumed or finished run has kept. With
+    `tracking`, the run is sent to Trackio if the recipe says so: never that of a stranger's record.
 
     Raises UsageError if the recipe, the arguments or the content of `out` do not fit; UserError if the data are
     broken, the disk is full or training diverges; Interrupted, which names the checkpoint, after a signal.
@@ -102,7 +105,7 @@ def train(
         _show_kept(out, dataset, saved)
         return _result(out, reused=True)
     with interruptible(partial(_say_what_is_kept, recipe, dataset, out)):
-        _train(recipe, dataset, out, fresh, measurements, saved)
+        _train(recipe, dataset, out, fresh, measurements, saved, tracking)
     return _result(out, reused=False)
 
 
@@ -181,6 +184,7 @@ def _train(
     fresh: bool,
     measurements: tuple[Measurement, ...],
     saved: CheckpointSaved | None = None,
+    tracking: bool = False,
 ) -> None:
     # Everything is checked before the output directory is touched and the weights are drawn.
     from l2t_hub.train.batch_layout import count_devices, divide_batch, wait_for_all
@@ -197,6 +201,7 @@ def _train(
     run_directory.check_precision(found.newest, precision)
     check_kernels(recipe, precision)
     from l2t_hub.train.model_directory import write_model_directory
+    from l2t_hub.train.tracking import tracked
     from l2t_hub.train.training_errors import checkpoint_errors, out_of_memory_errors
     from l2t_hub.train.watcher import Watcher
 
@@ -205,6 +210,7 @@ def _train(
     with (
         TrainingLog(log_path, batches.steps, recipe.name) as training_log,
         run_directory.prepared(out, identity, found, fresh, training_log.show),
+        tracked(recipe, training_log) if tracking else nullcontext(),
         checkpoint_errors(out / CHECKPOINTS / PARTIAL),
     ):
         wait_for_all(batches)

@@ -5,7 +5,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +63,8 @@ class TrainingLog:
         self._console = error_console(quiet=path is None)
         self._bar: Progress | None = None
         self._latest: Record = {}
+        self.listener: Callable[[Record], None] | None = None
+        """Is called with every record that is appended."""
 
     def __enter__(self) -> "TrainingLog":
         if self._console.is_terminal and not self._console.quiet:
@@ -106,6 +108,8 @@ class TrainingLog:
             file.write(json.dumps(record) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        if self.listener is not None:
+            self.listener(record)
         self._latest |= record
         if self._bar is not None:
             self._bar.update(self._task, completed=record["step"], metrics=_metrics(self._latest))

@@ -149,7 +149,7 @@ def _train_from_text(
         from l2t_hub.train import train as train_model
 
         measured = measurements(release, None, held_out, progress)
-        result = train_model(release, None, folder, fresh=fresh, measurements=measured)
+        result = train_model(release, None, folder, fresh=fresh, measurements=measured, tracking=True)
     refresh_cards([folder])
     answer(as_json, result.as_dict(), result.summary())
 

@@ -98,7 +98,7 @@ def train(
     """
     out = Path(out)
     if data is None:
-        return _train_from_text(recipe, out, fresh, measurements)
+        return _train_from_text(recipe, out, fresh, measurements, tracking)
     dataset = data if isinstance(data, DatasetLocation) else locate(data)
     recipe = agreed(recipe, dataset, follow_data=follow_data)
     if not fresh and finished(out, recipe, dataset):
@@ -131,7 +131,7 @@ def check_start(
 
 
 def _train_from_text(
-    recipe: Recipe, out: Path, fresh: bool, measurements: tuple[Measurement, ...]
+    recipe: Recipe, out: Path, fresh: bool, measurements: tuple[Measurement, ...], tracking: bool
 ) -> TrainResult:
     if recipe.data.mode != "stream":
         raise UsageError(
@@ -152,7 +152,7 @@ def _train_from_text(
     ):
         if not fresh and run_directory.finished(out, recipe, text):
             return _result(out, reused=True)
-        _train(recipe, text, out, fresh, measurements)
+        _train(recipe, text, out, fresh, measurements, tracking=tracking)
     return _result(out, reused=False)
 
 

@@ -1,6 +1,8 @@
 """Greedy text with and without drafts: the same tokens, for trained heads, ties and every way that a text can end."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -172,3 +174,23 @@ def test_the_command_prints_texts_or_json(model: Path, tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(UsageError, match=message):
             runner.invoke(app, [*common, "--prompts", str(file)], catch_exceptions=False)
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_both_ways(model: Path, tmp_path: Path, repository: Path) -> None:
+    script, report = repository / "benchmarks" / "speculative.py", tmp_path / "report.json"
+    options = ["--count", "4", "--new", "12", "--rounds", "2", "--json", str(report)]
+    environment = os.environ | {"PYTHONPATH": str(repository)}
+    done = subprocess.run(
+        [sys.executable, str(script), str(model), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    (measured,) = json.loads(report.read_text())["models"]
+    assert measured["tokens"] <= 4 * 12
+    assert measured["passes"] <= measured["tokens"]
+    assert measured["speed_up"]["min"] <= measured["speed_up"]["median"] <= measured["speed_up"]["max"]

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from l2t_hub.recipe.section import DoesNotApplyError, Section
 from l2t_hub.records import bounds
+from l2t_hub.text import counted
 
 
 class TrainSection(Section):
@@ -96,7 +97,7 @@ class TrainSection(Section):
                 )
         if self.decay_steps and self.warmup_steps + self.decay_steps > self.max_steps:
             raise ValueError(
-                f"`train.warmup_steps` ({self.warmup_steps}) and the {self.decay_steps} steps of `train.decay_share` "
+                f"`train.warmup_steps` ({self.warmup_steps}) and `train.decay_share` ({counted(self.decay_steps, 'step')}) "
                 f"must not exceed `train.max_steps` ({self.max_steps})"
             )
         return self

@@ -97,8 +97,8 @@ class TrainSection(Section):
                 )
         if self.decay_steps and self.warmup_steps + self.decay_steps > self.max_steps:
             raise ValueError(
-                f"`train.warmup_steps` ({self.warmup_steps}) and `train.decay_share` ({counted(self.decay_steps, 'step')}) "
-                f"must not exceed `train.max_steps` ({self.max_steps})"
+                f"`train.warmup_steps` ({self.warmup_steps}) and `train.decay_share` "
+                f"({counted(self.decay_steps, 'step')}) must not exceed `train.max_steps` ({self.max_steps})"
             )
         return self
 

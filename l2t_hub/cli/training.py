@@ -1,6 +1,5 @@
 """The verb that trains models: `train`."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,6 +23,8 @@ TRAIN_EXAMPLES = examples(
     "l2t train nano --variant nano-l2t --data data/nano-l2t --out models/nano-l2t",
     "l2t train nano --variant nano-l2t --data data/nano-l2t --out models/nano-l2t --push my-org/nano-l2t",
     "l2t train nano --variant nano-l2t --data data/nano-l2t --out models/nano-l2t --on slurm --print",
+    "l2t train nano --variant nano-l2t --data my-org/nano-l2t-data --out nano-l2t --push my-org/nano-l2t "
+    "--on hf-jobs --flavor a10g-small --hours 2",
 )
 TrainData = Annotated[
     str | None,
@@ -69,10 +70,29 @@ HeldOutFile = Annotated[
 ]
 On = Annotated[
     str,
-    typer.Option("--on", metavar="PLACE", help="Where to train: `local`, or `slurm` to submit a Slurm job."),
+    typer.Option(
+        "--on",
+        metavar="PLACE",
+        help="Where to train: `local`, as a Slurm job (`slurm`) or as a Hugging Face Job (`hf-jobs`).",
+    ),
 ]
 PrintOnly = Annotated[
     bool, typer.Option("--print", help="With --on: print what would be submitted, and submit nothing.")
+]
+Flavor = Annotated[
+    str | None,
+    typer.Option("--flavor", metavar="NAME", help="With --on hf-jobs: the hardware, such as `a100-large`."),
+]
+Hours = Annotated[
+    float | None, typer.Option("--hours", metavar="N", help="With --on hf-jobs: the time limit in hours.")
+]
+Secrets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret",
+        metavar="NAME",
+        help="With --on hf-jobs: a variable of this environment that the Job gets as a secret. Repeatable.",
+    ),
 ]
 TrainHub = Annotated[
     str | None,
@@ -99,6 +119,9 @@ def train(
     private: Private = False,
     hub: TrainHub = None,
     on: On = "local",
+    flavor: Flavor = None,
+    hours: Hours = None,
+    secret: Secrets = None,
     print_only: PrintOnly = False,
     as_json: Json = False,
 ) -> None:
@@ -107,7 +130,7 @@ def train(
     The same command continues an interrupted run. Ctrl-C, SIGTERM and SIGUSR1 save at the end of the step.
     """
     _check_push(push, push_every, private)
-    check_place(on, fresh, print_only)
+    check_place(on, fresh, print_only, (flavor, hours, secret))
     release = load_release(recipe, sets, variant, shrink=shrink)
     if data is None:
         _check_stream({"--follow-data": follow_data, "--push": push is not None, f"--on {on}": on != LOCAL})
@@ -116,7 +139,9 @@ def train(
     typed = TrainCommand(recipe, data, folder, tuple(sets or ()), variant, follow_data, held_out, hub)
     typed = replace(typed, push=push, push_every=push_every, private=private, shrink=shrink)
     if on != LOCAL:
-        _submit(typed, release, print_only, as_json)
+        from l2t_hub.cli.submission import submit_elsewhere
+
+        submit_elsewhere(on, typed, release, (flavor, hours, secret), print_only, as_json)
         return
     with _connected_saver(typed, release) as saved:
         from l2t_hub.evaluate.training_curves import measurements
@@ -172,47 +197,6 @@ def _check_push(push: str | None, every: int, private: bool) -> None:
             f"{'--private' if private else '--push-every'} applies only with --push",
             "Name the repo of the checkpoints: --push ORG/NAME.",
         )
-
-
-def _submit(typed: TrainCommand, recipe: "Recipe", print_only: bool, as_json: bool) -> None:
-    """Submit a training as a Slurm job, or print what would be submitted. Nothing is submitted twice."""
-    from l2t_hub.hub.connect import connected_for
-    from l2t_hub.launch.slurm_job import SlurmJob, processes, submit
-
-    with connected_for(typed.hub, typed.data):
-        from l2t_hub.train import check_start
-
-        unfinished = check_start(
-            recipe, typed.data, typed.out, processes(recipe), follow_data=typed.follow_data
-        )
-    on_hub = typed.push is not None or not Path(typed.data).exists()
-    job = SlurmJob(recipe, typed.out, typed.arguments(), Path.cwd(), on_hub)
-    if print_only:
-        answer(
-            as_json,
-            {"command": job.submission(), "script": job.script()},
-            f"# {shlex.join(job.submission())}",
-            job.script().rstrip(),
-        )
-        return
-    if not unfinished:
-        answer(as_json, {"job": None}, f"{typed.out}: already finished, nothing is submitted")
-        return
-    if (number := job.queued()) is not None:
-        answer(
-            as_json, {"job": number}, f"{typed.out}: in the queue as Slurm job {number}, nothing is submitted"
-        )
-        return
-    if recipe.cluster.setup:
-        progress(
-            f"the job runs the recipe's command ({recipe.where('cluster.setup')}): {recipe.cluster.setup}"
-        )
-    number = submit(job)
-    lines = (
-        f"submitted as Slurm job {number}. Output: {job.files / number}.out",
-        f"The job queues itself again until the model is finished. To cancel it: scancel {number}",
-    )
-    answer(as_json, {"job": number, "folder": str(job.files)}, *lines)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ _OTHERS = "Make sure that no other process writes to the repo."
 # Status -> what happened ({hub} and the server's own words are filled in), and the remedy.
 _BY_STATUS: dict[int, tuple[str, str]] = {
     401: ("{hub} rejected the token: it is invalid or has expired", LOG_IN),
+    402: ("{hub} asks for payment{detail}", "Add credits or a plan to the account that pays."),
     403: ("{hub} denied access{detail}", "Use a token that has {access} access to this repo."),
     404: (
         "{hub} has no such repo, revision or file{detail}",

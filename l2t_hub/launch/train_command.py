@@ -45,10 +45,22 @@ class TrainCommand:
         return [f"--push={self.push}", *every, *(["--private"] if self.private else [])]
 
 
-def check_place(place: str, fresh: bool, print_only: bool) -> None:
-    """Raise UsageError for an unknown place, and for options that a run elsewhere cannot have."""
+def check_place(place: str, fresh: bool, print_only: bool, hardware: tuple[object, ...]) -> None:
+    """Raise UsageError for an unknown place, and for options that do not go with it.
+
+    `hardware` are the values of those that only a Hugging Face Job has: its flavor and hours, and more.
+    """
     if place not in PLACES:
         raise UsageError(f"--on {place}: unknown. {nearest(place, PLACES)}")
+    if place == JOBS and None in hardware[:2]:
+        raise UsageError(
+            "--on hf-jobs needs --flavor and --hours", "`hf jobs hardware` lists flavors and prices."
+        )
+    if place != JOBS and any(hardware):
+        raise UsageError(
+            "--flavor, --hours and --secret apply only with --on hf-jobs",
+            "The resources of a Slurm job are keys of the recipe's `cluster` section.",
+        )
     if place == LOCAL and print_only:
         raise UsageError("--print applies only with --on", f"Name a place: {', '.join(PLACES[1:])}.")
     if place != LOCAL and fresh:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -67,6 +67,8 @@ class Hub:
     history: History
     keys: Keyring
     limits: Limits
+    jobs: dict[str, dict[str, object]] = field(default_factory=dict)
+    """The Jobs since the Hub was started, by ID."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def submit_elsewhere(
     print_only: bool,
     as_json: bool,
 ) -> None:
-    """Submit a training to a place that `check_place` has accepted. `hardware` is flavor, hours and secrets of a Job."""
+    """Submit a training to a place that `check_place` accepts. `hardware` is flavor, hours and secrets of a Job."""
     if place == SLURM:
         _submit_to_slurm(typed, recipe, print_only, as_json)
         return

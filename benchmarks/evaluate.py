@@ -26,8 +26,8 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from l2t_hub.evaluate.evaluation import library_versions
 from l2t_hub.evaluate.harness_model import HarnessModel
+from l2t_hub.evaluate.model_facts import library_versions
 from l2t_hub.scoring import Scorer
 from l2t_hub.scoring.loading import ModelSource
 from l2t_hub.tokens.load import load_exact_tokenizer

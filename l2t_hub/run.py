@@ -179,8 +179,9 @@ def _move_outdated(run: ReleaseRun) -> None:
 
 def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun]) -> None:
     """Score the models on the suite of each file that is out of date, and put the scores on their cards."""
-    from l2t_hub.evaluate import evaluate, render_table
+    from l2t_hub.evaluate import evaluate, render_tables
     from l2t_hub.evaluate.freshness import is_current
+    from l2t_hub.evaluate.several import check_complete
     from l2t_hub.publish.cards import refresh_model_card
 
     labels, models = [run.name for run in runs], [str(run.model) for run in runs]
@@ -190,7 +191,9 @@ def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun]) -> None:
             _print(f"{file}: up to date, reused")
         else:
             evaluation = evaluate(models, file.stem, file, labels=labels, progress=_print)
-            _console.print(render_table(evaluation), soft_wrap=False)
+            for table in render_tables(evaluation):
+                _console.print(table, soft_wrap=False)
+            check_complete(evaluation)
     for run in runs:
         refresh_model_card(run.model, scores, say=_print)
 

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,14 +11,18 @@ from l2t_hub.cli.terminal import answer, progress
 from l2t_hub.cli.training import TRAIN_EXAMPLES, refresh_cards, train
 from l2t_hub.interruption import interruptible
 
+if TYPE_CHECKING:
+    from l2t_hub.evaluate.several import SuiteResults
+
 PANEL = "Models"
 models = typer.Typer()
 SuiteName = Annotated[
     str | None,
     typer.Option(
         "--suite",
-        metavar="NAME|FILE",
-        help="What to score on: `probes` (the default), `blimp`, `general`, or a suite file of your own.",
+        metavar="NAME|FILE[,...]",
+        help="What to score on: `probes` (the default), `blimp`, `general`, or a suite file of your own. "
+        "Separate several with commas.",
     ),
 ]
 Pairs = Annotated[
@@ -77,7 +81,19 @@ Precision = Annotated[
     ),
 ]
 ScoresFile = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="Write the scores to this file, as JSON.")
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE|DIR",
+        help="Write the scores to this file, as JSON. Of several suites: to SUITE.json in this folder.",
+    ),
+]
+Checkpoints = Annotated[
+    bool,
+    typer.Option(
+        "--checkpoints",
+        help="Score all checkpoints of each MODEL: those of a run directory, or the step-N revisions of a repo.",
+    ),
 ]
 DataHub = Annotated[
     str | None,
@@ -95,7 +111,8 @@ models.command(rich_help_panel=PANEL, epilog=TRAIN_EXAMPLES)(train)
     rich_help_panel=PANEL,
     epilog=examples(
         "l2t eval models/nano-raw models/nano-l2t --out scores.json",
-        "l2t eval my-org/nano-l2t --suite blimp",
+        "l2t eval my-org/nano-raw my-org/nano-l2t@v1 --suite probes,blimp --out scores",
+        "l2t eval models/nano-l2t --checkpoints --suite probes",
         "l2t eval models/nano-l2t --pairs 'zorro/*.txt' --first bad --by file",
     ),
 )
@@ -114,6 +131,7 @@ def evaluate(
     by: ByColumns = None,
     first: FirstLine = None,
     keep: KeptSuite = None,
+    checkpoints: Checkpoints = False,
     limit: Limit = None,
     batch_tokens: BatchTokens = None,
     device: Device = None,
@@ -123,7 +141,7 @@ def evaluate(
     data: DataHub = None,
     as_json: Json = False,
 ) -> None:
-    """Score models on a suite with lm-evaluation-harness and compare them, with 95% intervals.
+    """Score models on suites with lm-evaluation-harness and compare them, with 95% intervals.
 
     The scores go into each model directory and onto its card, unless --limit is set. Finished tasks are kept: the
     same command continues an interrupted evaluation, and another one reuses them.
@@ -133,19 +151,17 @@ def evaluate(
 
     kept = ("the tasks that were finished are kept", "Rerun the command to continue.")
     with interruptible(lambda: kept), tempfile.TemporaryDirectory(prefix="l2t-eval-") as scratch:
-        written = file or Path(scratch) / "scores.json"
-        models = names if data is None else fetch_models(names, hub)
+        models = names if data is None else fetch_models(names, hub, checkpoints=checkpoints)
         with connected_for(hub, *names) if data is None else connected(data):
-            from l2t_hub.evaluate import evaluate as evaluate_models
-            from l2t_hub.evaluate import render_table
-            from l2t_hub.evaluate.conclusions import conclusion
-            from l2t_hub.evaluate.suites import chosen_suite
+            from l2t_hub.evaluate.run_checkpoints import expanded
+            from l2t_hub.evaluate.several import evaluate_suites
+            from l2t_hub.evaluate.suites import chosen_suites
 
-            chosen = chosen_suite(suite, pairs, good=good, bad=bad, by=by, first=first, keep=keep)
-            results = evaluate_models(
-                models,
+            chosen = chosen_suites(suite, pairs, good=good, bad=bad, by=by, first=first, keep=keep)
+            results = evaluate_suites(
+                expanded(names) if checkpoints and data is None else models,
                 chosen,
-                written,
+                file or Path(scratch) / "scores",
                 limit=limit,
                 batch_tokens=batch_tokens,
                 device=device,
@@ -153,10 +169,23 @@ def evaluate(
                 tasks_folder=None if file else cache_folder() / "l2t_hub" / "tasks",
                 progress=progress,
             )
-        refresh_cards(names if limit is None else (), written)
-    conclusions = [conclusion(results, comparison) for comparison in results.comparisons]
-    where = [f"scores: {file}"] if file else []
-    answer(as_json, results.as_dict(), render_table(results), *conclusions, *where)
+        refresh_cards(results.scored_names if limit is None and not checkpoints else (), *results.files)
+    _show_scores(results, as_json, written=file is not None)
+
+
+def _show_scores(results: "SuiteResults", as_json: bool, *, written: bool) -> None:
+    """Print the results of every suite. Raises UserError at the end if something could not be scored."""
+    from l2t_hub.evaluate import render_tables
+    from l2t_hub.evaluate.conclusions import conclusion
+
+    shown: list[object] = []
+    for evaluation in results.evaluations:
+        shown += render_tables(evaluation)
+        shown += [conclusion(evaluation, comparison) for comparison in evaluation.comparisons]
+    shown += [f"scores: {file}" for file in results.files] if written else []
+    trees = [evaluation.as_dict() for evaluation in results.evaluations]
+    answer(as_json, trees[0] if results.suites == 1 else {"evaluations": trees}, *shown)
+    results.check()
 
 
 @models.command(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from l2t_hub.evaluate import statistics
+from l2t_hub.evaluate.measures import measure_differences
 from l2t_hub.evaluate.readings import reading_differences
 from l2t_hub.evaluate.results import (
     Accuracy,
@@ -27,10 +28,12 @@ def compare_decisions(
     baseline_samples: Sequence[Sample],
     tasks: Sequence[TaskProtocol],
 ) -> ModelComparison:
-    """Compare a model with the baseline item by item, in every reading. Both need samples of the same items."""
+    """Compare a model with the baseline item by item, in every reading and grouping. Both need the same items."""
     return replace(
         statistics.compare(model, samples, baseline, baseline_samples),
         readings=reading_differences(samples, baseline_samples, leading_space(tasks)),
+        groups=statistics.grouped_differences(samples, baseline_samples),
+        measures=measure_differences(samples, baseline_samples),
     )
 
 

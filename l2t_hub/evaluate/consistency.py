@@ -43,12 +43,16 @@ def _contradictions(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _wrong_scores(model: ModelScores) -> Iterator[str]:
-    for row in (model.micro, *model.phenomena, *(reading.micro for reading in model.readings)):
+    grouped = [row for rows in model.groups.values() for row in rows]
+    for row in (model.micro, *model.phenomena, *(reading.micro for reading in model.readings), *grouped):
         if not _is_possible(row):
             yield f"{model.label}: the accuracy of {row.phenomenon[:MAX_LABEL]} does not fit its counts"
     if model.phenomena and sum(row.total for row in model.phenomena) != model.micro.total:
         yield f"{model.label}: the phenomena do not add up to all examples"
     means = [model.macro, *(reading.macro for reading in model.readings)]
+    figures = [x for m in model.measures for x in (m.value, m.low, m.high) if x is not None]
+    if not all(map(math.isfinite, figures)):
+        yield f"{model.label}: a measure is not a number"
     if not all(_is_ordered(e, 0) for e in [*means, *([model.clustered] if model.clustered else [])]):
         yield f"{model.label}: an interval does not contain its value, or leaves 0 to 1"
 
@@ -62,6 +66,7 @@ def _wrong_comparison(evaluation: Evaluation, comparison: ModelComparison) -> It
     ]:
         yield "a comparison has other phenomena than the models"
     rows = [comparison.micro, *comparison.phenomena, *(reading.micro for reading in comparison.readings)]
+    rows += [row for group in comparison.groups.values() for row in group]
     means = [comparison.macro, *(reading.macro for reading in comparison.readings)]
     means += [comparison.clustered] if comparison.clustered else []
     if not (all(_is_a_difference(row, comparison.paired) for row in rows) and all(map(_spans, means))):
@@ -119,10 +124,12 @@ def items(samples: Sequence[Sample]) -> set[tuple[str, str, str]]:
 def is_sound(sample: Sample) -> bool:
     """Whether a sample can be read in every way: each reading has a value and a token count for each choice."""
     choices = len(sample.log_likelihoods)
-    others = (sample.tokens, sample.respaced, sample.respaced_tokens)
+    words = (sample.one_prefix, sample.respaced_one_prefix)
+    others = (sample.tokens, sample.respaced, sample.respaced_tokens, *words)
     return (
         choices > 0
         and all(len(values) in (0, choices) for values in others)
         and (sample.gold is None or sample.gold >= 0)
-        and all(map(math.isfinite, sample.log_likelihoods + sample.respaced))
+        and all(map(math.isfinite, sample.log_likelihoods + sample.respaced + words[0] + words[1]))
+        and all(map(math.isfinite, sample.measures.values()))
     )

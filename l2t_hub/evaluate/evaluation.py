@@ -1,27 +1,22 @@
 """Evaluates models on a suite. Arguments, models and data are checked before the first model is scored."""
 
-import hashlib
-import json
 import os
-import platform
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path, PurePath
-from typing import Any
 
-from l2t_hub import __version__
-from l2t_hub.artifacts import PREDICTION_HEADS, sha256_of
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import harness, statistics
 from l2t_hub.evaluate.comparing import compare_decisions, leading_space
 from l2t_hub.evaluate.inference import LEVEL
-from l2t_hub.evaluate.readings import readings
+from l2t_hub.evaluate.model_facts import decides, library_versions, model_scores
+from l2t_hub.evaluate.questions import Questions, prepare
 from l2t_hub.evaluate.results import (
     SCHEMA,
     Evaluation,
+    ModelComparison,
     ModelScores,
     Protocol,
     Sample,
@@ -31,9 +26,8 @@ from l2t_hub.evaluate.results import (
 from l2t_hub.evaluate.suites import Suite, get_suite
 from l2t_hub.evaluate.task_store import FOLDER, TaskStore, joined
 from l2t_hub.records.public_recipe import language_codes
-from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import TrainingRecord
-from l2t_hub.scoring import ModelSource, Scorer, find_model, load_scorer
+from l2t_hub.scoring import ModelSource, find_model, load_scorer
 from l2t_hub.tasks.languages import language
 from l2t_hub.text import counted
 
@@ -59,6 +53,9 @@ def evaluate(
     the input tokens of a forward pass. `dtype` is `float32` or `bfloat16`; the default is the precision each model
     was saved in. `limit` uses only the first examples of each task. `progress` is called with a line for each model.
 
+    A model that cannot be loaded or scored does not stop the others: `failed` of the results names it. The first one
+    must work, since the others are compared with it.
+
     Raises UsageError for an unknown suite or an invalid argument, UserError if a model or the data cannot be loaded.
     """
     chosen = suite if isinstance(suite, Suite) else get_suite(suite)
@@ -70,30 +67,57 @@ def evaluate(
     labels = labels or short_names([source.name for source in sources])
     date = datetime.now(UTC).isoformat(timespec="seconds")
     _say_notes(chosen, sources, progress)
-    loaded = harness.load_tasks(chosen)
-    scores: list[ModelScores] = []
-    samples: list[list[Sample]] = []
-    tasks: tuple[TaskProtocol, ...] = ()
+    questions = prepare(chosen, limit, batch_tokens, progress)
+    scored: dict[str, _Scored] = {}
+    failed: dict[str, str] = {}
     for label, source in zip(labels, sources, strict=True):
-        with harness.quiet():
-            scorer = load_scorer(source, device=device, dtype=dtype)
-        store = None if tasks_folder is None else TaskStore(tasks_folder, _decides(scorer))
-        lm = harness.as_lm(scorer, batch_tokens)
-        finished = harness.run(lm, label, chosen, loaded, limit, store=store, progress=progress)
-        model_samples, tasks, seconds = joined(finished)
-        samples.append(model_samples)
-        scores.append(_model_scores(label, scorer, model_samples, leading_space(tasks), seconds))
-        if progress:
-            progress(f"{label}: {counted(len(model_samples), 'example')} in {seconds:.1f} s")
-    comparisons = tuple(
-        compare_decisions(label, model_samples, labels[0], samples[0], tasks)
-        for label, model_samples in zip(labels[1:], samples[1:], strict=True)
-    )
-    protocol = _protocol(chosen, tasks, batch_tokens, limit, date)
-    evaluation = Evaluation(SCHEMA, protocol, tuple(scores), comparisons, None, None)
+        try:
+            scored[label] = _score(label, source, questions, tasks_folder, device, dtype, progress)
+        except UsageError:
+            raise
+        except UserError as error:
+            if not scored:
+                raise
+            failed[label] = error.message
+            if progress:
+                progress(f"{label}: not scored: {error.message}")
+    protocol = _protocol(chosen, questions, scored, batch_tokens, limit, date)
+    comparisons = _comparisons(list(scored.values()))
+    models_scored = tuple(one.scores for one in scored.values())
+    evaluation = Evaluation(SCHEMA, protocol, models_scored, comparisons, None, None, failed)
     if out is None:
         return evaluation
-    return write_evaluation(evaluation, list(chain.from_iterable(samples)), out)
+    return write_evaluation(evaluation, [sample for one in scored.values() for sample in one.samples], out)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    source: ModelSource
+    scores: ModelScores
+    samples: list[Sample]
+    tasks: tuple[TaskProtocol, ...]
+
+
+def _score(
+    label: str,
+    source: ModelSource,
+    questions: Questions,
+    tasks_folder: Path | None,
+    device: str | None,
+    dtype: str | None,
+    progress: Callable[[str], None] | None,
+) -> _Scored:
+    with harness.quiet():
+        scorer = load_scorer(source, device=device, dtype=dtype)
+    store = None if tasks_folder is None else TaskStore(tasks_folder, decides(scorer))
+    finished = questions.ask(scorer, label, store)
+    samples, tasks, seconds = joined(finished)
+    scores = model_scores(label, scorer, samples, space=leading_space(tasks), seconds=seconds)
+    if progress:
+        for note in scores.notes:
+            progress(f"note: {note}")
+        progress(f"{label}: {counted(len(samples), 'example')} in {seconds:.1f} s")
+    return _Scored(source, scores, samples, tasks)
 
 
 def _check_arguments(
@@ -131,73 +155,37 @@ def short_names(paths: Sequence[str]) -> list[str]:
     return list(paths)
 
 
-def _model_scores(
-    label: str, scorer: Scorer, samples: Sequence[Sample], space: bool, seconds: float
-) -> ModelScores:
-    phenomena, micro, macro = statistics.accuracies(samples)
-    source = scorer.source
-    return ModelScores(
-        label=label,
-        model=source.name,
-        revision=_commit(scorer),
-        weights_sha256=weights_digest(source),
-        parameters=int(scorer.model.num_parameters()),
-        dtype=str(scorer.model.dtype).removeprefix("torch."),
-        device=str(scorer.model.device),
-        prefix_token=scorer.prefix,
-        prefix_id=scorer.prefix_id,
-        phenomena=phenomena,
-        micro=micro,
-        macro=macro,
-        ties=sum(sample.tie for sample in samples if len(sample.log_likelihoods) > 1),
-        seconds=round(seconds, 3),
-        clustered=statistics.clustered_accuracy(samples),
-        readings=readings(samples, space),
-        **_training(source),
-    )
+def _baselines(sources: Sequence[ModelSource]) -> list[int | None]:
+    """Return for each model the index of its baseline, None for a baseline.
 
-
-def _decides(scorer: Scorer) -> dict[str, Any]:
-    """Return what decides a model's scores on any task."""
-    directory = Path(scorer.source.location)
-    return {
-        "weights": weights_digest(scorer.source),
-        "files": {
-            name: sha256_of(directory / name)
-            for name in ("config.json", "tokenizer.json", "tokenizer_config.json")
-            if (directory / name).is_file()
-        },
-        "prefix": scorer.prefix_id,
-        "dtype": str(scorer.model.dtype),
-        "device": scorer.model.device.type,
-        "versions": library_versions() | {"lm_eval": version("lm_eval")},
-    }
-
-
-def _training(source: ModelSource) -> dict[str, Any]:
-    """Return what `ModelScores` says of a model's training, {} for a model without a readable training record.
-
-    Of the recipe it is the hash without name and seed: replicates differ in the seed only.
+    It is the first model; of a checkpoint, the checkpoint of the first run with the same step, if there is one.
     """
-    try:
-        record = TrainingRecord.find(Path(source.location))
-    except UserError:
-        record = None
-    if record is None:
-        return {}
-    tree = {key: value for key, value in record.recipe.items() if key not in ("name", "description", "seed")}
-    return {
-        "recipe_sha256": hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest(),
-        "seed": int(record.recipe["seed"]),
-        "step": record.steps,
-        "tokens": record.tokens,
-    }
+    first = sources[0]
+    steps = {source.step: i for i, source in enumerate(sources) if source.run == first.run}
+    return [
+        None
+        if i == 0 or (source.step is not None and source.run == first.run)
+        else steps.get(source.step)
+        if source.step is not None
+        else 0
+        for i, source in enumerate(sources)
+    ]
 
 
-def _commit(scorer: Scorer) -> str | None:
-    """Return the Hub commit of a model: as transformers recorded it, or the one that was downloaded."""
-    recorded = None if scorer.source.is_local else getattr(scorer.model.config, "_commit_hash", None)
-    return recorded or scorer.source.revision
+def _comparisons(models: Sequence[_Scored]) -> tuple[ModelComparison, ...]:
+    """Compare each model with its baseline."""
+    baselines = _baselines([model.source for model in models])
+    return tuple(
+        compare_decisions(
+            model.scores.label,
+            model.samples,
+            models[index].scores.label,
+            models[index].samples,
+            model.tasks,
+        )
+        for model, index in zip(models, baselines, strict=True)
+        if index is not None
+    )
 
 
 def _say_notes(suite: Suite, sources: Sequence[ModelSource], say: Callable[[str], None] | None) -> None:
@@ -206,7 +194,7 @@ def _say_notes(suite: Suite, sources: Sequence[ModelSource], say: Callable[[str]
         return
     for note in suite.pairs.notes() if suite.pairs is not None else ():
         say(note)
-    for source in sources if suite.pairs is None else ():
+    for source in sources if suite.pairs is None and suite.english else ():
         try:
             record = TrainingRecord.find(Path(source.location))
         except UserError:  # scoring a model does not need its record
@@ -232,31 +220,23 @@ def download_model(source: ModelSource, progress: Callable[[str], None] | None) 
     return replace(source, location=str(downloaded.directory), revision=downloaded.revision)
 
 
-def weights_digest(source: ModelSource) -> str | None:
-    """Return the SHA-256 of a model's weight files, read one after the other in the order of their names.
-
-    The heads beside a model are none: scores do not depend on them. None for a model that is not in a local
-    directory. Raises UserError if a file is a link out of the directory.
-    """
-    directory = Path(source.location)
-    if not directory.is_dir():
-        return None
-    names = sorted({path.name for path in directory.glob("*.safetensors")} - {PREDICTION_HEADS})
-    return sha256_of(*(inside(directory, name) for name in names))
-
-
 def _protocol(
-    suite: Suite, tasks: tuple[TaskProtocol, ...], batch_tokens: int | None, limit: int | None, date: str
+    suite: Suite,
+    questions: Questions,
+    scored: Mapping[str, _Scored],
+    batch_tokens: int | None,
+    limit: int | None,
+    date: str,
 ) -> Protocol:
     from l2t_hub.scoring.engine import batch_rule
 
     return Protocol(
         suite=suite.name,
         suite_sha256=suite.digest(),
-        left_out=dict(suite.pairs.dropped) if suite.pairs else {},
+        left_out=dict(questions.left_out),
         harness="lm-evaluation-harness",
         harness_version=version("lm_eval"),
-        tasks=tasks,
+        tasks=next(iter(scored.values())).tasks,
         context=harness.CONTEXT,
         softmax="float32",
         batch_rule=batch_rule(batch_tokens),
@@ -266,9 +246,3 @@ def _protocol(
         versions=library_versions(),
         date=date,
     )
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of this package, Python and the libraries that can influence a model's scores."""
-    libraries = {name: version(name) for name in ("torch", "transformers", "tokenizers", "datasets")}
-    return {"l2t_hub": __version__, "python": platform.python_version(), **libraries}

@@ -8,19 +8,26 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from l2t_hub.errors import UserError
+from l2t_hub.evaluate.run_checkpoints import expanded
 from l2t_hub.hub.connect import connected
 from l2t_hub.scoring.loading import ModelSource, find_model
 
+CHECKPOINTS = "--checkpoints"
 
-def fetch_models(names: Sequence[str], hub: str | None) -> list[ModelSource]:
-    """Return the origins of models, those on `hub` downloaded and checked. Raises UserError if one cannot be had."""
-    sources = [find_model(name) for name in names]
-    if all(source.is_local for source in sources):
-        return sources
+
+def fetch_models(names: Sequence[str], hub: str | None, *, checkpoints: bool = False) -> list[ModelSource]:
+    """Return the origins of models, those on `hub` downloaded and checked. Raises UserError if one cannot be had.
+
+    With `checkpoints`, the names are runs and repos, and the origins are those of all their checkpoints.
+    """
+    if all(Path(name).is_dir() for name in names):
+        return expanded(names) if checkpoints else [find_model(name) for name in names]
     with connected(hub):
-        command = [sys.executable, "-m", "l2t_hub.evaluate.fetch_models", *names]
+        options = [CHECKPOINTS] if checkpoints else []
+        command = [sys.executable, "-m", "l2t_hub.evaluate.fetch_models", *options, *names]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
@@ -33,7 +40,7 @@ def fetch_models(names: Sequence[str], hub: str | None) -> list[ModelSource]:
     return [ModelSource(**source) for source in answer]
 
 
-def main(names: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Download the models and print their origins, or what went wrong, as one line of JSON."""
     from l2t_hub.evaluate.evaluation import download_model
 
@@ -41,7 +48,8 @@ def main(names: Sequence[str]) -> None:
         print(line, file=sys.stderr, flush=True)
 
     try:
-        print(json.dumps([asdict(download_model(find_model(name), say)) for name in names]))
+        wanted = expanded(arguments[1:]) if arguments[0] == CHECKPOINTS else map(find_model, arguments)
+        print(json.dumps([asdict(download_model(source, say)) for source in wanted]))
     except UserError as error:
         print(json.dumps({"message": error.message, "hint": error.hint}))
         sys.exit(1)

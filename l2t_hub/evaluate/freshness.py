@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from l2t_hub.errors import UserError
-from l2t_hub.evaluate.evaluation import library_versions, weights_digest
+from l2t_hub.evaluate.model_facts import library_versions, weights_digest
 from l2t_hub.evaluate.read_results import read_evaluation
 from l2t_hub.evaluate.suites import get_suite
 from l2t_hub.scoring import find_model

@@ -13,10 +13,10 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.pair_set import task_config
@@ -25,11 +25,10 @@ from l2t_hub.evaluate.suites import METRIC, PROBES, Suite, SuitePart
 from l2t_hub.evaluate.task_store import TaskResult, TaskStore
 from l2t_hub.scoring import Scorer
 
-if TYPE_CHECKING:
-    from l2t_hub.evaluate.harness_model import Spacings
-
 SHOT_SEED = 1234
 """lm-eval's default seed for drawing few-shot examples."""
+MEASURES = {"acc_norm": "accuracy, answers normalised by length", "f1": "F1"}
+"""Metrics of lm-eval's tasks that are reported beside the accuracy, and what they are called here."""
 CONTEXT = (
     "sentences without a context follow one prefix token (BOS, or EOS if the tokenizer has no BOS); no other special "
     "tokens are added"
@@ -92,7 +91,7 @@ def as_lm(scorer: Scorer, batch_tokens: int | None = None) -> Any:
     from l2t_hub.evaluate.harness_model import HarnessModel
 
     with quiet():
-        return HarnessModel(scorer, batch_tokens=batch_tokens, both_spacings=True)
+        return HarnessModel(scorer, batch_tokens=batch_tokens, all_readings=True)
 
 
 def run(
@@ -150,10 +149,11 @@ def _run_task(lm: Any, label: str, suite: Suite, name: str, task: Any, limit: in
         target_delimiter=config.target_delimiter,
         examples=len(rows),
         examples_sha256=hashlib.sha256("".join(row["doc_hash"] for row in rows).encode()).hexdigest(),
+        shots_seed=SHOT_SEED if shots else None,
     )
-    spacings = getattr(lm, "spacings", {})
-    samples = tuple(_sample(label, suite, name, shots, row, spacings) for row in rows)
-    spacings.clear()
+    samples = tuple(_sample(label, suite, name, shots, row, lm) for row in rows)
+    if hasattr(lm, "forget"):
+        lm.forget()
     return TaskResult(protocol, samples, time.perf_counter() - start)
 
 
@@ -179,10 +179,8 @@ def _identity(name: str, task: Any, suite: Suite, limit: int | None) -> dict[str
     }
 
 
-def _sample(
-    label: str, suite: Suite, task: str, shots: int, row: dict[str, Any], spacings: "Mapping[str, Spacings]"
-) -> Sample:
-    """Turn a row of lm-eval into a sample. Texts without a context also have their other spacing."""
+def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any], lm: Any) -> Sample:
+    """Turn a row of lm-eval into a sample. Texts without a context also have the scores of their other readings."""
     likelihoods = tuple(float(answer[0]) for answer in row["filtered_resps"])
     if not all(math.isfinite(value) for value in likelihoods):
         raise UserError(
@@ -190,10 +188,12 @@ def _sample(
             "The weights are probably not finite either, as after a training run that diverged.",
         )
     doc = row["doc"]
-    texts = [spacings.get(text) for context, text, *_ in row["arguments"][: len(likelihoods)] if not context]
-    spaced = [text for text in texts if text is not None]
+    texts = tuple(text for context, text, *_ in row["arguments"][: len(likelihoods)] if not context)
+    spacings = getattr(lm, "spacings", {})
+    spaced = [spacings[text] for text in texts if text in spacings]
     if len(spaced) < len(likelihoods):
         spaced = []
+    words = getattr(lm, "one_prefix", {}).get(texts)
     return Sample(
         model=label,
         task=task,
@@ -206,6 +206,10 @@ def _sample(
         tokens=tuple(text.tokens for text in spaced),
         respaced=tuple(text.respaced for text in spaced),
         respaced_tokens=tuple(text.respaced_tokens for text in spaced),
+        one_prefix=words.own if words else (),
+        respaced_one_prefix=words.respaced if words else (),
+        linguistic_field=suite.field_of(doc),
+        measures={ours: float(row[theirs]) for theirs, ours in MEASURES.items() if theirs in row},
     )
 
 

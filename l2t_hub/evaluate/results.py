@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from l2t_hub.artifacts import disk_errors, write_text
 
@@ -48,6 +48,13 @@ class Sample:
     respaced: tuple[float, ...] = ()
     """Log-probabilities of the same texts with a space before them, or without it if the task has one."""
     respaced_tokens: tuple[int, ...] = ()
+    one_prefix: tuple[float, ...] = ()
+    """Minimal pairs that differ in one word after a shared beginning: log-probabilities of that word given it."""
+    respaced_one_prefix: tuple[float, ...] = ()
+    linguistic_field: str | None = None
+    """Field of linguistics, if the data name one."""
+    measures: Mapping[str, float] = field(default_factory=dict)
+    """Further figures by name, such as the loss of a completion."""
 
     @property
     def tie(self) -> bool:
@@ -68,6 +75,8 @@ class TaskProtocol:
     examples: int
     examples_sha256: str
     """SHA-256 of lm-eval's hashes of the examples, in their order. It does not depend on where the data came from."""
+    shots_seed: int | None = None
+    """Seed of the draw of the few-shot examples, None without such examples."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +116,26 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A figure that is no accuracy, such as a loss: the mean over the examples of a cell (a task or a phenomenon)."""
+
+    name: str
+    cell: str
+    value: float
+    low: float | None
+    """Limits of the 95% interval; None where there is none."""
+    high: float | None
+    examples: int
+    better: Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
 class Reading:
-    """The accuracies of one way to read minimal pairs: with or without a space before them, summed or per token."""
+    """The accuracies of one way to read minimal pairs: with or without a space before them, summed or per token.
+
+    With `one_prefix`, only the first word that differs is compared, given what precedes it. This is defined for some
+    pairs only: `micro.total` counts them.
+    """
 
     space: bool
     per_token: bool
@@ -116,16 +143,18 @@ class Reading:
     macro: Estimate
     changed: int
     """Number of decisions that differ from those of the suite's own reading."""
+    one_prefix: bool = False
 
     @property
     def name(self) -> str:
         """The reading in words."""
-        return reading_name(self.space, self.per_token)
+        return reading_name(self.space, self.per_token, self.one_prefix)
 
 
-def reading_name(space: bool, per_token: bool) -> str:
+def reading_name(space: bool, per_token: bool, one_prefix: bool = False) -> str:
     """Return a reading in words, such as 'leading space, summed'."""
-    return f"{'leading' if space else 'no leading'} space, {'per token' if per_token else 'summed'}"
+    how = "one-prefix" if one_prefix else "per token" if per_token else "summed"
+    return f"{'leading' if space else 'no leading'} space, {how}"
 
 
 @dataclass(frozen=True)
@@ -162,6 +191,11 @@ class ModelScores:
     """Optimiser steps that the checkpoint was trained for; None if it does not say."""
     tokens: int | None = None
     """Tokens that the checkpoint was trained on, padding included; None if it does not say."""
+    groups: Mapping[str, tuple[Accuracy, ...]] = field(default_factory=dict)
+    """Accuracies by `paradigm` and by `field`, where the data name them."""
+    measures: tuple[Measure, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is unusual about this model, such as a tokenizer that adds two BOS tokens."""
 
 
 @dataclass(frozen=True)
@@ -191,11 +225,23 @@ class ReadingDifference:
     per_token: bool
     micro: Difference
     macro: Estimate
+    one_prefix: bool = False
 
     @property
     def name(self) -> str:
         """The reading in words."""
-        return reading_name(self.space, self.per_token)
+        return reading_name(self.space, self.per_token, self.one_prefix)
+
+
+@dataclass(frozen=True)
+class MeasureDifference:
+    """The mean of a measure minus that of the baseline on the same examples."""
+
+    name: str
+    cell: str
+    difference: Estimate
+    examples: int
+    better: Literal["higher", "lower"]
 
 
 @dataclass(frozen=True)
@@ -214,6 +260,9 @@ class ModelComparison:
     readings: tuple[ReadingDifference, ...] = ()
     paired: bool = True
     """False if only the two scores are known, not both models' decisions on each item."""
+    groups: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
+    """Differences by `paradigm` and by `field`, where the data name them."""
+    measures: tuple[MeasureDifference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -227,6 +276,8 @@ class Evaluation:
     samples_file: str | None
     """Name of the JSON Lines file with the samples, in the same directory; None if nothing was written."""
     samples_sha256: str | None
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Models that could not be scored, with the reason, by label."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the results as JSON types."""

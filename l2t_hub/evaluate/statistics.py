@@ -6,7 +6,7 @@ sure it is for other paradigms of the kind.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist
 
@@ -28,6 +28,7 @@ INTERVALS = {
     "macro": "mean of the phenomena's accuracies or differences, MOVER (Zou, Huang and Zhang, 2009)",
     "difference": "paired, Bonett and Price (2012)",
     "clustered": f"paradigms resampled {RESAMPLES:,} times, seed {SEED}, expanded percentiles (Hesterberg, 2015)",
+    "measures": "mean over examples, and over paired differences: Student's t",
     "p-values": "McNemar's exact test; over phenomena, adjusted by Holm's method",
 }
 
@@ -95,12 +96,11 @@ def compare(
     model: str, samples: Sequence[Sample], baseline: str, baseline_samples: Sequence[Sample]
 ) -> ModelComparison:
     """Compare a model with the baseline. Both need samples of the same examples, in any order."""
-    baseline_correct = {_example(sample): sample.correct for sample in baseline_samples}
+    baseline_correct = {example_key(sample): sample.correct for sample in baseline_samples}
     rows = [_difference(name, group, baseline_correct) for name, group in _by_phenomenon(samples).items()]
-    adjusted = holm([row.p_value for row in rows])
-    phenomena = tuple(replace(row, p_adjusted=p) for row, p in zip(rows, adjusted, strict=True))
+    phenomena = _adjusted(rows)
     overall = _difference(ALL, samples, baseline_correct)
-    clusters = _clusters(samples, [s.correct - baseline_correct[_example(s)] for s in samples])
+    clusters = _clusters(samples, [s.correct - baseline_correct[example_key(s)] for s in samples])
     return ModelComparison(
         model,
         baseline,
@@ -128,6 +128,48 @@ def _clusters(samples: Sequence[Sample], values: Sequence[float]) -> list[tuple[
     return list(sums.values())
 
 
+GROUPINGS: Mapping[str, Callable[[Sample], str | None]] = {
+    "paradigm": lambda sample: sample.paradigm,
+    "field": lambda sample: sample.linguistic_field,
+}
+"""Ways to group examples besides phenomena, where the data name them."""
+
+
+def grouped_accuracies(samples: Sequence[Sample]) -> dict[str, tuple[Accuracy, ...]]:
+    """Return the accuracies by paradigm and by field, without a grouping that some example has no name for."""
+    return {
+        grouping: tuple(_accuracy(name, group) for name, group in groups.items())
+        for grouping, groups in _groups(samples).items()
+    }
+
+
+def grouped_differences(
+    samples: Sequence[Sample], baseline_samples: Sequence[Sample]
+) -> dict[str, tuple[Difference, ...]]:
+    """Return the differences by paradigm and by field, their p-values adjusted within each grouping."""
+    baseline_correct = {example_key(sample): sample.correct for sample in baseline_samples}
+    return {
+        grouping: _adjusted([_difference(name, group, baseline_correct) for name, group in groups.items()])
+        for grouping, groups in _groups(samples).items()
+    }
+
+
+def _groups(samples: Sequence[Sample]) -> dict[str, dict[str, list[Sample]]]:
+    found: dict[str, dict[str, list[Sample]]] = {}
+    for grouping, name_of in GROUPINGS.items():
+        groups: dict[str, list[Sample]] = {}
+        for sample in samples:
+            groups.setdefault(name_of(sample) or "", []).append(sample)
+        if groups and "" not in groups:
+            found[grouping] = dict(sorted(groups.items()))
+    return found
+
+
+def _adjusted(rows: Sequence[Difference]) -> tuple[Difference, ...]:
+    adjusted = holm([row.p_value for row in rows])
+    return tuple(replace(row, p_adjusted=p) for row, p in zip(rows, adjusted, strict=True))
+
+
 def _by_phenomenon(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     names = sorted({sample.phenomenon for sample in samples})
     return {name: [sample for sample in samples if sample.phenomenon == name] for name in names}
@@ -141,7 +183,7 @@ def _accuracy(name: str, samples: Sequence[Sample]) -> Accuracy:
 def _difference(
     name: str, samples: Sequence[Sample], baseline_correct: Mapping[tuple[str, str, str], bool]
 ) -> Difference:
-    outcomes = [(sample.correct, baseline_correct[_example(sample)]) for sample in samples]
+    outcomes = [(sample.correct, baseline_correct[example_key(sample)]) for sample in samples]
     only_model, only_baseline = outcomes.count((True, False)), outcomes.count((False, True))
     estimate = paired_difference(only_model, only_baseline, len(outcomes))
     return Difference(
@@ -155,5 +197,6 @@ def _difference(
     )
 
 
-def _example(sample: Sample) -> tuple[str, str, str]:
+def example_key(sample: Sample) -> tuple[str, str, str]:
+    """Return what identifies an example in the samples of every model."""
     return sample.task, sample.phenomenon, sample.id

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.evaluate.pair_set import (
@@ -51,6 +51,10 @@ class Suite:
     renamed: Mapping[str, str] = field(default_factory=dict)
     task_folder: Path | None = None
     pairs: PairSet | None = None
+    field_column: str | None = None
+    kind: Literal["harness", "tasks", "psychometric"] = "harness"
+    english: bool = True
+    """Whether its examples are English, whatever the models were trained on."""
 
     def digest(self) -> str | None:
         """Return the SHA-256 of a user's pairs, or of the bundled data and task files; None if there are none."""
@@ -70,6 +74,10 @@ class Suite:
             return self.renamed.get(name, name)
         return f"{task} ({shots}-shot)"
 
+    def field_of(self, row: Mapping[str, Any]) -> str | None:
+        """Return the field of linguistics of a data row, None if the data name none."""
+        return None if self.field_column is None else str(row[self.field_column]).replace("/", "_")
+
 
 # The paper also has ReCoRD. lm-eval up to 0.4.13 scores it with a module that transformers 5 no longer has.
 ZERO_SHOT = ("piqa", "hellaswag", "sciq", "copa", "race", "lambada_openai", "lambada_standard")
@@ -87,6 +95,7 @@ SUITES = {
             phenomenon_column="linguistics_term",
             # Warstadt et al. (2020) count selection as argument structure, which makes twelve phenomena.
             renamed={"s-selection": "argument_structure", "filler_gap_dependency": "filler_gap"},
+            field_column="field",
         ),
         Suite("general", (SuitePart(ZERO_SHOT, 0), SuitePart(FIVE_SHOT, 5))),
     )
@@ -113,10 +122,24 @@ def pair_suite(spec: PairSpec, base: Path) -> Suite:
     return Suite(spec.name, (), phenomenon_column="phenomenon", pairs=read_pairs(spec, base))
 
 
-def chosen_suite(
+def get_suites(names: str) -> list[Suite]:
+    """Return the suites of a list such as `probes,blimp`. Raises as `get_suite` does, or if a name is given twice."""
+    listed = [names] if Path(names).is_file() else [name.strip() for name in names.split(",")]
+    suites = [get_suite(name) for name in listed if name]
+    if not suites:
+        raise UsageError("--suite names no suite", f"Suites: {', '.join(SUITES)}, or a suite file.")
+    seen: set[str] = set()
+    for suite in suites:
+        if suite.name in seen:
+            raise UsageError(f"Suite '{suite.name}' is given twice", "Give each suite once.")
+        seen.add(suite.name)
+    return suites
+
+
+def chosen_suites(
     suite: str | None, pairs: str | None, *, keep: Path | None = None, **options: str | None
-) -> Suite:
-    """Return the suite that the arguments of `l2t eval` name, and keep a user's own in the file `keep`.
+) -> list[Suite]:
+    """Return the suites that the arguments of `l2t eval` name, and keep a user's own in the file `keep`.
 
     `options` are good, bad, by (columns separated by commas) and first. Raises UsageError for options that do not go
     together.
@@ -125,7 +148,7 @@ def chosen_suite(
     if pairs is None:
         if given or keep:
             raise UsageError(f"--{next(iter(given), 'keep')} is about --pairs, which is missing")
-        return get_suite(suite or DEFAULT)
+        return get_suites(suite or DEFAULT)
     if suite is not None:
         raise UsageError("--suite and --pairs both say what to score on", "Give one of them.")
     keys: dict[str, Any] = dict(given)
@@ -135,4 +158,4 @@ def chosen_suite(
     own = pair_suite(spec, Path())
     if keep is not None and own.pairs is not None:
         write_spec(spec, own.pairs, keep)
-    return own
+    return [own]

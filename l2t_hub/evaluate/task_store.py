@@ -20,6 +20,8 @@ from l2t_hub.records.reading import read_bounded
 
 FOLDER = ".tasks"
 MAX_BYTES = 1 << 30
+CONTENT = 2
+"""Counts the changes of what a finished task holds: one kept before such a change is run again."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class TaskStore:
         write_text(self._path(task), json.dumps(asdict(result), ensure_ascii=False) + "\n")
 
     def _path(self, task: dict[str, Any]) -> Path:
-        tree = {"schema": SCHEMA, "model": self.decides, "task": task}
+        tree = {"schema": SCHEMA, "content": CONTENT, "model": self.decides, "task": task}
         digest = hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
         return self.folder / f"{digest}.json"
 

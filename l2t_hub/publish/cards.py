@@ -36,6 +36,7 @@ from l2t_hub.hub.names import MAX_DESCRIPTION_CHARS, MAX_NOTE_CHARS, check_repo
 from l2t_hub.publish.scores import (
     CardScores,
     copy_reports,
+    figure,
     interval,
     model_index,
     points,
@@ -156,6 +157,7 @@ def model_card(
         "repos": dict(repos or {}),
         "interval": interval,
         "points": points,
+        "figure": figure,
         "usage": usage(location),
         **OWN_TEXT,
     }

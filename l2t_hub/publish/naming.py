@@ -16,7 +16,7 @@ from typing import TypeVar
 from l2t_hub.artifacts import CARD, MANIFEST, TRAINING_RECORD, WEIGHTS
 from l2t_hub.dataset.card import NO_LICENSE, dataset_card, own_text_of
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.evaluate.evaluation import weights_digest
+from l2t_hub.evaluate.model_facts import weights_digest
 from l2t_hub.evaluate.read_results import read_evaluation
 from l2t_hub.evaluate.results import Evaluation, ModelScores
 from l2t_hub.hub.endpoint import LOCAL_OWNER

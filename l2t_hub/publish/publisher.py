@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.evaluate.evaluation import weights_digest
+from l2t_hub.evaluate.model_facts import weights_digest
 from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.failures import hub_error
 from l2t_hub.hub.names import check_repo

@@ -17,13 +17,14 @@ from huggingface_hub import EvalResult
 
 from l2t_hub.artifacts import disk_errors, write_text
 from l2t_hub.errors import UserError
-from l2t_hub.evaluate.evaluation import weights_digest
+from l2t_hub.evaluate.model_facts import weights_digest
 from l2t_hub.evaluate.read_results import read_evaluation
 from l2t_hub.evaluate.results import (
     Accuracy,
     Difference,
     Estimate,
     Evaluation,
+    Measure,
     ModelComparison,
     ModelScores,
     TaskProtocol,
@@ -200,6 +201,13 @@ def model_index(scores: Sequence[CardScores]) -> list[EvalResult]:
 def interval(estimate: Estimate) -> str:
     """Return an accuracy in percent with its interval: '61.2 (58.0 to 64.3)'."""
     return f"{100 * estimate.value:.1f} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
+
+
+def figure(measure: Measure) -> str:
+    """Return a measure with its interval, if it has one: '2.310 (2.250 to 2.371)'."""
+    if measure.low is None or measure.high is None:
+        return f"{measure.value:.3f}"
+    return f"{measure.value:.3f} ({measure.low:.3f} to {measure.high:.3f})"
 
 
 def points(estimate: Estimate) -> str:

@@ -9,7 +9,7 @@ from l2t_hub import __version__
 from l2t_hub.artifacts import disk_errors, write_bytes, write_text
 from l2t_hub.evaluate import Evaluation
 from l2t_hub.evaluate.conclusions import conclusion
-from l2t_hub.evaluate.results import Estimate
+from l2t_hub.evaluate.results import Estimate, Measure
 from l2t_hub.extras import installed
 from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.records.training_record import TrainingRecord
@@ -70,6 +70,7 @@ def write_run_report(
         "conclusion": conclusion,
         "accuracy": _accuracy,
         "points": _points,
+        "figure": _figure,
         "dropped": _dropped,
         "held_out": held_out_table([release.training for release in releases]),
         "equal": at_equal(_curves(releases)),
@@ -126,6 +127,12 @@ def _accuracy(estimate: Estimate) -> Markdown:
 
 def _points(estimate: Estimate) -> Markdown:
     return Markdown(f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]")
+
+
+def _figure(measure: Measure) -> Markdown:
+    if measure.low is None or measure.high is None:
+        return Markdown(f"{measure.value:.3f}")
+    return Markdown(f"{measure.value:.3f} [{measure.low:.3f}, {measure.high:.3f}]")
 
 
 def _dropped(manifest: Manifest) -> list[tuple[str, str, int]]:

@@ -19,13 +19,15 @@ class ModelSource:
     """A model's origin: a directory, or a Hub name with an optional revision (`namespace/name@revision`).
 
     `name` is as the user gave it. `location` is what gets loaded: the directory, the Hub name, or the directory that
-    a Hub model was downloaded to.
+    a Hub model was downloaded to. A checkpoint has its `step` and the `run` it belongs to, a directory or a Hub name.
     """
 
     name: str
     location: str
     revision: str | None
     is_local: bool
+    run: str | None = None
+    step: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from probe_pairs import PAIRS
 from rich.console import Console
+from tiny_models import make_tiny_model
 
 from l2t_hub.artifacts import sha256_of
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.evaluate import Evaluation, evaluate, render_table
+from l2t_hub.evaluate import Evaluation, evaluate, read_evaluation, render_table
 from l2t_hub.evaluate.evaluation import short_names
+from l2t_hub.evaluate.model_facts import bos_notes
 from l2t_hub.evaluate.results import Sample
-from l2t_hub.evaluate.suites import get_suite
-from l2t_hub.scoring import load_scorer, score
+from l2t_hub.evaluate.several import evaluate_suites
+from l2t_hub.evaluate.suites import get_suite, get_suites
+from l2t_hub.scoring import engine, load_scorer, score
 
 
 def test_the_results_describe_the_run(
@@ -68,7 +72,9 @@ def test_labels_limit_and_progress(tiny_models: tuple[Path, Path]) -> None:
     assert evaluation.protocol.limit == 2
     assert evaluation.comparisons == ()
     assert evaluation.samples_file is None
-    (line,) = lines
+    note, line = lines
+    assert note.startswith("note: ")
+    assert "the tokenizer adds no BOS token to a text; texts are scored after one <s>" in note
     assert re.fullmatch(r"\[mine\]: 24 examples in \d+\.\d s", line)
     console = Console(width=120)
     with console.capture() as capture:
@@ -151,3 +157,114 @@ def test_a_model_of_another_language_is_warned_about(
     record.recipe["source"]["language"] = "en"
     evaluation._say_notes(get_suite("probes"), [source], lines.append)  # type: ignore[list-item]
     assert len(lines) == 1
+
+
+def test_several_suites_have_a_file_each_and_one_without_data_does_not_stop_the_others(
+    tiny_models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    def unreachable(path: str, **_: Any) -> None:
+        raise ConnectionError(f"Couldn't reach '{path}' on the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    suites, names = get_suites("general, probes"), [str(model) for model in tiny_models]
+    lines: list[str] = []
+    with pytest.raises(UsageError, match=r"2 suites have 2 files"):
+        evaluate_suites(names, suites, tmp_path / "scores.json")
+    results = evaluate_suites(names, suites, tmp_path, limit=1, device="cpu", progress=lines.append)
+    assert [path.name for path in results.files] == ["probes.json"]
+    assert read_evaluation(results.files[0]).models[0].micro == results.evaluations[0].models[0].micro
+    assert results.scored_names == sorted(names)
+    assert any(line.startswith("general: no results: suite 'general': its data") for line in lines)
+    with pytest.raises(UserError, match=r"suite general: .* cannot be loaded"):
+        results.check()
+    with pytest.raises(UsageError, match="'probes' is given twice"):
+        get_suites("probes,probes")
+    with pytest.raises(UsageError, match="names no suite"):
+        get_suites(",")
+
+
+@pytest.mark.parametrize("broken", ["pickle", "full"])
+def test_a_model_that_cannot_be_scored_is_named_and_the_others_are_scored(
+    broken: str, tiny_models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = make_tiny_model(tmp_path / "third", seed=3)
+    reason = "too little memory"
+    if broken == "pickle":
+        (third / "model.safetensors").rename(third / "pytorch_model.bin")
+        reason = "safetensors"
+    else:
+        once = engine._forward_once
+
+        def full(model: Any, packs: Any, as_tries: bool) -> Any:
+            if model.name_or_path == str(third):
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return once(model, packs, as_tries)
+
+        monkeypatch.setattr(engine, "_forward_once", full)
+    out = tmp_path / "scores.json"
+    names = [str(tiny_models[0]), str(third), str(tiny_models[1])]
+    results = evaluate_suites(names, [get_suite("probes")], out, limit=1, device="cpu")
+    (evaluation,) = results.evaluations
+    assert [model.label for model in evaluation.models] == ["raw", "l2t"]
+    assert [comparison.model for comparison in evaluation.comparisons] == ["l2t"]
+    assert list(evaluation.failed) == ["third"]
+    assert reason in evaluation.failed["third"]
+    assert read_evaluation(out).failed == evaluation.failed
+    with pytest.raises(UserError, match="1 model not scored, third"):
+        results.check()
+    with pytest.raises(UserError, match=reason):
+        evaluate([str(third), str(tiny_models[0])], limit=1, device="cpu")
+
+
+def test_swapped_labels_score_the_complement(tiny_models: tuple[Path, Path], tmp_path: Path) -> None:
+    from l2t_hub.evaluate.pair_set import PairSpec
+    from l2t_hub.evaluate.suites import pair_suite
+
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS[::9]))
+    right, swapped = (
+        evaluate(
+            [str(tiny_models[0])],
+            pair_suite(
+                PairSpec(name="own", pairs=str(file), good=good, bad=bad, by=("phenomenon",)), tmp_path
+            ),
+            device="cpu",
+        ).models[0]
+        for good, bad in (("good", "bad"), ("bad", "good"))
+    )
+    assert right.ties == swapped.ties == 0
+    for one, other in zip(
+        (right.micro, *(reading.micro for reading in right.readings)),
+        (swapped.micro, *(reading.micro for reading in swapped.readings)),
+        strict=True,
+    ):
+        assert one
+        assert other
+        assert one.correct + other.correct == one.total == other.total == 96
+
+
+@pytest.mark.parametrize(
+    ("added", "note"),
+    [
+        (0, "adds no BOS token to a text; texts are scored after one <s>"),
+        (1, None),
+        (2, "adds 2 BOS tokens to a text; texts are scored after one <s>"),
+        (None, "has no BOS token; texts are scored after </s>"),
+    ],
+)
+def test_a_tokenizer_that_adds_bos_twice_or_not_at_all_is_reported(
+    added: int | None, note: str | None, tmp_path: Path
+) -> None:
+    from tokenizers import processors
+
+    model = make_tiny_model(tmp_path / "model", bos=added is not None)
+    scorer = load_scorer(str(model), device="cpu")
+    if added:
+        template = " ".join(["<s>"] * added + ["$A"])
+        scorer.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=template, special_tokens=[("<s>", scorer.tokenizer.bos_token_id)]
+        )
+    notes = bos_notes(scorer)
+    assert [text.partition("the tokenizer ")[2] for text in notes] == ([note] if note else [])

@@ -1,11 +1,14 @@
-"""Minimal pairs read with and without the leading space, summed and per token."""
+"""Minimal pairs read with and without the leading space, summed, per token and one-prefix."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lm_eval.api.instance import Instance
 
 from l2t_hub.evaluate import Evaluation
+from l2t_hub.evaluate.harness_model import HarnessModel
 from l2t_hub.evaluate.readings import has_readings, reading_differences, readings
 from l2t_hub.evaluate.results import Sample
 from l2t_hub.scoring import load_scorer, score
@@ -67,3 +70,53 @@ def test_an_evaluation_scores_both_spacings(
     scores = score(scorer, [" " + pair["bad"], " " + pair["good"]])
     assert row["respaced"] == pytest.approx([s.log_probability for s in scores], abs=1e-3)
     assert row["respaced_tokens"] == [len(s.tokens) for s in scores]
+
+
+def test_one_prefix_is_read_from_the_pairs_it_is_defined_for() -> None:
+    plain = sample((-6.0, -8.0), (-9.0, -8.0), (2, 4))
+    worded = replace(plain, id="2", one_prefix=(-3.0, -2.0), respaced_one_prefix=(-2.0, -3.0))
+    rows = {row.name: row for row in readings([plain, worded], space=True)}
+    one, other = rows["leading space, one-prefix"], rows["no leading space, one-prefix"]
+    assert [(row.micro.correct, row.micro.total, row.changed) for row in (one, other)] == [
+        (0, 1, 1),
+        (1, 1, 0),
+    ]
+    differences = reading_differences([plain, worded], [plain, replace(worded, one_prefix=())], space=True)
+    assert [row.name for row in differences if row.one_prefix] == ["no leading space, one-prefix"]
+
+
+def test_one_prefix_compares_the_first_different_word_given_what_precedes_it(
+    tiny_models: tuple[Path, Path],
+) -> None:
+    scorer = load_scorer(str(tiny_models[0]), device="cpu")
+    lm = HarnessModel(scorer, all_readings=True)
+    pairs = [
+        ("The cat was tired.", "The cat sat tired."),  # differ in one word in the middle
+        ("The cat was near the river.", "The cat was near the old."),  # in the last word, before punctuation
+        ("The cat sat.", "A cat sat."),  # in the first word: no prefix
+        ("The children sat.", "The child sat."),  # the tokens of one word may begin those of the other
+    ]
+    requests = [
+        Instance("loglikelihood", {"one_prefix_method": applies}, ("", f" {text}"), i, ("t", number, 1))
+        for number, (pair, applies) in enumerate([*((pair, True) for pair in pairs), (pairs[0], False)])
+        for i, text in enumerate(pair)
+    ]
+    plain = HarnessModel(scorer).loglikelihood(requests)
+    assert [value for value, _ in lm.loglikelihood(requests)] == pytest.approx(
+        [value for value, _ in plain], abs=1e-3
+    )
+    spaced = [(f" {good}", f" {bad}") for good, bad in pairs]
+    assert set(spaced[:2]) <= set(lm.one_prefix) <= {*spaced[:2], spaced[3]}
+    for (good, bad), prefix, words in (
+        (spaced[0], "The cat", ("was", "sat")),
+        (spaced[1], "The cat was near the", ("river", "old")),
+    ):
+        found = lm.one_prefix[good, bad]
+        for lead, values in ((" ", found.own), ("", found.respaced)):
+            texts = [lead + prefix, *(f"{lead}{prefix} {word}" for word in words)]
+            before, *wholes = (result.log_probability for result in score(scorer, texts))
+            # Tokens that the two words share count equally on both sides, and are left out.
+            difference = (wholes[0] - before) - (wholes[1] - before)
+            assert values[0] - values[1] == pytest.approx(difference, abs=1e-3)
+    lm.forget()
+    assert not lm.one_prefix

@@ -125,6 +125,14 @@ def test_blimp_has_twelve_phenomena_and_a_leading_space(
     # Nine of the 67 paradigms are about argument structure, selection included.
     assert totals["argument_structure"] == 9 * 3
     assert {task.target_delimiter for task in evaluation.protocol.tasks} == {" "}
+    assert {name: len(rows) for name, rows in model.groups.items()} == {"paradigm": 67, "field": 4}
+    assert sum(row.total for row in model.groups["field"]) == 67 * 3
+    (comparison,) = evaluation.comparisons
+    assert [len(rows) for rows in comparison.groups.values()] == [67, 4]
+    assert comparison.clusters == 67
+    named = {reading.name: reading.micro.total for reading in model.readings}
+    # The one-prefix method applies to 24 paradigms, and not to pairs of words of which one begins the other.
+    assert 0 < named["leading space, one-prefix"] == named["no leading space, one-prefix"] <= 24 * 3
     row = json.loads((tmp_path / "blimp.samples.jsonl").read_text().splitlines()[0])
     assert (row["gold"], len(row["log_likelihoods"])) == (0, 2)
     assert row["task"] == f"blimp_{row['paradigm']}"

@@ -1,0 +1,90 @@
+"""Several suites on the same models: results of each, and what could not be had."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from l2t_hub.errors import UsageError, UserError
+from l2t_hub.evaluate.evaluation import download_model, evaluate
+from l2t_hub.evaluate.results import Evaluation
+from l2t_hub.evaluate.suites import Suite
+from l2t_hub.scoring import ModelSource, find_model
+from l2t_hub.text import counted
+
+
+@dataclass(frozen=True)
+class SuiteResults:
+    """The results of each suite, the files they were written to, and the errors of suites without results by name."""
+
+    evaluations: tuple[Evaluation, ...]
+    files: tuple[Path, ...]
+    failed: Mapping[str, UserError]
+
+    @property
+    def suites(self) -> int:
+        """Number of suites that were asked for."""
+        return len(self.evaluations) + len(self.failed)
+
+    @property
+    def scored_names(self) -> list[str]:
+        """The models that every suite with results has scores of."""
+        names = [{model.model for model in evaluation.models} for evaluation in self.evaluations]
+        return sorted(set.intersection(*names)) if names else []
+
+    def check(self) -> None:
+        """Raise UserError if a suite or a model could not be scored."""
+        for name, error in self.failed.items():
+            raise UserError(f"suite {name}: {error.message}", error.hint)
+        for evaluation in self.evaluations:
+            check_complete(evaluation)
+
+
+def check_complete(evaluation: Evaluation) -> None:
+    """Raise UserError if a model could not be scored."""
+    for label, reason in evaluation.failed.items():
+        models = counted(len(evaluation.failed), "model")
+        raise UserError(
+            f"{evaluation.protocol.suite}: {models} not scored, {label}: {reason}",
+            "The scores of the others were written. Rerun the command without this model, or when it is mended.",
+        )
+
+
+def evaluate_suites(
+    models: Sequence[str | ModelSource],
+    suites: Sequence[Suite],
+    out: Path,
+    *,
+    progress: Callable[[str], None] | None = None,
+    **options: Any,
+) -> SuiteResults:
+    """Score models on several suites, with the options of `evaluate`. A suite without its data does not stop others.
+
+    `out` is the file of the results of one suite, or the folder of `SUITE.json` for several. Raises UsageError for
+    wrong arguments, and UserError as `evaluate` does if there is only one suite.
+    """
+    if len(suites) > 1 and out.suffix == ".json":
+        raise UsageError(
+            f"{out}: this is the name of a file, and {len(suites)} suites have {len(suites)} files of scores",
+            "Give the name of a folder: each suite's scores are written to SUITE.json in it.",
+        )
+    found = [model if isinstance(model, ModelSource) else find_model(model) for model in models]
+    sources = [download_model(source, progress) for source in found]
+    evaluations, files, failed = [], [], {}
+    for suite in suites:
+        file = out / f"{suite.name}.json" if len(suites) > 1 else out
+        if progress and len(suites) > 1:
+            progress(f"suite {suite.name}")
+        try:
+            evaluations.append(evaluate(sources, suite, file, progress=progress, **options))
+        except UsageError:
+            raise
+        except UserError as error:
+            if len(suites) == 1:
+                raise
+            failed[suite.name] = error
+            if progress:
+                progress(f"{suite.name}: no results: {error.message}")
+        else:
+            files.append(file)
+    return SuiteResults(tuple(evaluations), tuple(files), failed)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from l2t_hub.errors import UserError
+from l2t_hub.evaluate import record_task
 from l2t_hub.evaluate.pair_set import task_config
 from l2t_hub.evaluate.results import Sample, TaskProtocol
 from l2t_hub.evaluate.suites import METRIC, PROBES, Suite, SuitePart
@@ -40,6 +41,15 @@ OFFLINE_HINT = (
     "If you have them as files, put them on the local Hub with `l2t hub seed FILE --as NAMESPACE/NAME` and add "
     "--data local. The suite `probes` and --pairs FILE need no network."
 )
+
+SCRIPT_HINT = (
+    "This dataset is a program, and datasets 4 and later run none; of the suite general, EleutherAI/logiqa is one. The "
+    "Hub has a Parquet conversion of it in the branch refs/convert/parquet. Put those files on the local Hub with "
+    "`l2t hub seed train=FILE validation=FILE test=FILE --as EleutherAI/logiqa --config logiqa`, and the other data that "
+    "the suite needs under their names, and add --data local."
+)
+OWN_TASKS = {record_task.NAME: record_task.record_config}
+"""Tasks that lm-eval has, too, but that do not run there."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +73,14 @@ def load_tasks(suite: Suite) -> list[LoadedPart]:
         loaded = []
         for part in suite.parts:
             try:
-                tasks = manager.load(list(part.tasks))
-            except (OSError, ValueError, KeyError) as error:
+                tasks = manager.load(
+                    [OWN_TASKS[name]() if name in OWN_TASKS else name for name in part.tasks]
+                )
+            except (OSError, ValueError, KeyError, RuntimeError) as error:
                 reason = str(error).strip().split("\n")[0]
                 raise UserError(
                     f"suite '{suite.name}': its data cannot be loaded: {reason}",
-                    OFFLINE_HINT,
+                    SCRIPT_HINT if "scripts are no longer supported" in reason else OFFLINE_HINT,
                 ) from error
             for task in tasks["tasks"].values():
                 if part.shots is not None:

@@ -79,8 +79,7 @@ class Suite:
         return None if self.field_column is None else str(row[self.field_column]).replace("/", "_")
 
 
-# The paper also has ReCoRD. lm-eval up to 0.4.13 scores it with a module that transformers 5 no longer has.
-ZERO_SHOT = ("piqa", "hellaswag", "sciq", "copa", "race", "lambada_openai", "lambada_standard")
+ZERO_SHOT = ("piqa", "hellaswag", "sciq", "copa", "race", "record", "lambada_openai", "lambada_standard")
 FIVE_SHOT = ("logiqa", "arc_easy", "social_iqa", "openbookqa", "hellaswag")
 
 SUITES = {

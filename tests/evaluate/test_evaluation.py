@@ -218,33 +218,6 @@ def test_a_model_that_cannot_be_scored_is_named_and_the_others_are_scored(
         evaluate([str(third), str(tiny_models[0])], limit=1, device="cpu")
 
 
-def test_swapped_labels_score_the_complement(tiny_models: tuple[Path, Path], tmp_path: Path) -> None:
-    from l2t_hub.evaluate.pair_set import PairSpec
-    from l2t_hub.evaluate.suites import pair_suite
-
-    file = tmp_path / "pairs.jsonl"
-    file.write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS[::9]))
-    right, swapped = (
-        evaluate(
-            [str(tiny_models[0])],
-            pair_suite(
-                PairSpec(name="own", pairs=str(file), good=good, bad=bad, by=("phenomenon",)), tmp_path
-            ),
-            device="cpu",
-        ).models[0]
-        for good, bad in (("good", "bad"), ("bad", "good"))
-    )
-    assert right.ties == swapped.ties == 0
-    for one, other in zip(
-        (right.micro, *(reading.micro for reading in right.readings)),
-        (swapped.micro, *(reading.micro for reading in swapped.readings)),
-        strict=True,
-    ):
-        assert one
-        assert other
-        assert one.correct + other.correct == one.total == other.total == 96
-
-
 @pytest.mark.parametrize(
     ("added", "note"),
     [

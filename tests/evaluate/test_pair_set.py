@@ -13,7 +13,7 @@ import yaml
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import evaluate
 from l2t_hub.evaluate.pair_set import PairSet, read_pairs, read_spec, spec_from
-from l2t_hub.evaluate.suites import chosen_suite, get_suite
+from l2t_hub.evaluate.suites import chosen_suites, get_suite
 from l2t_hub.scoring import load_scorer, score
 
 ROWS = [
@@ -81,7 +81,7 @@ def test_a_suite_file_keeps_what_was_asked_and_refuses_other_pairs(tmp_path: Pat
     WRITERS["pairs.jsonl"](data)
     file = tmp_path / "elsewhere" / "mine.yaml"
     file.parent.mkdir()
-    asked = chosen_suite(None, str(data), good="ok", bad="wrong", by="field, frame", keep=file)
+    (asked,) = chosen_suites(None, str(data), good="ok", bad="wrong", by="field, frame", keep=file)
     kept = get_suite(str(file))
     assert (kept.name, kept.digest()) == ("pairs", asked.digest())
     assert yaml.safe_load(file.read_text())["by"] == ["field", "frame"]
@@ -182,14 +182,16 @@ def test_options_that_do_not_go_together_are_usage_errors(
     suite: str | None, pairs: str | None, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        chosen_suite(suite, pairs, **options)
+        chosen_suites(suite, pairs, **options)
 
 
 def test_swapped_columns_score_the_complement(tiny_models: tuple[Path, Path], tmp_path: Path) -> None:
     WRITERS["pairs.parquet"](tmp_path / "pairs.parquet")
     model, file = str(tiny_models[0]), str(tmp_path / "pairs.parquet")
-    right = evaluate([model], chosen_suite(None, file, good="ok", bad="wrong", by="field"), device="cpu")
-    swapped = evaluate([model], chosen_suite(None, file, good="wrong", bad="ok", by="field"), device="cpu")
+    right = evaluate([model], chosen_suites(None, file, good="ok", bad="wrong", by="field")[0], device="cpu")
+    swapped = evaluate(
+        [model], chosen_suites(None, file, good="wrong", bad="ok", by="field")[0], device="cpu"
+    )
     for a, b in zip(right.models[0].readings, swapped.models[0].readings, strict=True):
         assert a.micro.correct + b.micro.correct == 3
     assert [row.phenomenon for row in right.models[0].phenomena] == ["morphology", "syntax"]
@@ -202,7 +204,7 @@ def test_swapped_columns_score_the_complement(tiny_models: tuple[Path, Path], tm
 def test_notes_about_the_data_are_in_the_results(tiny_models: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, [*ROWS, {**ROWS[0], "ok": ""}])))
     lines: list[str] = []
-    suite = chosen_suite(None, str(tmp_path / "p.jsonl"), good="ok", bad="wrong")
+    (suite,) = chosen_suites(None, str(tmp_path / "p.jsonl"), good="ok", bad="wrong")
     results = evaluate([str(tiny_models[0])], suite, device="cpu", progress=lines.append)
     assert results.protocol.left_out == {"an empty sentence": 1}
     assert "1 of 4 pairs left out" in lines[0]

@@ -45,6 +45,14 @@ ROWS: dict[tuple[str, str | None], dict[str, Any]] = {
         "choice2": "It had slept.",
         "label": 0,
     },
+    ("aps/super_glue", "record"): {
+        "passage": "Anna sat near the river with Ben.\n@highlight\nAnna was tired",
+        "query": "Ben saw that @placeholder was tired.",
+        "entities": ["Ben", "Anna", "Ben"],
+        "entity_spans": {"text": ["Ben", "Anna", "Ben"], "start": [29, 0, 44], "end": [32, 4, 47]},
+        "answers": ["Anna"],
+        "idx": {"passage": 0, "query": 0},
+    },
     ("EleutherAI/race", "high"): {"article": "A cat sat.", "problems": str([RACE])},
     ("EleutherAI/lambada_openai", "default"): LAMBADA,
     ("cimec/lambada", None): LAMBADA,
@@ -100,6 +108,20 @@ def test_general_runs_the_papers_tasks_with_the_papers_shots(
         *((task, 5) for task in FIVE_SHOT),
     }
     assert {task.metric for task in evaluation.protocol.tasks} == {"acc"}
+    assert {(task.shots, task.shots_seed) for task in evaluation.protocol.tasks} == {(0, None), (5, 1234)}
+    named = {(measure.name, measure.cell) for measure in evaluation.models[0].measures}
+    assert ("F1", "record (0-shot)") in named
+    assert ("accuracy, answers normalised by length", "piqa (0-shot)") in named
+
+
+def test_a_dataset_that_is_a_program_has_another_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, *_: Any, **__: Any) -> None:
+        raise RuntimeError(f"Dataset scripts are no longer supported, but found {path}.py")
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    with pytest.raises(UserError, match="Dataset scripts are no longer supported") as caught:
+        load_tasks(SUITES["general"])
+    assert "refs/convert/parquet" in str(caught.value)
 
 
 def test_blimp_has_twelve_phenomena_and_a_leading_space(

@@ -45,8 +45,8 @@ OFFLINE_HINT = (
 SCRIPT_HINT = (
     "This dataset is a program, and datasets 4 and later run none; of the suite general, EleutherAI/logiqa is one. "
     "The Hub has a Parquet conversion of it in the branch refs/convert/parquet. Put those files on the local Hub: "
-    "`l2t hub seed train=FILE validation=FILE test=FILE --as EleutherAI/logiqa --config logiqa`. Do so with the other "
-    "data of the suite, too, and add --data local."
+    "`l2t hub seed train=FILE validation=FILE test=FILE --as EleutherAI/logiqa --config logiqa`. Do so with the "
+    "other data of the suite, too, and add --data local."
 )
 OWN_TASKS = {record_task.NAME: record_task.record_config}
 """Tasks that lm-eval has, too, but that do not run there."""

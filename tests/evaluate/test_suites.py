@@ -1,11 +1,14 @@
 """BLiMP and the paper's general tasks: lm-eval's own configurations on local stand-ins for the Hub's data."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
+from test_offline import environment
 
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate import evaluate
@@ -15,7 +18,7 @@ from l2t_hub.evaluate.suites import FIVE_SHOT, SUITES, ZERO_SHOT
 RACE = {"question": "Who sat?", "options": ["a dog", "a cat", "a cow", "a fox"], "answer": "B"}
 CHOICES = {"text": ["wet", "dry", "red", "old"], "label": ["A", "B", "C", "D"]}
 LAMBADA = {"text": "The cat sat near the old river and the children sat near the cat"}
-# One row of each dataset that the general suite reads, by (path, configuration).
+# One row of each dataset that the general suite reads, with all columns that it has, by (path, configuration).
 ROWS: dict[tuple[str, str | None], dict[str, Any]] = {
     ("baber/piqa", None): {
         "goal": "Cross a river",
@@ -29,6 +32,11 @@ ROWS: dict[tuple[str, str | None], dict[str, Any]] = {
         "ctx_b": "he",
         "endings": ["rows.", "sings the boat.", "eats the river.", "is a hat."],
         "label": "0",
+        "ind": 24,
+        "ctx": "A man sits in a boat. he",
+        "source_id": "activitynet~v_1",
+        "split": "train",
+        "split_type": "indomain",
     },
     ("allenai/sciq", None): {
         "support": "Rivers carry water.",
@@ -43,6 +51,7 @@ ROWS: dict[tuple[str, str | None], dict[str, Any]] = {
         "question": "cause",
         "choice1": "It had run all day.",
         "choice2": "It had slept.",
+        "idx": 0,
         "label": 0,
     },
     ("aps/super_glue", "record"): {
@@ -55,14 +64,19 @@ ROWS: dict[tuple[str, str | None], dict[str, Any]] = {
     },
     ("EleutherAI/race", "high"): {"article": "A cat sat.", "problems": str([RACE])},
     ("EleutherAI/lambada_openai", "default"): LAMBADA,
-    ("cimec/lambada", None): LAMBADA,
+    ("cimec/lambada", None): LAMBADA | {"domain": "None"},
     ("EleutherAI/logiqa", "logiqa"): {
         "context": "All cats sit.",
         "question": "Who sits?",
         "options": ["dogs", "cats", "cows", "hats"],
         "label": "b",
     },
-    ("allenai/ai2_arc", "ARC-Easy"): {"question": "Rain is", "choices": CHOICES, "answerKey": "A"},
+    ("allenai/ai2_arc", "ARC-Easy"): {
+        "id": "M_1",
+        "question": "Rain is",
+        "choices": CHOICES,
+        "answerKey": "A",
+    },
     ("lighteval/siqa", None): {
         "context": "Anna ran.",
         "question": "How does she feel?",
@@ -71,8 +85,35 @@ ROWS: dict[tuple[str, str | None], dict[str, Any]] = {
         "answerC": "square",
         "label": "1",
     },
-    ("allenai/openbookqa", "main"): {"question_stem": "Rain is", "choices": CHOICES, "answerKey": "A"},
+    ("allenai/openbookqa", "main"): {
+        "id": "7-1",
+        "question_stem": "Rain is",
+        "choices": CHOICES,
+        "answerKey": "A",
+    },
 }
+SPLITS = {
+    "EleutherAI/race": ("test",),
+    "EleutherAI/lambada_openai": ("test",),
+    "lighteval/siqa": ("train", "validation"),
+}
+SEED = """
+import json, sys
+from pathlib import Path
+from l2t_hub.hub.connect import connected
+with connected(sys.argv[1]) as endpoint:
+    from huggingface_hub import HfApi
+    from l2t_hub.hub.seed import seed
+    for repo, config, files in json.loads(Path(sys.argv[2]).read_text()):
+        seed(endpoint, files, repo, config=config)
+    api = HfApi()
+    api.create_repo("some-org/tiny")
+    for step, folder in ((3, sys.argv[3]), (12, sys.argv[4])):
+        api.create_branch("some-org/tiny", branch=f"work-{step}")
+        api.upload_folder(repo_id="some-org/tiny", folder_path=folder, revision=f"work-{step}")
+    api.create_tag("some-org/tiny", tag="step-3", revision="work-3")
+    api.create_branch("some-org/tiny", branch="step-12", revision="work-12")
+"""
 
 
 def stand_in(path: str, name: str | None = None, **_: Any) -> dict[str, datasets.Dataset]:
@@ -158,3 +199,58 @@ def test_blimp_has_twelve_phenomena_and_a_leading_space(
     row = json.loads((tmp_path / "blimp.samples.jsonl").read_text().splitlines()[0])
     assert (row["gold"], len(row["log_likelihoods"])) == (0, 2)
     assert row["task"] == f"blimp_{row['paradigm']}"
+
+
+@pytest.mark.slow
+def test_general_and_the_checkpoints_of_a_repo_from_the_local_hub(
+    tiny_models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    asked = []
+    for number, ((repo, config), row) in enumerate(ROWS.items()):
+        files = []
+        for split in SPLITS.get(repo, ("train", "validation", "test")):
+            file = tmp_path / f"{number}-{split}.jsonl"
+            file.write_text("".join(json.dumps(row) + "\n" for _ in range(8)))
+            files.append(f"{split}={file}")
+        asked.append((repo, config, files))
+    (tmp_path / "asked.json").write_text(json.dumps(asked))
+    hub = f"local:{tmp_path / 'hub'}"
+
+    def python(*arguments: object) -> str:
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment(tmp_path / "home", PYTHONPATH=str(Path(__file__).parents[2]))
+            | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    python("-c", SEED, hub, tmp_path / "asked.json", *tiny_models)
+    own = ("--limit", "2", "--device", "cpu", "--json")
+    results = json.loads(
+        python(
+            *("-m", "l2t_hub.cli", "eval", tiny_models[0], tiny_models[1]),
+            *("--suite", "general,probes", "--data", hub, *own),
+        )
+    )
+    general, probes = results["evaluations"]
+    assert (general["protocol"]["suite"], probes["protocol"]["suite"]) == ("general", "probes")
+    tasks = {(task["task"], task["shots"]): task["examples"] for task in general["protocol"]["tasks"]}
+    assert tasks == {**{(task, 0): 2 for task in ZERO_SHOT}, **{(task, 5): 2 for task in FIVE_SHOT}}
+    assert len(general["comparisons"]) == 1
+    assert not general["failed"]
+
+    curve = json.loads(
+        python("-m", "l2t_hub.cli", "eval", "some-org/tiny", "--checkpoints", "--hub", hub, *own)
+    )
+    assert [(model["label"], model["step"]) for model in curve["models"]] == [
+        ("tiny@step-3", 3),
+        ("tiny@step-12", 12),
+    ]
+    assert [model["phenomena"] for model in curve["models"]] == [
+        model["phenomena"] for model in probes["models"]
+    ]

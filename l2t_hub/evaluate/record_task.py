@@ -49,7 +49,8 @@ def prepared(dataset: Any) -> Any:
 
 def prompt(document: Mapping[str, Any]) -> str:
     """Return the passage, with its highlights as a list."""
-    passage, *highlights = document["passage"].strip().split("\n@highlight\n")
+    text: str = document["passage"]
+    passage, *highlights = text.strip().split("\n@highlight\n")
     return passage + "\n\n" + "".join(f"  - {highlight}.\n" for highlight in highlights)
 
 

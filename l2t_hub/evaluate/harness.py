@@ -143,16 +143,24 @@ def _run_task(lm: Any, label: str, suite: Suite, name: str, task: Any, limit: in
     from lm_eval.evaluator import evaluate
 
     start = time.perf_counter()
-    with quiet():
-        results = evaluate(
-            lm=lm,
-            task_dict={"tasks": {name: task}, "groups": {}, "group_map": {}},
-            limit=limit,
-            bootstrap_iters=0,
-            confirm_run_unsafe_code=False,
-        )
+    shots = int(task.config.num_fewshot or 0)
+    try:
+        with quiet():
+            results = evaluate(
+                lm=lm,
+                task_dict={"tasks": {name: task}, "groups": {}, "group_map": {}},
+                limit=limit,
+                bootstrap_iters=0,
+                confirm_run_unsafe_code=False,
+            )
+    except ValueError as error:
+        if not shots:
+            raise
+        raise UserError(
+            f"{name}: {shots} examples cannot be drawn for its prompts: {error}",
+            "Its data have too few rows that differ from the one that is asked.",
+        ) from error
     rows, config = results["samples"][name], task.config
-    shots = int(config.num_fewshot or 0)
     protocol = TaskProtocol(
         task=name,
         version=str(results["versions"][name]),

@@ -210,7 +210,9 @@ def test_general_and_the_checkpoints_of_a_repo_from_the_local_hub(
         files = []
         for split in SPLITS.get(repo, ("train", "validation", "test")):
             file = tmp_path / f"{number}-{split}.jsonl"
-            file.write_text("".join(json.dumps(row) + "\n" for _ in range(8)))
+            first = next(iter(row))  # a text: few-shot examples must differ from the example
+            rows = [row | {first: f"{i} {row[first]}"} for i in range(8)]
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
             files.append(f"{split}={file}")
         asked.append((repo, config, files))
     (tmp_path / "asked.json").write_text(json.dumps(asked))

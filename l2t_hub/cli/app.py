@@ -96,7 +96,7 @@ def _root(
     epilog=examples(
         "l2t run nano",
         "l2t run nano --set source.path=my.parquet --out runs/mine",
-        "l2t run paper/l2t-1b-shared --shrink",
+        "l2t run mini --shrink",
     ),
 )
 def run(

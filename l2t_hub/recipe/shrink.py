@@ -51,7 +51,12 @@ def shrunk_keys(recipe: Recipe, sample: SourceSection) -> Tree:
         "validation": {"share": max(share, 0.1) if share else 0.0, "files": None},
         "build": {"partitions": min(recipe.build.partitions, PARTITIONS)},
         "model": MODEL,
-        "train": {**_steps(recipe), "batch_size": 4, "per_device_train_batch_size": 2},
+        "train": {
+            **_steps(recipe),
+            "batch_size": 4,
+            "per_device_train_batch_size": 2,
+            "trackio_space": None,  # a rehearsal records nothing elsewhere
+        },
         "evaluation": {
             "suites": ["probes"],
             "held_out_documents": min(recipe.evaluation.held_out_documents, 8),

@@ -20,7 +20,7 @@ CHANGED = {
     "packing": {"sequence_length"},
     "validation": {"share", "files"},
     "build": {"partitions"},
-    "train": {"batch_size", "per_device_train_batch_size"},
+    "train": {"batch_size", "per_device_train_batch_size", "trackio_space"},
     "evaluation": {"suites", "baseline", "held_out_documents", "pairs"},
 }
 RELEASES = [(name, release.name) for name in bundled_recipes() for release in load_releases(name)]

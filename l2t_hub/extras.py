@@ -15,6 +15,7 @@ LIBRARIES = {
     "trackio": ("trackio",),
     "blingfire": ("blingfire",),
     "languages": ("icu4py", "py3langid"),
+    "liger": ("liger_kernel",),
 }
 
 

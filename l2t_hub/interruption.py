@@ -6,6 +6,7 @@ The exit code is 128 plus the number of the signal, as in a shell: 130 after Ctr
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -13,6 +14,8 @@ from typing import NoReturn
 
 from l2t_hub.errors import Interrupted
 
+IMPORT_POLL = 0.05
+"""Seconds after which a signal that came during an import is sent again."""
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # Slurm can announce the end of a job by the last
 
 # Signals arrive at the process, so there is one such list in it, and one of those that raised SignalReceived.
@@ -34,11 +37,25 @@ class SignalReceived(KeyboardInterrupt):
     """A signal arrived. (If KeyboardInterrupt itself leaves the `exec` of a dataclass, Python ends with SIGINT.)"""
 
 
-def raise_interrupt(number: int, frame: FrameType | None = None) -> NoReturn:
-    """Handle a signal: remember it, and raise SignalReceived."""
+def raise_interrupt(number: int, frame: FrameType | None = None) -> None:
+    """Handle a signal: remember it, and raise SignalReceived, after the import that it may have interrupted.
+
+    While torch is imported, its C++ code cannot pass an exception on: it would abort the process.
+    """
     remember(number)
+    if _is_importing(frame):
+        again = threading.Timer(IMPORT_POLL, signal.raise_signal, [number])
+        again.daemon = True
+        again.start()
+        return
     _raised.append(number)
     raise SignalReceived
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 def remember(number: int) -> None:

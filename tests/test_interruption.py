@@ -1,9 +1,11 @@
 """Ctrl-C and SIGTERM end every verb in one sentence with exit code 130 or 143, and the same command goes on."""
 
+import importlib
 import json
 import os
 import random
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from interrupted_process import check_sentence, interrupt, start, wait_for
 from release_toys import toy_dataset
 
 from l2t_hub.errors import Interrupted, UserError
-from l2t_hub.interruption import interruptible
+from l2t_hub.interruption import interruptible, raise_interrupt
 
 MANY = ["build", "nano", "--variant", "nano-l2t", "--set", "build.partitions=12", "--out", "data"]
 STOPS = [signal.SIGINT, signal.SIGTERM]
@@ -26,6 +28,46 @@ def test_an_interruption_is_no_error_and_says_what_is_kept() -> None:
     assert issubclass(Interrupted, KeyboardInterrupt)
     with pytest.raises(UserError), interruptible(lambda: ("", "")):
         raise UserError("an error stays an error")
+
+
+def test_an_error_that_a_library_made_of_the_signal_is_an_interruption() -> None:
+    """pydantic makes a SchemaError of an interrupt while it builds a schema."""
+
+    def library() -> None:
+        try:
+            signal.raise_signal(signal.SIGUSR1)
+        except KeyboardInterrupt as stop:
+            raise ValueError("while building a schema") from stop
+
+    before = signal.signal(signal.SIGUSR1, raise_interrupt)
+    try:
+        with pytest.raises(Interrupted, match="kept"), interruptible(lambda: ("kept", "rerun")):
+            library()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(ValueError, match="ours"), interruptible(lambda: ("kept", "rerun")):
+        raise ValueError("ours")
+
+
+def test_a_signal_waits_for_the_import_that_it_interrupts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported_whole.py").write_text(
+        "import signal\nsignal.raise_signal(signal.SIGUSR1)\nvalue = 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def imports() -> None:
+        importlib.import_module("imported_whole")
+        time.sleep(30)
+
+    before = signal.signal(signal.SIGUSR1, raise_interrupt)
+    try:
+        with pytest.raises(Interrupted), interruptible(lambda: ("", "")):
+            imports()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert sys.modules["imported_whole"].value == 1
 
 
 @pytest.mark.parametrize("how", STOPS)

@@ -25,6 +25,7 @@ from l2t_hub.evaluate.results import Sample, TaskProtocol
 from l2t_hub.evaluate.suites import METRIC, PROBES, Suite, SuitePart
 from l2t_hub.evaluate.task_store import TaskResult, TaskStore
 from l2t_hub.scoring import Scorer
+from l2t_hub.text import counted
 
 SHOT_SEED = 1234
 """lm-eval's default seed for drawing few-shot examples."""
@@ -157,7 +158,7 @@ def _run_task(lm: Any, label: str, suite: Suite, name: str, task: Any, limit: in
         if not shots:
             raise
         raise UserError(
-            f"{name}: {shots} examples cannot be drawn for its prompts: {error}",
+            f"{name}: {counted(shots, 'example')} cannot be drawn for its prompts: {error}",
             "Its data have too few rows that differ from the one that is asked.",
         ) from error
     rows, config = results["samples"][name], task.config

@@ -65,7 +65,7 @@ def evaluate_suites(
     """
     if len(suites) > 1 and out.suffix == ".json":
         raise UsageError(
-            f"{out}: this is the name of a file, and {len(suites)} suites have {len(suites)} files of scores",
+            f"{out}: this is the name of a file, but each of {counted(len(suites), 'suite')} has its own",
             "Give the name of a folder: each suite's scores are written to SUITE.json in it.",
         )
     found = [model if isinstance(model, ModelSource) else find_model(model) for model in models]

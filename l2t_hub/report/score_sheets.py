@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from l2t_hub.evaluate.replicates import RecipeComparison, RecipeRow, recipe_comparisons
 from l2t_hub.evaluate.results import Evaluation, ModelScores
 from l2t_hub.report.sheet import Cell, Figure, Sheet, accuracy, difference, sheet
+from l2t_hub.text import counted
 
 PHENOMENA = "Accuracy in % by phenomenon, with 95% intervals for items of these paradigms."
 DIFFERENCES = " Differences are in percentage points."
@@ -136,7 +137,11 @@ def protocol_lines(evaluation: Evaluation) -> list[str]:
     protocol = evaluation.protocol
     tasks, first = protocol.tasks, protocol.tasks[0]
     more = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
-    limit = "all examples" if protocol.limit is None else f"the first {protocol.limit} examples of each task"
+    limit = (
+        "all examples"
+        if protocol.limit is None
+        else f"the first {counted(protocol.limit, 'example')} of each task"
+    )
     prefixes = list(dict.fromkeys(model.prefix_token for model in evaluation.models))
     task = f"task {first.task} (version {first.version}, {first.shots}-shot){more}"
     data = protocol.suite_sha256 or f"{first.examples_sha256} (first task)"

@@ -21,6 +21,7 @@ from torch.utils.data import Sampler
 from l2t_hub.dataset.stream_partitions import SharedPartitions
 from l2t_hub.errors import UserError
 from l2t_hub.recipe import Recipe
+from l2t_hub.text import counted
 from l2t_hub.tokens.load import load_exact_tokenizer
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.packed_data import PackedData, check_footer, vocabulary
@@ -180,7 +181,7 @@ def _load(shards: Sequence[Path], stretch: Stretch, seed: int) -> _Loaded:
     rows = stretch.stop - stretch.start
     if len(counts) != rows:
         raise UserError(
-            f"partition {stretch.partition} has {len(counts):,} rows, not {rows:,} as when it was made",
+            f"partition {stretch.partition} has {counted(len(counts), 'row')}, not {rows:,} as when it was made",
             "Rerun the command.",
         )
     order = order_within(stretch.partition, rows, seed, stretch.epoch)

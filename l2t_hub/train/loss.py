@@ -9,7 +9,7 @@ layer, the loss and their gradients are computed together, a slice of positions 
 
 import types
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.nn.functional import pad
@@ -38,21 +38,14 @@ LossOf = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """The loss of states (rows, length, width) and labels (rows, length), as `next_token_loss` defines it."""
 
 
-class Objective(Protocol):
-    """What a model is trained for, where that is more than the next token."""
-
-    def loss(
-        self,
-        model: Qwen2ForCausalLM,
-        inputs: dict[str, Any],
-        labels: torch.Tensor,
-        loss_of: LossOf,
-        divisor: torch.Tensor | int,
-    ) -> torch.Tensor:
-        """Return the loss of a batch, a scalar. `inputs` are those of the model below the output layer."""
+ObjectiveLoss = Callable[
+    [Qwen2ForCausalLM, dict[str, Any], torch.Tensor, LossOf, torch.Tensor | int], torch.Tensor
+]
+"""What a model is trained for, where that is more than the next token: the loss of a batch, a scalar, from the model,
+the inputs of what is below its output layer, the labels, the loss of states, and the divisor in that."""
 
 
-def use_sliced_loss(model: Qwen2ForCausalLM, objective: "Objective | None" = None) -> None:
+def use_sliced_loss(model: Qwen2ForCausalLM, objective: ObjectiveLoss | None = None) -> None:
     """Make `model(labels=..., num_items_in_batch=...)` return only the loss, divided by `num_items_in_batch`.
 
     While the model trains, an `objective` computes it. Calls without labels are unchanged. The loss is computed
@@ -78,7 +71,7 @@ def use_sliced_loss(model: Qwen2ForCausalLM, objective: "Objective | None" = Non
             return next_token_loss(hidden, weight, labels, divisor)
 
         if objective is not None and self.training:
-            return {"loss": objective.loss(self, inputs, labels, loss_of, divisor)}
+            return {"loss": objective(self, inputs, labels, loss_of, divisor)}
         return {"loss": loss_of(self.model(**inputs).last_hidden_state, labels)}
 
     model.forward = types.MethodType(forward, model)

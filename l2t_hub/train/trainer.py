@@ -97,7 +97,7 @@ class PackTrainer(FullStateTrainer):
             )
         self.predicted_tokens = self.predicted_tokens.to(self.args.device)
         # SFTTrainer has just replaced the model's forward; this replaces it again.
-        use_sliced_loss(self.model, self.objective)
+        use_sliced_loss(self.model, self.objective.loss if self.objective is not None else None)
         use_kernels(self.model, recipe)
 
     def run(self) -> None:

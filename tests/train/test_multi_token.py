@@ -27,7 +27,7 @@ def mtp_model(recipe: Recipe) -> tuple[Qwen2ForCausalLM, MultiTokenObjective | N
     model = new_model(model_config(recipe, 300), 5)
     heads = add_prediction_heads(model, recipe)
     objective = MultiTokenObjective(heads) if heads is not None else None
-    use_sliced_loss(model, objective)
+    use_sliced_loss(model, objective.loss if objective is not None else None)
     model.train()
     return model, objective
 

@@ -208,7 +208,7 @@ def _report(
 ) -> RunResult:
     from l2t_hub.artifacts import TRAINING_LOG
     from l2t_hub.evaluate import read_evaluation
-    from l2t_hub.evaluate.conclusions import conclusion
+    from l2t_hub.evaluate.conclusions import conclusions
     from l2t_hub.report import ReleaseReport, write_run_report
     from l2t_hub.train.training_log import read_log
 
@@ -219,10 +219,8 @@ def _report(
         training = read_training_record(run.model)
         reports.append(ReleaseReport(run.name, manifest, training, read_log(run.model / TRAINING_LOG)))
     page = write_run_report(folder, recipe.name, recipe.description, reports, evaluations, published)
-    conclusions = tuple(
-        conclusion(evaluation, c) for evaluation in evaluations for c in evaluation.comparisons
-    )
-    return RunResult(folder, tuple(run.model for run in runs), page, conclusions, published)
+    said = tuple(sentence for evaluation in evaluations for sentence in conclusions(evaluation))
+    return RunResult(folder, tuple(run.model for run in runs), page, said, published)
 
 
 def _announce(stage: str, what: str) -> None:

@@ -176,12 +176,12 @@ def evaluate(
 def _show_scores(results: "SuiteResults", as_json: bool, *, written: bool) -> None:
     """Print the results of every suite. Raises UserError at the end if something could not be scored."""
     from l2t_hub.evaluate import render_tables
-    from l2t_hub.evaluate.conclusions import conclusion
+    from l2t_hub.evaluate.conclusions import conclusions
 
     shown: list[object] = []
     for evaluation in results.evaluations:
         shown += render_tables(evaluation)
-        shown += [conclusion(evaluation, comparison) for comparison in evaluation.comparisons]
+        shown += conclusions(evaluation)
     shown += [f"scores: {file}" for file in results.files] if written else []
     trees = [evaluation.as_dict() for evaluation in results.evaluations]
     answer(as_json, trees[0] if results.suites == 1 else {"evaluations": trees}, *shown)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from l2t_hub import __version__
 from l2t_hub.artifacts import disk_errors, write_bytes, write_text
 from l2t_hub.evaluate import Evaluation
-from l2t_hub.evaluate.conclusions import conclusion
+from l2t_hub.evaluate.conclusions import conclusions
 from l2t_hub.evaluate.results import Estimate, Measure
 from l2t_hub.extras import installed
 from l2t_hub.records.dataset_manifest import Manifest
@@ -67,7 +67,7 @@ def write_run_report(
         "published": published,
         "plots": {name: f"{PICTURES}/{name}.png" for name in plots},
         "version": __version__,
-        "conclusion": conclusion,
+        "conclusions": conclusions,
         "accuracy": _accuracy,
         "points": _points,
         "figure": _figure,

@@ -54,7 +54,9 @@ def write_run_report(
 
     `published` maps what the run published to its URL. Without matplotlib there are no plots, and the report says so.
     """
-    plots = _plots(releases, evaluations) if installed("plots") else {}
+    table = held_out_table([release.training for release in releases])
+    curves = [training_curve(release.name, release.training, release.log, table) for release in releases]
+    plots = _plots(releases, curves, evaluations) if installed("plots") else {}
     with disk_errors(folder):
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     for name, plot in plots.items():
@@ -72,8 +74,8 @@ def write_run_report(
         "points": _points,
         "figure": _figure,
         "dropped": _dropped,
-        "held_out": held_out_table([release.training for release in releases]),
-        "equal": at_equal(_curves(releases)),
+        "held_out": table,
+        "equal": at_equal(curves),
         "measured": _measured,
         "short": _short,
     }
@@ -84,8 +86,10 @@ def write_run_report(
     return folder / "report.html"
 
 
-def _plots(releases: Sequence[ReleaseReport], evaluations: Sequence[Evaluation]) -> "dict[str, Plot]":
-    """Draw the loss curves, and the scores of each evaluation."""
+def _plots(
+    releases: Sequence[ReleaseReport], along: Sequence[TrainingCurve], evaluations: Sequence[Evaluation]
+) -> "dict[str, Plot]":
+    """Draw the losses of training, the scores of each evaluation, and what was measured along training."""
     from l2t_hub.report.figures import Curve, loss_plot, score_plot
     from l2t_hub.report.training_figures import learning_curves
 
@@ -96,13 +100,8 @@ def _plots(releases: Sequence[ReleaseReport], evaluations: Sequence[Evaluation])
         Curve(release.name, points(release, "loss"), points(release, "eval_loss")) for release in releases
     ]
     scores = {f"scores-{evaluation.protocol.suite}": score_plot(evaluation) for evaluation in evaluations}
-    along = learning_curves(_curves(releases))
-    return {"loss": loss_plot(curves), **scores, **({"along-training": along} if along else {})}
-
-
-def _curves(releases: Sequence[ReleaseReport]) -> list[TrainingCurve]:
-    table = held_out_table([release.training for release in releases])
-    return [training_curve(release.name, release.training, release.log, table) for release in releases]
+    measured = learning_curves(along)
+    return {"loss": loss_plot(curves), **scores, **({"along-training": measured} if measured else {})}
 
 
 def _measured(row: EqualRow, point: Point | None) -> str:

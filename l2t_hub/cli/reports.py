@@ -117,15 +117,13 @@ def report(
         results = find_results(names, progress)
         evaluations, notes = merge(results, baseline)
         thresholds = parse_thresholds(fail_under or (), evaluations)
-        document = make_report(
-            evaluations, notes, compare_to, plots=shown not in ("terminal", "csv", "latex")
-        )
+        drawn = bool({"markdown", "html"} & {shown, *dict(formats)})
+        document = make_report(evaluations, notes, compare_to, narrow=shown == "terminal", plots=drawn)
         for chosen, file in formats:
             write_report(chosen, document, evaluations, file)
             progress(f"report: {file}")
         if shown == "terminal":
-            narrow = make_report(evaluations, notes, compare_to, narrow=True, plots=False)
-            answer(False, None, render_report(narrow))
+            answer(False, None, render_report(document))
         elif shown is not None:
             sys.stdout.write(as_text(shown, document, evaluations))
         if push is not None and endpoint is not None:

@@ -94,7 +94,7 @@ class CheckpointPusher:
         """Wait until everything is sent. Raises UserError if something could not be, and Interrupted."""
         waiting = self.queue.waiting()
         if waiting:
-            self._say(f"waiting until {counted(len(waiting), 'checkpoint')} are on {self.remote.url}")
+            self._say(f"waiting: {counted(len(waiting), 'checkpoint')} still to be sent to {self.remote.url}")
         self._closing = True
         self._wake.set()
         try:

@@ -92,7 +92,7 @@ class PackTrainer(FullStateTrainer):
         self.remove_callback(PrinterCallback)
         if self.args.world_size != batches.devices:
             raise UserError(
-                f"{counted(batches.devices, 'process')} were started, but torch sees {self.args.world_size}",
+                f"the batches are for {counted(batches.devices, 'process')}, but torch sees {self.args.world_size}",
                 "Start one process per GPU: `torchrun --nproc-per-node N -m l2t_hub.cli train ...`.",
             )
         self.predicted_tokens = self.predicted_tokens.to(self.args.device)

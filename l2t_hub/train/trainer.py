@@ -227,7 +227,7 @@ class PackTrainer(FullStateTrainer):
     def utilisation(self, tokens_per_second: float) -> float | None:
         """Return model FLOPs utilisation at a rate.
 
-        None where the peak of the device is not known, or a curriculum changes what a token takes.
+        None where the peak of the device is not known, or further heads add to what a token takes.
         """
         if self.objective is not None:
             return None

@@ -47,8 +47,8 @@ def trainer_arguments(
         activation_checkpointing=train.gradient_checkpointing,
         ddp_find_unused_parameters=recipe.objective.curriculum != "none",  # heads that are not active
         use_cpu=not torch.accelerator.is_available(),
-        bf16=precision
-        == "mixed",  # autocast, which "bf16" does without: there the weights themselves are bf16
+        # Autocast. The precision "bf16" does without: there the weights themselves are bf16.
+        bf16=precision == "mixed",
         seed=recipe.seed,
         logging_steps=train.logging_steps,
         logging_nan_inf_filter=False,

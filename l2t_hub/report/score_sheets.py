@@ -49,23 +49,19 @@ def phenomena_sheet(evaluation: Evaluation, narrow: bool = False) -> Sheet:
     rows: list[list[Cell]] = []
     for i, first in enumerate(models[0].phenomena):
         scores = [
-            _figure(m.phenomena[i].accuracy.value) if bare else accuracy(m.phenomena[i].accuracy)
+            Figure(m.phenomena[i].accuracy.value) if bare else accuracy(m.phenomena[i].accuracy)
             for m in models
         ]
         differences = [difference(c.phenomena[i].difference) for c in comparisons]
         rows.append([first.phenomenon, first.total, *scores, *differences])
     overall = [_overall(m) for m in models]
     if bare:
-        overall = [[_figure(m.micro.accuracy.value), _figure(m.macro.value)] for m in models]
+        overall = [[Figure(m.micro.accuracy.value), Figure(m.macro.value)] for m in models]
     for i, (name, total) in enumerate((("all items", models[0].micro.total), ("mean of phenomena", None))):
         both = [difference(c.macro if i else c.micro.difference) for c in comparisons]
         rows.append([name, total, *(pair[i] for pair in overall), *both])
     caption = f"{evaluation.protocol.suite}. {PHENOMENA}{DIFFERENCES if comparisons else ''}"
     return sheet(caption, header, rows, overall=2)
-
-
-def _figure(value: float) -> Figure:
-    return Figure(value)
 
 
 def seeds_sheets(evaluation: Evaluation) -> list[Sheet]:

@@ -58,7 +58,6 @@ class PushQueue:
             return
         model = [path for pattern in _MODEL_FILES for path in sorted(checkpoint.glob(pattern))]
         tokenizer = [path for path in dataset.tokenizer_files() if path.name != CARD]
-        used = DatasetUsed(name=dataset.name, repository=dataset.repository, revision=dataset.revision)
         with disk_errors(waiting):
             shutil.rmtree(partial, ignore_errors=True)
             for name in (_MODEL, _STATE):
@@ -67,7 +66,7 @@ class PushQueue:
                 _link(file, partial / _MODEL / file.name)
             _link(checkpoint / CheckpointState.FILE, partial / _STATE / CheckpointState.FILE)
             _link(checkpoint.parent / RunRecord.FILE, partial / _STATE / RunRecord.FILE)
-            write_text(partial / _STATE / _DATASET, json.dumps(used.model_dump()))
+            write_text(partial / _STATE / _DATASET, json.dumps(dataset.used().model_dump()))
             partial.replace(waiting)
 
     def remove(self, waiting: Path) -> None:

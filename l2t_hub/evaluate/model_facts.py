@@ -15,6 +15,7 @@ from l2t_hub.evaluate import statistics
 from l2t_hub.evaluate.measures import measures
 from l2t_hub.evaluate.readings import readings
 from l2t_hub.evaluate.results import ModelScores, Sample
+from l2t_hub.records.recipe_tree import tokens_after
 from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import RunRecord, TrainingRecord
 from l2t_hub.scoring import ModelSource, Scorer
@@ -126,10 +127,7 @@ def _progress(
         return source.step, None
     if source.step is None:
         return (record.steps, record.tokens) if isinstance(record, TrainingRecord) else (None, None)
-    recipe = record.recipe
-    return source.step, source.step * int(recipe["train"]["batch_size"]) * int(
-        recipe["packing"]["sequence_length"]
-    )
+    return source.step, tokens_after(record.recipe, source.step)
 
 
 def _commit(scorer: Scorer) -> str | None:

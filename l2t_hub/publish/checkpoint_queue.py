@@ -19,6 +19,7 @@ from l2t_hub.publish.cards import model_metadata, usage
 from l2t_hub.publish.stage import StagedRelease, stage
 from l2t_hub.records.public_recipe import public_recipe, source_title
 from l2t_hub.records.reading import read_json
+from l2t_hub.records.recipe_tree import tokens_after
 from l2t_hub.records.training_record import CheckpointState, DatasetUsed, RunRecord
 from l2t_hub.templates import render_card
 from l2t_hub.train.checkpoints import step_of
@@ -107,7 +108,7 @@ def _facts(waiting: Path, run: RunRecord) -> dict[str, Any]:
         "step": step,
         "steps": train["stop_after_steps"] or train["max_steps"],
         "toolkit": __version__,
-        "tokens": step * train["batch_size"] * run.recipe["packing"]["sequence_length"],
+        "tokens": tokens_after(run.recipe, step),
     }
 
 

@@ -4,6 +4,7 @@ A record may be of a version whose recipes have other keys. What only rebuilding
 becomes a `Recipe`; this checks what verifying, loading and showing a release reads.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -130,3 +131,8 @@ RecipeTree = Annotated[dict[str, Any], AfterValidator(partial(_checked, schema=_
 """A resolved recipe, as `Recipe.resolved` returns it."""
 DataRecipeTree = Annotated[dict[str, Any], AfterValidator(partial(_checked, schema=_DataRecipe))]
 """The keys of a resolved recipe that decide a dataset, as `Recipe.resolved("data")` returns them."""
+
+
+def tokens_after(recipe: Mapping[str, Any], steps: int) -> int:
+    """Return the tokens, padding included, that a run of a resolved recipe has read after so many steps."""
+    return steps * int(recipe["train"]["batch_size"]) * int(recipe["packing"]["sequence_length"])

@@ -37,3 +37,16 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
         ending = re.search(r"([^aeiou])y$|(s|x|ch|sh)$", noun)
         plural = f"{noun}s" if not ending else f"{noun[:-1]}ies" if ending[1] else f"{noun}es"
     return f"{count:,} {plural}"
+
+
+def rounded(count: float, letters: str = "kMBT") -> str:
+    """Return a large number with three digits and a letter for thousands, millions and so on.
+
+    >>> rounded(614_400), rounded(999_900), rounded(3.66e9, letters="kMGT"), rounded(2e18)
+    ('614k', '1M', '3.66G', '2e+18')
+    """
+    value = float(f"{count:.3g}")
+    if value >= 1000 ** (len(letters) + 1):
+        return f"{value:g}"
+    power = (len(str(int(value))) - 1) // 3
+    return f"{value / 1000**power:g}{letters[power - 1] if power else ''}"

@@ -10,7 +10,7 @@ import pytest
 
 from l2t_hub.resources import resource_folder
 from l2t_hub.templates import render
-from l2t_hub.text import counted
+from l2t_hub.text import counted, rounded
 
 PACKAGE = Path(__file__).resolve().parents[1] / "l2t_hub"
 NOUNS = (
@@ -28,6 +28,17 @@ PLURAL = re.compile(rf"^ (?:more )?(?:{NOUNS})s\b")
 )  # fmt: skip
 def test_a_count_and_its_noun(count: int, noun: str, text: str) -> None:
     assert counted(count, noun) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "letters", "text"),
+    [(0, "kMBT", "0"), (999, "kMBT", "999"), (999.6, "kMBT", "1k"), (614_400, "kMBT", "614k"),
+     (999_900, "kMBT", "1M"), (1_500_000_000, "kMBT", "1.5B"), (3.66e9, "kMGT", "3.66G"), (9.999e14, "kMGT", "1e+15")],
+)  # fmt: skip
+def test_a_large_number_has_three_digits_and_never_a_thousand_of_a_unit(
+    count: float, letters: str, text: str
+) -> None:
+    assert rounded(count, letters) == text
 
 
 def test_an_irregular_plural_is_given() -> None:

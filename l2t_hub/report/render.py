@@ -24,6 +24,7 @@ from l2t_hub.report.along_training import (
 )
 from l2t_hub.report.html_page import html_page
 from l2t_hub.templates import Markdown, render
+from l2t_hub.text import rounded
 
 if TYPE_CHECKING:
     from l2t_hub.report.figures import Plot
@@ -114,10 +115,8 @@ def _measured(row: EqualRow, point: Point | None) -> str:
 
 
 def _short(count: float) -> str:
-    """Return a large count with three digits, such as 614k or 3.66e+12."""
-    thousands = [(1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")]
-    unit, letter = next(((u, x) for u, x in reversed(thousands) if count >= u), (1.0, ""))
-    return f"{count:.3g}" if count >= 1e15 else f"{count / unit:.3g}{letter}"
+    """Return a count of tokens or operations, of which 1e9 are a giga."""
+    return rounded(count, letters="kMGT")
 
 
 def _accuracy(estimate: Estimate) -> Markdown:

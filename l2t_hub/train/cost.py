@@ -11,6 +11,7 @@ from rich.table import Table
 from l2t_hub.console import WholeTable
 from l2t_hub.recipe import Recipe, bundled_recipes, load_recipe, load_releases
 from l2t_hub.recipe.listing import scheme_text
+from l2t_hub.text import rounded
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import divide_batch
 from l2t_hub.train.hardware import PEAK_FLOPS
@@ -83,7 +84,7 @@ def listing_table(rows: list[dict[str, Any]]) -> Table:
         for number, release in enumerate(row["releases"]):
             cost = release["cost"]
             costs = (
-                (_short(cost["parameters"]), _short(cost["tokens"]), hours_text(cost["gpu_hours"]))
+                (rounded(cost["parameters"]), rounded(cost["tokens"]), hours_text(cost["gpu_hours"]))
                 if cost
                 else ("unknown",) * 3
             )
@@ -101,11 +102,3 @@ def _listed(release: Recipe) -> dict[str, Any]:
         "scheme": scheme_text(release.mixture),
         "cost": None if vocab_size is None else asdict(training_cost(release, vocab_size)),
     }
-
-
-def _short(count: int) -> str:
-    """Return a number in thousands, millions or billions, with three digits."""
-    for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if count >= unit:
-            return f"{float(f'{count / unit:.3g}'):g}{letter}"
-    return str(count)

@@ -194,7 +194,7 @@ def _say_notes(suite: Suite, sources: Sequence[ModelSource], say: Callable[[str]
         return
     for note in suite.pairs.notes() if suite.pairs is not None else ():
         say(note)
-    for source in sources if suite.pairs is None and suite.english else ():
+    for source in sources if suite.pairs is None else ():
         try:
             record = TrainingRecord.find(Path(source.location))
         except UserError:  # scoring a model does not need its record

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from l2t_hub.evaluate.measures import BETTER
 from l2t_hub.evaluate.results import (
     Accuracy,
     Difference,
@@ -122,7 +123,10 @@ def items(samples: Sequence[Sample]) -> set[tuple[str, str, str]]:
 
 
 def is_sound(sample: Sample) -> bool:
-    """Whether a sample can be read in every way: each reading has a value and a token count for each choice."""
+    """Whether a sample can be read in every way: each reading has a value and a token count for each choice.
+
+    Of measures, it may have those that are known, since their names say which direction is better.
+    """
     choices = len(sample.log_likelihoods)
     words = (sample.one_prefix, sample.respaced_one_prefix)
     others = (sample.tokens, sample.respaced, sample.respaced_tokens, *words)
@@ -131,5 +135,6 @@ def is_sound(sample: Sample) -> bool:
         and all(len(values) in (0, choices) for values in others)
         and (sample.gold is None or sample.gold >= 0)
         and all(map(math.isfinite, sample.log_likelihoods + sample.respaced + words[0] + words[1]))
+        and sample.measures.keys() <= BETTER.keys()
         and all(map(math.isfinite, sample.measures.values()))
     )

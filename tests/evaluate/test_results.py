@@ -94,7 +94,11 @@ def test_samples_are_read_model_by_model_and_only_if_they_are_the_results_own(
     samples.write_text(lines.replace('"correct": true', '"correct": false', 1), encoding="utf-8")
     with pytest.raises(UserError, match="the SHA-256 differs"):
         list(read_samples(tmp_path / out.name, evaluation))
-    for broken in ('{"model": 1}\n', lines.replace('"log_likelihoods": [', '"log_likelihoods": [1e999, ', 1)):
+    for broken in (
+        '{"model": 1}\n',
+        lines.replace('"log_likelihoods": [', '"log_likelihoods": [1e999, ', 1),
+        lines.replace('"measures": {}', '"measures": {"unknown": 1.0}', 1),
+    ):
         samples.write_text(broken, encoding="utf-8")
         own = replace(evaluation, samples_sha256=sha256_of(samples))
         with pytest.raises(UserError, match=r"not scored examples|contradicts itself"):

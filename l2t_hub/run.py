@@ -193,7 +193,7 @@ def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun]) -> None:
             evaluation = evaluate(models, file.stem, file, labels=labels, progress=_print)
             for table in render_tables(evaluation):
                 _console.print(table, soft_wrap=False)
-            check_complete(evaluation)
+            check_complete(evaluation.protocol.suite, evaluation.failed)
     for run in runs:
         refresh_model_card(run.model, scores, say=_print)
 

@@ -21,7 +21,7 @@ SuiteName = Annotated[
     typer.Option(
         "--suite",
         metavar="NAME|FILE[,...]",
-        help="What to score on: `probes` (the default), `blimp`, `general`, or a suite file of your own. "
+        help="What to score on: `probes` (the default), `blimp`, `general`, `psychometric`, or a suite file. "
         "Separate several with commas.",
     ),
 ]
@@ -177,13 +177,19 @@ def _show_scores(results: "SuiteResults", as_json: bool, *, written: bool) -> No
     """Print the results of every suite. Raises UserError at the end if something could not be scored."""
     from l2t_hub.evaluate import render_tables
     from l2t_hub.evaluate.conclusions import conclusions
+    from l2t_hub.evaluate.psychometric_table import numbers_table
 
     shown: list[object] = []
     for evaluation in results.evaluations:
         shown += render_tables(evaluation)
         shown += conclusions(evaluation)
-    shown += [f"scores: {file}" for file in results.files] if written else []
     trees = [evaluation.as_dict() for evaluation in results.evaluations]
+    files = list(results.files)
+    if results.psychometric is not None and results.psychometric_file is not None:
+        shown.append(numbers_table(results.psychometric))
+        trees.append(results.psychometric.as_dict())
+        files.append(results.psychometric_file)
+    shown += [f"scores: {file}" for file in files] if written else []
     answer(as_json, trees[0] if results.suites == 1 else {"evaluations": trees}, *shown)
     results.check()
 

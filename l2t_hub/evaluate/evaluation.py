@@ -60,7 +60,7 @@ def evaluate(
     """
     chosen = suite if isinstance(suite, Suite) else get_suite(suite)
     found = [model if isinstance(model, ModelSource) else find_model(model) for model in models]
-    _check_arguments([source.name for source in found], labels, batch_tokens, limit, out)
+    check_arguments([source.name for source in found], labels, batch_tokens, limit, out)
     sources = [download_model(source, progress) for source in found]
     if tasks_folder is None and out is not None:
         tasks_folder = out.parent / FOLDER
@@ -120,13 +120,14 @@ def _score(
     return _Scored(source, scores, samples, tasks)
 
 
-def _check_arguments(
+def check_arguments(
     models: Sequence[str],
     labels: Sequence[str] | None,
     batch_tokens: int | None,
     limit: int | None,
     out: Path | None,
 ) -> None:
+    """Raise UsageError for arguments that no evaluation can have."""
     if not models:
         raise UsageError("No model to evaluate", "Give one or more model directories or Hub names.")
     keys = [os.path.realpath(name) if Path(name).exists() else name for name in models]

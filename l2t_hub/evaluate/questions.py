@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from l2t_hub.errors import UsageError
 from l2t_hub.evaluate import harness
 from l2t_hub.evaluate.suites import Suite
 from l2t_hub.evaluate.task_store import TaskResult, TaskStore
@@ -26,6 +27,11 @@ def prepare(
     say: Say | None,
 ) -> Questions:
     """Load the data of a suite. Raises UsageError or UserError if they are missing or wrong."""
+    if suite.kind == "psychometric":
+        raise UsageError(
+            f"suite {suite.name}: its results are no accuracies",
+            "Use `l2t eval`, or l2t_hub.evaluate.psychometric.measure_models in Python.",
+        )
     loaded = harness.load_tasks(suite)
 
     def ask(scorer: Scorer, label: str, store: TaskStore | None) -> list[TaskResult]:

@@ -10,6 +10,7 @@ from l2t_hub.artifacts import sha256_of
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.consistency import contradiction, is_sound
 from l2t_hub.evaluate.results import SCHEMA, Evaluation, Sample
+from l2t_hub.evaluate.suites import PSYCHOMETRIC
 from l2t_hub.records.reading import parse_json, quoted, read_bounded
 
 # BLiMP with 100 models takes 2 MB and 30,000 values.
@@ -29,6 +30,11 @@ def read_evaluation(path: Path) -> Evaluation:
     tree = parse_json(content, str(path), "the scores of an evaluation")
     written = tree.get("schema", SCHEMA) if isinstance(tree, dict) else SCHEMA
     hint = "Create them with `l2t eval MODEL... --out FILE`."
+    if isinstance(tree, dict) and tree.get("suite") == PSYCHOMETRIC:
+        raise UserError(
+            f"{path}: these are figures of the suite {PSYCHOMETRIC}, no scores, and reports do not show them",
+            "`l2t eval MODEL... --suite psychometric` shows them as a table; the file has every layer.",
+        )
     try:
         if written != SCHEMA and isinstance(tree.get("protocol"), dict):
             raise UserError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate.evaluation import download_model, evaluate
+from l2t_hub.evaluate.psychometric import PsychometricResults, measure_models
 from l2t_hub.evaluate.results import Evaluation
 from l2t_hub.evaluate.suites import Suite
 from l2t_hub.scoring import ModelSource, find_model
@@ -15,16 +16,21 @@ from l2t_hub.text import counted
 
 @dataclass(frozen=True)
 class SuiteResults:
-    """The results of each suite, the files they were written to, and the errors of suites without results by name."""
+    """The results of each suite, the files they were written to, and the errors of suites without results by name.
+
+    `files` are those of the evaluations. What the suite `psychometric` measures are no scores, and are apart.
+    """
 
     evaluations: tuple[Evaluation, ...]
     files: tuple[Path, ...]
     failed: Mapping[str, UserError]
+    psychometric: PsychometricResults | None = None
+    psychometric_file: Path | None = None
 
     @property
     def suites(self) -> int:
         """Number of suites that were asked for."""
-        return len(self.evaluations) + len(self.failed)
+        return len(self.evaluations) + len(self.failed) + (self.psychometric is not None)
 
     @property
     def scored_names(self) -> list[str]:
@@ -37,15 +43,17 @@ class SuiteResults:
         for name, error in self.failed.items():
             raise UserError(f"suite {name}: {error.message}", error.hint)
         for evaluation in self.evaluations:
-            check_complete(evaluation)
+            check_complete(evaluation.protocol.suite, evaluation.failed)
+        if self.psychometric is not None:
+            check_complete(self.psychometric.suite, self.psychometric.failed)
 
 
-def check_complete(evaluation: Evaluation) -> None:
+def check_complete(suite: str, failed: Mapping[str, str]) -> None:
     """Raise UserError if a model could not be scored."""
-    for label, reason in evaluation.failed.items():
-        models = counted(len(evaluation.failed), "model")
+    for label, reason in failed.items():
+        models = counted(len(failed), "model")
         raise UserError(
-            f"{evaluation.protocol.suite}: {models} not scored, {label}: {reason}",
+            f"{suite}: {models} not scored, {label}: {reason}",
             "The scores of the others were written. Rerun the command without this model, or when it is mended.",
         )
 
@@ -71,11 +79,19 @@ def evaluate_suites(
     found = [model if isinstance(model, ModelSource) else find_model(model) for model in models]
     sources = [download_model(source, progress) for source in found]
     evaluations, files, failed = [], [], {}
+    psychometric, psychometric_file = None, None
     for suite in suites:
         file = out / f"{suite.name}.json" if len(suites) > 1 else out
         if progress and len(suites) > 1:
             progress(f"suite {suite.name}")
         try:
+            if suite.kind == "psychometric":
+                own = {name: options.get(name) for name in ("device", "dtype")}
+                psychometric, psychometric_file = (
+                    measure_models(sources, file, progress=progress, **own),
+                    file,
+                )
+                continue
             evaluations.append(evaluate(sources, suite, file, progress=progress, **options))
         except UsageError:
             raise
@@ -87,4 +103,4 @@ def evaluate_suites(
                 progress(f"{suite.name}: no results: {error.message}")
         else:
             files.append(file)
-    return SuiteResults(tuple(evaluations), tuple(files), failed)
+    return SuiteResults(tuple(evaluations), tuple(files), failed, psychometric, psychometric_file)

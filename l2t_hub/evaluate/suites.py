@@ -22,6 +22,7 @@ from l2t_hub.evaluate.pair_set import (
 )
 
 DEFAULT = "probes"
+PSYCHOMETRIC = "psychometric"
 METRIC = "acc"
 """The metric of every task: 1 for an example that the model gets right, else 0."""
 
@@ -94,6 +95,8 @@ SUITES = {
             field_column="field",
         ),
         Suite("general", (SuitePart(ZERO_SHOT, 0), SuitePart(FIVE_SHOT, 5))),
+        # How numbers are represented: figures of the models' states, which `psychometric` computes.
+        Suite(PSYCHOMETRIC, (), kind="psychometric"),
     )
 }
 

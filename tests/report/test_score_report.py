@@ -47,6 +47,14 @@ def test_the_terminal_shows_tables_and_what_they_mean(two: Path) -> None:
     assert "no leading space, summed" in said
 
 
+def test_figures_of_the_suite_psychometric_do_not_break_a_report(two: Path) -> None:
+    numbers = two.with_name("psychometric.json")
+    numbers.write_text(json.dumps({"schema": 1, "suite": "psychometric", "settings": {}, "models": []}))
+    assert report(two.parent) == report(two)
+    with pytest.raises(UserError, match="no scores, and reports do not show them"):
+        report(numbers)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_format_has_the_figures_of_the_results(two: Path, form: str) -> None:
     said = report(two, "--format", form)

@@ -170,7 +170,7 @@ def test_several_suites_have_a_file_each_and_one_without_data_does_not_stop_the_
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
     suites, names = get_suites("general, probes"), [str(model) for model in tiny_models]
     lines: list[str] = []
-    with pytest.raises(UsageError, match=r"2 suites have 2 files"):
+    with pytest.raises(UsageError, match=r"each of 2 suites has its own"):
         evaluate_suites(names, suites, tmp_path / "scores.json")
     results = evaluate_suites(names, suites, tmp_path, limit=1, device="cpu", progress=lines.append)
     assert [path.name for path in results.files] == ["probes.json"]

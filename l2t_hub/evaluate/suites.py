@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.evaluate.pair_set import (
@@ -53,6 +53,8 @@ class Suite:
     task_folder: Path | None = None
     pairs: PairSet | None = None
     field_column: str | None = None
+    kind: Literal["harness", "psychometric"] = "harness"
+    """What asks the questions: lm-eval, or `psychometric`."""
 
     def digest(self) -> str | None:
         """Return the SHA-256 of a user's pairs, or of the bundled data and task files; None if there are none."""

@@ -60,7 +60,7 @@ def _markdown_section(section: ReportSection, pictures: Mapping[str, str]) -> It
         yield f"|---|{'---:|' * (len(table.header) - 1)}"
         first_overall = len(table.rows) - table.overall
         for number, row in enumerate(table.rows):
-            cells = [_markdown_cell(cell) for cell in row]
+            cells = [markdown_cell(cell) for cell in row]
             if number >= first_overall:
                 cells[0] = f"**{cells[0]}**"
             yield f"| {' | '.join(cells)} |"
@@ -69,7 +69,8 @@ def _markdown_section(section: ReportSection, pictures: Mapping[str, str]) -> It
     yield ""
 
 
-def _markdown_cell(cell: Cell) -> str:
+def markdown_cell(cell: Cell) -> str:
+    """Return a cell of a Markdown table."""
     if isinstance(cell, Figure):
         return f"{cell.main()} {cell.interval()}".rstrip()
     return str(escape(plain_cell(cell)))

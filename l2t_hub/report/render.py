@@ -22,7 +22,9 @@ from l2t_hub.report.along_training import (
     held_out_table,
     training_curve,
 )
+from l2t_hub.report.formats import markdown_cell
 from l2t_hub.report.html_page import html_page
+from l2t_hub.report.sheet import accuracy, difference
 from l2t_hub.templates import Markdown, render
 from l2t_hub.text import rounded
 
@@ -120,11 +122,11 @@ def _short(count: float) -> str:
 
 
 def _accuracy(estimate: Estimate) -> Markdown:
-    return Markdown(f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]")
+    return Markdown(markdown_cell(accuracy(estimate)))
 
 
 def _points(estimate: Estimate) -> Markdown:
-    return Markdown(f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]")
+    return Markdown(markdown_cell(difference(estimate)))
 
 
 def _figure(measure: Measure) -> Markdown:

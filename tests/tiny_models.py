@@ -3,8 +3,8 @@
 from pathlib import Path
 
 
-def make_tiny_model(directory: Path, seed: int = 0, *, bos: bool = True) -> Path:
-    """Save a random Qwen2 (2 layers of 32, 128 positions) and a byte-level BPE of 384 entries in `directory`."""
+def make_tiny_model(directory: Path, seed: int = 0, *, bos: bool = True, positions: int = 128) -> Path:
+    """Save a random Qwen2 (2 layers of 32) and a byte-level BPE of 384 entries in `directory`."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -28,7 +28,7 @@ def make_tiny_model(directory: Path, seed: int = 0, *, bos: bool = True) -> Path
         num_attention_heads=4,
         num_key_value_heads=2,
         intermediate_size=64,
-        max_position_embeddings=128,
+        max_position_embeddings=positions,
         tie_word_embeddings=True,
         initializer_range=0.5,
         bos_token_id=tokenizer.bos_token_id,

@@ -21,7 +21,8 @@ SuiteName = Annotated[
     typer.Option(
         "--suite",
         metavar="NAME|FILE[,...]",
-        help="What to score on: `probes` (the default), `blimp`, `general`, `psychometric`, or a suite file. "
+        help="What to score on: `probes` (the default), `blimp`, `general`, `tasks`, "
+        "`psychometric`, or a suite file. "
         "Separate several with commas.",
     ),
 ]
@@ -95,6 +96,14 @@ Checkpoints = Annotated[
         help="Score all checkpoints of each MODEL: those of a run directory, or the step-N revisions of a repo.",
     ),
 ]
+HeldOutText = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        metavar="FILE",
+        help="Suite `tasks`: a file or folder of English text that the models were not trained on.",
+    ),
+]
 DataHub = Annotated[
     str | None,
     typer.Option(
@@ -113,6 +122,7 @@ models.command(rich_help_panel=PANEL, epilog=TRAIN_EXAMPLES)(train)
         "l2t eval models/nano-raw models/nano-l2t --out scores.json",
         "l2t eval my-org/nano-raw my-org/nano-l2t@v1 --suite probes,blimp --out scores",
         "l2t eval models/nano-l2t --checkpoints --suite probes",
+        "l2t eval models/nano-l2t --suite tasks --text held-out.jsonl",
         "l2t eval models/nano-l2t --pairs 'zorro/*.txt' --first bad --by file",
     ),
 )
@@ -132,6 +142,7 @@ def evaluate(
     first: FirstLine = None,
     keep: KeptSuite = None,
     checkpoints: Checkpoints = False,
+    text: HeldOutText = None,
     limit: Limit = None,
     batch_tokens: BatchTokens = None,
     device: Device = None,
@@ -162,6 +173,7 @@ def evaluate(
                 expanded(names) if checkpoints and data is None else models,
                 chosen,
                 file or Path(scratch) / "scores",
+                text=text,
                 limit=limit,
                 batch_tokens=batch_tokens,
                 device=device,

@@ -43,6 +43,7 @@ def evaluate(
     dtype: str | None = None,
     limit: int | None = None,
     tasks_folder: Path | None = None,
+    text: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Score models (directories or Hub names) on a suite, its name or its file, and compare each with the first.
@@ -52,6 +53,8 @@ def evaluate(
     the models in the results; the default is the shortest endings of their paths that differ. `batch_tokens` bounds
     the input tokens of a forward pass. `dtype` is `float32` or `bfloat16`; the default is the precision each model
     was saved in. `limit` uses only the first examples of each task. `progress` is called with a line for each model.
+
+    `text` is a file or folder of held-out text for the suite `tasks`.
 
     A model that cannot be loaded or scored does not stop the others: `failed` of the results names it. The first one
     must work, since the others are compared with it.
@@ -67,7 +70,7 @@ def evaluate(
     labels = labels or short_names([source.name for source in sources])
     date = datetime.now(UTC).isoformat(timespec="seconds")
     _say_notes(chosen, sources, progress)
-    questions = prepare(chosen, limit, batch_tokens, progress)
+    questions = prepare(chosen, sources, text, limit, batch_tokens, progress)
     scored: dict[str, _Scored] = {}
     failed: dict[str, str] = {}
     for label, source in zip(labels, sources, strict=True):
@@ -231,13 +234,15 @@ def _protocol(
 ) -> Protocol:
     from l2t_hub.scoring.engine import batch_rule
 
+    tasks = next(iter(scored.values())).tasks
+    own = suite.kind == "tasks"
     return Protocol(
         suite=suite.name,
         suite_sha256=suite.digest(),
         left_out=dict(questions.left_out),
-        harness="lm-evaluation-harness",
-        harness_version=version("lm_eval"),
-        tasks=next(iter(scored.values())).tasks,
+        harness="l2t_hub" if own else "lm-evaluation-harness",
+        harness_version=tasks[0].version if own else version("lm_eval"),
+        tasks=tasks,
         context=harness.CONTEXT,
         softmax="float32",
         batch_rule=batch_rule(batch_tokens),

@@ -15,6 +15,8 @@ from l2t_hub.evaluate.statistics import ALL, example_key
 BETTER: Mapping[str, Literal["higher", "lower"]] = {
     "accuracy, answers normalised by length": "higher",
     "F1": "higher",
+    "edit similarity": "higher",
+    "loss (nats per token)": "lower",
 }
 """What the samples' measures are called, and which direction is better."""
 

@@ -1,14 +1,16 @@
 """What a suite asks of each model: prepared once, before the first model is loaded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from l2t_hub.errors import UsageError
 from l2t_hub.evaluate import harness
 from l2t_hub.evaluate.suites import Suite
 from l2t_hub.evaluate.task_store import TaskResult, TaskStore
-from l2t_hub.scoring import Scorer
+from l2t_hub.evaluate.task_suite import prepare_tasks, run_tasks
+from l2t_hub.scoring import ModelSource, Scorer
 
+NO_TEXT = "the suite tasks needs text that the models were not trained on"
 Say = Callable[[str], None]
 
 
@@ -22,15 +24,28 @@ class Questions:
 
 def prepare(
     suite: Suite,
+    sources: Sequence[ModelSource],
+    text: str | None,
     limit: int | None,
     batch_tokens: int | None,
     say: Say | None,
 ) -> Questions:
-    """Load the data of a suite. Raises UsageError or UserError if they are missing or wrong."""
+    """Load the data of a suite; `text` is what the suite `tasks` is made of.
+
+    Raises UsageError or UserError if they are missing or wrong.
+    """
     if suite.kind == "psychometric":
         raise UsageError(
             f"suite {suite.name}: its results are no accuracies",
             "Use `l2t eval`, or l2t_hub.evaluate.psychometric.measure_models in Python.",
+        )
+    if suite.kind == "tasks":
+        if text is None:
+            raise UsageError(NO_TEXT, "Name it: --text FILE")
+        tasks = prepare_tasks(text, sources, limit)
+        return Questions(
+            lambda scorer, label, store: run_tasks(scorer, label, tasks, store, batch_tokens),
+            {"longer than a model reads": tasks.too_long} if tasks.too_long else {},
         )
     loaded = harness.load_tasks(suite)
 

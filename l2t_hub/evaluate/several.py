@@ -8,6 +8,7 @@ from typing import Any
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate.evaluation import download_model, evaluate
 from l2t_hub.evaluate.psychometric import PsychometricResults, measure_models
+from l2t_hub.evaluate.questions import NO_TEXT
 from l2t_hub.evaluate.results import Evaluation
 from l2t_hub.evaluate.suites import Suite
 from l2t_hub.scoring import ModelSource, find_model
@@ -76,6 +77,7 @@ def evaluate_suites(
             f"{out}: this is the name of a file, but each of {counted(len(suites), 'suite')} has its own",
             "Give the name of a folder: each suite's scores are written to SUITE.json in it.",
         )
+    _check_text(suites, options.get("text"))
     found = [model if isinstance(model, ModelSource) else find_model(model) for model in models]
     sources = [download_model(source, progress) for source in found]
     evaluations, files, failed = [], [], {}
@@ -104,3 +106,12 @@ def evaluate_suites(
         else:
             files.append(file)
     return SuiteResults(tuple(evaluations), tuple(files), failed, psychometric, psychometric_file)
+
+
+def _check_text(suites: Sequence[Suite], text: str | None) -> None:
+    """Raise UsageError if the suite `tasks` has no text, before another suite is scored, or a text has no suite."""
+    wanted = any(suite.kind == "tasks" for suite in suites)
+    if wanted and text is None:
+        raise UsageError(NO_TEXT, "Name it: --text FILE")
+    if text is not None and not wanted:
+        raise UsageError("--text is for the suite tasks, which is not asked for", "Add --suite tasks.")

@@ -53,8 +53,8 @@ class Suite:
     task_folder: Path | None = None
     pairs: PairSet | None = None
     field_column: str | None = None
-    kind: Literal["harness", "psychometric"] = "harness"
-    """What asks the questions: lm-eval, or `psychometric`."""
+    kind: Literal["harness", "tasks", "psychometric"] = "harness"
+    """What asks the questions: lm-eval, `task_suite` or `psychometric`."""
 
     def digest(self) -> str | None:
         """Return the SHA-256 of a user's pairs, or of the bundled data and task files; None if there are none."""
@@ -97,6 +97,8 @@ SUITES = {
             field_column="field",
         ),
         Suite("general", (SuitePart(ZERO_SHOT, 0), SuitePart(FIVE_SHOT, 5))),
+        # The fourteen tasks on text that a user names.
+        Suite("tasks", (), kind="tasks"),
         # How numbers are represented: figures of the models' states, which `psychometric` computes.
         Suite(PSYCHOMETRIC, (), kind="psychometric"),
     )

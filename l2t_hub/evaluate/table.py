@@ -138,6 +138,7 @@ def _difference(estimate: Estimate) -> Text:
 
 
 def _caption(evaluation: Evaluation) -> str:
-    harness, prefix = evaluation.protocol.harness_version, evaluation.models[0].prefix_token
-    text = f"95% intervals; lm-eval {harness}; prefix token {prefix}"
+    protocol, prefix = evaluation.protocol, evaluation.models[0].prefix_token
+    harness = protocol.harness.replace("lm-evaluation-harness", "lm-eval")
+    text = f"95% intervals; {harness} {protocol.harness_version}; prefix token {prefix}"
     return f"{text}; * the interval of the difference excludes 0" if evaluation.comparisons else text

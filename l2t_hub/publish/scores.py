@@ -35,7 +35,11 @@ FOLDER = "eval"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 SHOWN = 12
 # Suite -> its dataset on the Hub, and its display name. Other suites keep their lm-eval names.
-DATASETS = {"probes": ("l2t_hub/probes", "L2T probes"), "blimp": ("nyu-mll/blimp", "BLiMP")}
+DATASETS = {
+    "probes": ("l2t_hub/probes", "L2T probes"),
+    "blimp": ("nyu-mll/blimp", "BLiMP"),
+    "tasks": ("l2t_hub/tasks", "L2T tasks"),
+}
 
 
 @dataclass(frozen=True)

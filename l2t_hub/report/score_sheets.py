@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from l2t_hub.evaluate.replicates import RecipeComparison, RecipeRow, recipe_comparisons
-from l2t_hub.evaluate.results import Evaluation, ModelScores
+from l2t_hub.evaluate.results import Evaluation, Measure, ModelScores
 from l2t_hub.report.sheet import Cell, Figure, Sheet, accuracy, difference, sheet
 from l2t_hub.text import counted
 
@@ -128,6 +128,25 @@ def readings_sheet(evaluation: Evaluation) -> Sheet | None:
     return sheet(caption, header, rows)
 
 
+def measures_sheet(evaluation: Evaluation) -> Sheet | None:
+    """Return a row for each figure that is no accuracy, such as the loss of a task; None if there is none."""
+    by_model = [{(m.name, m.cell): m for m in model.measures} for model in evaluation.models]
+    rows = [
+        [f"{key[0]}, {key[1]}", first.examples, *(_measure(found.get(key)) for found in by_model)]
+        for key, first in by_model[0].items()
+    ]
+    if not rows:
+        return None
+    caption = f"{evaluation.protocol.suite}: other figures, with 95% intervals where examples are averaged."
+    return sheet(caption, ["measure", "items", *(model.label for model in evaluation.models)], rows)
+
+
+def _measure(measure: Measure | None) -> str | None:
+    if measure is None or measure.low is None or measure.high is None:
+        return None if measure is None else f"{measure.value:.3f}"
+    return f"{measure.value:.3f} [{measure.low:.3f}, {measure.high:.3f}]"
+
+
 def protocol_lines(evaluation: Evaluation) -> list[str]:
     """Return how the evaluation was run, in sentences."""
     protocol = evaluation.protocol
@@ -143,7 +162,7 @@ def protocol_lines(evaluation: Evaluation) -> list[str]:
     data = protocol.suite_sha256 or f"{first.examples_sha256} (first task)"
     prefix = f"Prefix token: {', '.join(prefixes)}; {protocol.context}."
     return [
-        f"lm-evaluation-harness {protocol.harness_version}; {task}; {limit}.",
+        f"{protocol.harness} {protocol.harness_version}; {task}; {limit}.",
         f"Text before an answer: {first.target_delimiter!r}. {prefix}",
         f"SHA-256 of the data: {data}.",
         *(f"Intervals ({what}): {how}." for what, how in protocol.intervals.items()),
@@ -156,6 +175,7 @@ def sheets_of(evaluation: Evaluation, narrow: bool = False) -> list[Sheet]:
         models_sheet(evaluation) if len(evaluation.models) > 1 else None,
         phenomena_sheet(evaluation, narrow),
         *seeds_sheets(evaluation),
+        None if narrow and len(evaluation.models) > NARROW else measures_sheet(evaluation),
         None if narrow and len(evaluation.models) > NARROW else readings_sheet(evaluation),
     )
     return [table for table in found if table is not None]

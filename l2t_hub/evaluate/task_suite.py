@@ -1,0 +1,212 @@
+"""The suite `tasks`: each language learning task on held-out text, answered greedily and scored.
+
+An answer counts as right if it is the completion, spaces around it aside. Beside this exact match, which for tasks
+with a number or a choice as their answer is the accuracy, each example has the loss of the completion, and the
+similarity of the answer to it where the completion is a text.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from l2t_hub.errors import UserError
+from l2t_hub.evaluate.results import Sample, TaskProtocol
+from l2t_hub.evaluate.task_examples import TaskExample, read_examples, sha256_of_examples
+from l2t_hub.evaluate.task_store import TaskResult, TaskStore
+from l2t_hub.scoring import ModelSource, Scorer
+from l2t_hub.tokens.load import load_exact_tokenizer
+
+PER_TASK = 100
+"""Examples of each task without --limit."""
+SPARE_TOKENS = 8
+"""How many tokens longer than the completion an answer may become."""
+MAX_BATCH, BATCH_TOKENS = 16, 16_384
+"""Prompts that are answered together, and how many tokens they have with padding, without --batch-tokens."""
+LOSS, SIMILARITY = "loss (nats per token)", "edit similarity"
+CHOICES = ("char_count", "token_type", "last")
+"""Tasks whose answer is a number or a choice: it is right or wrong."""
+VERSION = "1.0"
+
+
+@dataclass(frozen=True)
+class HeldOutTasks:
+    """The examples of each task that every model can read, and the number of those that some model cannot."""
+
+    examples: Mapping[str, Sequence[TaskExample]]
+    too_long: int
+
+
+def prepare_tasks(text: str, sources: Sequence[ModelSource], limit: int | None) -> HeldOutTasks:
+    """Make the examples, and leave out those that are longer than the context of any of the models.
+
+    Raises UsageError if there is no such text, UserError if nothing is left of a task.
+    """
+    examples = read_examples(text, limit or PER_TASK)
+    readers = [reader for source in sources if (reader := _reader(source))]
+    kept = {
+        name: [example for example in rows if all(_fits(example, *reader) for reader in readers)]
+        for name, rows in examples.items()
+    }
+    if empty := [name for name, rows in kept.items() if not rows]:
+        shortest = min(size for _, size in readers)
+        raise UserError(
+            f"--text {text}: all examples of {', '.join(empty)} are longer than {shortest} tokens, which is what one "
+            "of the models reads",
+            "Give shorter documents.",
+        )
+    too_long = sum(map(len, examples.values())) - sum(map(len, kept.values()))
+    return HeldOutTasks(kept, too_long)
+
+
+def _reader(source: ModelSource) -> tuple[Any, int] | None:
+    """Return the tokenizer of a model and the number of tokens that it reads; None if it sets no limit.
+
+    A model that cannot be read has none either: scoring it says what is wrong, and does not stop the others.
+    """
+    from l2t_hub.hub.model_check import read_model_config
+
+    directory = Path(source.location)
+    try:
+        size = read_model_config(directory, source.name).get("max_position_embeddings")
+        return (load_exact_tokenizer(directory), int(size)) if size else None
+    except Exception:  # a stranger's files raise errors of many types
+        return None
+
+
+def _fits(example: TaskExample, tokenizer: Any, size: int) -> bool:
+    text = example.prompt + example.gap + example.completion
+    return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1 + SPARE_TOKENS <= size
+
+
+def run_tasks(
+    scorer: Scorer, label: str, tasks: HeldOutTasks, store: TaskStore | None, batch_tokens: int | None
+) -> list[TaskResult]:
+    """Score a model on the examples of every task. Finished tasks are taken from the store."""
+    results = []
+    for name, examples in tasks.examples.items():
+        sha256 = sha256_of_examples(examples)
+        decides = {"suite": "tasks", "task": name, "version": VERSION, "data": sha256}
+        found = store.find(decides, label) if store else None
+        if found is None:
+            start = time.perf_counter()
+            samples = tuple(_samples(scorer, label, examples, batch_tokens))
+            protocol = TaskProtocol(
+                f"l2t_{name}", VERSION, 0, "exact match", "", len(samples), sha256, shots_seed=None
+            )
+            found = TaskResult(protocol, samples, time.perf_counter() - start)
+            if store:
+                store.keep(decides, found)
+        results.append(found)
+    return results
+
+
+def _samples(
+    scorer: Scorer, label: str, examples: Sequence[TaskExample], batch_tokens: int | None
+) -> Iterator[Sample]:
+    from l2t_hub.scoring.engine import score_sequences
+    from l2t_hub.scoring.trie import TokenSequence
+
+    encoded = [_encoded(scorer, example) for example in examples]
+    sequences = [TokenSequence((*prompt, *completion), len(prompt)) for prompt, completion in encoded]
+    sums = score_sequences(scorer.model, sequences, batch_tokens=batch_tokens).sums()
+    if not np.isfinite(sums).all():
+        raise UserError(
+            f"{label}: the probability of a completion is not finite",
+            "The weights are probably not finite either, as after a training run that diverged.",
+        )
+    answers = _answers(scorer, encoded, batch_tokens)
+    for example, (_, completion), value, answer in zip(examples, encoded, sums, answers, strict=True):
+        right = example.completion.strip()
+        measures = {LOSS: -value / len(completion)}
+        if example.task not in CHOICES:
+            measures[SIMILARITY] = similarity(answer, right)
+        yield Sample(
+            label, f"l2t_{example.task}", example.id, example.task, None, answer == right, None, (value,),
+            measures=measures,
+        )  # fmt: skip
+
+
+def _encoded(scorer: Scorer, example: TaskExample) -> tuple[list[int], list[int]]:
+    """Return the tokens of the prompt, after the prefix token, and those of the completion, as in training.
+
+    A token that reaches from the prompt into the completion belongs to the completion.
+    """
+    text = example.prompt + example.gap + example.completion
+    whole, alone = scorer.tokenizer([text, example.prompt], add_special_tokens=False)["input_ids"]
+    shared = next((i for i, (a, b) in enumerate(zip(whole, alone, strict=False)) if a != b), len(alone))
+    shared = min(shared, len(whole) - 1)
+    return [scorer.prefix_id, *whole[:shared]], whole[shared:]
+
+
+def _answers(
+    scorer: Scorer, encoded: Sequence[tuple[list[int], list[int]]], batch_tokens: int | None = None
+) -> list[str]:
+    """Return the greedy answers, without spaces around them, in the order of the examples.
+
+    An answer ends at an EOS or BOS token, or when it is SPARE_TOKENS longer than the completion.
+    """
+    answers = [""] * len(encoded)
+    left = sorted(range(len(encoded)), key=lambda i: len(encoded[i][0]), reverse=True)
+    while left:
+        fit = (batch_tokens or BATCH_TOKENS) // len(encoded[left[0]][0])
+        size = max(1, min(MAX_BATCH, fit))
+        chosen, left = left[:size], left[size:]
+        for i, ids in zip(chosen, _generate(scorer, [encoded[i] for i in chosen]), strict=True):
+            answers[i] = str(scorer.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+    return answers
+
+
+def _generate(scorer: Scorer, batch: Sequence[tuple[list[int], list[int]]]) -> Iterator[list[int]]:
+    import torch
+    from transformers import GenerationConfig
+
+    # A model's own settings, such as beams or a penalty for repetition, would not be greedy.
+    scorer.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+    width = max(len(prompt) for prompt, _ in batch)
+    ends = {scorer.prefix_id, scorer.tokenizer.eos_token_id, scorer.tokenizer.bos_token_id} - {None}
+    ids = torch.full((len(batch), width), scorer.prefix_id)
+    mask = torch.zeros(len(batch), width, dtype=torch.long)
+    for row, (prompt, _) in enumerate(batch):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    limits = [len(completion) + SPARE_TOKENS for _, completion in batch]
+    try:
+        made = scorer.model.generate(
+            input_ids=ids.to(scorer.model.device),
+            attention_mask=mask.to(scorer.model.device),
+            do_sample=False,
+            max_new_tokens=max(limits),
+            eos_token_id=sorted(ends),
+            pad_token_id=scorer.prefix_id,
+        )
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"the GPU has too little memory to answer {len(batch)} prompts of {width} tokens: {str(error)[:200]}",
+            "Use another device (`--device cpu`) or bfloat16 (`--dtype bfloat16`).",
+        ) from error
+    for tokens, limit in zip(made[:, width:].tolist(), limits, strict=True):
+        end = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
+        yield tokens[: min(end, limit)]
+
+
+def similarity(one: str, other: str) -> float:
+    """Return 1 minus the edit distance of two texts by the length of the longer: 1 for equal texts, at least 0."""
+    longest = max(len(one), len(other))
+    return 1.0 - edit_distance(one, other) / longest if longest else 1.0
+
+
+def edit_distance(one: str, other: str) -> int:
+    """Return Levenshtein's distance: how many characters must be inserted, removed or replaced."""
+    letters = np.array([ord(letter) for letter in other], dtype=np.int64)
+    places = np.arange(len(other) + 1)
+    row = places.copy()
+    for letter in one:
+        changed = np.minimum(row[:-1] + (letters != ord(letter)), row[1:] + 1)
+        row = np.concatenate([[row[0] + 1], changed])
+        # Insertions run along the row: each place can be reached from any place before it.
+        row = np.minimum.accumulate(row - places) + places
+    return int(row[-1])

@@ -20,6 +20,7 @@ from l2t_hub.mixture import generator
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.tasks.base import Drop, Task, make_example, render
 from l2t_hub.tasks.registry import tasks_for
+from l2t_hub.text import counted
 
 SEED = 0
 MAX_DOCUMENTS = 1_000
@@ -75,7 +76,7 @@ def read_examples(text: str, per_task: int) -> dict[str, list[TaskExample]]:
     if not all(found.values()):
         missing = ", ".join(name for name, examples in found.items() if not examples)
         raise UserError(
-            f"--text {text}: no example of {missing} can be made of its {len(documents)} documents",
+            f"--text {text}: no example of {missing} can be made of its {counted(len(documents), 'document')}",
             "Give more text: several documents of several sentences, such as JSON Lines or a folder of files.",
         )
     return found

@@ -14,6 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from l2t_hub.cli.app import app
+from l2t_hub.cli.terminal import out
 from l2t_hub.console import SafeConsole
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import Evaluation
@@ -22,6 +23,12 @@ from l2t_hub.report.score_report import as_text, make_report
 from l2t_hub.report.terminal_report import render_report
 
 FORMATS = ("markdown", "latex", "csv", "html")
+
+
+@pytest.fixture(autouse=True)
+def _width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the console a width of its own: it has taken that of the terminal when it was imported."""
+    monkeypatch.setattr(out, "_width", 100)
 
 
 def report(*arguments: object) -> str:
@@ -202,7 +209,7 @@ def test_hostile_names_are_text_on_the_terminal(hostile: list[Evaluation]) -> No
 
 def test_many_models_fit_on_a_terminal(tmp_path: Path) -> None:
     evaluation(tmp_path / "many.json", {f"model-{i}": 0.5 + i / 40 for i in range(6)})
-    said = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["report", str(tmp_path / "many.json")]).stdout
+    said = report(tmp_path / "many.json")
     row = next(line for line in said.splitlines() if line.startswith("phenomenon_00"))
     assert len(re.findall(r"\d+\.\d", row)) == 6
     assert all(len(line.rstrip()) <= 100 for line in said.splitlines() if not line.startswith("model-"))

@@ -127,7 +127,9 @@ def _record_peaks(parent: int, parent_role: str, peaks: dict[int, tuple[str, int
     """Record role and peak memory so far, in MB, of all descendants of a process. An orphan keeps its role."""
     for children in PROC.glob(f"{parent}/task/*/children"):
         for pid in map(int, _read(children).split()):
-            role = peaks[pid][0] if pid in peaks else _role(pid, parent_role)
+            role = peaks[pid][0] if pid in peaks else "child"
+            if role == "child":  # perhaps seen between fork and exec, when the command was still its parent's
+                role = _role(pid, parent_role)
             status = _read(PROC / str(pid) / "status")
             peak = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")), None)
             if peak is not None:

@@ -23,6 +23,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, so that a change is to blame for a failure. To search with others:
+# HYPOTHESIS_PROFILE=search pytest ...
+settings.register_profile("suite", derandomize=True)
+settings.register_profile("search", max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get("L2T_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))

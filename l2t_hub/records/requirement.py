@@ -33,6 +33,13 @@ _PATTERNS = {
         "1 to 96 letters, digits, '.', '_' or '-', starting with a letter or digit"
     ),
     r"^[^\p{C}\p{Zl}\p{Zp}]{0,200}$": "text of at most 200 characters without control characters",
+    r"^[^\p{C}\p{Zl}\p{Zp}]+$": "one line of text without control characters",
+    r"^[A-Za-z0-9][\w.-]{0,59}$": "1 to 60 letters, digits, '.', '_' or '-', starting with a letter or digit",
+    r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$": "the name of a repository, `namespace/name`",
+    r"^(read|assign|document|block|make|fit|tokens|pack)$": "the name of a stage of the build",
+    r"^[a-z][a-z0-9-]{0,63}$": "an option of sbatch without its dashes, in lower case",
+    r"^[A-Za-z0-9][A-Za-z0-9._,:@+/=-]{0,199}$": "1 to 200 letters, digits or any of ._,:@+/=-",
+    r"^[A-Za-z0-9._,:@+/=&|()\[\]*!%-]{0,300}$": "at most 300 letters, digits or any of ._,:@+/=&|()[]*!%-",
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from record_trees import (
     as_bytes,
     checkpoint_tree,
@@ -18,9 +19,12 @@ from record_trees import (
 )
 
 from l2t_hub.errors import UserError
+from l2t_hub.evaluate.pair_set import PairSpec
+from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import Manifest, read_manifest
 from l2t_hub.records.reading import FileRecord
 from l2t_hub.records.release_record import ReleaseRecord
+from l2t_hub.records.requirement import requirement
 from l2t_hub.records.training_record import CheckpointState, RunRecord, TrainingRecord
 
 RECORDS: dict[type[FileRecord], Callable[[], dict[str, Any]]] = {
@@ -305,3 +309,22 @@ def test_a_directory_without_a_manifest_is_no_dataset(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="leads out") as refused:
         read_manifest(tmp_path)
     assert "root:" not in str(refused.value)
+
+
+def patterns(schema: object) -> set[str]:
+    """All patterns in a JSON schema."""
+    if isinstance(schema, list):
+        return set().union(*map(patterns, schema))
+    if not isinstance(schema, dict):
+        return set()
+    own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+    return own.union(*map(patterns, schema.values()))
+
+
+@pytest.mark.parametrize("model", [*RECORDS, Recipe, PairSpec])
+def test_every_pattern_has_words(model: type[BaseModel]) -> None:
+    found = patterns(model.model_json_schema())
+    assert found
+    for pattern in found:
+        problem = {"type": "string_pattern_mismatch", "ctx": {"pattern": pattern}}
+        assert "of the form" not in requirement(problem)

@@ -2,11 +2,14 @@
 
 import re
 import unicodedata
+from typing import Any
 
 # Characters that reorder the text around them, and so can show a name that is not there.
 _DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _KEPT = frozenset("\n\t")
 REPLACEMENT = "\ufffd"
+# Text that a spreadsheet would take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str) -> str:
@@ -23,6 +26,18 @@ def _is_hidden(character: str) -> bool:
     if character in _KEPT:
         return False
     return character in _DIRECTION or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """Return a value for a cell of a CSV file. Text is visible and, in a spreadsheet, no formula.
+
+    >>> spreadsheet_cell("=1+1"), spreadsheet_cell("1 + 1"), spreadsheet_cell(-1)
+    ("'=1+1", '1 + 1', -1)
+    """
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if text.lstrip(" \n").startswith(_FORMULA) else text
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

@@ -20,7 +20,7 @@ from l2t_hub.report.html_page import html_page
 from l2t_hub.report.outline import Report, ReportSection
 from l2t_hub.report.published import published_sections
 from l2t_hub.report.score_sheets import protocol_lines, sheets_of
-from l2t_hub.text import visible
+from l2t_hub.text import spreadsheet_cell
 
 if TYPE_CHECKING:
     from l2t_hub.report.figures import Plot
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 SUFFIXES = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html", ".htm": "html"}
 FORMATS = ("terminal", "markdown", "latex", "csv", "html")
 NO_PLOTS = "There are no plots, because matplotlib is not installed: pip install 'l2t_hub[plots]'."
-# Text that a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def make_report(
@@ -144,7 +142,8 @@ def as_csv(evaluations: Sequence[Evaluation]) -> str:
             cells = _differences(compared[model.label]) if model.label in compared else {}
             for row in rows(evaluation, model):
                 own = cells.get((row["kind"], row["cell"]), {})
-                writer.writerow({k: _safe(v) for k, v in {"label": model.label, **row, **own}.items()})
+                values = {"label": model.label, **row, **own}
+                writer.writerow({name: spreadsheet_cell(value) for name, value in values.items()})
     return text.getvalue()
 
 
@@ -170,11 +169,3 @@ def _differences(comparison: ModelComparison) -> dict[tuple[str, str], dict[str,
         }
         for kind, cell, e, p in estimates
     }
-
-
-def _safe(value: Any) -> Any:
-    """Return a value for a cell of a spreadsheet: text is visible and no formula."""
-    if not isinstance(value, str):
-        return value
-    text = visible(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text

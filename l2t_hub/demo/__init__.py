@@ -1,7 +1,8 @@
-"""The page that compares two models on a minimal pair: `l2t demo` on this machine, `spaces/compare` on the Hub.
+"""The page that shows what models know: `l2t demo` on this machine, `spaces/compare` on the Hub.
 
-`choice` and `examples` hold what can be chosen, `model_cache` loads and scores models, `comparison` aligns the two
-sentences, `view` renders the result as HTML, and `page` is the Gradio page. This module puts them together.
+`page` is the Gradio page. Each of its tabs is a module `*_tab`, which is given a `page_context` and returns a `tab`.
+`model_pool` keeps models in memory, `links` writes and restores the page's state, and `view` renders HTML. This
+module puts them together.
 """
 
 import os
@@ -11,7 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from l2t_hub.demo.choice import chosen_models, display_names
-from l2t_hub.demo.examples import example_pairs
 from l2t_hub.errors import UserError
 from l2t_hub.extras import require
 
@@ -35,11 +35,12 @@ def demo(
     Raises UsageError if there are no models, UserError if Gradio is missing or the port is taken.
     """
     require("demo", "the page")
-    from l2t_hub.demo.model_cache import lazy_scores
-    from l2t_hub.demo.page import build_page, launch_settings
+    from l2t_hub.demo.model_pool import ModelPool
+    from l2t_hub.demo.page import build_page, launch_settings, show_progress
+    from l2t_hub.demo.page_context import PageContext
 
     names = display_names(chosen_models(models, os.environ, readme))
-    page = build_page(list(names), lazy_scores(names), example_pairs())
+    page = build_page(PageContext(names, ModelPool(names, memory=4 << 30, say=show_progress)))
     try:
         _, local, public = page.queue(max_size=32).launch(
             server_port=_free_port() if port == 0 else port,

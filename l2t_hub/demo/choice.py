@@ -1,13 +1,55 @@
-"""Which models the page offers, and under which names."""
+"""Which models the page offers, under which names, and how a visitor names one."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from l2t_hub.errors import UsageError, UserError
+from l2t_hub.errors import UsageError, UserError, nearest
 from l2t_hub.hub.front_matter import load_front_matter
+from l2t_hub.records.bounds import is_repo
 
 MODELS_VARIABLE = "L2T_DEMO_MODELS"
 """Environment variable of a Space: model names separated by commas or spaces."""
+MAX_NAME = 300
+"""Characters of a model's name and revision that a visitor may type."""
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model as a visitor chose it: a name that the page shows, or one on the Hub, and a revision."""
+
+    name: str
+    revision: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The name and the revision, as `PageContext.resolve` reads them."""
+        return f"{self.name}@{self.revision}" if self.revision else self.name
+
+
+def parse_choice(text: str, models: Mapping[str, str], *, guests: bool) -> ModelChoice:
+    """Return the model that a visitor typed as NAME or NAME@REVISION. `models` are those of the page, by name.
+
+    With `guests`, NAME may be any ORG/NAME; it always means the Hub, never a path. Raises UserError for anything
+    else.
+    """
+    typed = text.strip()[: MAX_NAME + 1]
+    if typed in models:
+        return ModelChoice(typed)
+    name, at, revision = typed.partition("@")
+    if at and (not _REVISION.fullmatch(revision) or ".." in revision):
+        raise UserError(
+            f"{typed[:MAX_NAME]}: not a revision after the @.", "Name a branch, a tag or a commit: NAME@v1."
+        )
+    if name not in models and not (guests and is_repo(name)):
+        hint = "Write the name of a model on the Hub as ORG/NAME or ORG/NAME@REVISION." if guests else ""
+        raise UserError(
+            f"{typed[:MAX_NAME] or 'No name'}: this page does not offer that model.",
+            f"{nearest(name, models)} {hint}".strip(),
+        )
+    return ModelChoice(name, revision or None)
 
 
 def chosen_models(

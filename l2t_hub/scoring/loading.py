@@ -8,6 +8,7 @@ from l2t_hub.artifacts import CONFIG
 from l2t_hub.errors import UsageError, UserError, nearest
 from l2t_hub.hub.download import download, parse_name
 from l2t_hub.hub.model_check import check_loaded, check_weights, read_model_config
+from l2t_hub.records.bounds import is_repo
 from l2t_hub.text import visible
 from l2t_hub.tokens.load import load_exact_tokenizer
 
@@ -92,7 +93,8 @@ def load_scorer(
     if dtype is not None and dtype not in DTYPES:
         raise UsageError(f"dtype is '{dtype}'. {nearest(dtype, DTYPES)}", f"Known: {', '.join(DTYPES)}.")
     source = model if isinstance(model, ModelSource) else find_model(model)
-    directory = _local_directory(source)
+    found = fetch_model(source)
+    directory = Path(found.location)
     try:
         tokenizer = load_exact_tokenizer(directory)
         loaded = _load_model(directory, source.name).to(where)
@@ -104,7 +106,6 @@ def load_scorer(
         reason = (str(error).strip() or type(error).__name__).split("\n")[0]
         raise UserError(f"{source.name}: cannot load this model: {visible(reason[:300])}") from error
     loaded.eval()
-    found = replace(source, location=str(directory))
     return Scorer(loaded, tokenizer, _prefix(source.name, tokenizer, prefix_id), found)
 
 
@@ -126,21 +127,27 @@ def _device(name: str | None) -> Any:
     return device
 
 
-def _local_directory(source: ModelSource) -> Path:
-    """Return the directory of a model, downloaded and checked if it is on the Hub, or from the cache when offline."""
+def fetch_model(source: ModelSource) -> ModelSource:
+    """Return a model with its directory as location, downloaded and checked if it is on the Hub.
+
+    When offline, the directory is that of the cache. The name of a repo is never taken for a path: `is_local` says
+    which of the two a source is. Raises UserError if the model does not exist or the download fails.
+    """
     from huggingface_hub import is_offline_mode, snapshot_download
 
-    if source.is_local or Path(source.location).is_dir():
-        return Path(source.location)
+    if source.is_local or not is_repo(source.location):
+        return source
     if not is_offline_mode():
-        return download(source.location, "model", source.revision, say=lambda line: None).directory
+        fetched = download(source.location, "model", source.revision, say=lambda line: None)
+        return replace(source, location=str(fetched.directory))
     try:
-        return Path(snapshot_download(source.location, revision=source.revision, local_files_only=True))
+        cached = snapshot_download(source.location, revision=source.revision, local_files_only=True)
     except (OSError, ValueError):
         raise UserError(
             f"{source.name}: not a local directory, and not in the Hub cache of this machine",
             "Check the name, or go online: HF_HUB_OFFLINE is set.",
         ) from None
+    return replace(source, location=cached)
 
 
 def _load_model(directory: Path, name: str) -> Any:

@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from l2t_hub.demo.choice import display_names
 from l2t_hub.demo.examples import example_pairs
-from l2t_hub.demo.model_cache import lazy_scores
+from l2t_hub.demo.model_pool import ModelPool
 from l2t_hub.demo.page import build_page, launch_settings
+from l2t_hub.demo.page_context import PageContext
 from l2t_hub.scoring import load_scorer, score
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -54,7 +55,7 @@ def address(
     nothing = tmp_path_factory.mktemp("gone") / "no-model"
     nothing.mkdir()
     names = display_names([*tiny_models, str(nothing)])
-    page = build_page(list(names), lazy_scores(names), example_pairs())
+    page = build_page(PageContext(names, ModelPool(names, memory=1 << 30)))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

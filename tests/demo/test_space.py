@@ -138,8 +138,10 @@ def test_the_space_installs_the_versions_this_project_is_tested_with(source: Pat
 
 def test_the_page_needs_no_package_that_the_space_does_not_install(tiny_models: tuple[str, str]) -> None:
     code = (
-        "import sys; from l2t_hub.demo import demo; from l2t_hub.demo.model_cache import lazy_scores\n"
-        "lazy_scores({'m': sys.argv[1]})('m', ['a b'])\n"
+        "import sys; from l2t_hub.demo.page import build_page; from l2t_hub.demo.page_context import PageContext\n"
+        "from l2t_hub.demo.model_pool import ModelPool, score_with\n"
+        "context = PageContext({'m': sys.argv[1]}, ModelPool({'m': sys.argv[1]}, memory=1 << 30)); build_page(context)\n"
+        "score_with(context.pool, context.resolve('m'), ['a b'])\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(

@@ -132,10 +132,13 @@ def _evaluate(target: str, out: Path, config: dict[str, Any]) -> tuple[bool, str
 
 def _demo(target: str, out: Path, config: dict[str, Any]) -> tuple[bool, str]:
     from l2t_hub.demo.choice import display_names
-    from l2t_hub.demo.model_cache import lazy_scores
+    from l2t_hub.demo.model_pool import ModelPool, score_with
+    from l2t_hub.demo.page_context import PageContext
 
     names = display_names([target])
-    scores = lazy_scores(names)(next(iter(names)), ["The cat sleeps.", "The cat sleep."])
+    context = PageContext(names, ModelPool(names, memory=1 << 30))
+    choice = context.resolve(next(iter(names)))
+    scores = score_with(context.pool, choice, ["The cat sleeps.", "The cat sleep."])
     return True, f"{[score.bits for score in scores]}"
 
 

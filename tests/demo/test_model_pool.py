@@ -2,18 +2,27 @@
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from l2t_hub.demo import model_cache
-from l2t_hub.demo.model_cache import lazy_scores
+from l2t_hub.demo import model_pool
+from l2t_hub.demo.choice import ModelChoice
+from l2t_hub.demo.model_pool import ModelPool, score_with
 from l2t_hub.errors import UserError
-from l2t_hub.scoring import load_scorer, score
+from l2t_hub.scoring import ModelSource, Score, load_scorer, score
 
+BUDGET = 1 << 30
 PAIR = ("The farmer is in the garden.", "The farmer are in the garden.")
+
+
+def lazy_scores(models: dict[str, str]) -> Callable[[str, Sequence[str]], list[Score]]:
+    """Score with a pool of these models."""
+    pool = ModelPool(models, memory=BUDGET)
+    return lambda name, sentences: score_with(pool, ModelChoice(name), sentences)
 
 
 def test_scores_are_those_of_the_one_scorer(tiny_models: tuple[str, str]) -> None:
@@ -28,11 +37,11 @@ def test_a_model_is_loaded_when_first_asked_for_and_only_then(
 ) -> None:
     loads: list[str] = []
 
-    def counted(name: str) -> object:
-        loads.append(name)
-        return load_scorer(name)
+    def counted(source: ModelSource) -> object:
+        loads.append(source.location)
+        return load_scorer(source)
 
-    monkeypatch.setattr(model_cache, "load_scorer", counted)
+    monkeypatch.setattr(model_pool, "load_scorer", counted)
     scores = lazy_scores({"raw": tiny_models[0], "l2t": tiny_models[1]})
     assert loads == []
     scores("l2t", PAIR)

@@ -1,0 +1,31 @@
+"""What a tab hands to the page, so that the page can restore it from a link and offer its functions as an API."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradio.components import Component
+
+SCORING: dict[str, Any] = {"concurrency_id": "scoring", "concurrency_limit": 2}
+"""Arguments of every event that runs a model: that many run at once, the others queue."""
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A tab of the page.
+
+    `name` is the tab in a link, and `inputs` maps a key of the link to the component whose value is the state. A
+    component that takes several values (`multiselect`) has its key several times in the link. `check` has a function
+    for each key that parses one value of a link, which is a stranger's text: it raises ValueError or UserError for
+    one that makes no sense. `show` is the function behind the main button, from the values of `inputs` to `outputs`,
+    and `event` has the arguments of its event; the page calls it after a link was restored. `functions` are the
+    tab's functions for the API: typed, documented, and with everything but their arguments bound.
+    """
+
+    name: str
+    inputs: Mapping[str, Component]
+    show: Callable[..., Any]
+    outputs: Sequence[Component]
+    check: Mapping[str, Callable[[str], Any]]
+    functions: Sequence[Callable[..., Any]] = ()
+    event: Mapping[str, Any] = field(default_factory=lambda: SCORING)

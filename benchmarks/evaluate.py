@@ -1,11 +1,11 @@
 """Measure `l2t eval` against lm-evaluation-harness's `hf` model: pairs per second, decisions, memory.
 
-    python benchmarks/evaluate.py --blimp FILE --tokenizer DIR [--out NAME]
+    python benchmarks/evaluate.py --blimp FILE --tokenizer DIR [--json FILE]
 
 Scores the first pairs of each BLiMP paradigm with a random Qwen2 model of 5 million parameters and the vocabulary of
 the tokenizer (32,768 entries in benchmarks/results/evaluate.md). The arms take turns on the same pairs, in a rotating
-order, and the medians are compared. A process of its own then scores all pairs and reports its peak memory. Writes
-NAME.json and NAME.md. Takes about five minutes on two quiet cores; on a busy machine compare the CPU time.
+order, and the medians are compared. A process of its own then scores all pairs and reports its peak memory. Takes
+about five minutes on two quiet cores; on a busy machine compare the CPU time.
 """
 
 import argparse
@@ -139,7 +139,7 @@ def score_all(asked: argparse.Namespace) -> None:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The result as a page."""
+    """The result as a table."""
     ours = result["arms"][OURS]
     lines = [
         f"{result['pairs']:,} BLiMP pairs, {result['parameters']:,} parameters, {result['threads']} threads, "
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-memory", action="store_true", help="leave out the run over all pairs")
-    parser.add_argument("--out", type=Path, metavar="NAME", help="write NAME.json and NAME.md")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     parser.add_argument("--all-pairs", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -194,9 +194,8 @@ def main() -> None:
         "all_pairs": None if asked.no_memory else peak_memory(asked),
     }
     print(f"\n{markdown(result)}")
-    if asked.out:
-        asked.out.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-        asked.out.with_suffix(".md").write_text(markdown(result))
+    if asked.json:
+        asked.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

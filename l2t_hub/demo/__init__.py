@@ -15,6 +15,9 @@ from l2t_hub.demo.choice import chosen_models, display_names
 from l2t_hub.errors import UserError
 from l2t_hub.extras import require
 
+# Gradio reads this when a module of this package imports it. The page sends no usage data.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
 
 def demo(
     models: Sequence[str],

@@ -143,7 +143,6 @@ def restore_from_link(page: gr.Blocks, bar: gr.Tabs, notice: gr.HTML, tabs: Sequ
         query,
         [bar, notice, *inputs, *go],
         js="() => location.search",
-        queue=False,
         show_progress="hidden",
         api_visibility="private",
     )

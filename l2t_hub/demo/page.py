@@ -3,28 +3,23 @@
 Both `l2t demo` and `spaces/compare/app.py` serve this page.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-# Gradio reads this at import. The page sends no usage data.
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
 from l2t_hub.demo.compare_tab import add_compare_tab
 from l2t_hub.demo.links import add_link_button, restore_from_link
+from l2t_hub.demo.look import launch_settings
 from l2t_hub.demo.page_context import PageContext
 from l2t_hub.demo.tab import Tab
+
+__all__ = ["build_page", "launch_settings", "show_progress"]
 
 TITLE = "Which sentence does the model believe?"
 INTRODUCTION = f"""# {TITLE}
 A *minimal pair* is two sentences that differ in one point of grammar. A model that has learned this point finds the
 grammatical sentence more probable. Type a pair or pick an example, and compare two models."""
-CSS = Path(__file__).with_name("page.css")
-SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 
 
 @dataclass(frozen=True)
@@ -59,13 +54,3 @@ def build_page(context: PageContext) -> gr.Blocks:
 def show_progress(line: str) -> None:
     """Show what the page is busy with, on the output that a visitor waits for."""
     gr.Progress()(None, desc=line)
-
-
-def launch_settings() -> dict[str, Any]:
-    """Return the arguments of `launch()` for the look of the page. Gradio 6 takes theme and CSS there."""
-    theme = gr.themes.Default(
-        primary_hue=gr.themes.colors.blue,
-        font=SYSTEM_FONTS,
-        font_mono=("ui-monospace", "Consolas", "monospace"),
-    )
-    return {"theme": theme, "css_paths": CSS, "footer_links": [], "ssr_mode": False}

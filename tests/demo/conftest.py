@@ -1,8 +1,11 @@
-"""Two tiny random models, made once and shared by the tests of the page."""
+"""What the tests of the page share: two tiny random models, and a browser for each file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser_kit import chromium, serving
+from playwright.sync_api import Browser
 from tiny_models import make_tiny_model
 
 
@@ -22,3 +25,22 @@ def broken_copy(tiny_models: tuple[str, str], tmp_path: Path) -> Path:
     for file in Path(tiny_models[0]).iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     return copy
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def page_address(tiny_models: tuple[str, str]) -> Iterator[str]:
+    """The address of a page with two tiny models, for tests that change nothing about it."""
+    from l2t_hub.demo.choice import display_names
+    from l2t_hub.demo.model_pool import ModelPool
+    from l2t_hub.demo.page import build_page
+    from l2t_hub.demo.page_context import PageContext
+
+    names = display_names(tiny_models)
+    with serving(build_page(PageContext(names, ModelPool(names, memory=1 << 30)))) as address:
+        yield address

@@ -1,103 +1,53 @@
 """The page in a real browser: what a person types, presses and sees, on a desktop and on a phone."""
 
 import json
-import re
-import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browser_kit import BROWSER_MARKS, DESKTOP, PHONE, recorded_lookups, serving, visiting
+from playwright.sync_api import Browser, Page, expect
 
 from l2t_hub.demo.choice import display_names
 from l2t_hub.demo.examples import example_pairs
 from l2t_hub.demo.model_pool import ModelPool
-from l2t_hub.demo.page import build_page, launch_settings
+from l2t_hub.demo.page import build_page
 from l2t_hub.demo.page_context import PageContext
 from l2t_hub.scoring import load_scorer, score
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PAIR = ("The cat was tired that evening.", "The cat were tired that evening.")
 HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=2</script> ${window.hacked=3} {{constructor.constructor('window.hacked=4')()}}"
 
-pytestmark = [
-    pytest.mark.browser,
-    # Gradio's own use of pandas; nothing of ours.
-    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="chromium is not installed"),
-]
+pytestmark = BROWSER_MARKS
 
 
 @pytest.fixture(scope="module")
-def asked_for() -> Iterator[set[str]]:
-    """The hosts that this process, the page's server in it, looked up while the tests of this module ran."""
-    hosts: set[str] = set()
-    look_up = socket.getaddrinfo
-
-    def recorded(host: object, *rest: object, **more: object) -> object:
-        hosts.add(host.decode() if isinstance(host, bytes) else str(host))
-        return look_up(host, *rest, **more)  # type: ignore[arg-type]
-
-    socket.getaddrinfo = recorded  # type: ignore[assignment]
-    yield hosts
-    socket.getaddrinfo = look_up
-
-
-@pytest.fixture(scope="module")
-def address(
-    tiny_models: tuple[str, str], tmp_path_factory: pytest.TempPathFactory, asked_for: set[str]
-) -> Iterator[str]:
+def address(tiny_models: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve the page with two tiny models and one that cannot be loaded; nothing but this machine is asked for."""
     nothing = tmp_path_factory.mktemp("gone") / "no-model"
     nothing.mkdir()
     names = display_names([*tiny_models, str(nothing)])
     page = build_page(PageContext(names, ModelPool(names, memory=1 << 30)))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    _, url, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_settings())
-    yield url
-    page.close(verbose=False)
+    with recorded_lookups() as asked_for, serving(page) as url:
+        yield url
     assert "127.0.0.1" in asked_for
     assert asked_for <= {"127.0.0.1", "localhost"}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-DESKTOP, PHONE = (1280, 900, "light"), (390, 844, "dark")
-both_screens = pytest.mark.parametrize("page", [DESKTOP, PHONE], ids=["desktop", "phone"], indirect=True)
+SCREENS = ((DESKTOP, "light"), (PHONE, "dark"))
+both_screens = pytest.mark.parametrize("page", SCREENS, ids=["desktop", "phone"], indirect=True)
 
 
 @pytest.fixture
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
     """The page, loaded and with its first example compared; fails on any request that leaves this machine."""
-    width, height, scheme = getattr(request, "param", DESKTOP)
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    opened = context.new_page()
-    elsewhere: list[str] = []
-    errors: list[str] = []
-    opened.on("request", lambda sent: elsewhere.append(sent.url) if is_elsewhere(sent.url) else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(address)
-    expect(opened.locator("#answer article")).to_have_count(2, timeout=30_000)
-    yield opened
-    context.close()
-    assert elsewhere == []
-    assert errors == []
-
-
-def is_elsewhere(url: str) -> bool:
-    return re.match(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:", url) is None
+    screen, scheme = getattr(request, "param", SCREENS[0])
+    with visiting(browser, screen, scheme) as visit:
+        visit.page.goto(address)
+        expect(visit.page.locator("#answer article")).to_have_count(2, timeout=30_000)
+        yield visit.page
 
 
 def type_pair(page: Page, good: str, bad: str) -> None:

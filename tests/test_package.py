@@ -29,7 +29,7 @@ PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_tex
 # Libraries whose package on PyPI has another name.
 DISTRIBUTIONS = {"markdown_it": "markdown-it-py", "yaml": "pyyaml"}
 # The rooms that run only with an extra. Anywhere else a library of an extra is imported inside the function that needs it.
-EXTRA_ROOMS = {"local-hub": ("local_hub/",), "demo": ("demo/page.py",), "plots": ("report/",)}
+EXTRA_ROOMS = {"local-hub": ("local_hub/",), "demo": ("demo/",), "plots": ("report/",)}
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:

@@ -72,10 +72,10 @@ def read_link(query: str, tabs: Sequence[Tab]) -> LinkState:
     names = [value for key, value in pairs if key == TAB]
     tab = next((tab for tab in tabs if names and tab.name == names[0]), None)
     if tab is None:
-        dropped = (f"The link is for a tab that this page does not have: {names[0][:40]}.",) if names else ()
-        return LinkState(None, {}, dropped)
+        unknown = (f"The link is for a tab that this page does not have: {names[0][:40]}.",) if names else ()
+        return LinkState(None, {}, unknown)
     values: dict[str, Any] = {}
-    dropped = []
+    dropped: list[str] = []
     for key, text in pairs:
         if key not in tab.inputs:
             continue  # a Hub adds parameters of its own, such as __theme

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from starlette.middleware import Middleware
 
 from l2t_hub.demo.front_door import FrontDoor
 
@@ -18,6 +17,8 @@ SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"
 
 def launch_settings() -> dict[str, Any]:
     """Return the arguments of `launch()` that every page has. Gradio 6 takes theme and CSS there."""
+    from starlette.middleware import Middleware  # comes with Gradio
+
     return {
         "theme": page_theme(),
         "css_paths": STYLES,

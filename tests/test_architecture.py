@@ -50,6 +50,7 @@ LOCAL_HUB_MAY_IMPORT = {"l2t_hub.errors", "l2t_hub.hub.endpoint", "l2t_hub.text"
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 
 
+@cache
 def _modules() -> dict[str, Path]:
     """Every module of the package, by its dotted name."""
     return {
@@ -65,8 +66,13 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _imports(path: Path) -> Iterator[str]:
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
     """The modules of this package that a file imports, also inside functions."""
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     modules = _modules()
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "l2t_hub":

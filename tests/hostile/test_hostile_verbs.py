@@ -40,14 +40,12 @@ VERBS = {
 # A repo of each class of attack, for the default suite.
 SAMPLE = {
     "dataset": (
-        "shard-absolute-victim", "shard-parent", "shard-symlink", "file-parent", "manifest-symlink",
-        "module-in-repo", "module-standard-library", "source-secret", "tokenizer-local", "extra-raw-shard",
-        "replaced-shard", "ledger-nan", "partitions-huge", "manifest-deep", "card-bomb", "name-escapes",
+        "shard-absolute-victim", "shard-symlink", "manifest-symlink", "module-standard-library", "tokenizer-local",
+        "replaced-shard", "ledger-nan", "partitions-huge", "card-bomb", "name-escapes",
     ),
     "model": (
-        "auto-map-config", "auto-map-tokenizer", "pickle-only", "attention-from-the-hub", "tensors-missing",
-        "weights-nan", "weights-symlink", "layers-huge", "steps-huge", "recipe-batch-huge", "log-nan",
-        "dataset-elsewhere", "record-deep", "model-card-bomb", "tokenizer-model-deep",
+        "auto-map-tokenizer", "attention-from-the-hub", "weights-nan", "weights-symlink", "steps-huge",
+        "recipe-batch-huge", "log-nan", "record-deep", "model-card-bomb", "tokenizer-model-deep",
     ),
 }  # fmt: skip
 SAMPLE_BY_NAME = {

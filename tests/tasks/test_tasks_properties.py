@@ -277,7 +277,7 @@ def drop_applies(reason: str, name: str, sentences: Sequence[str], other: Sequen
 
 
 @pytest.mark.parametrize("name", TASKS)
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(sentences=documents, other=documents, seed=st.integers(0, 2**32))
 def test_an_example_is_well_formed_or_a_drop_has_a_reason(
     name: str, sentences: tuple[str, ...], other: tuple[str, ...], seed: int

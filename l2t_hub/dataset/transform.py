@@ -1,10 +1,9 @@
-"""Turn the records of one partition into rows: split, assign, cut into blocks, make examples, encode, buffer.
+"""Turn the records of one partition into rows: split, make examples, encode, buffer.
 
 The transform is a pure stream: it reads records in source order, yields batches of rows of bounded size, and knows
-nothing of workers, files or time. `partners.py` chooses the other document that some tasks need.
+nothing of workers, files or time. `example_maker.py` makes the examples of a document.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,19 +12,23 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from l2t_hub.corpus.blocks import SHORT, blocks
 from l2t_hub.corpus.document import DUPLICATE_ID, Document, Dropped, Record
 from l2t_hub.corpus.source_languages import SourceLanguages
-from l2t_hub.dataset.drops import NO_EXAMPLE, NO_OTHER
-from l2t_hub.dataset.ledger import RAW, FlowKey, Ledger
+from l2t_hub.dataset.example_maker import (
+    ExampleMaker,
+    SplitDocument,
+    SplitExample,
+    split_document,
+    tasks_by_language,
+)
+from l2t_hub.dataset.ledger import RAW, FlowKey
 from l2t_hub.dataset.packer import Packer, PackShape
-from l2t_hub.dataset.partners import Partners, SourceText
+from l2t_hub.dataset.partners import Partners
 from l2t_hub.dataset.views import (
     EXAMPLES,
     RAW_IDS,
     RAW_TEXT,
     SPLITS,
-    ExampleRow,
     RawIdRow,
     RawTextRow,
     RowBatch,
@@ -33,11 +36,10 @@ from l2t_hub.dataset.views import (
     Split,
 )
 from l2t_hub.errors import UserError
-from l2t_hub.mixture import NO_TASK, assign, generator, is_held_out, is_raw, is_task
+from l2t_hub.mixture import is_raw, is_task
 from l2t_hub.recipe import Recipe
-from l2t_hub.tasks.base import Drop, Task, make_example, render
+from l2t_hub.tasks.base import Task
 from l2t_hub.tasks.languages import Language
-from l2t_hub.tasks.registry import available
 from l2t_hub.tokens.encode import Encoder
 
 BATCH_DOCUMENTS = 1024
@@ -61,22 +63,7 @@ class TransformSetup:
     @cached_property
     def tasks_by_language(self) -> dict[Language, dict[str, Task]]:
         """The tasks of each language, without those that it leaves out."""
-        return {language: available(self.tasks, language) for language in self.languages.languages}
-
-
-@dataclass
-class SplitDocument(SourceText):
-    """A document with its split."""
-
-    split: Split
-
-
-@dataclass(frozen=True, slots=True)
-class SplitExample:
-    """A row of the examples view, not encoded yet, with its split."""
-
-    split: Split
-    row: ExampleRow
+        return tasks_by_language(self.tasks, self.languages)
 
 
 class PartitionTransform:
@@ -87,11 +74,11 @@ class PartitionTransform:
     """
 
     def __init__(self, setup: TransformSetup, partners: Partners, splits: Sequence[Split] = SPLITS) -> None:
-        self.setup, self.partners, self.splits = setup, partners, splits
-        self.ledger = Ledger()
-        self.file_drops: Counter[tuple[str, str]] = Counter()
-        self.documents = 0
+        self.setup, self.splits = setup, splits
         recipe, encoder = setup.recipe, setup.encoder
+        self._maker = ExampleMaker(recipe, setup.tasks_by_language, partners)
+        self.ledger, self.file_drops = self._maker.ledger, self._maker.file_drops
+        self.documents = 0
         self._bos, self._eos = recipe.tokenizer.bos, recipe.tokenizer.eos
         shape = PackShape(recipe.packing.sequence_length, recipe.packing.scheme, encoder.dtype, setup.pad_id)
         self._packers = {split: Packer(split, shape, self.ledger) for split in SPLITS}
@@ -136,8 +123,7 @@ class PartitionTransform:
             self.documents += 1
             tick(self.documents)
             if document is not None:
-                held_out = is_held_out(recipe.seed, document, recipe.validation.share)
-                yield SplitDocument(document, languages, "validation" if held_out else "train")
+                yield split_document(recipe, languages, document)
 
     def _accept(self, record: Record) -> Document | None:
         """Count one record and return its document, or None if the record is dropped."""
@@ -197,49 +183,7 @@ class PartitionTransform:
         examples: list[SplitExample] = []
         for document in documents:
             known = document.document.token_count
-            examples += self._document_examples(document, next(counts) if known is None else known)
-        return examples
-
-    def _document_examples(self, source: SplitDocument, token_count: int) -> list[SplitExample]:
-        """Assign a document its task and make an example of each block."""
-        recipe, document, split = self.setup.recipe, source.document, source.split
-        tasks = self.setup.tasks_by_language[source.language]
-        partner = self.partners.of(document.id, split, source.language.code)
-        if partner is None:
-            tasks = {name: task for name, task in tasks.items() if not task.needs_other}
-        assigned = assign(recipe.seed, document.id, len(source.sentences), recipe.mixture, tasks)
-        if assigned.task is None:
-            reason = NO_OTHER if partner is None and not tasks else NO_TASK
-            self.ledger.count(FlowKey("assign", split, "task"), reason)
-            self.file_drops[document.file, reason] += 1
-            return []
-        task = tasks[assigned.task]
-        self.ledger.count(FlowKey("assign", split, task.name))
-        kept, short = blocks(
-            source.sentences,
-            token_count,
-            recipe.blocks.tokens_per_block,
-            recipe.blocks.min_words,
-            source.language,
-            task.blocks_per_unit,
-        )
-        self.ledger.add(FlowKey("block", split, task.name), len(kept) + short, len(kept), {SHORT: short})
-        other = partner.sentences if task.needs_other and partner is not None else ()
-        examples: list[SplitExample] = []
-        for number, block in kept:
-            rng = generator(recipe.seed, document.id, "example", task.name, number)
-            example = make_example(task, block, other, rng, f"document '{document.id}', block {number}")
-            if isinstance(example, Drop):
-                self.ledger.count(FlowKey("make", split, task.name), example.reason)
-                continue
-            anchor, text = render(example, rng, block.language)
-            sides = (example.prompt, anchor, example.completion, text)
-            row = ExampleRow(document.id, number, task.name, task.level, *sides)
-            examples.append(SplitExample(split, row))
-        self.ledger.count(FlowKey("make", split, task.name), units=len(examples))
-        self.ledger.count(FlowKey("document", split, task.name), None if examples else NO_EXAMPLE)
-        if not examples:
-            self.file_drops[document.file, NO_EXAMPLE] += 1
+            examples += self._maker.examples(document, next(counts) if known is None else known)
         return examples
 
     def _add_examples(self, examples: list[SplitExample]) -> None:

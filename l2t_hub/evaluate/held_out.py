@@ -15,16 +15,16 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from l2t_hub.artifacts import TOKENIZER, write_text
+from l2t_hub.artifacts import write_text
 from l2t_hub.corpus.document import Document
 from l2t_hub.corpus.source import digest, open_source
 from l2t_hub.corpus.source_languages import SourceLanguages, source_languages
+from l2t_hub.dataset.example_maker import SplitDocument, maker_among
 from l2t_hub.dataset.ledger import RAW
 from l2t_hub.dataset.manifest import made_by
-from l2t_hub.dataset.partners import Pool, find_partners
-from l2t_hub.dataset.tokenizer import encoder
-from l2t_hub.dataset.transform import PartitionTransform, SplitDocument, TransformSetup
+from l2t_hub.dataset.partners import Pool
 from l2t_hub.errors import UsageError, UserError
+from l2t_hub.evaluate.task_examples import estimated_tokens
 from l2t_hub.mixture import is_held_out, uniform
 from l2t_hub.recipe import Recipe
 from l2t_hub.recipe.schema import MixtureSection
@@ -37,8 +37,6 @@ from l2t_hub.train.locate import DatasetLocation
 SEARCHED_DOCUMENTS = 20_000
 """Documents at the start of the source among which the passages are drawn."""
 PASSAGE_CHARACTERS = 2_000
-CHARACTERS_PER_TOKEN = 4
-"""Blocks are cut by this instead of a tokenizer, so that models with different ones get the same examples."""
 R = TypeVar("R", bound=Record)
 REMEDY = "Delete it: the same command makes it again."
 
@@ -86,8 +84,8 @@ def held_out_file(folder: Path, recipe: Recipe, dataset: DatasetLocation) -> Pat
     return folder / f"{digest(decides)[:16]}.jsonl"
 
 
-def make_held_out(recipe: Recipe, dataset: DatasetLocation, path: Path) -> None:
-    """Write the held-out text of a recipe, as JSON Lines. The dataset is any that was built from its source.
+def make_held_out(recipe: Recipe, path: Path) -> None:
+    """Write the held-out text of a recipe, as JSON Lines.
 
     Without a held-out document there is none. Raises what reading the source raises.
     """
@@ -97,7 +95,7 @@ def make_held_out(recipe: Recipe, dataset: DatasetLocation, path: Path) -> None:
     passages = _passages(recipe, languages, islice(records, SEARCHED_DOCUMENTS))
     rows = [(RAW, passage.id, passage.text) for passage in passages]
     for task in tasks_for(recipe.mixture.modules).values() if passages else ():
-        rows += _examples(recipe, dataset, task, languages, passages)
+        rows += _examples(recipe, task, languages, passages)
     header = HeldOutHeader(
         held_out_from=held_out_from(recipe.seed, source.contents, recipe.validation.model_dump(mode="json"))
     )
@@ -153,24 +151,21 @@ def _beginning(document: Document, languages: SourceLanguages) -> Document:
         sentences = languages.sentences(text, languages.of(document))
         if len(sentences) > 1:  # the last one is cut off
             text = text[: max(text.rfind(sentences[-1]), 0)].rstrip() or text
-    tokens = len(text) // CHARACTERS_PER_TOKEN
-    return Document(document.id, text, tokens, document.language, document.file)
+    # Blocks are cut by an estimate, so that models with different tokenizers get the same examples.
+    return Document(document.id, text, estimated_tokens(text), document.language, document.file)
 
 
 def _examples(
-    recipe: Recipe,
-    dataset: DatasetLocation,
-    task: Task,
-    languages: SourceLanguages,
-    passages: Sequence[Document],
+    recipe: Recipe, task: Task, languages: SourceLanguages, passages: Sequence[Document]
 ) -> list[tuple[str, str, str]]:
     """Return (task, document, text) of the examples that a dataset of the single task has of the passages."""
     mixture = MixtureSection(scheme="single", task=task.name, modules=recipe.mixture.modules)
     single = recipe.model_copy(update={"mixture": mixture})
-    tokenizer = dataset.manifest.tokenizer
-    # The transform asks the encoder for the size of an id alone: every passage has its token count.
-    reader = encoder(dataset.directory / TOKENIZER, tokenizer)
-    setup = TransformSetup(single, {task.name: task}, languages, reader, tokenizer.pad_id)
-    transform = PartitionTransform(setup, find_partners(single, setup.tasks, languages, passages))
-    found = transform.examples([SplitDocument(passage, languages, "validation") for passage in passages])
-    return [(task.name, example.row.document_id, example.row.text) for example in found]
+    maker = maker_among(single, {task.name: task}, languages, passages)
+    return [
+        (task.name, example.row.document_id, example.row.text)
+        for passage in passages
+        for example in maker.examples(
+            SplitDocument(passage, languages, "validation"), passage.token_count or 0
+        )
+    ]

@@ -1,24 +1,25 @@
 """Examples of every task on text that no model was trained on: the same ones for all models of an evaluation.
 
-Blocks are cut by characters, not tokens, so that models with different tokenizers get the same examples.
+They are made as a build makes them, with the same rule for the other document that some tasks need. Blocks are cut
+by characters, not tokens, so that models with different tokenizers get the same examples.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 
-from l2t_hub.corpus.blocks import blocks
 from l2t_hub.corpus.document import Document
 from l2t_hub.corpus.source import open_source
 from l2t_hub.corpus.source_languages import SourceLanguages, source_languages
+from l2t_hub.dataset.example_maker import SplitDocument, maker_among, split_document
+from l2t_hub.dataset.views import ExampleRow
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.mixture import generator
 from l2t_hub.recipe import Recipe, recipe_from_tree
-from l2t_hub.tasks.base import Drop, Task, make_example, render
+from l2t_hub.recipe.schema import MixtureSection
+from l2t_hub.tasks.base import Task
 from l2t_hub.tasks.registry import tasks_for
 from l2t_hub.text import counted
 
@@ -27,8 +28,8 @@ MAX_DOCUMENTS = 1_000
 """Records at the start of the text that examples are made of."""
 MAX_CHARACTERS = 20_000
 """Characters at the start of a document that examples are made of."""
-MAX_BLOCK_CHARACTERS = 8_000
-"""Four times the length of a usual block. Longer ones, such as a text without sentences, give no example."""
+MAX_SIDE_CHARACTERS = 8_000
+"""Four times the length of a usual block. Examples with a longer side, as of text without sentences, are left out."""
 CHARACTERS_PER_TOKEN = 4
 
 
@@ -43,6 +44,18 @@ class TaskExample:
     """What stands between them: a space or nothing."""
     completion: str
 
+    @classmethod
+    def of(cls, row: ExampleRow) -> "TaskExample":
+        """Return the example of a row of the examples view."""
+        prompt = f"{row.prompt}\n\n{row.anchor}"
+        gap = row.text[len(prompt) : len(row.text) - len(row.completion)]
+        return cls(row.task, f"{row.document_id}/{row.block}", prompt, gap, row.completion)
+
+    @property
+    def text(self) -> str:
+        """The text that a model is trained on."""
+        return self.prompt + self.gap + self.completion
+
 
 def read_examples(text: str, per_task: int) -> dict[str, list[TaskExample]]:
     """Make up to `per_task` examples of each of the fourteen tasks of a file or folder of English text.
@@ -54,10 +67,12 @@ def read_examples(text: str, per_task: int) -> dict[str, list[TaskExample]]:
             f"--text {text}: no such file or folder", "Give text that the models were not trained on."
         )
     where = {"path": str(Path(text).absolute()), "id_column": None}
-    recipe = recipe_from_tree({"name": "held-out-text", "seed": SEED, "source": where})
+    tree = {"name": "held-out-text", "seed": SEED, "source": where, "validation": {"share": 0}}
+    recipe = recipe_from_tree(tree)
     languages = source_languages(recipe)
     try:
-        documents = _documents(recipe)
+        # Kept over all tasks, so that each document is split into sentences once.
+        documents = [split_document(recipe, languages, document) for document in _documents(recipe)]
     except UserError as error:  # its hint is about the keys of a recipe
         problem = error.message.removeprefix(f"{recipe.where('source.path')}: ")
         raise UserError(
@@ -65,12 +80,8 @@ def read_examples(text: str, per_task: int) -> dict[str, list[TaskExample]]:
             "Give UTF-8 text: a Parquet, JSON Lines or CSV file with a column `text`, a text file, or a folder.",
         ) from error
 
-    @cache
-    def sentences(document: Document) -> tuple[str, ...]:
-        return tuple(languages.sentences(document.text, languages.of(document)))
-
     found = {
-        task.name: list(islice(_examples(recipe, task, languages, sentences, documents), per_task))
+        task.name: list(islice(_examples(recipe, task, languages, documents), per_task))
         for task in tasks_for().values()
     }
     if not all(found.values()):
@@ -97,34 +108,25 @@ def sha256_of_examples(examples: Sequence[TaskExample]) -> str:
     return hashlib.sha256(json.dumps([asdict(example) for example in examples]).encode()).hexdigest()
 
 
+def single_task(recipe: Recipe, task: str) -> Recipe:
+    """Return a recipe that makes examples of one task of every document of enough sentences."""
+    mixture = MixtureSection(scheme="disjoint", raw_share=0, tasks=(task,))
+    return recipe.model_copy(update={"mixture": mixture})
+
+
+def estimated_tokens(text: str) -> int:
+    """Return about how many tokens a text has, whatever the tokenizer."""
+    return len(text) // CHARACTERS_PER_TOKEN
+
+
 def _examples(
-    recipe: Recipe,
-    task: Task,
-    languages: SourceLanguages,
-    split: Callable[[Document], Sequence[str]],
-    documents: Sequence[Document],
+    recipe: Recipe, task: Task, languages: SourceLanguages, documents: Sequence[SplitDocument]
 ) -> Iterator[TaskExample]:
-    """Make the examples of a task. The other document that some tasks need is the next one in the text."""
-    cut = recipe.blocks
-    for place, document in enumerate(documents):
-        language = languages.of(document)
-        sentences = split(document)
-        other = documents[(place + 1) % len(documents)]
-        if len(sentences) < task.min_sentences or (task.needs_other and other is document):
-            continue
-        others = split(other) if task.needs_other else ()
-        tokens = len(document.text) // CHARACTERS_PER_TOKEN
-        kept, _ = blocks(
-            sentences, tokens, cut.tokens_per_block, cut.min_words, language, task.blocks_per_unit
-        )
-        for number, block in kept:
-            if len(block.text) > MAX_BLOCK_CHARACTERS:
-                continue
-            rng = generator(SEED, document.id, "example", task.name, number)
-            example = make_example(task, block, others, rng, f"document '{document.id}', block {number}")
-            if isinstance(example, Drop):
-                continue
-            anchor, whole = render(example, rng, language)
-            prompt = f"{example.prompt}\n\n{anchor}"
-            gap = whole[len(prompt) : len(whole) - len(example.completion)]
-            yield TaskExample(task.name, f"{document.id}/{number}", prompt, gap, example.completion)
+    """Make the examples of a task as for a dataset of these documents, and leave out the long ones."""
+    single = single_task(recipe, task.name)
+    maker = maker_among(single, {task.name: task}, languages, [source.document for source in documents])
+    for source in documents:
+        for example in maker.examples(source, estimated_tokens(source.document.text)):
+            row = example.row
+            if max(len(row.prompt), len(row.completion)) <= MAX_SIDE_CHARACTERS:
+                yield TaskExample.of(row)

@@ -8,6 +8,7 @@ similarity of the answer to it where the completion is a text.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,24 @@ MAX_BATCH, BATCH_TOKENS = 16, 16_384
 LOSS, SIMILARITY = "loss (nats per token)", "edit similarity"
 CHOICES = ("char_count", "token_type", "last")
 """Tasks whose answer is a number or a choice: it is right or wrong."""
-VERSION = "1.0"
+VERSION = "1.1"
+"""1.1: the other document of `last` and `deletion` is drawn by address, as in a build; 1.0 took the next one."""
+
+
+Tokens = tuple[list[int], list[int]]
+"""The tokens of an example's prompt and of its completion."""
 
 
 @dataclass(frozen=True)
 class HeldOutTasks:
-    """The examples of each task that every model can read, and the number of those that some model cannot."""
+    """The examples of each task that every model can read, and the number of those that some model cannot.
+
+    `tokens` has the tokens of the examples of each task, for the models that set a limit, by directory.
+    """
 
     examples: Mapping[str, Sequence[TaskExample]]
     too_long: int
+    tokens: Mapping[str, Mapping[str, Sequence[Tokens]]]
 
 
 def prepare_tasks(text: str, sources: Sequence[ModelSource], limit: int | None) -> HeldOutTasks:
@@ -46,20 +56,32 @@ def prepare_tasks(text: str, sources: Sequence[ModelSource], limit: int | None) 
     Raises UsageError if there is no such text, UserError if nothing is left of a task.
     """
     examples = read_examples(text, limit or PER_TASK)
-    readers = [reader for source in sources if (reader := _reader(source))]
-    kept = {
-        name: [example for example in rows if all(_fits(example, *reader) for reader in readers)]
+    readers = {source.location: reader for source in sources if (reader := _reader(source))}
+    tokens = {
+        model: {name: encode_examples(tokenizer, rows) for name, rows in examples.items()}
+        for model, (tokenizer, _) in readers.items()
+    }
+    fits = {
+        name: [
+            all(_fits(tokens[model][name][i], size) for model, (_, size) in readers.items())
+            for i in range(len(rows))
+        ]
         for name, rows in examples.items()
     }
+    kept = {name: list(compress(rows, fits[name])) for name, rows in examples.items()}
     if empty := [name for name, rows in kept.items() if not rows]:
-        shortest = min(size for _, size in readers)
+        shortest = min(size for _, size in readers.values())
         raise UserError(
             f"--text {text}: all examples of {', '.join(empty)} are longer than {shortest} tokens, which is what one "
             "of the models reads",
             "Give shorter documents.",
         )
     too_long = sum(map(len, examples.values())) - sum(map(len, kept.values()))
-    return HeldOutTasks(kept, too_long)
+    of_kept = {
+        model: {name: list(compress(rows, fits[name])) for name, rows in of_model.items()}
+        for model, of_model in tokens.items()
+    }
+    return HeldOutTasks(kept, too_long, of_kept)
 
 
 def _reader(source: ModelSource) -> tuple[Any, int] | None:
@@ -77,9 +99,25 @@ def _reader(source: ModelSource) -> tuple[Any, int] | None:
         return None
 
 
-def _fits(example: TaskExample, tokenizer: Any, size: int) -> bool:
-    text = example.prompt + example.gap + example.completion
-    return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1 + SPARE_TOKENS <= size
+def encode_examples(tokenizer: Any, examples: Sequence[TaskExample]) -> list[Tokens]:
+    """Return the tokens of the prompt and of the completion of each example, as in training.
+
+    A token that reaches from the prompt into the completion belongs to the completion.
+    """
+    texts = [text for example in examples for text in (example.text, example.prompt)]
+    ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    return [_parted(whole, alone) for whole, alone in zip(ids[::2], ids[1::2], strict=True)]
+
+
+def _parted(whole: list[int], alone: list[int]) -> Tokens:
+    shared = next((i for i, (a, b) in enumerate(zip(whole, alone, strict=False)) if a != b), len(alone))
+    shared = min(shared, len(whole) - 1)
+    return whole[:shared], whole[shared:]
+
+
+def _fits(tokens: Tokens, size: int) -> bool:
+    """Whether a model that reads `size` tokens reads the prefix, an example and the spare tokens of an answer."""
+    return 1 + sum(map(len, tokens)) + SPARE_TOKENS <= size
 
 
 def run_tasks(
@@ -87,13 +125,15 @@ def run_tasks(
 ) -> list[TaskResult]:
     """Score a model on the examples of every task. Finished tasks are taken from the store."""
     results = []
+    tokens = tasks.tokens.get(scorer.source.location)
     for name, examples in tasks.examples.items():
         sha256 = sha256_of_examples(examples)
         decides = {"suite": "tasks", "task": name, "version": VERSION, "data": sha256}
         found = store.find(decides, label) if store else None
         if found is None:
             start = time.perf_counter()
-            samples = tuple(_samples(scorer, label, examples, batch_tokens))
+            encoded = tokens[name] if tokens else encode_examples(scorer.tokenizer, examples)
+            samples = tuple(_samples(scorer, label, examples, encoded, batch_tokens))
             protocol = TaskProtocol(
                 f"l2t_{name}", VERSION, 0, "exact match", "", len(samples), sha256, shots_seed=None
             )
@@ -105,46 +145,57 @@ def run_tasks(
 
 
 def _samples(
-    scorer: Scorer, label: str, examples: Sequence[TaskExample], batch_tokens: int | None
+    scorer: Scorer,
+    label: str,
+    examples: Sequence[TaskExample],
+    encoded: Sequence[Tokens],
+    batch_tokens: int | None,
 ) -> Iterator[Sample]:
+    sums = completion_log_probabilities(scorer, label, encoded, batch_tokens)
+    answers = _answers(scorer, encoded, batch_tokens)
+    for example, (_, completion), value, answer in zip(examples, encoded, sums, answers, strict=True):
+        right, measures = judge(example, answer, -value / len(completion))
+        yield Sample(
+            label, f"l2t_{example.task}", example.id, example.task, None, right, None, (value,),
+            measures=measures,
+        )  # fmt: skip
+
+
+def completion_log_probabilities(
+    scorer: Scorer, label: str, encoded: Sequence[Tokens], batch_tokens: int | None = None
+) -> list[float]:
+    """Return the log-probability of each completion after its prompt. Raises UserError if one is not finite."""
     from l2t_hub.scoring.engine import score_sequences
     from l2t_hub.scoring.trie import TokenSequence
 
-    encoded = [_encoded(scorer, example) for example in examples]
-    sequences = [TokenSequence((*prompt, *completion), len(prompt)) for prompt, completion in encoded]
+    sequences = [
+        TokenSequence((scorer.prefix_id, *prompt, *completion), 1 + len(prompt))
+        for prompt, completion in encoded
+    ]
     sums = score_sequences(scorer.model, sequences, batch_tokens=batch_tokens).sums()
     if not np.isfinite(sums).all():
         raise UserError(
             f"{label}: the probability of a completion is not finite",
             "The weights are probably not finite either, as after a training run that diverged.",
         )
-    answers = _answers(scorer, encoded, batch_tokens)
-    for example, (_, completion), value, answer in zip(examples, encoded, sums, answers, strict=True):
-        right = example.completion.strip()
-        measures = {LOSS: -value / len(completion)}
-        if example.task not in CHOICES:
-            measures[SIMILARITY] = similarity(answer, right)
-        yield Sample(
-            label, f"l2t_{example.task}", example.id, example.task, None, answer == right, None, (value,),
-            measures=measures,
-        )  # fmt: skip
+    return sums
 
 
-def _encoded(scorer: Scorer, example: TaskExample) -> tuple[list[int], list[int]]:
-    """Return the tokens of the prompt, after the prefix token, and those of the completion, as in training.
-
-    A token that reaches from the prompt into the completion belongs to the completion.
-    """
-    text = example.prompt + example.gap + example.completion
-    whole, alone = scorer.tokenizer([text, example.prompt], add_special_tokens=False)["input_ids"]
-    shared = next((i for i, (a, b) in enumerate(zip(whole, alone, strict=False)) if a != b), len(alone))
-    shared = min(shared, len(whole) - 1)
-    return [scorer.prefix_id, *whole[:shared]], whole[shared:]
+def judge(example: TaskExample, answer: str, loss: float) -> tuple[bool, dict[str, float]]:
+    """Return whether an answer is right, and the other measures of an example."""
+    right = example.completion.strip()
+    measures = {LOSS: loss}
+    if example.task not in CHOICES:
+        measures[SIMILARITY] = similarity(answer.strip(), right)
+    return answer.strip() == right, measures
 
 
-def _answers(
-    scorer: Scorer, encoded: Sequence[tuple[list[int], list[int]]], batch_tokens: int | None = None
-) -> list[str]:
+def end_ids(scorer: Scorer) -> set[int]:
+    """Return the tokens that end an answer: EOS, and BOS, with which the next text of a training row begins."""
+    return {scorer.prefix_id, scorer.tokenizer.eos_token_id, scorer.tokenizer.bos_token_id} - {None}
+
+
+def _answers(scorer: Scorer, encoded: Sequence[Tokens], batch_tokens: int | None = None) -> list[str]:
     """Return the greedy answers, without spaces around them, in the order of the examples.
 
     An answer ends at an EOS or BOS token, or when it is SPARE_TOKENS longer than the completion.
@@ -152,7 +203,7 @@ def _answers(
     answers = [""] * len(encoded)
     left = sorted(range(len(encoded)), key=lambda i: len(encoded[i][0]), reverse=True)
     while left:
-        fit = (batch_tokens or BATCH_TOKENS) // len(encoded[left[0]][0])
+        fit = (batch_tokens or BATCH_TOKENS) // (1 + len(encoded[left[0]][0]))
         size = max(1, min(MAX_BATCH, fit))
         chosen, left = left[:size], left[size:]
         for i, ids in zip(chosen, _generate(scorer, [encoded[i] for i in chosen]), strict=True):
@@ -160,19 +211,19 @@ def _answers(
     return answers
 
 
-def _generate(scorer: Scorer, batch: Sequence[tuple[list[int], list[int]]]) -> Iterator[list[int]]:
+def _generate(scorer: Scorer, batch: Sequence[Tokens]) -> Iterator[list[int]]:
     import torch
     from transformers import GenerationConfig
 
     # A model's own settings, such as beams or a penalty for repetition, would not be greedy.
     scorer.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-    width = max(len(prompt) for prompt, _ in batch)
-    ends = {scorer.prefix_id, scorer.tokenizer.eos_token_id, scorer.tokenizer.bos_token_id} - {None}
+    width = 1 + max(len(prompt) for prompt, _ in batch)
+    ends = end_ids(scorer)
     ids = torch.full((len(batch), width), scorer.prefix_id)
     mask = torch.zeros(len(batch), width, dtype=torch.long)
     for row, (prompt, _) in enumerate(batch):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
+        ids[row, width - len(prompt) :] = torch.tensor(prompt, dtype=torch.long)
+        mask[row, width - len(prompt) - 1 :] = 1  # the prefix, which is also the padding, and the prompt
     limits = [len(completion) + SPARE_TOKENS for _, completion in batch]
     try:
         made = scorer.model.generate(

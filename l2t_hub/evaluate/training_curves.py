@@ -41,7 +41,7 @@ def measurements(
         )
     if held_out is not None and dataset is not None and recipe.evaluation.held_out_documents:
         if not held_out.exists() and is_main_process():
-            make_held_out(recipe, dataset, held_out)
+            make_held_out(recipe, held_out)
             found = read_held_out(held_out, dataset).texts.get(RAW)
             count = counted(len(found), "passage") if found else "no text, since no document is held out"
             say(f"held-out text: {count} in {held_out}")

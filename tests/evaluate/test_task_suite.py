@@ -1,6 +1,7 @@
 """The suite `tasks`: the fourteen tasks on a user's text, answered and scored."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,15 @@ from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import evaluate, read_evaluation
 from l2t_hub.evaluate.several import evaluate_suites
 from l2t_hub.evaluate.suites import get_suites
-from l2t_hub.evaluate.task_examples import MAX_BLOCK_CHARACTERS, TaskExample, read_examples
-from l2t_hub.evaluate.task_suite import _answers, _encoded, edit_distance, similarity
+from l2t_hub.evaluate.task_examples import MAX_SIDE_CHARACTERS, TaskExample, read_examples
+from l2t_hub.evaluate.task_suite import (
+    _answers,
+    _samples,
+    edit_distance,
+    encode_examples,
+    prepare_tasks,
+    similarity,
+)
 from l2t_hub.report.score_sheets import sheets_of
 from l2t_hub.scoring import load_scorer, score
 from l2t_hub.tasks.registry import tasks_for
@@ -60,7 +68,7 @@ def test_every_task_is_scored_on_the_same_examples_and_kept(text: Path, tmp_path
     again = evaluate(models, "tasks", out, text=str(text), limit=1, device="cpu", progress=lines.append)
     assert [model.measures for model in again.models] == [model.measures for model in evaluation.models]
     assert len(list((tmp_path / ".tasks").iterdir())) == 2 * len(tasks_for())
-    assert (evaluation.protocol.harness, evaluation.protocol.harness_version) == ("l2t_hub", "1.0")
+    assert (evaluation.protocol.harness, evaluation.protocol.harness_version) == ("l2t_hub", "1.1")
     (measured,) = [table for table in sheets_of(evaluation) if table.header[0] == "measure"]
     assert "loss (nats per token), all" in [row[0] for row in measured.rows]
     assert measured.rows[0][2] == f"{evaluation.models[0].measures[0].value:.3f}"
@@ -71,13 +79,11 @@ def test_loss_is_that_of_the_completion_and_answers_end_at_eos_or_their_bound(
 ) -> None:
     scorer = load_scorer(str(make_tiny_model(tmp_path / "model", positions=1024)), device="cpu")
     example = TaskExample("typo", "1", "The old czt sat.\n\nAnswer:", " ", "The old cat sat.")
-    prompt, completion = _encoded(scorer, example)
-    assert scorer.tokenizer.decode(prompt[1:]) == example.prompt
+    ((prompt, completion),) = encode_examples(scorer.tokenizer, [example])
+    assert scorer.tokenizer.decode(prompt) == example.prompt
     assert scorer.tokenizer.decode(completion) == " The old cat sat."
     whole, alone = score(scorer, [example.prompt + " The old cat sat.", example.prompt])
-    from l2t_hub.evaluate.task_suite import _samples
-
-    (sample,) = _samples(scorer, "m", [example], None)
+    (sample,) = _samples(scorer, "m", [example], [(prompt, completion)], None)
     loss = -(whole.log_probability - alone.log_probability) / len(completion)
     assert sample.measures["loss (nats per token)"] == pytest.approx(loss, abs=1e-3)
 
@@ -101,7 +107,9 @@ def test_loss_is_that_of_the_completion_and_answers_end_at_eos_or_their_bound(
 def test_greedy_answers_do_not_depend_on_the_batch(text: Path, tmp_path: Path) -> None:
     scorer = load_scorer(str(make_tiny_model(tmp_path / "model", positions=1024)), device="cpu")
     examples = read_examples(str(text), 2)
-    encoded = [_encoded(scorer, examples[name][0]) for name in ("typo", "char_count", "half")]
+    encoded = encode_examples(
+        scorer.tokenizer, [examples[name][0] for name in ("typo", "char_count", "half")]
+    )
     together = _answers(scorer, encoded)
     assert len(set(together)) == 3
     # A model that asks for a penalty is answered greedily all the same; each prompt has a batch of its own.
@@ -136,6 +144,41 @@ def test_edit_distance(one: str, other: str, distance: int) -> None:
     assert similarity(one, other) == pytest.approx(1 - distance / longest)
 
 
+def test_partners_are_drawn_by_address_among_the_documents_of_the_text(tmp_path: Path) -> None:
+    """In a sorted text the next document is too much like the one before it (docs/method.md)."""
+    sentences = (
+        "In {n} the house was old.",
+        "Nobody of {n} sat near the river.",
+        "Was {n} cold that evening?",
+    )
+    rows = [" ".join(sentences * 4).format(n=f"n{n:02}") for n in range(40)]
+    file = tmp_path / "sorted.jsonl"
+    file.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    examples = read_examples(str(file), 40)["deletion"]
+    assert len(examples) == 40
+    partners = []
+    for number, example in enumerate(examples):
+        named = {int(name) for name in re.findall(r"\bn(\d\d)\b", example.prompt)}
+        (partner,) = named - {number}
+        partners.append(partner)
+    next_ones = sum(partner == (number + 1) % 40 for number, partner in enumerate(partners))
+    assert next_ones < 5
+    assert len(set(partners)) > 15
+
+
+def test_models_are_asked_what_was_tokenized_when_the_examples_were_chosen(
+    text: Path, tmp_path: Path
+) -> None:
+    directory = make_tiny_model(tmp_path / "model", positions=1024)
+    scorer = load_scorer(str(directory), device="cpu")
+    tasks = prepare_tasks(str(text), [scorer.source], 2)
+    (tokens,) = tasks.tokens.values()
+    for name, examples in tasks.examples.items():
+        for example, (prompt, completion) in zip(examples, tokens[name], strict=True):
+            ids = scorer.tokenizer(example.text, add_special_tokens=False)["input_ids"]
+            assert [*prompt, *completion] == ids
+
+
 def test_text_that_gives_no_examples_or_too_long_ones_is_refused(text: Path, tmp_path: Path) -> None:
     model = str(make_tiny_model(tmp_path / "model"))
     with pytest.raises(UsageError, match="needs text that the models were not trained on"):
@@ -166,4 +209,7 @@ def test_a_hostile_text_is_bounded(tmp_path: Path) -> None:
     found = read_examples(str(file), 100)
     assert set(found) == set(tasks_for())
     whole = [example for examples in found.values() for example in examples]
-    assert max(len(example.prompt) + len(example.completion) for example in whole) < 3 * MAX_BLOCK_CHARACTERS
+    assert (
+        max(len(example.prompt) + len(example.completion) for example in whole)
+        <= 2 * MAX_SIDE_CHARACTERS + 10
+    )

@@ -50,7 +50,7 @@ def dataset(packed: Path) -> DatasetLocation:
 def held_out(dataset: DatasetLocation, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The held-out text of four documents."""
     path = tmp_path_factory.mktemp("held-out") / "new" / "text.jsonl"
-    make_held_out(with_keys(tiny_recipe(), evaluation={"held_out_documents": 4}), dataset, path)
+    make_held_out(with_keys(tiny_recipe(), evaluation={"held_out_documents": 4}), path)
     return path
 
 
@@ -87,7 +87,7 @@ def test_mixture_partitions_and_tokenizer_have_no_say(
     tree = {**recipe.resolved(), **{name: {**recipe.resolved()[name], **k} for name, k in keys.items()}}
     tree["mixture"] = {key: value for key, value in tree["mixture"].items() if value is not None}
     other = recipe_from_tree(tree)
-    make_held_out(other, dataset, tmp_path / "text.jsonl")
+    make_held_out(other, tmp_path / "text.jsonl")
     assert (tmp_path / "text.jsonl").read_bytes() == held_out.read_bytes()
     assert held_out_file(tmp_path, other, dataset) == held_out_file(tmp_path, recipe, dataset)
 

@@ -9,7 +9,7 @@ places. Where the best two differ by less than TIE, the token is therefore chose
 text up to there. That pass depends on the text alone, so that both ways of decoding choose the same token.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ class _Reader:
 
     def __init__(self, model: Any, heads: PredictionHeads | None) -> None:
         self.model, self.heads = model, heads
+        self.body, self.output = model.base_model, model.get_output_embeddings()
         self.caches = DynamicCache(config=model.config), DynamicCache()
 
     def read(self, tokens: Sequence[int]) -> list[torch.Tensor]:
@@ -57,7 +58,7 @@ class _Reader:
         own, of_heads = self.caches
         inputs = {"input_ids": ids, "past_key_values": own, "use_cache": True}
         if self.heads is None:
-            return [self.model.model(**inputs).last_hidden_state[0]]
+            return [self.body(**inputs).last_hidden_state[0]]
         return [state[0] for state in self.heads.states(self.model, inputs, self.heads.count, of_heads)]
 
     def forget(self, count: int) -> None:
@@ -67,7 +68,7 @@ class _Reader:
 
     def choices(self, states: torch.Tensor) -> "list[int | None]":
         """Return the likeliest next token after each state, None where two are almost equal."""
-        logits = self.model.lm_head(states).float()
+        logits = self.output(states).float()
         values, tokens = logits.topk(2)
         if not bool(values.isfinite().all()):
             raise UserError(
@@ -82,11 +83,10 @@ class _Reader:
     def choose_alone(self, text: Sequence[int]) -> int:
         """Return the likeliest token after a text, read at once and without a cache."""
         ids = torch.tensor([text], device=self.model.device)
-        state = self.model.model(input_ids=ids, use_cache=False).last_hidden_state[0, -1]
-        return int(self.model.lm_head(state).float().argmax())
+        state = self.body(input_ids=ids, use_cache=False).last_hidden_state[0, -1]
+        return int(self.output(state).float().argmax())
 
 
-@torch.inference_mode()
 def continue_tokens(
     model: Any, heads: PredictionHeads | None, prompt: Sequence[int], new: int, ends: Collection[int]
 ) -> Drafted:
@@ -94,6 +94,15 @@ def continue_tokens(
 
     With `heads`, they draft; the tokens are the same. Raises UserError if a logit is not finite.
     """
+    *_, result = [Drafted(), *stream_tokens(model, heads, prompt, new, ends)]
+    return result
+
+
+@torch.inference_mode()
+def stream_tokens(
+    model: Any, heads: PredictionHeads | None, prompt: Sequence[int], new: int, ends: Collection[int]
+) -> Iterator[Drafted]:
+    """Continue a prompt as `continue_tokens` does. After each pass the same object is yielded, with what there is."""
     reader, text = _Reader(model, heads), list(prompt)
     further = heads.count - 1 if heads is not None else 0
     result = Drafted(offered=[0] * further, accepted=[0] * further)
@@ -107,8 +116,10 @@ def continue_tokens(
         ended = next((i for i, token in enumerate(found) if token in ends), None)
         if ended is not None:
             result.tokens += found[: ended + 1]
-            break
+            yield result
+            return
         result.tokens += found
+        yield result
         text = text + found
         reader.forget(len(drafts) - right)
         # The next pass gives one token more than it has drafts.
@@ -117,7 +128,6 @@ def continue_tokens(
             int(model.lm_head(state[last + right]).argmax()) for state in states[1 : 1 + max(wanted, 0)]
         ]
         unread = found[-1:]
-    return result
 
 
 def _right_tokens(

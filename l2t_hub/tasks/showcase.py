@@ -109,25 +109,41 @@ def show_task(
 
 
 def apply_task(task: Task, block: Block, other: Sequence[str], rng: random.Random) -> Showing:
-    """Make an example from the block and mark the changes: by word, or by character if the task or script is such."""
+    """Make an example from the block and mark the changes."""
     result = make_example(task, block, other, rng, "this text")
     if isinstance(result, Drop):
         return Showing(task, block.text, result)
-    by_character = task.level == "character" or not block.language.spaced
-    removed, added = differences(block.text, result.prompt, by_character=by_character)
+    removed, added = changes(task, block, result.prompt)
     return Showing(task, block.text, result, removed, added, *render(result, rng, block.language))
 
 
-def differences(source: str, prompt: str, *, by_character: bool) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    """Return the spans of `source` that are not in `prompt`, and the spans of `prompt` that are not in `source`."""
+def changes(task: Task, block: Block, prompt: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Return the changed spans of a block and of a prompt made from it: of sentences, words or characters.
+
+    The task's level decides, and for words also the script: without spaces, they are compared by character.
+    """
+    if task.level == "sentence":
+        return differences(block.text, prompt, sentences=block.sentences)
+    by_character = task.level == "character" or not block.language.spaced
+    return differences(block.text, prompt, by_character=by_character)
+
+
+def differences(
+    source: str, prompt: str, *, by_character: bool = False, sentences: Sequence[str] = ()
+) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Return the spans of `source` that are not in `prompt`, and the spans of `prompt` that are not in `source`.
+
+    They are compared by word, or by character, or by the sentences given.
+    """
     short = len(source) + len(prompt) <= 2 * MAX_CHARACTERS
-    unit = re.compile(r"(?s)." if by_character and short else r"\s+|\S+")
+    whole = sorted(map(re.escape, sentences), key=len, reverse=True)
+    unit = re.compile(r"(?s)." if by_character and short else "|".join((*whole, r"\s+", r"\S+")))
     old, new = unit.findall(source), unit.findall(prompt)
     matcher = SequenceMatcher(None, old, new, autojunk=False)
-    changes = [operation for operation in matcher.get_opcodes() if operation[0] != "equal"]
+    changed = [operation for operation in matcher.get_opcodes() if operation[0] != "equal"]
     old_starts, new_starts = (list(accumulate(map(len, units), initial=0)) for units in (old, new))
-    removed = tuple((old_starts[i], old_starts[j]) for _, i, j, _, _ in changes if i < j)
-    added = tuple((new_starts[i], new_starts[j]) for _, _, _, i, j in changes if i < j)
+    removed = tuple((old_starts[i], old_starts[j]) for _, i, j, _, _ in changed if i < j)
+    added = tuple((new_starts[i], new_starts[j]) for _, _, _, i, j in changed if i < j)
     return removed, added
 
 

@@ -141,13 +141,15 @@ def _passages(recipe: Recipe, languages: SourceLanguages, records: Iterator[Any]
         if isinstance(record, Document) and is_held_out(recipe.seed, record, recipe.validation.share):
             pool.offer(uniform(recipe.seed, record.id, "held-out text"), record)
     documents = pool.documents()[: recipe.evaluation.held_out_documents]
-    return [_beginning(document, languages) for document in documents]
+    return [beginning(document, languages) for document in documents]
 
 
-def _beginning(document: Document, languages: SourceLanguages) -> Document:
-    """Return a document's first sentences, about PASSAGE_CHARACTERS characters."""
-    text = document.text[:PASSAGE_CHARACTERS]
-    if len(document.text) > PASSAGE_CHARACTERS:
+def beginning(
+    document: Document, languages: SourceLanguages, characters: int = PASSAGE_CHARACTERS
+) -> Document:
+    """Return a document's first sentences, at most `characters` characters."""
+    text = document.text[:characters]
+    if len(document.text) > characters:
         sentences = languages.sentences(text, languages.of(document))
         if len(sentences) > 1:  # the last one is cut off
             text = text[: max(text.rfind(sentences[-1]), 0)].rstrip() or text

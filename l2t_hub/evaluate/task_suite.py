@@ -102,10 +102,11 @@ def _reader(source: ModelSource) -> tuple[Any, int] | None:
 def encode_examples(tokenizer: Any, examples: Sequence[TaskExample]) -> list[Tokens]:
     """Return the tokens of the prompt and of the completion of each example, as in training.
 
-    A token that reaches from the prompt into the completion belongs to the completion.
+    A token that reaches from the prompt into the completion belongs to the completion. Text that spells a special
+    token is read as text.
     """
     texts = [text for example in examples for text in (example.text, example.prompt)]
-    ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    ids = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"] if texts else []
     return [_parted(whole, alone) for whole, alone in zip(ids[::2], ids[1::2], strict=True)]
 
 

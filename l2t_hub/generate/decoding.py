@@ -9,7 +9,7 @@ places. Where the best two differ by less than TIE, the token is therefore chose
 text up to there. That pass depends on the text alone, so that both ways of decoding choose the same token.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,10 +47,11 @@ class Drafted:
 class _Reader:
     """A model that reads a text piece by piece, and keeps keys and values of what it read in caches."""
 
-    def __init__(self, model: Any, heads: PredictionHeads | None) -> None:
+    def __init__(self, model: Any, heads: PredictionHeads | None, cache: DynamicCache | None) -> None:
         self.model, self.heads = model, heads
         self.body, self.output = model.base_model, model.get_output_embeddings()
-        self.caches = DynamicCache(config=model.config), DynamicCache()
+        own = DynamicCache(config=model.config) if cache is None else cache
+        self.caches = own, DynamicCache()
 
     def read(self, tokens: Sequence[int]) -> list[torch.Tensor]:
         """Return the states of each head after each of the next tokens, (tokens, width) for each head."""
@@ -100,13 +101,21 @@ def continue_tokens(
 
 @torch.inference_mode()
 def stream_tokens(
-    model: Any, heads: PredictionHeads | None, prompt: Sequence[int], new: int, ends: Collection[int]
-) -> Iterator[Drafted]:
-    """Continue a prompt as `continue_tokens` does. After each pass the same object is yielded, with what there is."""
-    reader, text = _Reader(model, heads), list(prompt)
+    model: Any,
+    heads: PredictionHeads | None,
+    prompt: Sequence[int],
+    new: int,
+    ends: Collection[int],
+    cache: DynamicCache | None = None,
+) -> Generator[Drafted, None, None]:
+    """Continue a prompt as `continue_tokens` does. After each pass the same object is yielded, with what there is.
+
+    To go on later without `heads`, give the same `cache` again, and the prompt with the tokens that were yielded.
+    """
+    reader, text = _Reader(model, heads, cache), list(prompt)
     further = heads.count - 1 if heads is not None else 0
     result = Drafted(offered=[0] * further, accepted=[0] * further)
-    unread, drafts = text, list[int]()
+    unread, drafts = text[0 if cache is None else cache.get_seq_length() :], list[int]()
     while len(result.tokens) < new:
         states = reader.read([*unread, *drafts])
         last = len(unread) - 1

@@ -55,6 +55,17 @@ def left_out(tasks: Mapping[str, Task], language: Language) -> dict[str, list[st
     return {name: lacks for name, lacks in lacking.items() if lacks}
 
 
+def get_for(name: str, tasks: Mapping[str, Task], language: Language) -> Task:
+    """Return the task with a name. Raises UsageError if there is none, or if the language leaves it out."""
+    task = get(name, tasks)
+    if lacks := left_out({name: task}, language).get(name):
+        raise UsageError(
+            f"task '{name}' needs {' and '.join(lacks)}, which {language.name} does not have here",
+            f"Tasks for {language.name}: {', '.join(available(tasks, language))}.",
+        )
+    return task
+
+
 def tasks_for(modules: Sequence[str] = ()) -> dict[str, Task]:
     """Return the fourteen built-in tasks, then the tasks of `modules` in order.
 

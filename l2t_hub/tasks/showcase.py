@@ -93,12 +93,7 @@ def show_task(
     that the language leaves out, UserError for a text without words.
     """
     tasks, language = registry.tasks_for(modules), language_of(code)
-    task = registry.get(name, tasks)
-    if lacks := registry.left_out({name: task}, language).get(name):
-        raise UsageError(
-            f"task '{name}' needs {' and '.join(lacks)}, which {language.name} does not have here",
-            f"Tasks for {language.name}: {', '.join(registry.available(tasks, language))}.",
-        )
+    task = registry.get_for(name, tasks, language)
     if text is None and not language.about.passage:
         raise UsageError(f"there is no passage in {language.name} to show a task on", "Give a --text.")
     sentences = split(language.about.passage if text is None else text)
@@ -136,7 +131,7 @@ def differences(
     They are compared by word, or by character, or by the sentences given.
     """
     short = len(source) + len(prompt) <= 2 * MAX_CHARACTERS
-    whole = sorted(map(re.escape, sentences), key=len, reverse=True)
+    whole = sorted((re.escape(s) for s in sentences if s.strip()), key=len, reverse=True)
     unit = re.compile(r"(?s)." if by_character and short else "|".join((*whole, r"\s+", r"\S+")))
     old, new = unit.findall(source), unit.findall(prompt)
     matcher = SequenceMatcher(None, old, new, autojunk=False)

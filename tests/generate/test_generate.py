@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 from tiny_models import make_tiny_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, DynamicCache, GPT2Config, GPT2LMHeadModel
 from typer.testing import CliRunner
 
 from l2t_hub.cli.app import app
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.generate import Generation, decoding, generate
-from l2t_hub.generate.decoding import TIE, continue_tokens
+from l2t_hub.generate.decoding import TIE, continue_tokens, stream_tokens
 from l2t_hub.train import train
 from l2t_hub.train.heads_file import read_heads
 from l2t_hub.train.model import model_config, new_model
@@ -93,6 +93,28 @@ def test_a_text_ends_where_head_1_ends_it(model: Path) -> None:
         stop = free.index(end) + 1
         for drafting in (None, heads):
             assert continue_tokens(loaded, drafting, start, 20, {end}).tokens == free[:stop]
+
+
+def test_a_text_may_be_continued_in_pieces(model: Path) -> None:
+    loaded = AutoModelForCausalLM.from_pretrained(model)
+    start = _ids(model, "the old ferry")
+    whole = continue_tokens(loaded, None, start, 20, ()).tokens
+    cache, tokens = DynamicCache(config=loaded.config), list[int]()
+    for size in (1, 7, 3, 9):
+        *_, piece = stream_tokens(loaded, None, [*start, *tokens], size, (), cache)
+        assert len(piece.tokens) == size
+        tokens += piece.tokens
+    assert tokens == whole
+
+
+def test_models_of_other_architectures_are_continued() -> None:
+    torch.manual_seed(1)
+    config = GPT2Config(vocab_size=64, n_positions=64, n_embd=32, n_layer=2, n_head=2, initializer_range=0.5)
+    net = GPT2LMHeadModel(config).eval()
+    prompt = [1, 2, 3]
+    ours = continue_tokens(net, None, prompt, 12, ()).tokens
+    theirs = net.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=12, eos_token_id=None)
+    assert ours == theirs[0, 3:].tolist()
 
 
 @pytest.mark.parametrize("kind", ["layer", "linear"])

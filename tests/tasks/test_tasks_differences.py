@@ -1,6 +1,7 @@
 """The marked differences between a source text and a prompt."""
 
 import random
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
@@ -53,6 +54,16 @@ def test_deletion_marks_the_intruder() -> None:
     assert isinstance(shown.result, Example)
     assert [shown.result.prompt[start:end].strip() for start, end in shown.added] == ["A comet came."]
     assert shown.removed == ()
+
+
+def test_reordering_marks_whole_sentences_that_moved() -> None:
+    shown = apply_task(TASKS["reordering"], Block(SENTENCES), OTHER, random.Random(1))
+    assert isinstance(shown.result, Example)
+    moved = [shown.result.prompt[start:end].strip() for start, end in shown.added]
+    assert 0 < len(moved) < len(SENTENCES)
+    assert " ".join(sorted(moved)) in {
+        " ".join(sorted(c)) for n in (1, 2, 3) for c in combinations(SENTENCES, n)
+    }
 
 
 def test_a_drop_is_shown_with_its_source() -> None:

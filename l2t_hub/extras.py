@@ -10,7 +10,7 @@ from l2t_hub.errors import UserError
 LIBRARIES = {
     "local-hub": ("blake3", "markupsafe", "pathspec", "starlette", "uvicorn"),
     "ray": ("ray",),
-    "demo": ("gradio",),
+    "demo": ("gradio", "mcp"),
     "plots": ("matplotlib",),
     "trackio": ("trackio",),
     "blingfire": ("blingfire",),

@@ -12,6 +12,7 @@ from l2t_hub.cli.training import TRAIN_EXAMPLES, refresh_cards, train
 from l2t_hub.interruption import interruptible
 
 if TYPE_CHECKING:
+    from l2t_hub.demo.choice import Offer
     from l2t_hub.evaluate.several import SuiteResults
 
 PANEL = "Models"
@@ -211,7 +212,7 @@ def _show_scores(results: "SuiteResults", as_json: bool, *, written: bool) -> No
     epilog=examples(
         "l2t demo",
         "l2t demo runs/nano/models/nano-raw runs/nano/models/nano-l2t",
-        "l2t demo my-org/nano-raw my-org/nano-l2t --hub local",
+        "l2t demo my-org/nano-raw my-org/nano-l2t --dataset my-org/nano-l2t --hub local",
     ),
 )
 def demo(
@@ -219,24 +220,73 @@ def demo(
         list[str] | None,
         typer.Argument(
             metavar="MODEL",
-            help="Model directories, or names of models on the Hub. Default: the models in runs/.",
+            help="Model directories, names of models on the Hub, or a collection there. "
+            "Default: what is in runs/.",
+        ),
+    ] = None,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", metavar="DIR|REPO", help="An L2T dataset to page through. Repeatable."),
+    ] = None,
+    results: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--results",
+            metavar="FILE|REPO",
+            help="Scores besides those of the models: files of `l2t eval`, or results datasets. Repeatable.",
+        ),
+    ] = None,
+    guest_models: Annotated[
+        bool | None,
+        typer.Option("--guest-models/--no-guest-models", help="Let visitors name other models on the Hub."),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="Memory that models may take, such as 4GB. Default: half of the machine's.",
         ),
     ] = None,
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", help="Port on this machine; 0 picks a free one.")
     ] = 7860,
+    share: Annotated[
+        bool, typer.Option("--share", help="Open the page to the internet, through a tunnel of Gradio.")
+    ] = False,
     hub: SourceHub = None,
 ) -> None:
-    """Open a page on this machine that compares two models on minimal pairs."""
+    """Open a page that shows what models know: compare them, see their scores and their data."""
     from l2t_hub.hub.connect import connected_for
 
-    with connected_for(hub, *(names or ())):
+    with connected_for(hub, *(names or ()), *(datasets or ()), *(results or ())):
         from l2t_hub.demo import demo as serve_page
+        from l2t_hub.demo.choice import Offer
         from l2t_hub.scoring import find_model
 
         for name in names or ():
             find_model(name)  # report a wrong path here rather than on the page
-        trained = sorted(Path("runs").glob("*/models/*/training.json"))
+        offer = Offer(*(tuple(given or ()) for given in (names, datasets, results)))
         closed = ("the page is closed", "Rerun the command to open it again.")
         with interruptible(lambda: closed):
-            serve_page(names or [str(path.parent) for path in trained], port=port)
+            serve_page(
+                offer if names else _made_here(offer),
+                guest_models=guest_models,
+                memory=memory,
+                port=port,
+                share=share,
+            )
+
+
+def _made_here(offer: "Offer") -> "Offer":
+    """Complete an offer with what `l2t run` made in runs/."""
+    from l2t_hub.demo.choice import Offer
+
+    runs = Path("runs")
+    return Offer(
+        tuple(str(file.parent) for file in sorted(runs.glob("*/models/*/training.json"))),
+        offer.datasets
+        or tuple(str(file.parent) for file in sorted(runs.glob("*/datasets/*/l2t_manifest.json"))),
+        offer.results
+        or tuple(str(file) for file in sorted(runs.glob("*/scores/*.json")) if file.stem != "psychometric"),
+    )

@@ -8,20 +8,31 @@ module puts them together.
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from l2t_hub.demo.choice import chosen_models, display_names
-from l2t_hub.errors import UserError
+from l2t_hub.demo.choice import Offer, chosen_offer, display_names, guests_allowed
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.extras import require
+from l2t_hub.hub.endpoint import LOOPBACK
+from l2t_hub.records.bounds import is_repo
+
+if TYPE_CHECKING:
+    from l2t_hub.demo.page_context import PageContext
+
+MAX_WAITING = 64
+"""Requests that wait at once; the next one is told that the page is busy."""
 
 # Gradio reads this when a module of this package imports it. The page sends no usage data.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 
 def demo(
-    models: Sequence[str],
+    offer: Offer,
     *,
+    guest_models: bool | None = None,
+    memory: str | None = None,
     port: int | None = None,
     share: bool = False,
     open_browser: bool = True,
@@ -30,27 +41,30 @@ def demo(
 ) -> None:
     """Serve the page until Ctrl-C, which raises KeyboardInterrupt.
 
-    `models` are directories or Hub names. If there are none, the page offers those of the environment variable
-    `L2T_DEMO_MODELS` or of the front matter of `readme`. `port` 0 picks a free port; None leaves the choice to the
-    environment (a Space) or Gradio. `share` opens Gradio's tunnel to the internet. Without it, only this machine is
-    served, unless `GRADIO_SERVER_NAME` is set.
+    What `offer` leaves out comes from environment variables or the front matter of `readme`: see `chosen_offer`.
+    Visitors may name other models on the Hub unless `guest_models` is false. `memory` is what models may take, such
+    as 4GB (default: half of the machine's). `port` 0 picks a free one; None leaves the choice to the environment (a
+    Space) or Gradio. `share` opens Gradio's tunnel to the internet. Without it, only this machine is served, unless
+    `GRADIO_SERVER_NAME` is set. Where strangers may come, each of them has a limit of requests per minute.
 
-    Raises UsageError if there are no models, UserError if Gradio is missing or the port is taken.
+    Raises UsageError for an invalid offer or size, UserError if Gradio is missing or the port is taken.
     """
     require("demo", "the page")
-    from l2t_hub.demo.model_pool import ModelPool
-    from l2t_hub.demo.page import build_page, launch_settings, show_progress
-    from l2t_hub.demo.page_context import PageContext
+    from l2t_hub.demo.page import build_page, launch_settings
+    from l2t_hub.demo.visitors import Visitors
 
-    names = display_names(chosen_models(models, os.environ, readme))
-    page = build_page(PageContext(names, ModelPool(names, memory=4 << 30, say=show_progress)))
+    context = context_for(
+        chosen_offer(offer, os.environ, readme), os.environ, guest_models=guest_models, memory=memory
+    )
+    page = build_page(context, Visitors() if share or _is_public(os.environ) else None)
     try:
-        _, local, public = page.queue(max_size=32).launch(
+        _, local, public = page.queue(max_size=MAX_WAITING).launch(
             server_port=_free_port() if port == 0 else port,
             share=share,
             inbrowser=open_browser,
             prevent_thread_lock=True,
             quiet=True,
+            mcp_server=True,
             **launch_settings(),
         )
         say(f"The page is at {public or local} (press Ctrl-C to stop)")
@@ -61,6 +75,45 @@ def demo(
         ) from error
     finally:
         page.close(verbose=False)
+
+
+def context_for(
+    offer: Offer,
+    environment: Mapping[str, str],
+    *,
+    guest_models: bool | None = None,
+    memory: str | None = None,
+) -> "PageContext":
+    """Return what the tabs are given for an offer. A collection among the models is replaced by its models.
+
+    On a Space, everything is a name on the Hub: nothing there may read the Space's own files. Raises UsageError for a
+    path there.
+    """
+    from l2t_hub.demo.memory_budget import memory_budget
+    from l2t_hub.demo.model_pool import ModelPool
+    from l2t_hub.demo.page import show_progress
+    from l2t_hub.demo.page_context import PageContext
+    from l2t_hub.hub.collection_items import with_collections
+
+    on_space = "SPACE_ID" in environment
+    models = display_names(with_collections(offer.models))
+    guests = guests_allowed(guest_models, environment)
+    for name in (*models.values(), *offer.datasets, *offer.results):
+        if on_space and not is_repo(name.partition("@")[0]):
+            raise UsageError(f"{name}: a Space offers only what is on the Hub", "Write it as ORG/NAME.")
+    pool = ModelPool(
+        models,
+        memory=memory_budget(memory, environment),
+        guests=guests,
+        hub_only=on_space,
+        say=show_progress,
+    )
+    return PageContext(models, pool, display_names(offer.datasets), offer.results, guests)
+
+
+def _is_public(environment: Mapping[str, str]) -> bool:
+    """Whether others than the users of this machine can open the page."""
+    return "SPACE_ID" in environment or environment.get("GRADIO_SERVER_NAME", "127.0.0.1") not in LOOPBACK
 
 
 def _free_port() -> int:

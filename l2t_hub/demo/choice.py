@@ -10,7 +10,13 @@ from l2t_hub.hub.front_matter import load_front_matter
 from l2t_hub.records.bounds import is_repo
 
 MODELS_VARIABLE = "L2T_DEMO_MODELS"
-"""Environment variable of a Space: model names separated by commas or spaces."""
+"""Environment variable of a Space: names separated by commas or spaces. So are the two after it."""
+DATASETS_VARIABLE = "L2T_DEMO_DATASETS"
+RESULTS_VARIABLE = "L2T_DEMO_RESULTS"
+GUESTS_VARIABLE = "L2T_DEMO_GUEST_MODELS"
+"""Environment variable: 0 if visitors may not name models of their own."""
+RESULTS_KEY = "l2t_results"
+"""Key of a Space's README for results datasets; the Hub keeps keys that it does not know."""
 MAX_NAME = 300
 """Characters of a model's name and revision that a visitor may type."""
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
@@ -52,31 +58,55 @@ def parse_choice(text: str, models: Mapping[str, str], *, guests: bool) -> Model
     return ModelChoice(name, revision or None)
 
 
-def chosen_models(
-    given: Sequence[str], environment: Mapping[str, str], readme: Path | None = None
-) -> tuple[str, ...]:
-    """Return the models to offer: those given, else those in the environment variable, else the README's `models:`.
+@dataclass(frozen=True)
+class Offer:
+    """What the owner of a page offers, by Hub name or path: models, datasets and results."""
 
-    Raises UsageError if none of the three names a model.
+    models: tuple[str, ...]
+    datasets: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+
+
+def chosen_offer(given: Offer, environment: Mapping[str, str], readme: Path | None = None) -> Offer:
+    """Return what to offer: what is given, else what the environment lists, else what the README lists.
+
+    The README of a Space lists them under `models`, `datasets` and `l2t_results`. Raises UsageError if none of the
+    three names a model.
     """
-    listed = environment.get(MODELS_VARIABLE, "").replace(",", " ").split()
-    models = list(given) or listed or (_readme_models(readme) if readme else [])
+    front = load_front_matter(readme) if readme is not None and readme.is_file() else {}
+    models, datasets, results = (
+        tuple(dict.fromkeys(own or _listed(environment, variable) or _of_readme(readme, front, key)))
+        for own, variable, key in (
+            (given.models, MODELS_VARIABLE, "models"),
+            (given.datasets, DATASETS_VARIABLE, "datasets"),
+            (given.results, RESULTS_VARIABLE, RESULTS_KEY),
+        )
+    )
     if not models:
         raise UsageError(
             "no models to compare",
             f"Name one or two: l2t demo MODEL MODEL. On a Space, set {MODELS_VARIABLE}, or list `models:` in its "
             "README. `l2t run nano` trains two models in a few minutes.",
         )
-    return tuple(dict.fromkeys(models))
+    return Offer(models, datasets, results)
 
 
-def _readme_models(readme: Path) -> list[str]:
-    if not readme.is_file():
-        return []
-    models = load_front_matter(readme).get("models") or []
-    if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
-        raise UserError(f"{readme}: `models` is not a list of model names")
-    return models
+def guests_allowed(given: bool | None, environment: Mapping[str, str]) -> bool:
+    """Return whether visitors may name models of their own: as given, else unless the environment says 0."""
+    return (
+        environment.get(GUESTS_VARIABLE, "1").lower() not in ("0", "no", "false") if given is None else given
+    )
+
+
+def _listed(environment: Mapping[str, str], variable: str) -> list[str]:
+    return environment.get(variable, "").replace(",", " ").split()
+
+
+def _of_readme(readme: Path | None, front: Mapping[str, object], key: str) -> list[str]:
+    names = front.get(key) or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{readme}: `{key}` is not a list of names")
+    return names
 
 
 def display_names(models: Sequence[str]) -> dict[str, str]:

@@ -5,13 +5,15 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Condition, Lock
 
 from l2t_hub.demo.choice import ModelChoice
-from l2t_hub.errors import UserError
-from l2t_hub.records.bounds import is_repo
+from l2t_hub.demo.guests import fetch_guest
+from l2t_hub.errors import UserError, nearest
+from l2t_hub.hub.download import parse_name
+from l2t_hub.hub.model_check import count_weights
 from l2t_hub.scoring import ModelSource, Score, Scorer, fetch_model, find_model, load_scorer, score
 
 OVERHEAD = 32 << 20
@@ -37,8 +39,9 @@ class _Slot:
 class ModelPool:
     """Loads each model once and keeps it until another one needs its memory: the least recently used goes first.
 
-    `models` are those of the page: name -> directory or Hub name. With `guests`, other models on the Hub may be used
-    too. `memory` is the budget in bytes. `say` is told what is being loaded.
+    `models` are those of the page: name -> directory or Hub name. With `guests`, public models on the Hub may be used
+    too. With `hub_only`, as on a Space, no name means a directory. `memory` is the budget in bytes. `say` is told
+    what is being loaded.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class ModelPool:
         *,
         memory: int,
         guests: bool = False,
+        hub_only: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.memory = memory
         self._models = dict(models)
         self._guests = guests
+        self._hub_only = hub_only
         self._say = say
         self._slots: dict[ModelChoice, _Slot] = {}
         self._changed = Condition()
@@ -101,8 +106,8 @@ class ModelPool:
 
     def _load(self, slot: _Slot) -> Scorer:
         self._say(f"Loading {slot.choice.label}")
-        source = fetch_model(self._source(slot.choice))
-        self._reserve(slot, _size(Path(source.location)))
+        source = replace(self._fetched(slot.choice), name=slot.choice.label)
+        self._reserve(slot, OVERHEAD + count_weights(Path(source.location), source.name)[1])
         try:
             slot.scorer = load_scorer(source)
         finally:
@@ -112,16 +117,22 @@ class ModelPool:
                     self._changed.notify_all()
         return slot.scorer
 
-    def _source(self, choice: ModelChoice) -> ModelSource:
-        """Return where a model is. The name of a guest is never taken for a path."""
-        if choice.name in self._models:
-            revision = f"@{choice.revision}" if choice.revision else ""
-            return find_model(self._models[choice.name] + revision)
-        if not self._guests or not is_repo(choice.name):
-            raise UserError(
-                f"{choice.label}: this page does not offer that model.", "Choose one from the list."
-            )
-        return ModelSource(choice.label, choice.name, choice.revision, is_local=False)
+    def _fetched(self, choice: ModelChoice) -> ModelSource:
+        """Return a model with its files on this machine. What a guest typed is never taken for a path."""
+        if choice.name not in self._models:
+            if not self._guests:
+                raise UserError(
+                    f"{choice.label}: this page does not offer that model.", "Choose one of the list."
+                )
+            return fetch_guest(choice, self.memory)
+        location = self._models[choice.name]
+        if self._hub_only:
+            repo, revision = parse_name(location)
+            return fetch_model(ModelSource(choice.label, repo, choice.revision or revision, is_local=False))
+        source = find_model(location)
+        if choice.revision and source.is_local:
+            return _checkpoint(location, choice.revision)
+        return fetch_model(replace(source, revision=choice.revision or source.revision))
 
     def _reserve(self, slot: _Slot, size: int) -> None:
         """Take `size` bytes of the budget for a model about to be loaded, and drop others for it."""
@@ -153,6 +164,16 @@ class ModelPool:
         return sum(slot.size for slot in self._slots.values())
 
 
+def _checkpoint(run: str, revision: str) -> ModelSource:
+    """Return the checkpoint of a local run that a revision `step-N` names, as a repo would call it."""
+    from l2t_hub.evaluate.run_checkpoints import expanded
+
+    steps = {f"step-{source.step}": source for source in expanded([run])}
+    if revision not in steps:
+        raise UserError(f"{run} has no checkpoint {revision}.", nearest(revision, steps))
+    return steps[revision]
+
+
 def score_with(pool: ModelPool, choice: ModelChoice, sentences: Sequence[str]) -> list[Score]:
     """Score sentences with a model of the pool.
 
@@ -172,10 +193,6 @@ def score_with(pool: ModelPool, choice: ModelChoice, sentences: Sequence[str]) -
             "Check that tokenizer.json is in the model's folder.",
         )
     return scored
-
-
-def _size(directory: Path) -> int:
-    return OVERHEAD + sum(file.stat().st_size for file in directory.glob("*.safetensors"))
 
 
 def _megabytes(size: int) -> str:

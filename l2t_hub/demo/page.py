@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from l2t_hub.demo.api import add_functions
 from l2t_hub.demo.compare_tab import add_compare_tab
 from l2t_hub.demo.links import add_link_button, restore_from_link
 from l2t_hub.demo.look import launch_settings
 from l2t_hub.demo.page_context import PageContext
 from l2t_hub.demo.tab import Tab
+from l2t_hub.demo.visitors import LimitedBlocks, Visitors
 
 __all__ = ["build_page", "launch_settings", "show_progress"]
 
@@ -35,9 +37,12 @@ class TabRow:
 TABS = (TabRow("compare", "Compare", add_compare_tab),)
 
 
-def build_page(context: PageContext) -> gr.Blocks:
-    """Return the page with a tab for each row of `TABS` that has something to show. It has at least one model."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+def build_page(context: PageContext, visitors: Visitors | None = None) -> gr.Blocks:
+    """Return the page with a tab for each row of `TABS` that has something to show. It has at least one model.
+
+    With `visitors`, what each of them may run is limited.
+    """
+    with LimitedBlocks(title=TITLE, analytics_enabled=False) as page:
         gr.Markdown(INTRODUCTION)
         notice = gr.HTML(elem_id="notice")
         made = []
@@ -48,6 +53,8 @@ def build_page(context: PageContext) -> gr.Blocks:
                         made.append(row.add(context))
                         add_link_button(made[-1])
         restore_from_link(page, bar, notice, made)
+        add_functions(made)
+    page.visitors = visitors
     return page
 
 

@@ -27,10 +27,11 @@ def main() -> None:
     """Serve the page. On a Space, the host sets address and port in the environment."""
     use_wheel(HERE)
     from l2t_hub.demo import demo
+    from l2t_hub.demo.choice import Offer
     from l2t_hub.errors import UserError
 
     try:
-        demo(sys.argv[1:], readme=HERE / "README.md", open_browser=False)
+        demo(Offer(tuple(sys.argv[1:])), readme=HERE / "README.md", open_browser=False)
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ import pytest
 from huggingface_hub import metadata_load
 
 from l2t_hub.demo import demo
-from l2t_hub.demo.choice import MODELS_VARIABLE
+from l2t_hub.demo.choice import MODELS_VARIABLE, Offer
 from l2t_hub.errors import UserError
 
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -114,7 +114,7 @@ def test_a_taken_port_is_an_error_in_words(tiny_models: tuple[str, str]) -> None
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(UserError, match="cannot be served"):
-            demo(tiny_models, port=taken.getsockname()[1], open_browser=False)
+            demo(Offer(tiny_models), port=taken.getsockname()[1], open_browser=False)
 
 
 def test_the_front_matter_is_what_a_space_needs(source: Path, repository: Path) -> None:

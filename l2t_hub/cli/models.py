@@ -56,6 +56,18 @@ FirstLine = Annotated[
     str | None,
     typer.Option("--first", metavar="good|bad", help="Text files: which of two lines comes first."),
 ]
+GuestModels = Annotated[
+    bool | None,
+    typer.Option("--guest-models/--no-guest-models", help="Let visitors name other models on the Hub."),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory that models may take, such as 4GB. Default: half of the machine's.",
+    ),
+]
 KeptSuite = Annotated[
     Path | None, typer.Option("--keep", metavar="FILE", help="Keep --pairs as a suite file (YAML).")
 ]
@@ -236,18 +248,8 @@ def demo(
             help="Scores besides those of the models: files of `l2t eval`, or results datasets. Repeatable.",
         ),
     ] = None,
-    guest_models: Annotated[
-        bool | None,
-        typer.Option("--guest-models/--no-guest-models", help="Let visitors name other models on the Hub."),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            "--memory",
-            metavar="SIZE",
-            help="Memory that models may take, such as 4GB. Default: half of the machine's.",
-        ),
-    ] = None,
+    guest_models: GuestModels = None,
+    memory: Memory = None,
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", help="Port on this machine; 0 picks a free one.")
     ] = 7860,

@@ -5,10 +5,12 @@
 module puts them together.
 """
 
+import io
 import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,15 +60,16 @@ def demo(
     )
     page = build_page(context, Visitors() if share or _is_public(os.environ) else None)
     try:
-        _, local, public = page.queue(max_size=MAX_WAITING).launch(
-            server_port=_free_port() if port == 0 else port,
-            share=share,
-            inbrowser=open_browser,
-            prevent_thread_lock=True,
-            quiet=True,
-            mcp_server=True,
-            **launch_settings(),
-        )
+        with redirect_stdout(io.StringIO()):  # Gradio announces MCP even when it is to be quiet
+            _, local, public = page.queue(max_size=MAX_WAITING).launch(
+                server_port=_free_port() if port == 0 else port,
+                share=share,
+                inbrowser=open_browser,
+                prevent_thread_lock=True,
+                quiet=True,
+                mcp_server=True,
+                **launch_settings(),
+            )
         say(f"The page is at {public or local} (press Ctrl-C to stop)")
         threading.Event().wait()
     except OSError as error:

@@ -221,7 +221,7 @@ def test_code_from_a_model_never_runs(broken_copy: Path) -> None:
     config.write_text(json.dumps(parsed))
     ran = broken_copy / "ran"
     (broken_copy / "theirs.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
-    with pytest.raises(UserError, match="^m: "):
+    with pytest.raises(UserError, match=r"^m: "):
         lazy_scores({"m": str(broken_copy)})("m", PAIR)
     assert not ran.exists()
 
@@ -242,7 +242,7 @@ def test_a_sentence_longer_than_the_model_reads_is_an_error_in_words(tiny_models
 def test_weights_cut_short_are_an_error_in_words(broken_copy: Path) -> None:
     weights = broken_copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(UserError, match="^m: "):
+    with pytest.raises(UserError, match=r"^m: "):
         lazy_scores({"m": str(broken_copy)})("m", PAIR)
 
 
@@ -250,5 +250,5 @@ def test_pickled_weights_are_refused(broken_copy: Path) -> None:
     weights = broken_copy / "model.safetensors"
     torch.save(load_file(weights), broken_copy / "pytorch_model.bin")
     weights.unlink()
-    with pytest.raises(UserError, match="^m: "):
+    with pytest.raises(UserError, match=r"^m: "):
         lazy_scores({"m": str(broken_copy)})("m", PAIR)

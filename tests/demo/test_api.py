@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,7 +129,8 @@ def test_the_functions_are_tools_for_language_models(address: str, context: Page
             assert failed.isError
             assert "this page does not offer that model" in failed.content[0].text  # type: ignore[union-attr]
 
-    asyncio.run(use())
+    with ThreadPoolExecutor(1) as elsewhere:  # a browser test of before leaves a loop in this thread
+        elsewhere.submit(asyncio.run, use()).result()
 
 
 def test_who_asks_too_often_is_told_so_and_others_are_served(address: str, client: Client) -> None:

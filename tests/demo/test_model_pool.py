@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -252,3 +254,29 @@ def test_pickled_weights_are_refused(broken_copy: Path) -> None:
     weights.unlink()
     with pytest.raises(UserError, match=r"^m: "):
         lazy_scores({"m": str(broken_copy)})("m", PAIR)
+
+
+@pytest.mark.slow  # 15 s: a fresh process, and 200 loads
+def test_memory_stays_within_its_budget_over_200_switches(
+    tiny_models: tuple[str, str], tmp_path: Path
+) -> None:
+    code = (
+        "import json, psutil, sys\n"
+        "from l2t_hub.demo.choice import ModelChoice\n"
+        "from l2t_hub.demo.model_pool import ModelPool, OVERHEAD, score_with\n"
+        "models = json.loads(sys.argv[1]); loads = []\n"
+        "pool = ModelPool(models, memory=5 * OVERHEAD // 2, say=loads.append)\n"
+        "resident = []\n"
+        "for turn in range(220):\n"
+        "    score_with(pool, ModelChoice(f'm{turn % 4}'), ['The cats sleep.', 'The cats sleeps.'])\n"
+        "    assert pool.taken <= pool.memory\n"
+        "    resident.append(psutil.Process().memory_info().rss)\n"
+        "print(json.dumps([len(loads), (max(resident[20:]) - max(resident[:20])) / 1e6]))"
+    )
+    models = copies(tiny_models[0], tmp_path, 4)
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(models)], capture_output=True, text=True, check=True
+    )
+    loads, grown = json.loads(done.stdout)
+    assert loads == 220
+    assert grown < 40

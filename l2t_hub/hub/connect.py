@@ -96,7 +96,7 @@ def _checked(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise UsageError(
-            f"--hub {url}: not the URL of a Hub",
+            f"{url}: not the URL of a Hub",
             f"Use `{LOCAL}` for a rehearsal on this machine, or a URL. The default is {PUBLIC}.",
         )
     if parts.username or parts.password:

@@ -75,9 +75,7 @@ def _plots(evaluation: Evaluation) -> "dict[str, Plot]":
 def chosen_format(form: str | None, out: Path | None) -> str:
     """Return the format that --format and the ending of --out ask for. Raises UsageError for an unknown one."""
     if form is not None and form not in FORMATS:
-        raise UsageError(
-            f"--format {form}: unknown. {nearest(form, FORMATS)}", f"Formats: {', '.join(FORMATS)}."
-        )
+        raise UsageError(f"--format {form}: unknown. {nearest(form, FORMATS)}")
     if form is not None or out is None:
         if out is not None and form == "terminal":
             raise UsageError("--format terminal is not for files", "Use --format markdown.")

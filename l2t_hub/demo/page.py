@@ -13,6 +13,7 @@ from l2t_hub.demo.compare_tab import add_compare_tab
 from l2t_hub.demo.links import add_link_button, restore_from_link
 from l2t_hub.demo.look import launch_settings
 from l2t_hub.demo.page_context import PageContext
+from l2t_hub.demo.playground_tab import add_playground_tab
 from l2t_hub.demo.tab import Tab
 from l2t_hub.demo.visitors import LimitedBlocks, Visitors
 
@@ -34,7 +35,10 @@ class TabRow:
     has_content: Callable[[PageContext], bool] = lambda context: True
 
 
-TABS = (TabRow("compare", "Compare", add_compare_tab),)
+TABS = (
+    TabRow("compare", "Compare", add_compare_tab),
+    TabRow("playground", "Task playground", add_playground_tab),
+)
 
 
 def build_page(context: PageContext, visitors: Visitors | None = None) -> gr.Blocks:

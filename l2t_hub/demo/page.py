@@ -10,6 +10,7 @@ import gradio as gr
 
 from l2t_hub.demo.api import add_functions
 from l2t_hub.demo.compare_tab import add_compare_tab
+from l2t_hub.demo.dataset_tab import add_dataset_tab, has_datasets
 from l2t_hub.demo.links import add_link_button, restore_from_link
 from l2t_hub.demo.look import launch_settings
 from l2t_hub.demo.page_context import PageContext
@@ -38,6 +39,7 @@ class TabRow:
 TABS = (
     TabRow("compare", "Compare", add_compare_tab),
     TabRow("playground", "Task playground", add_playground_tab),
+    TabRow("dataset", "Dataset", add_dataset_tab, has_datasets),
 )
 
 

@@ -14,12 +14,13 @@ SCORING: dict[str, Any] = {"concurrency_id": "scoring", "concurrency_limit": 2}
 class Tab:
     """A tab of the page.
 
-    `name` is the tab in a link, and `inputs` maps a key of the link to the component whose value is the state. A
-    component that takes several values (`multiselect`) has its key several times in the link. `check` has a function
-    for each key that parses one value of a link, which is a stranger's text: it raises ValueError or UserError for
-    one that makes no sense. `show` is the function behind the main button, from the values of `inputs` to `outputs`,
-    and `event` has the arguments of its event; the page calls it after a link was restored. `functions` are the
-    tab's functions for the API: typed, documented, and with everything but their arguments bound.
+    `name` is the tab in a link, and `inputs` maps a key of the link to the component whose value is the state; the
+    keys `page` and `view` are Gradio's own. A component that takes several values (`multiselect`) has its key several
+    times in the link. `check` has a function for each key that parses one value of a link, which is a stranger's
+    text: it raises ValueError or UserError for one that makes no sense. `show` is the function behind the main
+    button, from the values of `inputs` to `outputs`, and `event` has the arguments of its event; the page calls it
+    after a link was restored. `functions` are the tab's functions for the API: typed, documented, and with
+    everything but their arguments bound.
     """
 
     name: str

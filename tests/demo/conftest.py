@@ -1,4 +1,4 @@
-"""What the tests of the page share: two tiny random models, and a browser for each file."""
+"""What the tests of the page share: two tiny random models, a small dataset, and a browser for each file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from browser_kit import chromium, serving
 from playwright.sync_api import Browser
 from tiny_models import make_tiny_model
+from tiny_release import make_dataset, tiny_recipe
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +45,9 @@ def page_address(tiny_models: tuple[str, str]) -> Iterator[str]:
     names = display_names(tiny_models)
     with serving(build_page(PageContext(names, ModelPool(names, memory=1 << 30)))) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of the bundled sample: examples of all tasks, raw text and packed sequences, in two splits."""
+    return make_dataset(tiny_recipe("tiny-data"), tmp_path_factory.mktemp("dataset") / "tiny-data")

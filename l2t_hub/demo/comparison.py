@@ -3,15 +3,24 @@
 Pure functions of surprisals, independent of models and HTML.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
+from typing import Protocol
 
 from l2t_hub.scoring import Score, Token
 
 TIE_BITS = 0.05
 """Preferences below this many bits, shown as 0.0 or 0.1, count as a tie."""
+
+
+class Aligned(Protocol):
+    """A column of two aligned sentences."""
+
+    @property
+    def same(self) -> bool:
+        """Whether both sentences have the same token or word."""
 
 
 @dataclass(frozen=True)
@@ -59,38 +68,35 @@ class PairComparison:
 
 
 def align(good: Sequence[Token], bad: Sequence[Token]) -> tuple[Column, ...]:
-    """Align two token sequences: first their common start and end, then the rest by longest matches.
+    """Align two token sequences by their ids."""
+    places = align_keys([token.id for token in good], [token.id for token in bad])
+    return tuple(Column(None if g is None else good[g], None if b is None else bad[b]) for g, b in places)
+
+
+def align_keys(good: Sequence[Hashable], bad: Sequence[Hashable]) -> list[tuple[int | None, int | None]]:
+    """Align two sequences: first their common start and end, then the rest by longest matches.
+
+    Return the places of the aligned members; None where a sequence has no member.
 
     The common start and end are removed before `difflib` aligns the rest. `difflib` looks for the longest match
     anywhere, and could otherwise split the start, where both sentences have the same context.
     """
     start = _common_length(good, bad)
     end = _common_length(good[start:][::-1], bad[start:][::-1])
-    middle_good, middle_bad = good[start : len(good) - end], bad[start : len(bad) - end]
-    columns = [Column(g, b) for g, b in zip(good[:start], bad[:start], strict=True)]
-    matcher = SequenceMatcher(None, [t.id for t in middle_good], [t.id for t in middle_bad], autojunk=False)
-    for _, g0, g1, b0, b1 in matcher.get_opcodes():
+    places: list[tuple[int | None, int | None]] = [(i, i) for i in range(start)]
+    middle = good[start : len(good) - end], bad[start : len(bad) - end]
+    for _, g0, g1, b0, b1 in SequenceMatcher(None, *middle, autojunk=False).get_opcodes():
         for i in range(max(g1 - g0, b1 - b0)):
-            columns.append(
-                Column(
-                    middle_good[g0 + i] if g0 + i < g1 else None,
-                    middle_bad[b0 + i] if b0 + i < b1 else None,
-                )
-            )
-    tail = zip(good[len(good) - end :], bad[len(bad) - end :], strict=True)
-    return (*columns, *(Column(g, b) for g, b in tail))
+            places.append((start + g0 + i if g0 + i < g1 else None, start + b0 + i if b0 + i < b1 else None))
+    return places + [(len(good) - i, len(bad) - i) for i in range(end, 0, -1)]
 
 
-def _common_length(first: Sequence[Token], second: Sequence[Token]) -> int:
-    length = 0
-    for a, b in zip(first, second, strict=False):
-        if a.id != b.id:
-            break
-        length += 1
-    return length
+def _common_length(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
+    pairs = zip(first, second, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
-def critical_region(columns: Sequence[Column]) -> range:
+def critical_region(columns: Sequence[Aligned]) -> range:
     """Return the first run of columns in which the sentences differ, empty if they are equal."""
     start = next((i for i, column in enumerate(columns) if not column.same), len(columns))
     end = next((i for i in range(start, len(columns)) if columns[i].same), len(columns))
@@ -102,20 +108,21 @@ def summarize_preferences(comparisons: Sequence[PairComparison]) -> str:
 
     Models that agree share a clause: "raw and l2t both prefer the grammatical sentence, by 1.2 and 3.2 bits."
     """
-    choices = [comparison.choice for comparison in comparisons]
-    if len(comparisons) == 2 and choices[0] == choices[1]:
-        return _agreement(comparisons[0], comparisons[1])
-    clauses: list[str] = []
+    groups: dict[str, list[PairComparison]] = {}
     for comparison in comparisons:
-        if comparison.choice == "tie":
-            clauses.append(f"{comparison.model} finds both sentences equally probable")
-        elif not clauses:
-            clauses.append(
-                f"{comparison.model} prefers {sentence_name(comparison.choice)} by {_bits(comparison)}"
-            )
+        groups.setdefault(comparison.choice, []).append(comparison)
+    if len(groups) == 1 and len(comparisons) > 1:
+        return _agreement(comparisons)
+    clauses: list[str] = []
+    before = "tie"
+    for choice, group in groups.items():
+        names, many = listed([c.model for c in group]), len(group) > 1
+        if choice == "tie":
+            clauses.append(f"{names} {'find' if many else 'finds'} both sentences equally probable")
         else:
-            other = "the other" if choices[0] != "tie" else sentence_name(comparison.choice)
-            clauses.append(f"{comparison.model} prefers {other} by {_bits(comparison)}")
+            which = sentence_name(choice) if before == "tie" else "the other"
+            clauses.append(f"{names} {'prefer' if many else 'prefers'} {which} by {_bits(group)}")
+        before = choice
     return "; ".join(clauses) + "."
 
 
@@ -124,13 +131,19 @@ def sentence_name(choice: str) -> str:
     return {"good": "the grammatical sentence", "bad": "the ungrammatical sentence"}[choice]
 
 
-def _agreement(first: PairComparison, second: PairComparison) -> str:
-    names = f"{first.model} and {second.model}"
-    if first.choice == "tie":
-        return f"{names} both find the two sentences equally probable."
-    amounts = f"{abs(first.preference):.1f} and {_bits(second)}"
-    return f"{names} both prefer {sentence_name(first.choice)}, by {amounts}."
+def listed(names: Sequence[str]) -> str:
+    """Return names as running text: `a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(names[:-1])] * (len(names) > 1) + [*names[-1:]])
 
 
-def _bits(comparison: PairComparison) -> str:
-    return f"{abs(comparison.preference):.1f} bits"
+def _agreement(comparisons: Sequence[PairComparison]) -> str:
+    names = listed([comparison.model for comparison in comparisons])
+    all_of_them = "both" if len(comparisons) == 2 else "all"
+    choice = comparisons[0].choice
+    if choice == "tie":
+        return f"{names} {all_of_them} find the two sentences equally probable."
+    return f"{names} {all_of_them} prefer {sentence_name(choice)}, by {_bits(comparisons)}."
+
+
+def _bits(comparisons: Sequence[PairComparison]) -> str:
+    return listed([f"{abs(comparison.preference):.1f}" for comparison in comparisons]) + " bits"

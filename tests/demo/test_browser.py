@@ -109,7 +109,7 @@ def test_picking_an_example_compares_it(page: Page) -> None:
     page.get_by_role("option", name=title).click()
     expect(page.get_by_label("Grammatical sentence", exact=True)).to_have_value(pairs[0][0])
     expect(page.locator("#answer tr.l2t-good bdi").first).to_have_text(pairs[0][0])
-    page.get_by_label("Pair").click()
+    page.get_by_label("Pair", exact=True).click()
     page.get_by_role("option").nth(2).click()
     expect(page.get_by_label("Ungrammatical sentence", exact=True)).to_have_value(pairs[2][1])
     expect(page.locator("#answer tr.l2t-bad bdi").first).to_have_text(pairs[2][1])
@@ -122,7 +122,7 @@ def test_mistakes_get_friendly_messages(page: Page) -> None:
     expect(page.locator(".l2t-message")).to_contain_text("The two sentences are the same.")
     type_pair(page, *PAIR)
     expect(page.locator("#answer article")).to_have_count(2)
-    page.get_by_label("Second model").click()
+    page.get_by_label("Models").click()
     page.get_by_role("option", name="no-model").click()
     expect(page.locator(".l2t-message")).to_contain_text("no-model")
     expect(page.locator(".l2t-message")).to_contain_text("config.json")
@@ -134,14 +134,17 @@ def test_a_model_that_is_not_offered_is_never_opened(address: str) -> None:
     number = next(f["id"] for f in functions if [target[1] for target in f["targets"]].count("click"))
     for model, accepted in (("tiny-raw", True), ("/etc", False)):
         session = f"session-{number}-{accepted}"
-        request = {"data": [model, model, *PAIR], "fn_index": number, "session_hash": session}
+        data = [[model], "pair", *PAIR, "", ""]
+        request = {"data": data, "fn_index": number, "session_hash": session}
         httpx.post(f"{address}gradio_api/queue/join", json=request).raise_for_status()
         with httpx.stream(
             "GET", f"{address}gradio_api/queue/data", params={"session_hash": session}
         ) as events:
             messages = [json.loads(line[5:]) for line in events.iter_lines() if line.startswith("data:")]
         finished = next(message for message in messages if message["msg"] == "process_completed")
-        assert finished["success"] is accepted, finished
+        shown = finished["output"]["data"][0]
+        assert ("<article" in shown) is accepted, finished
+        assert ("/etc: this page does not offer that model." in shown) is not accepted
 
 
 def test_gradio_is_not_told_to_report() -> None:

@@ -95,8 +95,20 @@ def test_totals_and_preference() -> None:
         ),
         ((0.0, 0.0), "l2t and raw both find the two sentences equally probable."),
         ((1.0,), "l2t prefers the grammatical sentence by 1.0 bits."),
+        ((1.0, 2.0, 3.0), "l2t, raw and mix all prefer the grammatical sentence, by 1.0, 2.0 and 3.0 bits."),
+        (
+            (1.0, -2.0, 3.0),
+            "l2t and mix prefer the grammatical sentence by 1.0 and 3.0 bits; raw prefers the other by 2.0 bits.",
+        ),
+        (
+            (1.0, 0.0, -2.0, 0.0),
+            "l2t prefers the grammatical sentence by 1.0 bits; raw and old find both sentences equally probable; "
+            "mix prefers the ungrammatical sentence by 2.0 bits.",
+        ),
+        ((0.0, 0.0, 0.0), "l2t, raw and mix all find the two sentences equally probable."),
     ],
 )
 def test_summary_of_preferences(preferences: tuple[float, ...], expected: str) -> None:
-    comparisons = [preferring(name, bits) for name, bits in zip(("l2t", "raw"), preferences, strict=False)]
+    names = ("l2t", "raw", "mix", "old")
+    comparisons = [preferring(name, bits) for name, bits in zip(names, preferences, strict=False)]
     assert summarize_preferences(comparisons) == expected

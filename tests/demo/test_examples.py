@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from l2t_hub.demo.examples import example_pairs, phenomenon_title
+from l2t_hub.demo.examples import (
+    BLIMP,
+    BLIMP_VARIABLE,
+    blimp_pairs,
+    blimp_source,
+    example_pairs,
+    phenomenon_title,
+)
+from l2t_hub.errors import UserError
 
 
 def write(folder: Path, phenomenon: str, paradigms: dict[str, int]) -> None:
@@ -45,8 +53,29 @@ def test_the_bundled_probes_give_a_few_pairs_of_each_of_twelve_phenomena() -> No
     found = example_pairs()
     assert len(found) == 12
     for pairs in found.values():
-        assert 3 <= len(pairs) <= 6
+        assert 12 <= len(pairs) <= 24
         assert all(good != bad and good.strip() and bad.strip() for good, bad in pairs)
+
+
+def test_where_blimp_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.is_offline_mode", lambda: True)
+    assert blimp_source({}) is None
+    assert blimp_source({BLIMP_VARIABLE: " pairs.parquet "}) == "pairs.parquet"
+    monkeypatch.setattr("huggingface_hub.is_offline_mode", lambda: False)
+    assert blimp_source({}) == BLIMP
+    assert blimp_source({BLIMP_VARIABLE: "none"}) is None
+
+
+def test_a_few_pairs_of_each_phenomenon_of_blimp(shared_data: Path) -> None:
+    found = blimp_pairs(str(shared_data / "blimp" / "blimp.parquet"), per_phenomenon=24)
+    assert len(found) == 12
+    assert "Argument structure" in found
+    assert {len(pairs) for pairs in found.values()} == {24}
+
+
+def test_blimp_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file of pairs"):
+        blimp_pairs(str(tmp_path / "blimp.parquet"))
 
 
 @pytest.mark.parametrize(

@@ -12,5 +12,5 @@ def test_the_page_is_built_with_one_model_and_loads_none() -> None:
     models = {"only": "nowhere"}
     page = build_page(PageContext(models, ModelPool(models, memory=1)))
     labels = [block.label for block in page.blocks.values() if getattr(block, "label", None)]
-    assert {"Compare", "First model", "Grammatical sentence"} <= set(labels)
+    assert {"Compare", "Models", "Grammatical sentence"} <= set(labels)
     assert page.analytics_enabled is False

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from l2t_hub.dataset.ledger import RAW
 from l2t_hub.evaluate.statistics import wilson
 from l2t_hub.recipe import recipe_from_tree
 from l2t_hub.records.training_record import HeldOutLoss, TrainingRecord
 from l2t_hub.train.architecture import architecture
 
-RAW = "raw"
 NATS = "nats per token"
 PAIRS_RIGHT = "minimal pairs right"
 

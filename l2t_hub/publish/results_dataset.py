@@ -8,7 +8,6 @@ never conflict, and the same result is there once, whoever sends it.
 import hashlib
 import io
 import json
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +21,10 @@ from l2t_hub.evaluate.results import Evaluation, ModelScores
 from l2t_hub.evaluate.score_rows import COLUMNS, alone, protocol_sha256, rows
 from l2t_hub.hub.endpoint import Endpoint
 from l2t_hub.hub.failures import explain, hub_error
-from l2t_hub.hub.retry import RetryPolicy, Say, is_transient, retrying, status_of, wait_after
+from l2t_hub.hub.retry import RetryPolicy, Say, retrying, status_of
 from l2t_hub.publish.repository import RemoteRepo
 from l2t_hub.publish.stage import ATTRIBUTES
+from l2t_hub.publish.upload import wait_or_raise
 from l2t_hub.records.bounds import is_repo
 from l2t_hub.text import counted
 
@@ -145,9 +145,7 @@ def _append(remote: RemoteRepo, files: Mapping[str, bytes]) -> int:
                 overtaken += 1
                 continue
             failures += 1
-            if not is_transient(error) or failures >= remote.policy.attempts:
-                raise
-            time.sleep(wait_after(error, failures, remote.policy))
+            wait_or_raise(remote, error, failures)
 
 
 def _check_kind(remote: RemoteRepo, paths: set[str]) -> None:

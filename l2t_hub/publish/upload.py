@@ -161,7 +161,7 @@ def upload(remote: RemoteRepo, pull: PullRequest | Branch, staged: StagedRelease
                 overtaken += 1
                 continue
             failures += 1
-            _wait_or_raise(remote, error, failures)
+            wait_or_raise(remote, error, failures)
         else:
             passes += 1
 
@@ -171,7 +171,7 @@ def _first(changes: TreeDifference) -> str:
     return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
-def _wait_or_raise(remote: RemoteRepo, error: Exception, failures: int) -> None:
+def wait_or_raise(remote: RemoteRepo, error: Exception, failures: int) -> None:
     """Wait before the next attempt, or raise the error if another attempt cannot help."""
     status = status_of(error)
     if status == DISK_FULL or not is_transient(error):

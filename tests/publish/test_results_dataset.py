@@ -153,14 +153,17 @@ FAULTS: dict[str, Callable[[WatchedHub], object]] = {
     "the repo is made and the answer lost": lambda hub: hub.faults.add("POST", "/create", Cut("after")),
     "the Hub is busy": lambda hub: hub.faults.add("*", "/tree/", Answer(429, retry_after=1), times=2),
 }
+UNSAID = ("a conflict", "the Hub is busy")
+"""Another writer came first, which is no failure; and what the client itself retries."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_lose_and_repeat_nothing(hub: WatchedHub, one: Path, tmp_path: Path, fault: str) -> None:
     FAULTS[fault](hub)
-    finished(push(hub, tmp_path / "home", one))
+    _, said = finished(push(hub, tmp_path / "home", one))
     assert hub.faults.rows[0].struck > 0
+    assert ("retrying in" in said) == (fault not in UNSAID)
     assert names(hub) == expected(one)
     assert hub.empty_commits("dataset", REPO, "main") == 0
 

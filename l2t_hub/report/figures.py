@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from math import floor
+from typing import NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -46,6 +47,14 @@ class Plot:
     png: bytes
     svg: str
     describes: str = ""
+
+
+class CurvePoint(NamedTuple):
+    """A point of a curve along training, and its 95% interval. A curve's points all have one, or none has."""
+
+    place: float
+    value: float
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,18 +120,27 @@ def curve_plot(curves: Sequence[tuple[str, Sequence[tuple[float, Estimate]]]], x
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 4.2), layout="constrained")
         axes = figure.add_subplot()
-        for (name, points), colour, marker in zip(curves, cycle(COLOURS), cycle(MARKERS), strict=False):
-            places = [place for place, _ in points]
-            values, low, high = (
-                [100 * getattr(e, part) for _, e in points] for part in ("value", "low", "high")
-            )
-            axes.plot(places, values, marker=marker, ms=4, lw=1.4, color=colour, label=shown_name(name))
-            axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
-        axes.set_xlabel(x)
+        percent = [
+            (name, [CurvePoint(at, 100 * e.value, (100 * e.low, 100 * e.high)) for at, e in points])
+            for name, points in curves
+        ]
+        draw_curves(axes, percent, x)
         axes.set_ylabel("accuracy in %, 95% intervals")
-        axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
         _legend(figure, [name for name, _ in curves])
     return as_plot(figure, title)
+
+
+def draw_curves(axes: Axes, curves: Sequence[tuple[str, Sequence[CurvePoint]]], x: str) -> None:
+    """Draw a line with markers for each curve, and a band where its points have intervals."""
+    for (name, points), colour, marker in zip(curves, cycle(COLOURS), cycle(MARKERS), strict=False):
+        places = [point.place for point in points]
+        values = [point.value for point in points]
+        axes.plot(places, values, marker=marker, ms=4, lw=1.4, color=colour, label=shown_name(name))
+        bands = [point.interval for point in points if point.interval]
+        if bands:
+            axes.fill_between(places, *zip(*bands, strict=True), color=colour, alpha=0.15, lw=0)
+    axes.set_xlabel(x)
+    axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
 
 
 def _rows(names: Sequence[str], series: Sequence[tuple[str, Sequence[Estimate]]]) -> tuple[Figure, Axes]:

@@ -1,13 +1,12 @@
 """Draws learning curves: loss on raw held-out text and minimal pairs, by tokens and by compute."""
 
 from collections.abc import Sequence
-from itertools import cycle
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from l2t_hub.report.along_training import TrainingCurve
-from l2t_hub.report.figures import COLOURS, MARKERS, STYLE, Plot, as_plot, legend_columns, shown_name
+from l2t_hub.report.along_training import Point, TrainingCurve
+from l2t_hub.report.figures import STYLE, CurvePoint, Plot, as_plot, draw_curves, legend_columns
 
 PLACES = (("tokens", "tokens seen"), ("flops", "training compute in FLOPs"))
 
@@ -32,18 +31,21 @@ def learning_curves(curves: Sequence[TrainingCurve]) -> Plot | None:
         grid = figure.subplots(len(measured), len(PLACES), squeeze=False, sharey="row")
         for axes_row, (label, scale, key) in zip(grid, measured, strict=True):
             for axes, (place, place_label) in zip(axes_row, PLACES, strict=True):
-                for curve, colour, marker in zip(curves, cycle(COLOURS), cycle(MARKERS), strict=False):
-                    points = getattr(curve, key)
-                    x, y = [getattr(p, place) for p in points], [scale * p.value for p in points]
-                    bands = [p.interval for p in points if p.interval]
-                    if bands:
-                        low, high = zip(*((scale * a, scale * b) for a, b in bands), strict=True)
-                        axes.fill_between(x, low, high, color=colour, alpha=0.12, lw=0)
-                    axes.plot(x, y, marker=marker, ms=3.5, lw=1.2, color=colour, label=shown_name(curve.name))
-                axes.set_xlabel(place_label)
-                axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
+                drawn = [(curve.name, _points(getattr(curve, key), place, scale)) for curve in curves]
+                draw_curves(axes, drawn, place_label)
             axes_row[0].set_ylabel(label)
         # One entry for each model, not for each panel.
         lines, names = grid[0][0].get_legend_handles_labels()
         figure.legend(lines, names, loc="outside upper center", ncols=legend_columns(names))
     return as_plot(figure, "Measurements along training, by tokens and by compute")
+
+
+def _points(measured: Sequence[Point], place: str, scale: int) -> list[CurvePoint]:
+    return [
+        CurvePoint(
+            getattr(point, place),
+            scale * point.value,
+            point.interval and (scale * point.interval[0], scale * point.interval[1]),
+        )
+        for point in measured
+    ]

@@ -15,10 +15,12 @@ from l2t_hub.evaluate import statistics
 from l2t_hub.evaluate.measures import measures
 from l2t_hub.evaluate.readings import readings
 from l2t_hub.evaluate.results import ModelScores, Sample
+from l2t_hub.recipe import recipe_from_tree
 from l2t_hub.records.recipe_tree import tokens_after
 from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import RunRecord, TrainingRecord
 from l2t_hub.scoring import ModelSource, Scorer
+from l2t_hub.train.architecture import architecture
 
 
 def model_scores(
@@ -56,6 +58,7 @@ def model_scores(
         seed=seed,
         step=step,
         tokens=tokens,
+        flops_per_token=_flops_per_token(record, scorer),
         groups=statistics.grouped_accuracies(samples),
         measures=measures(samples),
         notes=tuple(bos_notes(scorer)),
@@ -128,6 +131,18 @@ def _progress(
     if source.step is None:
         return (record.steps, record.tokens) if isinstance(record, TrainingRecord) else (None, None)
     return source.step, tokens_after(record.recipe, source.step)
+
+
+def _flops_per_token(record: TrainingRecord | RunRecord | None, scorer: Scorer) -> int | None:
+    """Return the operations of training per token, as everywhere in the package; None without a readable recipe."""
+    if record is None:
+        return None
+    try:
+        recipe = recipe_from_tree(record.recipe)
+        shape = architecture(recipe)
+    except UserError:  # of a version with other keys
+        return None
+    return shape.flops_per_token(scorer.model.config.vocab_size, recipe.packing.sequence_length)
 
 
 def _commit(scorer: Scorer) -> str | None:

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 
 from l2t_hub.evaluate.results import Estimate, Evaluation, ModelScores
 
-FLOPS = 6
-"""Floating-point operations of training per parameter and token: forward 2, backward 4. Attention is not counted."""
 MAX_BUDGETS = 8
 _CHECKPOINT = re.compile(r"@[^@/]*$|/?(?:checkpoints/)?(?:checkpoint|step)-[0-9]+/?$")
 
@@ -40,12 +38,13 @@ def training_runs(evaluation: Evaluation) -> list[Run]:
     for model in evaluation.models:
         if model.tokens is not None:
             groups.setdefault(_run(model), []).append(model)
+    counted = counts_attention(evaluation)
     several = [group for group in groups.values() if len({model.tokens for model in group}) > 1]
     names = [_CHECKPOINT.sub("", group[0].model).rpartition("/")[2] or group[0].label for group in several]
     return [
         Run(
             name if names.count(name) == 1 else _CHECKPOINT.sub("", group[0].model),
-            tuple(sorted(map(_checkpoint, group), key=lambda c: c.tokens)),
+            tuple(sorted((_checkpoint(model, counted) for model in group), key=lambda c: c.tokens)),
         )
         for name, group in zip(names, several, strict=True)
     ]
@@ -57,9 +56,19 @@ def _run(model: ModelScores) -> object:
     return name if model.recipe_sha256 is None else (model.recipe_sha256, model.seed)
 
 
-def _checkpoint(model: ModelScores) -> Checkpoint:
-    tokens = model.tokens or 0
-    return Checkpoint(model.label, tokens, FLOPS * model.parameters * tokens, model.micro.accuracy)
+def counts_attention(evaluation: Evaluation) -> bool:
+    """Whether compute is 6N + 12LHQT per token, as training counts it: every checkpoint's record has its shape.
+
+    Otherwise it is 6N for all of them: half with attention and half without would not be comparable.
+    """
+    return all(model.flops_per_token is not None for model in evaluation.models if model.tokens is not None)
+
+
+def _checkpoint(model: ModelScores, attention: bool) -> Checkpoint:
+    tokens, each = model.tokens or 0, 6 * model.parameters
+    if attention and model.flops_per_token is not None:
+        each = model.flops_per_token
+    return Checkpoint(model.label, tokens, each * tokens, model.micro.accuracy)
 
 
 def budgets(runs: Sequence[Run], unit: str) -> list[int]:

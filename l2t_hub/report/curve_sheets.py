@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from l2t_hub.evaluate.results import Evaluation
-from l2t_hub.evaluate.training_runs import FLOPS, Run, budgets, training_runs
+from l2t_hub.evaluate.training_runs import Run, budgets, counts_attention, training_runs
 from l2t_hub.report.outline import ReportSection
 from l2t_hub.report.sheet import Cell, Sheet, accuracy, sheet
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from l2t_hub.report.figures import Plot
 
 UNITS = {"tokens": "tokens", "compute": "floating-point operations"}
-COMPUTE = f"Compute is {FLOPS} × parameters × tokens, an estimate that leaves out attention."
+WITH_ATTENTION = (
+    "Compute is 6N + 12LHQT operations per token, as PaLM counts them and as training reports it."
+)
+WITHOUT_ATTENTION = "Compute is 6 × parameters × tokens, which leaves out attention: not all records of these models have their shape."
 
 
 def curve_sections(evaluation: Evaluation, plots: bool) -> list[ReportSection]:
@@ -23,7 +26,8 @@ def curve_sections(evaluation: Evaluation, plots: bool) -> list[ReportSection]:
     suite = evaluation.protocol.suite
     sheets = [made for unit in UNITS if (made := budget_sheet(suite, runs, unit)) is not None]
     drawn = _plots(suite, runs) if plots else {}
-    return [ReportSection(f"{suite}: along training", (), tuple(sheets), drawn, (COMPUTE,))]
+    compute = WITH_ATTENTION if counts_attention(evaluation) else WITHOUT_ATTENTION
+    return [ReportSection(f"{suite}: along training", (), tuple(sheets), drawn, (compute,))]
 
 
 def budget_sheet(suite: str, runs: Sequence[Run], unit: str) -> Sheet | None:

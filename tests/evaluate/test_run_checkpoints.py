@@ -11,6 +11,8 @@ from tiny_models import make_tiny_model
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate import evaluate
 from l2t_hub.evaluate.run_checkpoints import expanded
+from l2t_hub.recipe import recipe_from_tree
+from l2t_hub.train.architecture import architecture
 
 
 def make_run(folder: Path, seed: int, *steps: int) -> Path:
@@ -34,6 +36,9 @@ def test_checkpoints_of_a_run_are_compared_with_the_same_step_of_the_first_run(t
     recipe = tree["recipe"]
     per_step = recipe["train"]["batch_size"] * recipe["packing"]["sequence_length"]
     assert [model.tokens for model in evaluation.models] == [2 * per_step, 10 * per_step, None, None, None]
+    resolved = recipe_from_tree(recipe)
+    each = architecture(resolved).flops_per_token(384, resolved.packing.sequence_length)
+    assert [model.flops_per_token for model in evaluation.models] == [each, each, None, None, None]
     assert [(c.model, c.baseline) for c in evaluation.comparisons] == [
         ("l2t/checkpoints/checkpoint-2", "raw/checkpoints/checkpoint-2"),
         ("l2t/checkpoints/checkpoint-10", "raw/checkpoints/checkpoint-10"),

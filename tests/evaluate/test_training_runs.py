@@ -73,6 +73,19 @@ def test_equal_compute_counts_parameters(tmp_path: Path) -> None:
     assert len(budgets(many, "tokens")) <= 8
 
 
+def test_compute_counts_attention_where_every_model_has_its_shape(tmp_path: Path) -> None:
+    made = two_runs(tmp_path)
+    shaped = [replace(m, flops_per_token=7 * m.parameters) for m in made.models]
+    whole = replace(made, models=tuple(shaped))
+    assert [run.checkpoints[0].compute for run in training_runs(whole)] == [700 * 10**6, 7 * 2 * 150 * 10**6]
+    (section,) = curve_sections(whole, plots=False)
+    assert section.fine_print[0].startswith("Compute is 6N + 12LHQT")
+    partly = replace(made, models=(made.models[0], *shaped[1:]))
+    assert training_runs(partly)[1].checkpoints[0].compute == 6 * 2 * 10**6 * 150
+    (section,) = curve_sections(partly, plots=False)
+    assert section.fine_print[0].startswith("Compute is 6 × parameters × tokens, which leaves out attention")
+
+
 def test_tables_have_the_last_checkpoints_and_the_first_runs_is_the_baseline(tmp_path: Path) -> None:
     made = two_runs(tmp_path)
     (merged,), _ = merge([Result("e", tmp_path / "e.json", made)])

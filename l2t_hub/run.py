@@ -179,10 +179,12 @@ def _move_outdated(run: ReleaseRun) -> None:
 
 def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun]) -> None:
     """Score the models on the suite of each file that is out of date, and put the scores on their cards."""
-    from l2t_hub.evaluate import evaluate, render_tables
+    from l2t_hub.evaluate import evaluate
     from l2t_hub.evaluate.freshness import is_current
     from l2t_hub.evaluate.several import check_complete
     from l2t_hub.publish.cards import refresh_model_card
+    from l2t_hub.report.score_report import score_section
+    from l2t_hub.report.terminal_report import render_tables
 
     labels, models = [run.name for run in runs], [str(run.model) for run in runs]
     for file in scores:
@@ -191,8 +193,9 @@ def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun]) -> None:
             _print(f"{file}: up to date, reused")
         else:
             evaluation = evaluate(models, file.stem, file, labels=labels, progress=_print)
-            for table in render_tables(evaluation):
-                _console.print(table, soft_wrap=False)
+            _console.print(
+                render_tables(score_section(evaluation, narrow=True, plots=False)), soft_wrap=False
+            )
             check_complete(evaluation.protocol.suite, evaluation.failed)
     for run in runs:
         refresh_model_card(run.model, scores, say=_print)

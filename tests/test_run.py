@@ -114,7 +114,7 @@ def test_the_report_shows_every_phenomenon_and_needs_no_other_file(first_run: tu
     page = (folder / "report.html").read_text(encoding="utf-8")
     for row in read(folder / "scores" / "probes.json")["models"][0]["phenomena"]:
         assert f"| {row['phenomenon']} | {row['total']} | {100 * row['accuracy']['value']:.1f} [" in markdown
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     records = [read(folder / "models" / name / "training.json") for name in NAMES]
     assert {"raw", "typo"} <= records[0]["held_out"].keys() == records[1]["held_out"].keys()
     for part in records[0]["held_out"]:

@@ -200,14 +200,14 @@ def evaluate(
 
 def _show_scores(results: "SuiteResults", as_json: bool, *, written: bool) -> None:
     """Print the results of every suite. Raises UserError at the end if something could not be scored."""
-    from l2t_hub.evaluate import render_tables
-    from l2t_hub.evaluate.conclusions import conclusions
     from l2t_hub.evaluate.psychometric_table import numbers_table
+    from l2t_hub.report.score_report import score_section
+    from l2t_hub.report.terminal_report import render_section
 
-    shown: list[object] = []
-    for evaluation in results.evaluations:
-        shown += render_tables(evaluation)
-        shown += conclusions(evaluation)
+    shown: list[object] = [
+        render_section(score_section(evaluation, narrow=True, plots=False))
+        for evaluation in results.evaluations
+    ]
     trees = [evaluation.as_dict() for evaluation in results.evaluations]
     files = list(results.files)
     if results.psychometric is not None and results.psychometric_file is not None:

@@ -3,6 +3,5 @@
 from l2t_hub.evaluate.evaluation import evaluate
 from l2t_hub.evaluate.read_results import read_evaluation
 from l2t_hub.evaluate.results import Evaluation
-from l2t_hub.evaluate.table import render_table, render_tables
 
-__all__ = ["Evaluation", "evaluate", "read_evaluation", "render_table", "render_tables"]
+__all__ = ["Evaluation", "evaluate", "read_evaluation"]

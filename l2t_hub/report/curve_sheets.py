@@ -15,7 +15,9 @@ UNITS = {"tokens": "tokens", "compute": "floating-point operations"}
 WITH_ATTENTION = (
     "Compute is 6N + 12LHQT operations per token, as PaLM counts them and as training reports it."
 )
-WITHOUT_ATTENTION = "Compute is 6 × parameters × tokens, which leaves out attention: not all records of these models have their shape."
+WITHOUT_ATTENTION = (
+    "Compute is 6 × parameters × tokens, which leaves out attention: not every model's record has its shape."
+)
 
 
 def curve_sections(evaluation: Evaluation, plots: bool) -> list[ReportSection]:

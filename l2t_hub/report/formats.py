@@ -44,11 +44,12 @@ def markdown(document: Report, pictures: Mapping[str, str]) -> str:
     lines += [line for note in document.notes for line in (f"> {escape(note)}", "")]
     for number, section in enumerate(document.sections):
         shown = {name: pictures.get(f"{number}-{name}.svg") for name in section.plots}
-        lines += _markdown_section(section, {name: path for name, path in shown.items() if path})
+        lines += markdown_section(section, {name: path for name, path in shown.items() if path})
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _markdown_section(section: ReportSection, pictures: Mapping[str, str]) -> Iterator[str]:
+def markdown_section(section: ReportSection, pictures: Mapping[str, str]) -> Iterator[str]:
+    """Yield the lines of a section. `pictures` has the paths of the plots that are shown, by name."""
     yield from (f"## {escape(section.title)}", "")
     for sentence in section.sentences:
         yield from (f"> {escape(sentence)}", "")

@@ -1,15 +1,13 @@
 """Writes `report.md` and `report.html` from a run's manifests, training logs and scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2t_hub import __version__
 from l2t_hub.artifacts import disk_errors, write_bytes, write_text
 from l2t_hub.evaluate import Evaluation
-from l2t_hub.evaluate.conclusions import conclusions
-from l2t_hub.evaluate.results import Estimate, Measure
 from l2t_hub.extras import installed
 from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.records.training_record import TrainingRecord
@@ -22,9 +20,10 @@ from l2t_hub.report.along_training import (
     held_out_table,
     training_curve,
 )
-from l2t_hub.report.formats import markdown_cell
+from l2t_hub.report.formats import markdown_section
 from l2t_hub.report.html_page import html_page
-from l2t_hub.report.sheet import accuracy, difference
+from l2t_hub.report.outline import ReportSection
+from l2t_hub.report.score_report import score_section
 from l2t_hub.templates import Markdown, render
 from l2t_hub.text import rounded
 
@@ -59,7 +58,9 @@ def write_run_report(
     """
     table = held_out_table([release.training for release in releases])
     curves = [training_curve(release.name, release.training, release.log, table) for release in releases]
-    plots = _plots(releases, curves, evaluations) if installed("plots") else {}
+    drawn = installed("plots")
+    sections = [score_section(evaluation, narrow=False, plots=drawn) for evaluation in evaluations]
+    plots = _plots(releases, curves, sections) if drawn else {}
     with disk_errors(folder):
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     for name, plot in plots.items():
@@ -68,14 +69,11 @@ def write_run_report(
         "title": title,
         "description": description,
         "releases": releases,
-        "evaluations": evaluations,
+        "conclusions": [sentence for section in sections for sentence in section.sentences],
+        "scores": [_scores(section) for section in sections],
         "published": published,
         "plots": {name: f"{PICTURES}/{name}.png" for name in plots},
         "version": __version__,
-        "conclusions": conclusions,
-        "accuracy": _accuracy,
-        "points": _points,
-        "figure": _figure,
         "dropped": _dropped,
         "held_out": table,
         "equal": at_equal(curves),
@@ -90,10 +88,10 @@ def write_run_report(
 
 
 def _plots(
-    releases: Sequence[ReleaseReport], along: Sequence[TrainingCurve], evaluations: Sequence[Evaluation]
+    releases: Sequence[ReleaseReport], along: Sequence[TrainingCurve], sections: Sequence[ReportSection]
 ) -> "dict[str, Plot]":
-    """Draw the losses of training, the scores of each evaluation, and what was measured along training."""
-    from l2t_hub.report.figures import Curve, loss_plot, score_plot
+    """Draw the losses of training and what was measured along it, and add the plots of the scores."""
+    from l2t_hub.report.figures import Curve, loss_plot
     from l2t_hub.report.training_figures import learning_curves
 
     def points(release: ReleaseReport, key: str) -> list[tuple[int, float]]:
@@ -102,7 +100,7 @@ def _plots(
     curves = [
         Curve(release.name, points(release, "loss"), points(release, "eval_loss")) for release in releases
     ]
-    scores = {f"scores-{evaluation.protocol.suite}": score_plot(evaluation) for evaluation in evaluations}
+    scores = {_picture(section, name): plot for section in sections for name, plot in section.plots.items()}
     measured = learning_curves(along)
     return {"loss": loss_plot(curves), **scores, **({"along-training": measured} if measured else {})}
 
@@ -121,18 +119,15 @@ def _short(count: float) -> str:
     return rounded(count, letters="kMGT")
 
 
-def _accuracy(estimate: Estimate) -> Markdown:
-    return Markdown(markdown_cell(accuracy(estimate)))
+def _scores(section: ReportSection) -> Markdown:
+    """Return a section of scores. What it concludes stands at the beginning of the report."""
+    pictures = {name: f"{PICTURES}/{_picture(section, name)}.png" for name in section.plots}
+    titled = replace(section, title=f"Scores: {section.title}", sentences=())
+    return Markdown("\n".join(markdown_section(titled, pictures)))
 
 
-def _points(estimate: Estimate) -> Markdown:
-    return Markdown(markdown_cell(difference(estimate)))
-
-
-def _figure(measure: Measure) -> Markdown:
-    if measure.low is None or measure.high is None:
-        return Markdown(f"{measure.value:.3f}")
-    return Markdown(f"{measure.value:.3f} [{measure.low:.3f}, {measure.high:.3f}]")
+def _picture(section: ReportSection, name: str) -> str:
+    return f"scores-{section.title}-{name}"
 
 
 def _dropped(manifest: Manifest) -> list[tuple[str, str, int]]:

@@ -45,7 +45,7 @@ def make_report(
     drawn = plots and installed("plots")
     sections = []
     for evaluation in evaluations:
-        sections.append(_section(last_checkpoints(evaluation), narrow, drawn))
+        sections.append(score_section(last_checkpoints(evaluation), narrow, drawn))
         sections += curve_sections(evaluation, drawn)
     if compare_to is not None:
         sections += published_sections(compare_to, evaluations)
@@ -53,7 +53,8 @@ def make_report(
     return Report("Scores", (*notes, *missing), tuple(sections))
 
 
-def _section(evaluation: Evaluation, narrow: bool, plots: bool) -> ReportSection:
+def score_section(evaluation: Evaluation, narrow: bool, plots: bool) -> ReportSection:
+    """Return what one evaluation says: the same in `l2t eval`, `l2t report` and the report of a run."""
     return ReportSection(
         evaluation.protocol.suite,
         tuple(conclusions(evaluation)),

@@ -3,8 +3,17 @@
 from collections.abc import Sequence
 
 from l2t_hub.evaluate.replicates import RecipeComparison, RecipeRow, recipe_comparisons
-from l2t_hub.evaluate.results import Evaluation, Measure, ModelScores
-from l2t_hub.report.sheet import Cell, Figure, Sheet, accuracy, difference, sheet
+from l2t_hub.evaluate.results import Evaluation, ModelScores
+from l2t_hub.report.sheet import (
+    Cell,
+    Figure,
+    Sheet,
+    accuracy,
+    difference,
+    measure,
+    measure_difference,
+    sheet,
+)
 from l2t_hub.text import counted
 
 PHENOMENA = "Accuracy in % by phenomenon, with 95% intervals for items of these paradigms."
@@ -131,20 +140,25 @@ def readings_sheet(evaluation: Evaluation) -> Sheet | None:
 def measures_sheet(evaluation: Evaluation) -> Sheet | None:
     """Return a row for each figure that is no accuracy, such as the loss of a task; None if there is none."""
     by_model = [{(m.name, m.cell): m for m in model.measures} for model in evaluation.models]
-    rows = [
-        [f"{key[0]}, {key[1]}", first.examples, *(_measure(found.get(key)) for found in by_model)]
-        for key, first in by_model[0].items()
-    ]
+    compared = [c for c in evaluation.comparisons if c.measures]
+    rows: list[list[Cell]] = []
+    for key, first in by_model[0].items():
+        own = [found.get(key) for found in by_model]
+        differences = [next((d for d in c.measures if (d.name, d.cell) == key), None) for c in compared]
+        rows.append(
+            [
+                f"{key[0]}, {key[1]}",
+                first.examples,
+                *(measure(m) if m else None for m in own),
+                *(measure_difference(d) if d else None for d in differences),
+            ]
+        )
     if not rows:
         return None
+    header = ["measure", "items", *(model.label for model in evaluation.models)]
+    header += [f"{c.model} − {c.baseline}" for c in compared]
     caption = f"{evaluation.protocol.suite}: other figures, with 95% intervals where examples are averaged."
-    return sheet(caption, ["measure", "items", *(model.label for model in evaluation.models)], rows)
-
-
-def _measure(measure: Measure | None) -> str | None:
-    if measure is None or measure.low is None or measure.high is None:
-        return None if measure is None else f"{measure.value:.3f}"
-    return f"{measure.value:.3f} [{measure.low:.3f}, {measure.high:.3f}]"
+    return sheet(caption, header, rows)
 
 
 def protocol_lines(evaluation: Evaluation) -> list[str]:

@@ -8,18 +8,24 @@ from rich.text import Text
 
 from l2t_hub.console import WholeTable
 from l2t_hub.report.formats import plain_cell
-from l2t_hub.report.outline import Report
+from l2t_hub.report.outline import Report, ReportSection
 from l2t_hub.report.sheet import Cell, Figure, Sheet
 
 
 def render_report(document: Report) -> Group:
     """Return a report for the terminal."""
     parts: list[Any] = [*(Text(f"note: {note}") for note in document.notes)]
-    for section in document.sections:
-        for table in section.sheets:
-            parts += ["", _rich_table(table)]
-        parts += ["", *(Text(sentence) for sentence in section.sentences)]
-    return Group(*parts)
+    return Group(*parts, *map(render_section, document.sections))
+
+
+def render_section(section: ReportSection) -> Group:
+    """Return the tables and sentences of a section for the terminal."""
+    return Group(render_tables(section), "", *map(Text, section.sentences))
+
+
+def render_tables(section: ReportSection) -> Group:
+    """Return the tables of a section for the terminal."""
+    return Group(*(part for table in section.sheets for part in ("", _rich_table(table))))
 
 
 def _rich_table(table: Sheet) -> WholeTable:
@@ -32,12 +38,15 @@ def _rich_table(table: Sheet) -> WholeTable:
         pad_edge=False,
         show_edge=False,
     )
+    rows = [[_rich_cell(cell) for cell in row] for row in table.rows]
     for i, name in enumerate(table.header):
-        made.add_column(Text(name), justify="right" if i else "left")
-    for number, row in enumerate(table.rows):
-        if table.overall and number == len(table.rows) - table.overall:
+        # A long name is folded, a figure is not.
+        width = max((row[i].cell_len for row in rows), default=0) if i else None
+        made.add_column(Text(name), justify="right" if i else "left", min_width=width)
+    for number, row in enumerate(rows):
+        if table.overall and number == len(rows) - table.overall:
             made.add_section()
-        made.add_row(*map(_rich_cell, row))
+        made.add_row(*row)
     return made
 
 
@@ -47,4 +56,4 @@ def _rich_cell(cell: Cell) -> Text:
     text = f"{cell.main()} {cell.interval(0)}".rstrip()
     if not cell.is_marked:
         return Text(f"{text}  " if cell.signed else text)
-    return Text(f"{text} *", style="green" if cell.value > 0 else "red")
+    return Text(f"{text} *", style="green" if cell.is_good else "red")

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 import torch
 from probe_pairs import PAIRS
-from rich.console import Console
 from tiny_models import make_tiny_model
 
 from l2t_hub.artifacts import sha256_of
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.evaluate import Evaluation, evaluate, read_evaluation, render_table
+from l2t_hub.evaluate import Evaluation, evaluate, read_evaluation
 from l2t_hub.evaluate.evaluation import short_names
 from l2t_hub.evaluate.model_facts import bos_notes
 from l2t_hub.evaluate.results import Sample
@@ -76,10 +75,6 @@ def test_labels_limit_and_progress(tiny_models: tuple[Path, Path]) -> None:
     assert note.startswith("note: ")
     assert "the tokenizer adds no BOS token to a text; texts are scored after one <s>" in note
     assert re.fullmatch(r"\[mine\]: 24 examples in \d+\.\d s", line)
-    console = Console(width=120)
-    with console.capture() as capture:
-        console.print(render_table(evaluation))
-    assert "[mine]" in capture.get()
 
 
 def test_an_unknown_suite_is_a_usage_error() -> None:

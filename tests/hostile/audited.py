@@ -124,10 +124,11 @@ def _train(target: str, out: Path, config: dict[str, Any]) -> tuple[bool, str]:
 
 
 def _evaluate(target: str, out: Path, config: dict[str, Any]) -> tuple[bool, str]:
-    from l2t_hub.evaluate import evaluate, render_table
+    from l2t_hub.evaluate import evaluate
+    from l2t_hub.report.score_report import as_text, make_report
 
     results = evaluate([target], "probes", out / "scores.json", limit=2)
-    return True, str(render_table(results))
+    return True, as_text("markdown", make_report([results], (), plots=False), [results])
 
 
 def _demo(target: str, out: Path, config: dict[str, Any]) -> tuple[bool, str]:

@@ -19,8 +19,11 @@ from l2t_hub.console import SafeConsole
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import Evaluation
 from l2t_hub.evaluate.merging import Result, merge
-from l2t_hub.report.score_report import as_text, make_report
-from l2t_hub.report.terminal_report import render_report
+from l2t_hub.evaluate.results import Estimate, Measure, MeasureDifference
+from l2t_hub.report.score_report import as_text, make_report, score_section
+from l2t_hub.report.score_sheets import measures_sheet
+from l2t_hub.report.sheet import Figure
+from l2t_hub.report.terminal_report import render_report, render_section
 
 FORMATS = ("markdown", "latex", "csv", "html")
 
@@ -61,6 +64,42 @@ def test_figures_of_the_suite_psychometric_do_not_break_a_report(two: Path) -> N
     assert report(two.parent) == report(two)
     with pytest.raises(UserError, match="no scores, and reports do not show them"):
         report(numbers)
+
+
+def test_two_models_and_their_difference_fit_in_80_columns_and_brackets_are_no_markup(tmp_path: Path) -> None:
+    made = evaluation(
+        tmp_path / "e.json",
+        {"[raw]": 0.6, "a-rather-long-name-of-a-model": 0.8},
+        names="determiner_noun_agr_{}",
+    )
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(render_section(score_section(made, narrow=True, plots=False)))
+    text = capture.get()
+    assert "[raw]" in text
+    for row in made.models[0].phenomena:
+        line = next(line for line in text.splitlines() if row.phenomenon in line)
+        figures = rf"{row.phenomenon} +24 +(\d+\.\d \[\d+, \d+\] +){{2}}[+-]\d+\.\d \[[+-]\d+, [+-]\d+\]"
+        assert re.search(figures, line), line
+
+
+def test_other_measures_have_their_differences_and_less_of_a_loss_is_better(tmp_path: Path) -> None:
+    made = evaluation(tmp_path / "e.json", {"raw": 0.6, "l2t": 0.8})
+    loss = Measure("loss (nats per token)", "typo", 2.5, 2.25, 2.75, 9, "lower")
+    models = tuple(replace(model, measures=(loss,)) for model in made.models)
+    less = MeasureDifference(loss.name, "typo", Estimate(-0.5, -0.75, -0.25), 9, "lower")
+    comparison = replace(made.comparisons[0], measures=(less,))
+    table = measures_sheet(replace(made, models=models, comparisons=(comparison,)))
+    assert table is not None
+    assert table.header == ("measure", "items", "raw", "l2t", "l2t − raw")
+    (row,) = table.rows
+    shown, change = row[2], row[4]
+    assert isinstance(shown, Figure)
+    assert isinstance(change, Figure)
+    assert (shown.main(), shown.interval()) == ("2.500", "[2.250, 2.750]")
+    assert (change.main(), change.interval(0)) == ("-0.500", "[-0.750, -0.250]")
+    assert change.is_marked
+    assert change.is_good
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -117,6 +117,22 @@ HeldOutText = Annotated[
         help="Suite `tasks`: a file or folder of English text that the models were not trained on.",
     ),
 ]
+Typicality = Annotated[
+    str | None,
+    typer.Option(
+        "--typicality",
+        metavar="FILE",
+        help="Suite `psychometric`: people's ratings, with columns category, member and typicality (or rank).",
+    ),
+]
+Matrices = Annotated[
+    str | None,
+    typer.Option(
+        "--matrices",
+        metavar="FILE",
+        help="Suite `psychometric`: items with columns prompt, options and answer, or a .json file of the release.",
+    ),
+]
 DataHub = Annotated[
     str | None,
     typer.Option(
@@ -136,6 +152,7 @@ models.command(rich_help_panel=PANEL, epilog=TRAIN_EXAMPLES)(train)
         "l2t eval my-org/nano-raw my-org/nano-l2t@v1 --suite probes,blimp --out scores",
         "l2t eval models/nano-l2t --checkpoints --suite probes",
         "l2t eval models/nano-l2t --suite tasks --text held-out.jsonl",
+        "l2t eval models/nano-l2t --suite psychometric --typicality ratings.csv",
         "l2t eval models/nano-l2t --pairs 'zorro/*.txt' --first bad --by file",
     ),
 )
@@ -156,6 +173,8 @@ def evaluate(
     keep: KeptSuite = None,
     checkpoints: Checkpoints = False,
     text: HeldOutText = None,
+    typicality: Typicality = None,
+    matrices: Matrices = None,
     limit: Limit = None,
     batch_tokens: BatchTokens = None,
     device: Device = None,
@@ -179,14 +198,15 @@ def evaluate(
         with connected_for(hub, *names) if data is None else connected(data):
             from l2t_hub.evaluate.run_checkpoints import expanded
             from l2t_hub.evaluate.several import evaluate_suites
-            from l2t_hub.evaluate.suites import chosen_suites
+            from l2t_hub.evaluate.suites import chosen_suites, with_matrices
 
             chosen = chosen_suites(suite, pairs, good=good, bad=bad, by=by, first=first, keep=keep)
             results = evaluate_suites(
                 expanded(names) if checkpoints and data is None else models,
-                chosen,
+                with_matrices(chosen, matrices),
                 file or Path(scratch) / "scores",
                 text=text,
+                typicality=typicality,
                 limit=limit,
                 batch_tokens=batch_tokens,
                 device=device,
@@ -200,7 +220,7 @@ def evaluate(
 
 def _show_scores(results: "SuiteResults", as_json: bool, *, written: bool) -> None:
     """Print the results of every suite. Raises UserError at the end if something could not be scored."""
-    from l2t_hub.evaluate.psychometric_table import numbers_table
+    from l2t_hub.report.psychometric_sheets import psychometric_section
     from l2t_hub.report.score_report import score_section
     from l2t_hub.report.terminal_report import render_section
 
@@ -211,7 +231,7 @@ def _show_scores(results: "SuiteResults", as_json: bool, *, written: bool) -> No
     trees = [evaluation.as_dict() for evaluation in results.evaluations]
     files = list(results.files)
     if results.psychometric is not None and results.psychometric_file is not None:
-        shown.append(numbers_table(results.psychometric))
+        shown.append(render_section(psychometric_section(results.psychometric)))
         trees.append(results.psychometric.as_dict())
         files.append(results.psychometric_file)
     shown += [f"scores: {file}" for file in files] if written else []

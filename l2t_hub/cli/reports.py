@@ -106,7 +106,9 @@ def report(
         interruptible(lambda: kept),
         _hub_of(hub, push, [without_scheme(name) for name in names]) as endpoint,
     ):
+        from l2t_hub.errors import UserError
         from l2t_hub.evaluate.merging import merge
+        from l2t_hub.report.psychometric_sheets import merge_figures
         from l2t_hub.report.result_sources import find_results
         from l2t_hub.report.score_report import as_text, chosen_format, make_report, write_report
         from l2t_hub.report.terminal_report import render_report
@@ -115,21 +117,31 @@ def report(
         formats = [(chosen_format(form, file), file) for file in files or ()]
         shown = None if files else chosen_format(form, None)
         results = find_results(names, progress)
-        evaluations, notes = merge(results, baseline)
+        if push is not None and not results.scores:
+            raise UserError(
+                "--push: there are no scores, and figures of the suite psychometric are not sent",
+                "Leave --push out.",
+            )
+        figures = merge_figures(results.figures, baseline)
+        known = any(baseline in (m.label, m.model) for one in figures for m in one.models)
+        # A model of which there are figures only is the baseline of those.
+        evaluations, notes = merge(results.scores, baseline if results.scores or not known else None)
         thresholds = parse_thresholds(fail_under or (), evaluations)
         drawn = bool({"markdown", "html"} & {shown, *dict(formats)})
-        document = make_report(evaluations, notes, compare_to, narrow=shown == "terminal", plots=drawn)
+        document = make_report(
+            evaluations, notes, compare_to, figures=figures, narrow=shown == "terminal", plots=drawn
+        )
         for chosen, file in formats:
-            write_report(chosen, document, evaluations, file)
+            write_report(chosen, document, file)
             progress(f"report: {file}")
         if shown == "terminal":
             answer(False, None, render_report(document))
         elif shown is not None:
-            sys.stdout.write(as_text(shown, document, evaluations))
+            sys.stdout.write(as_text(shown, document))
         if push is not None and endpoint is not None:
             from l2t_hub.publish.results_dataset import append
 
-            own = [result.evaluation for result in results]
+            own = [result.evaluation for result in results.scores]
             progress(append(own, push, endpoint, private=private, say=progress).summary())
         check_thresholds(thresholds, evaluations)
 

@@ -193,12 +193,12 @@ def _comparisons(models: Sequence[_Scored]) -> tuple[ModelComparison, ...]:
 
 
 def _say_notes(suite: Suite, sources: Sequence[ModelSource], say: Callable[[str], None] | None) -> None:
-    """Report notes on a user's pairs; for our suites, which are English, each model trained on other text only."""
+    """Report notes on a user's items; for our suites, which are English, each model trained on other text only."""
     if say is None:
         return
-    for note in suite.pairs.notes() if suite.pairs is not None else ():
+    for note in suite.items.notes() if suite.items is not None else ():
         say(note)
-    for source in sources if suite.pairs is None else ():
+    for source in sources if suite.items is None else ():
         try:
             record = TrainingRecord.find(Path(source.location))
         except UserError:  # scoring a model does not need its record

@@ -20,7 +20,6 @@ from typing import Any
 
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate import record_task
-from l2t_hub.evaluate.pair_set import task_config
 from l2t_hub.evaluate.results import Sample, TaskProtocol
 from l2t_hub.evaluate.suites import METRIC, PROBES, Suite, SuitePart
 from l2t_hub.evaluate.task_store import TaskResult, TaskStore
@@ -67,8 +66,8 @@ def load_tasks(suite: Suite) -> list[LoadedPart]:
     Raises UserError if a dataset cannot be loaded, for example without a network if it is not cached.
     """
     with quiet():
-        if suite.pairs is not None:
-            config = task_config(suite.name, suite.pairs.documents)
+        if suite.items is not None:
+            config = suite.items.task(suite.name, suite.items.documents)
             return [LoadedPart(SuitePart((config["task"],)), _task_manager(PROBES).load([config]))]
         manager = _task_manager(suite.task_folder)
         loaded = []

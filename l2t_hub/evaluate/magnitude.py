@@ -1,6 +1,6 @@
 """How a model's states of the numbers 1 to 8 lie to each other: three effects known from people, and a number line.
 
-The linking hypothesis of Shah et al. (2023, Findings of ACL, 6147-6161): the more similar two states, the harder the
+The linking hypothesis of Shah et al. (2023, Findings of ACL): the more similar two states, the harder the
 numbers are to tell apart. All of it is arithmetic on eight vectors, without chance.
 """
 
@@ -10,9 +10,9 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from l2t_hub.evaluate.states import Floats
+
 NUMBERS = tuple(range(1, 9))
 PAIRS = tuple(combinations(range(len(NUMBERS)), 2))
 RATES = np.geomspace(0.01, 10, 61)

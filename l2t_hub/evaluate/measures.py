@@ -25,7 +25,7 @@ def measures(samples: Sequence[Sample]) -> tuple[Measure, ...]:
     """Return the mean of each measure by phenomenon; the mean over all examples comes last."""
     found = []
     for (name, cell), values in _values(samples).items():
-        value, half = _mean([values[key] for key in values])
+        value, half = mean_interval([values[key] for key in values])
         low, high = (None, None) if half is None else (value - half, value + half)
         found.append(Measure(name, cell, value, low, high, len(values), BETTER[name]))
     return tuple(found)
@@ -39,7 +39,7 @@ def measure_differences(
     found = []
     for (name, cell), values in _values(samples).items():
         others = baseline.get((name, cell), {})
-        value, half = _mean([values[key] - others[key] for key in values if key in others])
+        value, half = mean_interval([values[key] - others[key] for key in values if key in others])
         if half is not None:
             difference = Estimate(value, value - half, value + half)
             found.append(MeasureDifference(name, cell, difference, len(values), BETTER[name]))
@@ -60,8 +60,8 @@ def _values(samples: Sequence[Sample]) -> dict[tuple[str, str], dict[tuple[str, 
     return {key: values for key, values in found.items() if values}
 
 
-def _mean(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean and half its interval; None for fewer than two values."""
+def mean_interval(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return the mean and half of Student's t interval; None for fewer than two values."""
     from scipy.stats import t
 
     if len(values) < 2:

@@ -1,4 +1,4 @@
-"""Rows of minimal pairs: Parquet, JSON Lines, CSV, text with good and bad on alternating lines, Hub datasets.
+"""Rows of a user's data: Parquet, JSON Lines, CSV, text with good and bad on alternating lines, Hub datasets.
 
 A row is a dict with its place (a file and line or row) under the key `PLACE`. The file's name without its ending is
 the column `file`, unless the data have a column of that name.
@@ -26,11 +26,12 @@ _DATASET = re.compile(
 )
 
 
-def read_rows(pairs: str, base: Path, first: str | None) -> Iterator[Row]:
+def read_rows(pairs: str, base: Path, first: str | None, what: str = "pairs") -> Iterator[Row]:
     """Yield the rows of files (a path or a pattern such as `zorro/*.txt`) or of a dataset on the Hub.
 
     A dataset is `namespace/name`, with `:config`, `#split` and `@revision` as needed. Relative paths start at `base`.
-    `first` says which sentence comes first in text files: `good` or `bad`.
+    `first` says which sentence comes first in text files: `good` or `bad`. Errors call the rows `what`; only pairs
+    may be text.
 
     Raises UsageError if nothing has that name, UserError if a file cannot be read.
     """
@@ -38,22 +39,33 @@ def read_rows(pairs: str, base: Path, first: str | None) -> Iterator[Row]:
     files = [path for path in files if path.is_file()]
     if files:
         for path in files:
-            yield from _rows_of(path, first)
+            yield from _rows_of(path, first, what)
         return
     dataset = _DATASET.fullmatch(pairs)
     if dataset is None or Path(pairs).suffix in READERS:
         near = [path.name for path in (base / pairs).parent.glob("*")]
         hint = nearest(Path(pairs).name, near) if near else "Give a file, a pattern or a dataset on the Hub."
-        raise UsageError(f"{pairs}: no such file of pairs", hint)
+        raise UsageError(f"{pairs}: no such file of {what}", hint)
     yield from _dataset_rows(**dataset.groupdict())
 
 
-def _rows_of(path: Path, first: str | None) -> Iterator[Row]:
-    reader = READERS.get(path.suffix.lower())
+def column_of(row: Row, column: str) -> Any:
+    """Return a value of a row. Raises UsageError if the row has no such column."""
+    if column in row:
+        return row[column]
+    known = [name for name in row if name != PLACE]
+    raise UsageError(
+        f"{row[PLACE]}: no column '{column}'. {nearest(column, known)}", f"Columns: {', '.join(known)}."
+    )
+
+
+def _rows_of(path: Path, first: str | None, what: str) -> Iterator[Row]:
+    readers = READERS if what == "pairs" else {k: v for k, v in READERS.items() if v is not _text_rows}
+    reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UsageError(
-            f"{path}: pairs cannot be read from {path.suffix or 'a file without an ending'}",
-            f"Known endings: {', '.join(READERS)}.",
+            f"{path}: {what} cannot be read from {path.suffix or 'a file without an ending'}",
+            f"Known endings: {', '.join(readers)}.",
         )
     if reader is _text_rows and first is None:
         raise UsageError(
@@ -90,7 +102,7 @@ def _json_rows(path: Path, first: str | None) -> Iterator[Row]:
     for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        row = parse_json(line.encode(), f"{path}:{number}", "a row of pairs")
+        row = parse_json(line.encode(), f"{path}:{number}", "a row")
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: not a JSON object with a key for each column")
         yield row | {PLACE: f"{path}:{number}"}
@@ -143,8 +155,8 @@ def _dataset_rows(repo: str, config: str | None, split: str | None, revision: st
     ) as error:  # datasets raises errors of many types for a missing repo, config or connection
         reason = str(error).strip().split("\n")[0]
         raise UserError(
-            f"{repo}: the pairs cannot be loaded: {reason}",
-            "Check name, config (`name:config`) and connection. A file on disk works too: --pairs FILE.",
+            f"{repo}: the data cannot be loaded: {reason}",
+            "Check name, config (`name:config`) and connection. A file on disk works too.",
         ) from error
     if split is None and len(splits) > 1:
         raise UsageError(

@@ -1,10 +1,6 @@
 """Any set of minimal pairs as a suite: what a user asks for, checked and kept as YAML, and the pairs themselves."""
 
-import hashlib
-import json
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +8,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from l2t_hub.artifacts import write_text
-from l2t_hub.errors import UsageError, UserError, nearest
-from l2t_hub.evaluate.pair_files import BAD, GOOD, PLACE, Row, read_rows
+from l2t_hub.errors import UsageError, UserError
+from l2t_hub.evaluate.own_items import Document, OwnItems, own_items
+from l2t_hub.evaluate.pair_files import BAD, GOOD, PLACE, Row, column_of, read_rows
 from l2t_hub.records.reading import explain, read_bounded
 
-MAX_PAIRS = 1_000_000
 EVERYTHING = "all pairs"
 SUFFIXES = (".yaml", ".yml")
 
@@ -40,25 +36,6 @@ class PairSpec(BaseModel):
     """Text files: which of two lines comes first."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Hash of the pairs; others are refused."""
-
-
-@dataclass(frozen=True)
-class PairSet:
-    """Checked pairs. A document has the keys id, phenomenon, paradigm, good and bad."""
-
-    documents: tuple[dict[str, str], ...]
-    dropped: dict[str, int]
-    """Number of rows left out, by reason."""
-    first_dropped: dict[str, str]
-    """Place of the first row left out, by reason."""
-    sha256: str
-
-    def notes(self) -> list[str]:
-        """Return a line about each reason for which rows were left out."""
-        return [
-            f"{count} of {count + len(self.documents)} pairs left out: {reason} (first: {self.first_dropped[reason]})"
-            for reason, count in self.dropped.items()
-        ]
 
 
 def spec_from(pairs: str, **keys: Any) -> PairSpec:
@@ -90,7 +67,7 @@ def _checked(tree: dict[Any, Any], where: str) -> PairSpec:
         raise UsageError(f"{where}: {explain(error, PairSpec)}", f"Keys of a suite: {keys}.") from None
 
 
-def write_spec(spec: PairSpec, pairs: PairSet, path: Path) -> None:
+def write_spec(spec: PairSpec, pairs: OwnItems, path: Path) -> None:
     """Keep a suite as YAML, with the hash of its pairs. Raises UsageError for a wrong ending, UserError on failure.
 
     A path to files is written as an absolute one, so that the suite file can lie anywhere.
@@ -104,31 +81,20 @@ def write_spec(spec: PairSpec, pairs: PairSet, path: Path) -> None:
     write_text(path, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
 
 
-def read_pairs(spec: PairSpec, base: Path) -> PairSet:
+def read_pairs(spec: PairSpec, base: Path) -> OwnItems:
     """Read and check the pairs. Rows with equal or empty sentences are left out and counted.
 
     Raises UsageError for a missing column, UserError for unreadable data, if no pair is left, or if the pairs are not
     those of `spec.sha256`.
     """
-    documents: list[dict[str, str]] = []
-    dropped: Counter[str] = Counter()
-    first: dict[str, str] = {}
-    digest = hashlib.sha256()
-    for number, row in enumerate(read_rows(spec.pairs, base, spec.first), start=1):
-        if number > MAX_PAIRS:
-            raise UserError(f"{spec.pairs}: more than {MAX_PAIRS:,} pairs")
-        document = _document(spec, row, number)
-        if problem := _problem(document):
-            dropped[problem] += 1
-            first.setdefault(problem, row[PLACE])
-            continue
-        documents.append(document)
-        digest.update(json.dumps(sorted(document.items()), ensure_ascii=False).encode() + b"\n")
-    pairs = PairSet(tuple(documents), dict(dropped), first, digest.hexdigest())
-    if not documents:
-        raise UserError(
-            f"{spec.pairs}: no pair to score", " ".join(pairs.notes()) or "The data have no rows."
-        )
+    pairs = own_items(
+        spec.pairs,
+        "pair",
+        read_rows(spec.pairs, base, spec.first),
+        lambda row, number: _document(spec, row, number),
+        _problem,
+        pairs_task,
+    )
     if spec.sha256 not in (None, pairs.sha256):
         raise UserError(
             f"suite '{spec.name}': {spec.pairs} has other pairs than when the suite was written",
@@ -138,7 +104,7 @@ def read_pairs(spec: PairSpec, base: Path) -> PairSet:
     return pairs
 
 
-def _document(spec: PairSpec, row: Row, number: int) -> dict[str, str]:
+def _document(spec: PairSpec, row: Row, number: int) -> Document:
     good, bad = (_value(row, column, text=True) for column in (spec.good, spec.bad))
     groups = [_value(row, column, text=False) for column in spec.by]
     document = {
@@ -151,24 +117,19 @@ def _document(spec: PairSpec, row: Row, number: int) -> dict[str, str]:
 
 
 def _value(row: Row, column: str, *, text: bool) -> str:
-    if column not in row:
-        known = [name for name in row if name != PLACE]
-        raise UsageError(
-            f"{row[PLACE]}: no column '{column}'. {nearest(column, known)}", f"Columns: {', '.join(known)}."
-        )
-    value = row[column]
+    value = column_of(row, column)
     if value is None or isinstance(value, dict | list) or (text and not isinstance(value, str)):
         raise UserError(f"{row[PLACE]}: column '{column}' must be {'a text' if text else 'a name or number'}")
     return str(value).strip() if text else str(value)
 
 
-def _problem(document: dict[str, str]) -> str | None:
+def _problem(document: Document) -> str | None:
     if not document[GOOD] or not document[BAD]:
         return "an empty sentence"
     return "both sentences are equal" if document[GOOD] == document[BAD] else None
 
 
-def task_config(name: str, documents: Sequence[dict[str, str]]) -> dict[str, Any]:
+def pairs_task(name: str, documents: Sequence[Document]) -> dict[str, Any]:
     """Return the lm-eval task for some pairs. As in the harness's BLiMP, a space precedes each sentence."""
 
     def data(**_: Any) -> dict[str, Any]:
@@ -176,7 +137,7 @@ def task_config(name: str, documents: Sequence[dict[str, str]]) -> dict[str, Any
 
         return {"test": Dataset.from_list(list(documents))}
 
-    def choices(document: dict[str, str]) -> list[str]:
+    def choices(document: Document) -> list[str]:
         return [document[GOOD], document[BAD]]
 
     return {

@@ -1,40 +1,37 @@
-"""The suite `psychometric`: how models represent the magnitude of numbers. Its results are figures, no accuracies.
+"""The suite `psychometric`: how models represent the magnitude of numbers, and how typical they find members.
 
-They have a file format of their own, since nothing is right or wrong and nothing is averaged over examples.
+What it measures are figures, no accuracies. Its third part, matrices, has right and wrong answers: the suite of
+`matrices`.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from l2t_hub.artifacts import disk_errors, write_text
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate.evaluation import check_arguments, download_model, short_names
-from l2t_hub.evaluate.magnitude import NUMBERS, Floats, Magnitude, magnitude
+from l2t_hub.evaluate.magnitude import magnitude
 from l2t_hub.evaluate.model_facts import library_versions, weights_digest
+from l2t_hub.evaluate.psychometric_results import (
+    FIGURES,
+    LOWER_IS_BETTER,
+    NOTATIONS,
+    SCHEMA,
+    LayerMagnitude,
+    MagnitudeSummary,
+    ModelFigures,
+    PsychometricResults,
+    RatedCategories,
+)
+from l2t_hub.evaluate.states import states_of
 from l2t_hub.evaluate.suites import PSYCHOMETRIC
+from l2t_hub.evaluate.typicality import EXAMPLES, TypicalityData, correlations, read_typicality
 from l2t_hub.scoring import ModelSource, Scorer, find_model, load_scorer
 
-SCHEMA = 1
-WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
-NOTATIONS: Mapping[str, tuple[str, ...]] = {
-    "digits": tuple(map(str, NUMBERS)),
-    "lower-case words": WORDS,
-    "upper-case words": tuple(word.upper() for word in WORDS),
-}
-FIGURES = {
-    "distance_r2": "distance effect, R2",
-    "size_r2": "size effect, R2",
-    "ratio_r2": "ratio effect, R2",
-    "mds_stress": "MDS, stress",
-    "mds_correlation": "MDS, correlation",
-}
-LOWER_IS_BETTER = "mds_stress"
 SETTINGS = {
     "states": "mean over the tokens of the number, which follows one prefix token without a space; layer 0 is the "
     "embeddings, the last layer is after the final norm",
@@ -44,88 +41,46 @@ SETTINGS = {
     "ratio": "R2 of similarity = a exp(-b max/min) + c over all 28 pairs, 0.01 <= b <= 10",
     "mds": "metric MDS of 1 - similarity in one dimension, global minimum; "
     "sqrt(sum (d - distance)^2 / sum d^2), and the absolute correlation with log x",
+    "typicality": "Spearman's correlation with ratings in each category: of the cosine of the states of member and "
+    "category, in the layer where it is highest, embeddings aside, and in the last; and of the mean log-probability "
+    "of a token of 'a MEMBER is a CATEGORY', in lower case, after no to all of the examples: "
+    + "".join(EXAMPLES),
 }
-
-
-@dataclass(frozen=True)
-class LayerMagnitude:
-    """The figures of one layer for one notation."""
-
-    notation: str
-    layer: int
-    figures: Magnitude
-
-
-@dataclass(frozen=True)
-class MagnitudeSummary:
-    """One figure over the layers: their mean, and the best of those where the effect has people's direction."""
-
-    notation: str
-    figure: str
-    mean: float | None
-    best: float | None
-    best_layer: int | None
-    opposite: int
-    """Number of layers where the effect runs in the direction opposite to people's."""
-
-
-@dataclass(frozen=True)
-class NumberSense:
-    """The figures of one model."""
-
-    label: str
-    model: str
-    revision: str | None
-    weights_sha256: str | None
-    dtype: str
-    prefix_token: str
-    step: int | None
-    tokens: Mapping[str, tuple[int, ...]]
-    """Number of tokens of each number, by notation."""
-    summary: tuple[MagnitudeSummary, ...]
-    layers: tuple[LayerMagnitude, ...]
-
-
-@dataclass(frozen=True)
-class PsychometricResults:
-    """The results of the suite: the schema of its JSON file."""
-
-    schema: int
-    suite: str
-    date: str
-    settings: Mapping[str, str]
-    versions: Mapping[str, str]
-    models: tuple[NumberSense, ...]
-    failed: Mapping[str, str]
-    """Models that could not be measured, with the reason, by label."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the results as JSON types."""
-        return asdict(self)
+WHERE_DATA_ARE = (
+    "Only numbers are measured: typicality and matrices need data (--typicality FILE, --matrices FILE). Those of the "
+    "paper are in the attachment “Software” of https://aclanthology.org/2024.emnlp-main.539: "
+    "Code/files/castro_et_al_typicality.csv and Code/effects/center_single.json."
+)
 
 
 def measure_models(
     models: Sequence[str | ModelSource],
     out: Path | None = None,
     *,
+    typicality: str | None = None,
+    batch_tokens: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> PsychometricResults:
     """Measure models (directories or Hub names), and write the results to `out` as JSON.
 
+    `typicality` is a file of people's ratings; without it, only the numbers are measured.
+
     A model that cannot be measured does not stop the others. Raises UsageError for an invalid argument, UserError if
     no model can be measured or the file cannot be written.
     """
     found = [model if isinstance(model, ModelSource) else find_model(model) for model in models]
-    check_arguments([source.name for source in found], None, None, None, out)
+    check_arguments([source.name for source in found], None, batch_tokens, None, out)
+    data = None if typicality is None else read_typicality(typicality)
     sources = [download_model(source, progress) for source in found]
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    measured: list[NumberSense] = []
+    measured: list[ModelFigures] = []
     failed: dict[str, UserError] = {}
     for label, source in zip(short_names([source.name for source in sources]), sources, strict=True):
         try:
-            measured.append(number_sense(label, load_scorer(source, device=device, dtype=dtype)))
+            scorer = load_scorer(source, device=device, dtype=dtype)
+            measured.append(model_figures(label, scorer, data, batch_tokens))
         except UsageError:
             raise
         except UserError as error:
@@ -138,7 +93,14 @@ def measure_models(
         raise next(iter(failed.values()))
     reasons = {label: error.message for label, error in failed.items()}
     results = PsychometricResults(
-        SCHEMA, PSYCHOMETRIC, date, SETTINGS, library_versions(), tuple(measured), reasons
+        SCHEMA,
+        PSYCHOMETRIC,
+        date,
+        SETTINGS,
+        library_versions(),
+        tuple(measured),
+        reasons,
+        _rated(typicality, data),
     )
     if out is not None:
         with disk_errors(out.parent):
@@ -147,18 +109,27 @@ def measure_models(
     return results
 
 
-def number_sense(label: str, scorer: Scorer) -> NumberSense:
+def _rated(file: str | None, data: TypicalityData | None) -> RatedCategories | None:
+    if file is None or data is None:
+        return None
+    categories = tuple((category.name, len(category.members)) for category in data.categories)
+    return RatedCategories(Path(file).name, data.sha256, categories, data.left_out)
+
+
+def model_figures(
+    label: str, scorer: Scorer, data: TypicalityData | None = None, batch_tokens: int | None = None
+) -> ModelFigures:
     """Measure one model. Raises UserError if its states are not finite, or its tokenizer drops a number."""
     layers, tokens = [], {}
     for notation, texts in NOTATIONS.items():
-        read = [_states(label, scorer, text) for text in texts]
+        read = [states_of(label, scorer, text) for text in texts]
         tokens[notation] = tuple(count for _, count in read)
         by_layer = np.stack([states for states, _ in read], axis=1)
         layers += [
             LayerMagnitude(notation, number, magnitude(states)) for number, states in enumerate(by_layer)
         ]
     source = scorer.source
-    return NumberSense(
+    return ModelFigures(
         label,
         source.name,
         source.revision,
@@ -169,6 +140,7 @@ def number_sense(label: str, scorer: Scorer) -> NumberSense:
         tokens,
         tuple(summaries(layers)),
         tuple(layers),
+        correlations(label, scorer, data, batch_tokens) if data else {},
     )
 
 
@@ -196,22 +168,3 @@ def _summary(notation: str, figure: str, layers: Sequence[LayerMagnitude]) -> Ma
     return MagnitudeSummary(
         notation, figure, mean, None if best is None else values[best], best, len(opposite)
     )
-
-
-def _states(label: str, scorer: Scorer, text: str) -> tuple[Floats, int]:
-    """Return the states of a number, a row for each layer, and the number of its tokens."""
-    import torch
-
-    ids = list(scorer.tokenizer(text, add_special_tokens=False)["input_ids"])
-    if not ids:
-        raise UserError(f"{label}: the tokenizer makes no token of '{text}'")
-    with torch.inference_mode():
-        inputs = torch.tensor([[scorer.prefix_id, *ids]], device=scorer.model.device)
-        output = scorer.model(input_ids=inputs, output_hidden_states=True, use_cache=False)
-    states = np.stack([layer[0, 1:].cpu().double().mean(dim=0).numpy() for layer in output.hidden_states])
-    if not np.isfinite(states).all():
-        raise UserError(
-            f"{label}: its states of '{text}' are not finite",
-            "The weights are probably not finite either, as after a training run that diverged.",
-        )
-    return states, len(ids)

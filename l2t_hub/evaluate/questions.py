@@ -53,4 +53,4 @@ def prepare(
         lm = harness.as_lm(scorer, batch_tokens)
         return harness.run(lm, label, suite, loaded, limit, store=store, progress=say)
 
-    return Questions(ask, suite.pairs.dropped if suite.pairs else {})
+    return Questions(ask, suite.items.dropped if suite.items else {})

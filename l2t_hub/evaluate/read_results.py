@@ -32,8 +32,8 @@ def read_evaluation(path: Path) -> Evaluation:
     hint = "Create them with `l2t eval MODEL... --out FILE`."
     if isinstance(tree, dict) and tree.get("suite") == PSYCHOMETRIC:
         raise UserError(
-            f"{path}: these are figures of the suite {PSYCHOMETRIC}, no scores, and reports do not show them",
-            "`l2t eval MODEL... --suite psychometric` shows them as a table; the file has every layer.",
+            f"{path}: these are figures of the suite {PSYCHOMETRIC}, no scores",
+            "`l2t report` shows them.",
         )
     try:
         if written != SCHEMA and isinstance(tree.get("protocol"), dict):

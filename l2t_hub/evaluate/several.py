@@ -7,7 +7,8 @@ from typing import Any
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate.evaluation import download_model, evaluate
-from l2t_hub.evaluate.psychometric import PsychometricResults, measure_models
+from l2t_hub.evaluate.psychometric import WHERE_DATA_ARE, measure_models
+from l2t_hub.evaluate.psychometric_results import PsychometricResults
 from l2t_hub.evaluate.questions import NO_TEXT
 from l2t_hub.evaluate.results import Evaluation
 from l2t_hub.evaluate.suites import Suite
@@ -64,12 +65,14 @@ def evaluate_suites(
     suites: Sequence[Suite],
     out: Path,
     *,
+    typicality: str | None = None,
     progress: Callable[[str], None] | None = None,
     **options: Any,
 ) -> SuiteResults:
     """Score models on several suites, with the options of `evaluate`. A suite without its data does not stop others.
 
-    `out` is the file of the results of one suite, or the folder of `SUITE.json` for several. Raises UsageError for
+    `out` is the file of the results of one suite, or the folder of `SUITE.json` for several. `typicality` is a file
+    of ratings for the suite `psychometric`. Raises UsageError for
     wrong arguments, and UserError as `evaluate` does if there is only one suite.
     """
     if len(suites) > 1 and out.suffix == ".json":
@@ -78,6 +81,7 @@ def evaluate_suites(
             "Give the name of a folder: each suite's scores are written to SUITE.json in it.",
         )
     _check_text(suites, options.get("text"))
+    _check_typicality(suites, typicality)
     found = [model if isinstance(model, ModelSource) else find_model(model) for model in models]
     sources = [download_model(source, progress) for source in found]
     evaluations, files, failed = [], [], {}
@@ -88,11 +92,11 @@ def evaluate_suites(
             progress(f"suite {suite.name}")
         try:
             if suite.kind == "psychometric":
-                own = {name: options.get(name) for name in ("device", "dtype")}
-                psychometric, psychometric_file = (
-                    measure_models(sources, file, progress=progress, **own),
-                    file,
-                )
+                own = {name: options.get(name) for name in ("batch_tokens", "device", "dtype")}
+                if progress and typicality is None and len(suites) == 1:
+                    progress(f"note: {WHERE_DATA_ARE}")
+                psychometric = measure_models(sources, file, typicality=typicality, progress=progress, **own)
+                psychometric_file = file
                 continue
             evaluations.append(evaluate(sources, suite, file, progress=progress, **options))
         except UsageError:
@@ -115,3 +119,11 @@ def _check_text(suites: Sequence[Suite], text: str | None) -> None:
         raise UsageError(NO_TEXT, "Name it: --text FILE")
     if text is not None and not wanted:
         raise UsageError("--text is for the suite tasks, which is not asked for", "Add --suite tasks.")
+
+
+def _check_typicality(suites: Sequence[Suite], typicality: str | None) -> None:
+    """Raise UsageError if there are ratings of typicality, but no suite that reads them."""
+    if typicality is not None and all(suite.kind != "psychometric" for suite in suites):
+        raise UsageError(
+            "--typicality is for the suite psychometric, which is not asked for", "Add --suite psychometric."
+        )

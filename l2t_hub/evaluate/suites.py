@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from l2t_hub.errors import UsageError, nearest
+from l2t_hub.evaluate.matrices import NAME as MATRICES
+from l2t_hub.evaluate.matrices import read_matrices
+from l2t_hub.evaluate.own_items import OwnItems
 from l2t_hub.evaluate.pair_set import (
     SUFFIXES,
-    PairSet,
     PairSpec,
     read_pairs,
     read_spec,
@@ -43,7 +45,7 @@ class Suite:
 
     Column `phenomenon_column` of the data names an example's phenomenon, and `renamed` maps some of those names to
     ours. Without such a column, each task is a phenomenon. `task_folder` has the task files that lm-eval lacks. A
-    suite of a user's own has `pairs` instead of parts.
+    suite of a user's own has `items` instead of parts.
     """
 
     name: str
@@ -51,15 +53,15 @@ class Suite:
     phenomenon_column: str | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     task_folder: Path | None = None
-    pairs: PairSet | None = None
+    items: OwnItems | None = None
     field_column: str | None = None
     kind: Literal["harness", "tasks", "psychometric"] = "harness"
     """What asks the questions: lm-eval, `task_suite` or `psychometric`."""
 
     def digest(self) -> str | None:
-        """Return the SHA-256 of a user's pairs, or of the bundled data and task files; None if there are none."""
-        if self.pairs is not None:
-            return self.pairs.sha256
+        """Return the SHA-256 of a user's items, or of the bundled data and task files; None if there are none."""
+        if self.items is not None:
+            return self.items.sha256
         if self.task_folder is None:
             return None
         digest = hashlib.sha256()
@@ -122,7 +124,18 @@ def get_suite(name: str) -> Suite:
 
 def pair_suite(spec: PairSpec, base: Path) -> Suite:
     """Return the suite of some pairs. Raises UsageError for a missing column, UserError for pairs that are wrong."""
-    return Suite(spec.name, (), phenomenon_column="phenomenon", pairs=read_pairs(spec, base))
+    return Suite(spec.name, (), phenomenon_column="phenomenon", items=read_pairs(spec, base))
+
+
+def with_matrices(suites: list[Suite], file: str | None) -> list[Suite]:
+    """Return the suites of an evaluation, with the matrices of a file after `psychometric`. Raises UsageError."""
+    if file is None:
+        return suites
+    if all(suite.kind != "psychometric" for suite in suites):
+        raise UsageError(
+            "--matrices is for the suite psychometric, which is not asked for", "Add --suite psychometric."
+        )
+    return [*suites, Suite(MATRICES, (), phenomenon_column="phenomenon", items=read_matrices(file))]
 
 
 def get_suites(names: str) -> list[Suite]:
@@ -159,6 +172,6 @@ def chosen_suites(
         keys["by"] = [name.strip() for name in keys["by"].split(",") if name.strip()]
     spec = spec_from(pairs, **keys)
     own = pair_suite(spec, Path())
-    if keep is not None and own.pairs is not None:
-        write_spec(spec, own.pairs, keep)
+    if keep is not None and own.items is not None:
+        write_spec(spec, own.items, keep)
     return [own]

@@ -107,10 +107,11 @@ def encode_examples(tokenizer: Any, examples: Sequence[TaskExample]) -> list[Tok
     """
     texts = [text for example in examples for text in (example.text, example.prompt)]
     ids = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"] if texts else []
-    return [_parted(whole, alone) for whole, alone in zip(ids[::2], ids[1::2], strict=True)]
+    return [parted(whole, alone) for whole, alone in zip(ids[::2], ids[1::2], strict=True)]
 
 
-def _parted(whole: list[int], alone: list[int]) -> Tokens:
+def parted(whole: list[int], alone: list[int]) -> Tokens:
+    """Return the tokens of a text in two parts: those that its beginning has alone, and the rest."""
     shared = next((i for i, (a, b) in enumerate(zip(whole, alone, strict=False)) if a != b), len(alone))
     shared = min(shared, len(whole) - 1)
     return whole[:shared], whole[shared:]

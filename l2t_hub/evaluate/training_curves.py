@@ -115,8 +115,8 @@ def _pairs_accuracy(recipe: Recipe, every: int) -> Measurement:
 def _pairs(name: str, where: str) -> tuple[Sequence[Mapping[str, str]], str, bool, str]:
     """Return pairs, what precedes a sentence, whether a tie is right, and the hash: as `l2t eval` reads the suite."""
     suite = get_suite(name)
-    if suite.pairs is not None:
-        return suite.pairs.documents, " ", True, suite.pairs.sha256
+    if suite.items is not None:
+        return suite.items.documents, " ", True, suite.items.sha256
     digest = suite.digest()
     if suite.task_folder is None or digest is None:
         raise UsageError(

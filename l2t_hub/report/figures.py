@@ -138,7 +138,8 @@ def draw_curves(axes: Axes, curves: Sequence[tuple[str, Sequence[CurvePoint]]], 
         axes.plot(places, values, marker=marker, ms=4, lw=1.4, color=colour, label=shown_name(name))
         bands = [point.interval for point in points if point.interval]
         if bands:
-            axes.fill_between(places, *zip(*bands, strict=True), color=colour, alpha=0.15, lw=0)
+            low, high = zip(*bands, strict=True)
+            axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
     axes.set_xlabel(x)
     axes.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
 

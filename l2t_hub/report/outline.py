@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from l2t_hub.report.sheet import Sheet
 
@@ -23,8 +23,9 @@ class ReportSection:
 
 @dataclass(frozen=True)
 class Report:
-    """A report: notes that concern all of it, and its sections."""
+    """A report: notes that concern all of it, its sections, and its figures as the rows of a CSV file."""
 
     title: str
     notes: tuple[str, ...]
     sections: tuple[ReportSection, ...]
+    rows: tuple[Mapping[str, Any], ...] = ()

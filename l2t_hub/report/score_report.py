@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -10,6 +10,7 @@ from urllib.parse import quote
 from l2t_hub.artifacts import disk_errors, write_bytes, write_text
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.evaluate.conclusions import conclusions
+from l2t_hub.evaluate.psychometric_results import PsychometricResults
 from l2t_hub.evaluate.results import Estimate, Evaluation, ModelComparison
 from l2t_hub.evaluate.score_rows import COLUMNS, MACRO, rows
 from l2t_hub.evaluate.training_runs import last_checkpoints
@@ -18,6 +19,7 @@ from l2t_hub.report.curve_sheets import curve_sections
 from l2t_hub.report.formats import latex, markdown
 from l2t_hub.report.html_page import html_page
 from l2t_hub.report.outline import Report, ReportSection
+from l2t_hub.report.psychometric_sheets import figure_rows, psychometric_section
 from l2t_hub.report.published import published_sections
 from l2t_hub.report.score_sheets import protocol_lines, sheets_of
 from l2t_hub.text import spreadsheet_cell
@@ -35,22 +37,26 @@ def make_report(
     notes: Sequence[str],
     compare_to: str | None = None,
     *,
+    figures: Sequence[PsychometricResults] = (),
     narrow: bool = False,
     plots: bool = True,
 ) -> Report:
     """Return the report of some evaluations, beside published scores if `compare_to` names a source.
 
-    `narrow` makes tables fit on a terminal. Raises UsageError as `published_sections` does.
+    `figures` are results of the suite `psychometric`. `narrow` makes tables fit on a terminal. Raises
+    UsageError as `published_sections` does.
     """
     drawn = plots and installed("plots")
     sections = []
     for evaluation in evaluations:
         sections.append(score_section(last_checkpoints(evaluation), narrow, drawn))
         sections += curve_sections(evaluation, drawn)
+    sections += map(psychometric_section, figures)
     if compare_to is not None:
         sections += published_sections(compare_to, evaluations)
     missing = [NO_PLOTS] if plots and not drawn else []
-    return Report("Scores", (*notes, *missing), tuple(sections))
+    rows = [*score_table(evaluations), *(row for results in figures for row in figure_rows(results))]
+    return Report("Scores", (*notes, *missing), tuple(sections), tuple(rows))
 
 
 def score_section(evaluation: Evaluation, narrow: bool, plots: bool) -> ReportSection:
@@ -89,10 +95,10 @@ def chosen_format(form: str | None, out: Path | None) -> str:
     return SUFFIXES[out.suffix.lower()]
 
 
-def as_text(form: str, document: Report, evaluations: Sequence[Evaluation]) -> str:
+def as_text(form: str, document: Report) -> str:
     """Return a report in one text, in any format but that of the terminal. Only an HTML page has its plots in it."""
     if form == "csv":
-        return as_csv(evaluations)
+        return as_csv(document.rows)
     if form == "latex":
         return latex(document)
     if form == "markdown":
@@ -105,7 +111,7 @@ def as_text(form: str, document: Report, evaluations: Sequence[Evaluation]) -> s
     return html_page(document.title, markdown(document, {path: path for path in plots}), plots)
 
 
-def write_report(form: str, document: Report, evaluations: Sequence[Evaluation], out: Path) -> None:
+def write_report(form: str, document: Report, out: Path) -> None:
     """Write a report to a file. Markdown has its plots as images in a folder beside it."""
     if out.is_dir():
         raise UsageError(f"{out}: this is a directory", "Give the path of a file, such as report.html.")
@@ -114,7 +120,7 @@ def write_report(form: str, document: Report, evaluations: Sequence[Evaluation],
     if form == "markdown":
         write_text(out, markdown(document, _write_pictures(document, out)))
     else:
-        write_text(out, as_text(form, document, evaluations))
+        write_text(out, as_text(form, document))
 
 
 def _write_pictures(document: Report, out: Path) -> dict[str, str]:
@@ -130,20 +136,23 @@ def _write_pictures(document: Report, out: Path) -> dict[str, str]:
     return found
 
 
-def as_csv(evaluations: Sequence[Evaluation]) -> str:
-    """Return all scores as CSV: a row for each model and cell, with its difference from the baseline."""
+def as_csv(rows_of_report: Iterable[Mapping[str, Any]]) -> str:
+    """Return the rows of a report as CSV."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, ["label", *COLUMNS, *DIFFERENCE], lineterminator="\n")
     writer.writeheader()
+    writer.writerows({key: spreadsheet_cell(value) for key, value in row.items()} for row in rows_of_report)
+    return text.getvalue()
+
+
+def score_table(evaluations: Sequence[Evaluation]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each model and cell of some evaluations, with its difference from the baseline."""
     for evaluation in evaluations:
         compared = {comparison.model: comparison for comparison in evaluation.comparisons}
         for model in evaluation.models:
             cells = _differences(compared[model.label]) if model.label in compared else {}
             for row in rows(evaluation, model):
-                own = cells.get((row["kind"], row["cell"]), {})
-                values = {"label": model.label, **row, **own}
-                writer.writerow({name: spreadsheet_cell(value) for name, value in values.items()})
-    return text.getvalue()
+                yield {"label": model.label, **row, **cells.get((row["kind"], row["cell"]), {})}
 
 
 DIFFERENCE = ("baseline", "difference", "difference_low", "difference_high", "paired", "p_adjusted")

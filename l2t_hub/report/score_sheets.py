@@ -53,7 +53,7 @@ def phenomena_sheet(evaluation: Evaluation, narrow: bool = False) -> Sheet:
     bare = narrow and len(models) > NARROW
     if bare:
         comparisons = ()
-    header = ["phenomenon", "items", *(m.label for m in models)]
+    header = ["phenomenon", "n" if narrow else "items", *(m.label for m in models)]
     header += [f"{c.model} − {c.baseline}" for c in comparisons]
     rows: list[list[Cell]] = []
     for i, first in enumerate(models[0].phenomena):
@@ -110,8 +110,11 @@ def _seeds_sheet(evaluation: Evaluation, comparison: RecipeComparison) -> Sheet:
     return sheet(caption, header, rows, overall=2)
 
 
-def readings_sheet(evaluation: Evaluation) -> Sheet | None:
-    """Return a row for each way to read minimal pairs that all models were scored in; None if there is none."""
+def readings_sheet(evaluation: Evaluation, narrow: bool = False) -> Sheet | None:
+    """Return a row for each way to read minimal pairs that all models were scored in; None if there is none.
+
+    With `narrow`, it has no counts of changed decisions.
+    """
     by_model = [{reading.name: reading for reading in model.readings} for model in evaluation.models]
     names = [name for name in by_model[0] if all(name in found for found in by_model)]
     if not names:
@@ -125,14 +128,14 @@ def readings_sheet(evaluation: Evaluation) -> Sheet | None:
     for name in names:
         row: list[Cell] = [name]
         for found in by_model:
-            row += [accuracy(found[name].micro.accuracy), found[name].changed]
+            row += [accuracy(found[name].micro.accuracy), None if narrow else found[name].changed]
         for c in compared:
             own = next((r for r in c.readings if r.name == name), None)
             row.append(difference(own.micro.difference) if own else None)
         rows.append(row)
     caption = (
         f"{evaluation.protocol.suite}: the same pairs read in other ways, the suite's own first. Accuracy in % over "
-        "all items; “changed” counts decisions that differ from the suite's own."
+        "all items" + ("." if narrow else "; “changed” counts decisions that differ from the suite's own.")
     )
     return sheet(caption, header, rows)
 
@@ -190,6 +193,6 @@ def sheets_of(evaluation: Evaluation, narrow: bool = False) -> list[Sheet]:
         phenomena_sheet(evaluation, narrow),
         *seeds_sheets(evaluation),
         None if narrow and len(evaluation.models) > NARROW else measures_sheet(evaluation),
-        None if narrow and len(evaluation.models) > NARROW else readings_sheet(evaluation),
+        None if narrow and len(evaluation.models) > NARROW else readings_sheet(evaluation, narrow),
     )
     return [table for table in found if table is not None]

@@ -1,5 +1,6 @@
 """A report on the terminal: its tables and sentences."""
 
+import textwrap
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,6 +11,8 @@ from l2t_hub.console import WholeTable
 from l2t_hub.report.formats import plain_cell
 from l2t_hub.report.outline import Report, ReportSection
 from l2t_hub.report.sheet import Cell, Figure, Sheet
+
+NARROWEST = 12
 
 
 def render_report(document: Report) -> Group:
@@ -40,9 +43,8 @@ def _rich_table(table: Sheet) -> WholeTable:
     )
     rows = [[_rich_cell(cell) for cell in row] for row in table.rows]
     for i, name in enumerate(table.header):
-        # A long name is folded, a figure is not.
-        width = max((row[i].cell_len for row in rows), default=0) if i else None
-        made.add_column(Text(name), justify="right" if i else "left", min_width=width)
+        width = max((row[i].cell_len for row in rows), default=0)
+        made.add_column(Text(_folded(name, width) if i else name), justify="right" if i else "left")
     for number, row in enumerate(rows):
         if table.overall and number == len(rows) - table.overall:
             made.add_section()
@@ -57,3 +59,8 @@ def _rich_cell(cell: Cell) -> Text:
     if not cell.is_marked:
         return Text(f"{text}  " if cell.signed else text)
     return Text(f"{text} *", style="green" if cell.is_good else "red")
+
+
+def _folded(name: str, width: int) -> str:
+    """Return a name in lines as wide as its column: a long one would take the room of the figures."""
+    return "\n".join(textwrap.wrap(name, max(width, NARROWEST)))

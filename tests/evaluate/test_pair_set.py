@@ -12,7 +12,8 @@ import yaml
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import evaluate
-from l2t_hub.evaluate.pair_set import PairSet, read_pairs, read_spec, spec_from
+from l2t_hub.evaluate.own_items import OwnItems
+from l2t_hub.evaluate.pair_set import read_pairs, read_spec, spec_from
 from l2t_hub.evaluate.suites import chosen_suites, get_suite
 from l2t_hub.scoring import load_scorer, score
 
@@ -46,7 +47,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 }
 
 
-def read(path: Path, **options: Any) -> PairSet:
+def read(path: Path, **options: Any) -> OwnItems:
     return read_pairs(spec_from(str(path), **options), Path())
 
 
@@ -95,8 +96,8 @@ def test_paths_in_a_suite_file_start_at_the_file(tmp_path: Path, monkeypatch: py
     (tmp_path / "suite.yaml").write_text("name: mine\npairs: pairs.jsonl\ngood: ok\nbad: wrong\n")
     monkeypatch.chdir("/")
     suite = get_suite(str(tmp_path / "suite.yaml"))
-    assert suite.pairs is not None
-    assert {document["phenomenon"] for document in suite.pairs.documents} == {"all pairs"}
+    assert suite.items is not None
+    assert {document["phenomenon"] for document in suite.items.documents} == {"all pairs"}
 
 
 def test_equal_and_empty_sentences_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_equal_and_empty_sentences_are_left_out_and_counted(tmp_path: Path) -> N
     found = read(tmp_path / "p.jsonl", **OPTIONS)
     assert found.dropped == {"both sentences are equal": 1, "an empty sentence": 2}
     assert (
-        found.notes()[0] == f"1 of 4 pairs left out: both sentences are equal (first: {tmp_path}/p.jsonl:4)"
+        found.notes()[0] == f"1 of 6 pairs left out: both sentences are equal (first: {tmp_path}/p.jsonl:4)"
     )
     (tmp_path / "p.jsonl").write_text(json.dumps(rows[3]))
     with pytest.raises(UserError, match="no pair to score"):

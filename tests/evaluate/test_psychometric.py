@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from tiny_models import make_tiny_model
 from typer.testing import CliRunner
 
@@ -16,8 +15,8 @@ from l2t_hub.cli.app import app
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import evaluate
 from l2t_hub.evaluate.magnitude import NUMBERS, falling_fit, magnitude, scale
-from l2t_hub.evaluate.psychometric import LayerMagnitude, measure_models, number_sense, summaries
-from l2t_hub.evaluate.psychometric_table import numbers_table
+from l2t_hub.evaluate.psychometric import measure_models, model_figures, summaries
+from l2t_hub.evaluate.psychometric_results import LayerMagnitude, read_psychometric
 from l2t_hub.evaluate.several import evaluate_suites
 from l2t_hub.evaluate.suites import get_suites
 from l2t_hub.scoring import load_scorer
@@ -132,12 +131,7 @@ def test_models_are_measured_in_every_layer_and_notation(
     assert again.layers == first.layers
     with pytest.raises(UserError, match=r"psychometric: 1 model not scored, broken: .*safetensors"):
         results.check()
-    console = Console(width=100)
-    with console.capture() as capture:
-        console.print(numbers_table(measured))
-    row = next(row for row in first.summary if row.figure == "ratio_r2")
-    assert f"{row.mean:.3f}" in next(line for line in capture.get().splitlines() if "ratio effect" in line)
-    assert "no intervals" in " ".join(capture.get().split())
+    assert read_psychometric(out) == measured
 
 
 def test_the_command_prints_the_table_and_leaves_the_models_as_they_are(
@@ -148,6 +142,11 @@ def test_the_command_prints_the_table_and_leaves_the_models_as_they_are(
     done = CliRunner().invoke(app, ["eval", str(model), "--suite", "psychometric", "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "upper-case words: MDS, stress" in done.stdout
+    assert "no intervals" in " ".join(done.stdout.split())
+    assert "attachment “Software” of https://aclanthology.org/2024.emnlp-main.539" in done.stderr
+    first = read_psychometric(out).models[0]
+    row = next(row for row in first.summary if row.figure == "ratio_r2")
+    assert f"{row.mean:.3f}" in next(line for line in done.stdout.splitlines() if "ratio effect" in line)
     assert f"scores: {out}" in done.stdout
     assert sorted(path.name for path in model.iterdir()) == before
     done = CliRunner().invoke(app, ["eval", str(model), "--suite", "psychometric", "--json"])
@@ -160,7 +159,7 @@ def test_the_state_of_a_number_is_the_mean_over_its_tokens(tiny_models: tuple[Pa
     words = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
     ids = [scorer.tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
     expected = magnitude(torch.stack([embeddings[i].mean(dim=0) for i in ids]).numpy())
-    found = number_sense("m", scorer).layers
+    found = model_figures("m", scorer).layers
     layer = next(row for row in found if (row.notation, row.layer) == ("lower-case words", 0))
     assert layer.figures.distance_r2 == pytest.approx(expected.distance_r2)
     assert layer.figures.mds_stress == pytest.approx(expected.mds_stress)
@@ -180,4 +179,4 @@ def test_wrong_arguments_and_states_that_are_not_finite_are_named(
     with torch.no_grad():
         scorer.model.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(UserError, match="states of '1' are not finite"):
-        number_sense("m", scorer)
+        model_figures("m", scorer)

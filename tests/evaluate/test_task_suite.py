@@ -22,6 +22,7 @@ from l2t_hub.evaluate.task_suite import (
     similarity,
 )
 from l2t_hub.report.score_sheets import sheets_of
+from l2t_hub.report.sheet import Figure
 from l2t_hub.scoring import load_scorer, score
 from l2t_hub.tasks.registry import tasks_for
 
@@ -71,7 +72,9 @@ def test_every_task_is_scored_on_the_same_examples_and_kept(text: Path, tmp_path
     assert (evaluation.protocol.harness, evaluation.protocol.harness_version) == ("l2t_hub", "1.1")
     (measured,) = [table for table in sheets_of(evaluation) if table.header[0] == "measure"]
     assert "loss (nats per token), all" in [row[0] for row in measured.rows]
-    assert measured.rows[0][2] == f"{evaluation.models[0].measures[0].value:.3f}"
+    shown = measured.rows[0][2]
+    assert isinstance(shown, Figure)
+    assert shown.main() == f"{evaluation.models[0].measures[0].value:.3f}"
 
 
 def test_loss_is_that_of_the_completion_and_answers_end_at_eos_or_their_bound(

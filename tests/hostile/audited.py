@@ -128,7 +128,7 @@ def _evaluate(target: str, out: Path, config: dict[str, Any]) -> tuple[bool, str
     from l2t_hub.report.score_report import as_text, make_report
 
     results = evaluate([target], "probes", out / "scores.json", limit=2)
-    return True, as_text("markdown", make_report([results], (), plots=False), [results])
+    return True, as_text("markdown", make_report([results], (), plots=False))
 
 
 def _demo(target: str, out: Path, config: dict[str, Any]) -> tuple[bool, str]:

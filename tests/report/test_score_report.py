@@ -58,19 +58,11 @@ def test_the_terminal_shows_tables_and_what_they_mean(two: Path) -> None:
     assert "no leading space, summed" in words
 
 
-def test_figures_of_the_suite_psychometric_do_not_break_a_report(two: Path) -> None:
-    numbers = two.with_name("psychometric.json")
-    numbers.write_text(json.dumps({"schema": 1, "suite": "psychometric", "settings": {}, "models": []}))
-    assert report(two.parent) == report(two)
-    with pytest.raises(UserError, match="no scores, and reports do not show them"):
-        report(numbers)
-
-
 def test_two_models_and_their_difference_fit_in_80_columns_and_brackets_are_no_markup(tmp_path: Path) -> None:
     made = evaluation(
         tmp_path / "e.json",
         {"[raw]": 0.6, "a-rather-long-name-of-a-model": 0.8},
-        names="determiner_noun_agr_{}",
+        names="determiner_noun_agreem{}",
     )
     console = Console(width=80)
     with console.capture() as capture:
@@ -217,7 +209,7 @@ def hostile(tmp_path: Path) -> list[Evaluation]:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_hostile_names_are_text_in_every_format(hostile: list[Evaluation], form: str) -> None:
-    text = as_text(form, make_report(hostile, ["a note <u>"]), hostile)
+    text = as_text(form, make_report(hostile, ["a note <u>"]))
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", text)
     if form == "html":
         assert not re.search(r"<(script|b|i|u)[\s>]|href=[\"'](?!#)", text)

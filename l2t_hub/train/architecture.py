@@ -27,11 +27,14 @@ class Architecture:
 
         Queries, keys and values have biases; RMSNorm has a weight per channel, twice per layer and once at the end.
         """
+        embedding = rounded_vocabulary(vocab_size) * self.hidden_size
+        return embedding + self.num_hidden_layers * self._layer_parameters() + self.hidden_size
+
+    def _layer_parameters(self) -> int:
         hidden, head = self.hidden_size, self.head_dim
         queries, keys = self.num_attention_heads * head, self.num_key_value_heads * head
         attention = (hidden + 1) * (queries + 2 * keys) + queries * hidden
-        layer = attention + 3 * hidden * self.intermediate_size + 2 * hidden
-        return rounded_vocabulary(vocab_size) * hidden + self.num_hidden_layers * layer + hidden
+        return attention + 3 * hidden * self.intermediate_size + 2 * hidden
 
     def flops_per_token(self, vocab_size: int, sequence_length: int) -> int:
         """Return the floating-point operations that training on a token takes: 6N + 12LHQT.
@@ -40,8 +43,17 @@ class Architecture:
         of the N parameters, and of attention in L layers of H heads of width Q over T positions. What is recomputed
         or skipped does not count, so a device that does more work for the same tokens shows a lower utilisation.
         """
-        attention = self.num_hidden_layers * self.num_attention_heads * self.head_dim * sequence_length
-        return 6 * self.parameters(vocab_size) + 12 * attention
+        return 6 * self.parameters(vocab_size) + self.num_hidden_layers * self._attention(sequence_length)
+
+    def head_flops_per_token(self, kind: str, vocab_size: int, sequence_length: int) -> int:
+        """Return what a further prediction head adds: its layer or matrix, and the output layer once more."""
+        own, attention = self.hidden_size**2, 0
+        if kind == "layer":
+            own, attention = self._layer_parameters(), self._attention(sequence_length)
+        return 6 * (own + rounded_vocabulary(vocab_size) * self.hidden_size) + attention
+
+    def _attention(self, sequence_length: int) -> int:
+        return 12 * self.num_attention_heads * self.head_dim * sequence_length
 
 
 SIZES: dict[str, Architecture] = {

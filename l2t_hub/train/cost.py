@@ -14,6 +14,7 @@ from l2t_hub.recipe.listing import scheme_text
 from l2t_hub.text import rounded
 from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import divide_batch
+from l2t_hub.train.compute import mean_flops_per_token
 from l2t_hub.train.hardware import PEAK_FLOPS
 
 GPU = "NVIDIA H200"
@@ -41,13 +42,13 @@ class TrainingCost:
 
 
 def training_cost(recipe: Recipe, vocab_size: int) -> TrainingCost:
-    """Return what training costs with a tokenizer of `vocab_size` entries. Further heads (mtp) are not counted.
+    """Return what training costs with a tokenizer of `vocab_size` entries.
 
     Raises UsageError for an invalid recipe.
     """
     shape, batches = architecture(recipe), divide_batch(recipe, devices=1)
     tokens = batches.rows * batches.sequence_length
-    flops = tokens * shape.flops_per_token(vocab_size, batches.sequence_length)
+    flops = tokens * mean_flops_per_token(recipe, vocab_size)
     hours = flops / (UTILISATION * PEAK_FLOPS[GPU]) / 3600
     return TrainingCost(shape.parameters(vocab_size), tokens, float(f"{hours:.3g}"))
 

@@ -40,13 +40,13 @@ def describe_objective(recipe: Recipe) -> str:
     if objective.heads > 1:
         text += f", {counted(objective.heads - 1, 'further head')} ({objective.head})"
     if objective.curriculum != "none":
-        changes = [f"{heads} from step {step:,}" for step, heads in _changes(recipe)]
-        text += f", {objective.curriculum} curriculum: active heads {', '.join(changes)}"
+        joins = [f"{heads} from step {step:,}" for step, heads in changes(recipe)]
+        text += f", {objective.curriculum} curriculum: active heads {', '.join(joins)}"
     return text
 
 
-def _changes(recipe: Recipe) -> Iterator[tuple[int, int]]:
-    """Yield (step, heads) for step 0 and wherever the number of active heads changes."""
+def changes(recipe: Recipe) -> Iterator[tuple[int, int]]:
+    """Yield (step, active heads) for step 0 and each step from which their number is another."""
     step, steps = 0, recipe.train.max_steps
     while step < steps:
         heads = active_heads(recipe, step)

@@ -49,7 +49,7 @@ def device_name() -> str:
 
 
 def utilisation(
-    tokens_per_second: float, flops_per_token: int, precision: Precision, devices: int
+    tokens_per_second: float, flops_per_token: float, precision: Precision, devices: int
 ) -> float | None:
     """Return model FLOPs utilisation, MFU: the share of the devices' peak that the model's arithmetic amounts to.
 

@@ -18,9 +18,9 @@ from l2t_hub.interruption import is_main_process
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.training_record import CheckpointState, Precision
 from l2t_hub.text import counted
-from l2t_hub.train.architecture import architecture
 from l2t_hub.train.batch_layout import BatchLayout
 from l2t_hub.train.checkpoints import PARTIAL, PREFIX, drop_old_checkpoints, hash_files, step_of
+from l2t_hub.train.compute import flops_per_token, mean_flops_per_token
 from l2t_hub.train.curriculum import active_heads
 from l2t_hub.train.divergence import not_finite
 from l2t_hub.train.full_state_trainer import FullStateTrainer, all_finite
@@ -67,8 +67,7 @@ class PackTrainer(FullStateTrainer):
         self.checkpoint_saved: Callable[[Path], None] = lambda checkpoint: None
         self.stop_request, self.stopped = StopRequest(), False
         self.clock = StepClock()
-        length = batches.sequence_length
-        self.flops_per_token = architecture(recipe).flops_per_token(model.config.vocab_size, length)
+        self.vocab_size: int = model.config.vocab_size
         heads = heads_of(model)
         self.objective = MultiTokenObjective(heads) if heads is not None else None
         self.predicted_tokens = torch.zeros((), dtype=torch.int64)
@@ -134,7 +133,10 @@ class PackTrainer(FullStateTrainer):
             validation_rows=len(self.eval_dataset or ()),
             predicted_tokens=int(self.predicted_tokens),
             seconds=seconds,
-            mfu=self.utilisation(self.batches.rows * self.batches.sequence_length / max(seconds, 1e-9)),
+            mfu=self.utilisation(
+                self.batches.rows * self.batches.sequence_length / max(seconds, 1e-9),
+                mean_flops_per_token(self.recipe, self.vocab_size),
+            ),
             precision=self.precision,
             optimizer=BF16_OPTIMIZER if self.precision == "bf16" else self.args.optim,
             resumed_from=step_of(self.checkpoint) if self.checkpoint is not None else None,
@@ -219,19 +221,15 @@ class PackTrainer(FullStateTrainer):
             elapsed = max(seconds - seconds_before, 1e-9)
             rate = (tokens - tokens_before) / elapsed
             record["tokens_per_second"] = round(rate, 1)
-            if (mfu := self.utilisation(rate)) is not None:
+            flops = flops_per_token(self.recipe, self.vocab_size, int(logs.get("active_heads", 1)))
+            if (mfu := self.utilisation(rate, flops)) is not None:
                 record["mfu"] = round(mfu, 4)
             self._last_record = (seconds, tokens)
         return record | {"seconds": round(seconds, 3)}
 
-    def utilisation(self, tokens_per_second: float) -> float | None:
-        """Return model FLOPs utilisation at a rate.
-
-        None where the peak of the device is not known, or further heads add to what a token takes.
-        """
-        if self.objective is not None:
-            return None
-        return utilisation(tokens_per_second, self.flops_per_token, self.precision, self.batches.devices)
+    def utilisation(self, tokens_per_second: float, flops: float) -> float | None:
+        """Return model FLOPs utilisation at a rate, None where the peak of the device is not known."""
+        return utilisation(tokens_per_second, flops, self.precision, self.batches.devices)
 
     def _divergence(self, evidence: str) -> UserError:
         return not_finite(self.recipe, self.out, self.state.global_step, evidence)

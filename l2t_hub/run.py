@@ -4,6 +4,7 @@ It does what the verbs do one by one: build, train, eval, space, release. Every 
 to date, also for another Hub or namespace: only a release gives things their names.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,15 @@ from l2t_hub.errors import UsageError
 from l2t_hub.plan import check_names
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import Manifest
+from l2t_hub.records.public_recipe import language_codes
 from l2t_hub.records.training_record import RunRecord, TrainingRecord, read_training_record
 
 if TYPE_CHECKING:
+    from l2t_hub.evaluate.task_suite import TaskText
     from l2t_hub.publish.publisher import Publisher
 
 DATASETS, MODELS, SCORES, SPACES, HELD_OUT = "datasets", "models", "scores", "spaces", "held-out"
+PSYCHOMETRIC = "psychometric"
 _console = error_console(soft_wrap=True)
 
 
@@ -86,6 +90,7 @@ def run_recipe(
     for release in releases:
         check_names(release)
         _check_mode(release)
+        _check_task_text(release, releases)
         if publisher is not None:
             _check_license(release)
     runs = [
@@ -98,7 +103,7 @@ def run_recipe(
         manifests.append(build(run.recipe, run.dataset, workers=workers))
     scores = [folder / SCORES / f"{suite}.json" for suite in recipe.evaluation.suites]
     _train(runs, folder)
-    _evaluate(scores, runs)
+    _evaluate(scores, runs, folder)
     published: dict[str, str] = {}
     if publisher is not None:
         published = _publish(runs, folder / SPACES / f"{recipe.name}-compare", publisher)
@@ -119,6 +124,21 @@ def _check_mode(release: Recipe) -> None:
             "Add `--set data.mode=built`: the weights are the same. To train without a dataset, use `l2t train`, "
             "`l2t eval` and `l2t release`.",
         )
+
+
+def _check_task_text(release: Recipe, releases: Sequence[Recipe]) -> None:
+    """Raise UsageError if the suite tasks is to be made of held-out passages, but no text is held out from all."""
+    evaluation, first = release.evaluation, releases[0]
+    if "tasks" not in evaluation.suites or evaluation.text is not None:
+        return
+    where = f"{release.where('evaluation.suites')}: tasks asks about text that no model was trained on"
+    remedy = "Name such text, in English: `--set evaluation.text=FILE`."
+    if (release.seed, release.source, release.validation) != (first.seed, first.source, first.validation):
+        raise UsageError(f"{where}, but {release.name} and {first.name} hold out different documents", remedy)
+    if not evaluation.held_out_documents or not release.validation.share:
+        raise UsageError(f"{where}, but nothing is held out", remedy)
+    if language_codes(release.resolved()) != ["en"]:
+        raise UsageError(f"{where}, and its examples are English, as the recipe's text is not", remedy)
 
 
 def _check_license(release: Recipe) -> None:
@@ -177,7 +197,27 @@ def _move_outdated(run: ReleaseRun) -> None:
         )
 
 
-def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun]) -> None:
+def _task_text(runs: Sequence[ReleaseRun], folder: Path) -> "TaskText":
+    """Return the text of the suite tasks: the recipe's, or the raw passages that are held out from all releases."""
+    from l2t_hub.artifacts import write_text
+    from l2t_hub.dataset.ledger import RAW
+    from l2t_hub.evaluate.held_out import held_out_file, read_held_out
+    from l2t_hub.evaluate.task_suite import TaskText
+    from l2t_hub.train.locate import locate
+
+    recipe = runs[0].recipe
+    tokens = recipe.blocks.tokens_per_block
+    if recipe.evaluation.text is not None:
+        return TaskText(recipe.evaluation.text, tokens, partial=True)
+    dataset = locate(runs[0].dataset)
+    file = held_out_file(folder / HELD_OUT, recipe, dataset)
+    passages = file.with_name(f"{file.stem}-{RAW}.jsonl")
+    texts = read_held_out(file, dataset).texts.get(RAW, ())
+    write_text(passages, "".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return TaskText(str(passages), tokens, partial=True)
+
+
+def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun], folder: Path) -> None:
     """Score the models on the suite of each file that is out of date, and put the scores on their cards."""
     from l2t_hub.evaluate import evaluate
     from l2t_hub.evaluate.freshness import is_current
@@ -187,18 +227,40 @@ def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun]) -> None:
     from l2t_hub.report.terminal_report import render_tables
 
     labels, models = [run.name for run in runs], [str(run.model) for run in runs]
+    places = list(zip(models, (run.model for run in runs), strict=True))
     for file in scores:
         _announce("evaluate", f"{file.stem}: {', '.join(labels)}")
-        if is_current(file, file.stem, list(zip(models, (run.model for run in runs), strict=True))):
+        if file.stem == PSYCHOMETRIC:
+            _measure(file, places)
+            continue
+        text = _task_text(runs, folder) if file.stem == "tasks" else None
+        if is_current(file, file.stem, places, text):
             _print(f"{file}: up to date, reused")
         else:
-            evaluation = evaluate(models, file.stem, file, labels=labels, progress=_print)
+            evaluation = evaluate(models, file.stem, file, labels=labels, text=text, progress=_print)
             _console.print(
                 render_tables(score_section(evaluation, narrow=True, plots=False)), soft_wrap=False
             )
             check_complete(evaluation.protocol.suite, evaluation.failed)
+    cards = [file for file in scores if file.stem != PSYCHOMETRIC]
     for run in runs:
-        refresh_model_card(run.model, scores, say=_print)
+        refresh_model_card(run.model, cards, say=_print)
+
+
+def _measure(file: Path, models: Sequence[tuple[str, Path]]) -> None:
+    """Measure the models' figures of the suite psychometric if those of the file are out of date."""
+    from l2t_hub.evaluate.freshness import figures_are_current
+    from l2t_hub.evaluate.psychometric import measure_models
+    from l2t_hub.evaluate.several import check_complete
+    from l2t_hub.report.psychometric_sheets import psychometric_section
+    from l2t_hub.report.terminal_report import render_tables
+
+    if figures_are_current(file, models):
+        _print(f"{file}: up to date, reused")
+        return
+    results = measure_models([name for name, _ in models], file, progress=_print)
+    _console.print(render_tables(psychometric_section(results)), soft_wrap=False)
+    check_complete(results.suite, results.failed)
 
 
 def _report(
@@ -212,16 +274,18 @@ def _report(
     from l2t_hub.artifacts import TRAINING_LOG
     from l2t_hub.evaluate import read_evaluation
     from l2t_hub.evaluate.conclusions import conclusions
+    from l2t_hub.evaluate.psychometric_results import read_psychometric
     from l2t_hub.report import ReleaseReport, write_run_report
     from l2t_hub.train.training_log import read_log
 
     _announce("report", str(folder / "report.html"))
-    evaluations = [read_evaluation(file) for file in scores]
+    evaluations = [read_evaluation(file) for file in scores if file.stem != PSYCHOMETRIC]
+    figures = [read_psychometric(file) for file in scores if file.stem == PSYCHOMETRIC]
     reports = []
     for run, manifest in zip(runs, manifests, strict=True):
         training = read_training_record(run.model)
         reports.append(ReleaseReport(run.name, manifest, training, read_log(run.model / TRAINING_LOG)))
-    page = write_run_report(folder, recipe.name, recipe.description, reports, evaluations, published)
+    page = write_run_report(folder, recipe.name, recipe.description, reports, evaluations, published, figures)
     said = tuple(sentence for evaluation in evaluations for sentence in conclusions(evaluation))
     return RunResult(folder, tuple(run.model for run in runs), page, said, published)
 

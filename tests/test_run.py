@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from l2t_hub.errors import UsageError
 from l2t_hub.hub.local_server import running_local_hub
+from l2t_hub.recipe import load_recipe, load_releases
+from l2t_hub.run import run_recipe
 
 TINY = {
     "source.limit": 40,
@@ -19,6 +22,7 @@ TINY = {
     "blocks.tokens_per_block": 60,
     "model.hidden_size": 32,
     "model.num_hidden_layers": 1,
+    "evaluation.suites": "[probes, psychometric, tasks]",
     "train.max_steps": 6,
     "train.warmup_steps": 1,
     "train.logging_steps": 2,
@@ -53,6 +57,10 @@ def test_a_run_makes_datasets_models_scores_and_report(first_run: tuple[Path, Do
         assert (folder / "datasets" / name / "l2t_manifest.json").is_file()
         assert (folder / "models" / name / "model.safetensors").is_file()
     assert [m["label"] for m in read(folder / "scores" / "probes.json")["models"]] == list(NAMES)
+    tasks, figures = (read(folder / "scores" / f"{suite}.json") for suite in ("tasks", "psychometric"))
+    assert [m["label"] for m in tasks["models"]] == [m["label"] for m in figures["models"]] == list(NAMES)
+    passages = (folder / "held-out").glob("*-raw.jsonl")
+    assert len(list(passages)) == 1
     assert f"-m l2t_hub.cli demo {folder / 'models' / 'nano-raw'}" in done.stdout
     assert str(folder / "report.html") in done.stdout
 
@@ -114,7 +122,11 @@ def test_the_report_shows_every_phenomenon_and_needs_no_other_file(first_run: tu
     page = (folder / "report.html").read_text(encoding="utf-8")
     for row in read(folder / "scores" / "probes.json")["models"][0]["phenomena"]:
         assert f"| {row['phenomenon']} | {row['total']} | {100 * row['accuracy']['value']:.1f} [" in markdown
-    assert page.count("<svg") == 4
+    # Scores and differences on each of two suites, and two plots of the training.
+    assert page.count("<svg") == 6
+    figures = read(folder / "scores" / "psychometric.json")["models"][0]["summary"][0]
+    assert f"| digits: distance effect, R2 | {figures['mean']:.3f}, best " in markdown
+    assert "edit similarity" in markdown
     records = [read(folder / "models" / name / "training.json") for name in NAMES]
     assert {"raw", "typo"} <= records[0]["held_out"].keys() == records[1]["held_out"].keys()
     for part in records[0]["held_out"]:
@@ -153,7 +165,8 @@ def test_a_second_run_reuses_everything_and_releases_nothing(first_run: tuple[Pa
     assert done.stderr.count("already finished, nothing has changed") == 2
     assert done.stderr.count("already finished, reused") == 2
     assert done.stderr.count("unchanged: `main`") == 5
-    assert done.stderr.count("probes.json: up to date, reused") == 1
+    for suite in ("probes", "tasks", "psychometric"):
+        assert done.stderr.count(f"{suite}.json: up to date, reused") == 1
 
 
 def test_a_changed_recipe_keeps_the_old_model_and_names_the_change(first_run: tuple[Path, Done]) -> None:
@@ -166,6 +179,24 @@ def test_a_changed_recipe_keeps_the_old_model_and_names_the_change(first_run: tu
     assert [m["model"] for m in read(folder / "scores" / "probes.json")["models"]] == [
         str(folder / "models" / "nano-l2t")
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"seeds": "[1, 2]"}, "hold out different documents"),
+        ({"evaluation.held_out_documents": 0}, "nothing is held out"),
+        ({"source.language": "de"}, "its examples are English"),
+    ],
+)
+def test_the_suite_tasks_needs_text_that_is_held_out_from_all_models(
+    changes: dict[str, object], problem: str, tmp_path: Path
+) -> None:
+    sets = ["evaluation.suites=[tasks]", *(f"{key}={value}" for key, value in changes.items())]
+    with pytest.raises(UsageError, match=problem) as caught:
+        run_recipe(load_recipe("nano", sets), load_releases("nano", sets), tmp_path / "run")
+    assert "evaluation.text=FILE" in str(caught.value.hint)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_wrong_name_is_found_before_anything_is_made(tmp_path: Path) -> None:

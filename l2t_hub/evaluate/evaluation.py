@@ -25,6 +25,7 @@ from l2t_hub.evaluate.results import (
 )
 from l2t_hub.evaluate.suites import Suite, get_suite
 from l2t_hub.evaluate.task_store import FOLDER, TaskStore, joined
+from l2t_hub.evaluate.task_suite import TaskText
 from l2t_hub.records.public_recipe import language_codes
 from l2t_hub.records.training_record import TrainingRecord
 from l2t_hub.scoring import ModelSource, find_model, load_scorer
@@ -43,7 +44,7 @@ def evaluate(
     dtype: str | None = None,
     limit: int | None = None,
     tasks_folder: Path | None = None,
-    text: str | None = None,
+    text: str | TaskText | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Score models (directories or Hub names) on a suite, its name or its file, and compare each with the first.
@@ -54,7 +55,7 @@ def evaluate(
     the input tokens of a forward pass. `dtype` is `float32` or `bfloat16`; the default is the precision each model
     was saved in. `limit` uses only the first examples of each task. `progress` is called with a line for each model.
 
-    `text` is a file or folder of held-out text for the suite `tasks`.
+    `text` is held-out text for the suite `tasks`, a file or folder.
 
     A model that cannot be loaded or scored does not stop the others: `failed` of the results names it. The first one
     must work, since the others are compared with it.
@@ -70,7 +71,8 @@ def evaluate(
     labels = labels or short_names([source.name for source in sources])
     date = datetime.now(UTC).isoformat(timespec="seconds")
     _say_notes(chosen, sources, progress)
-    questions = prepare(chosen, sources, text, limit, batch_tokens, progress)
+    held_out = TaskText(text) if isinstance(text, str) else text
+    questions = prepare(chosen, sources, held_out, limit, batch_tokens, progress)
     scored: dict[str, _Scored] = {}
     failed: dict[str, str] = {}
     for label, source in zip(labels, sources, strict=True):

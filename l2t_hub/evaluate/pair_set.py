@@ -1,6 +1,7 @@
 """Any set of minimal pairs as a suite: what a user asks for, checked and kept as YAML, and the pairs themselves."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from l2t_hub.records.reading import explain, read_bounded
 
 EVERYTHING = "all pairs"
 SUFFIXES = (".yaml", ".yml")
+TOO_LONG = "a sentence is longer than one of the models reads"
 
 
 class PairSpec(BaseModel):
@@ -127,6 +129,49 @@ def _problem(document: Document) -> str | None:
     if not document[GOOD] or not document[BAD]:
         return "an empty sentence"
     return "both sentences are equal" if document[GOOD] == document[BAD] else None
+
+
+def readable_pairs(pairs: OwnItems, readers: Sequence[tuple[Any, int]]) -> OwnItems:
+    """Leave out the pairs with a sentence that is longer than the context of any model, for all of them.
+
+    `readers` are the models' tokenizers, and the numbers of tokens that they read. Raises UserError if none is left.
+    """
+    long = {
+        document["id"]
+        for tokenizer, size in readers
+        for document in _longer(pairs.documents, tokenizer, size)
+    }
+    if not long:
+        return pairs
+    kept = tuple(document for document in pairs.documents if document["id"] not in long)
+    first = next(document["id"] for document in pairs.documents if document["id"] in long)
+    if not kept:
+        raise UserError(
+            f"pair {first} is longer than one of the models reads, and so are all others",
+            "Give shorter sentences.",
+        )
+    return replace(
+        pairs,
+        documents=kept,
+        dropped={**pairs.dropped, TOO_LONG: len(long)},
+        first_dropped={**pairs.first_dropped, TOO_LONG: f"pair {first}"},
+    )
+
+
+def _longer(documents: Sequence[Document], tokenizer: Any, size: int) -> list[Document]:
+    # A text has hardly more tokens than bytes, and most are far shorter: few are encoded.
+    candidates = [
+        document
+        for document in documents
+        if any(len(document[side].encode()) + 8 > size for side in (GOOD, BAD))
+    ]
+    texts = [f" {document[side]}" for document in candidates for side in (GOOD, BAD)]
+    lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
+    return [
+        document
+        for document, one, other in zip(candidates, lengths[::2], lengths[1::2], strict=True)
+        if max(one, other) > size
+    ]
 
 
 def pairs_task(name: str, documents: Sequence[Document]) -> dict[str, Any]:

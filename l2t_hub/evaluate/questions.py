@@ -1,13 +1,14 @@
 """What a suite asks of each model: prepared once, before the first model is loaded."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from l2t_hub.errors import UsageError
 from l2t_hub.evaluate import harness
+from l2t_hub.evaluate.pair_set import pairs_task, readable_pairs
 from l2t_hub.evaluate.suites import Suite
 from l2t_hub.evaluate.task_store import TaskResult, TaskStore
-from l2t_hub.evaluate.task_suite import prepare_tasks, run_tasks
+from l2t_hub.evaluate.task_suite import TaskText, prepare_tasks, reader_of, run_tasks
 from l2t_hub.scoring import ModelSource, Scorer
 
 NO_TEXT = "the suite tasks needs text that the models were not trained on"
@@ -25,7 +26,7 @@ class Questions:
 def prepare(
     suite: Suite,
     sources: Sequence[ModelSource],
-    text: str | None,
+    text: TaskText | None,
     limit: int | None,
     batch_tokens: int | None,
     say: Say | None,
@@ -43,10 +44,17 @@ def prepare(
         if text is None:
             raise UsageError(NO_TEXT, "Name it: --text FILE")
         tasks = prepare_tasks(text, sources, limit)
+        if tasks.missing and say:
+            say(f"note: the text gives no example of {', '.join(tasks.missing)} that all models can read")
         return Questions(
-            lambda scorer, label, store: run_tasks(scorer, label, tasks, store, batch_tokens),
-            {"longer than a model reads": tasks.too_long} if tasks.too_long else {},
+            lambda scorer, label, store: run_tasks(scorer, label, tasks, store, batch_tokens), tasks.left_out
         )
+    if suite.items is not None and suite.items.task is pairs_task:
+        readers = [reader for source in sources if (reader := reader_of(source))]
+        fitting = readable_pairs(suite.items, readers)
+        if fitting is not suite.items and say:
+            say(fitting.notes()[-1])
+        suite = replace(suite, items=fitting)
     loaded = harness.load_tasks(suite)
 
     def ask(scorer: Scorer, label: str, store: TaskStore | None) -> list[TaskResult]:

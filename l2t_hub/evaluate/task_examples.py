@@ -57,10 +57,13 @@ class TaskExample:
         return self.prompt + self.gap + self.completion
 
 
-def read_examples(text: str, per_task: int) -> dict[str, list[TaskExample]]:
+def read_examples(
+    text: str, per_task: int, tokens_per_block: int | None = None, *, partial: bool = False
+) -> dict[str, list[TaskExample]]:
     """Make up to `per_task` examples of each of the fourteen tasks of a file or folder of English text.
 
-    Raises UsageError if there is no such file, UserError if it cannot be read or no example can be made of it.
+    `tokens_per_block` is that of a recipe. Raises UsageError if there is no such file, UserError if it cannot be read
+    or no example of a task can be made of it, with `partial` of any task.
     """
     if not Path(text).exists():
         raise UsageError(
@@ -68,6 +71,8 @@ def read_examples(text: str, per_task: int) -> dict[str, list[TaskExample]]:
         )
     where = {"path": str(Path(text).absolute()), "id_column": None}
     tree = {"name": "held-out-text", "seed": SEED, "source": where, "validation": {"share": 0}}
+    if tokens_per_block is not None:
+        tree["blocks"] = {"tokens_per_block": tokens_per_block}
     recipe = recipe_from_tree(tree)
     languages = source_languages(recipe)
     try:
@@ -84,7 +89,7 @@ def read_examples(text: str, per_task: int) -> dict[str, list[TaskExample]]:
         task.name: list(islice(_examples(recipe, task, languages, documents), per_task))
         for task in tasks_for().values()
     }
-    if not all(found.values()):
+    if not (any if partial else all)(found.values()):
         missing = ", ".join(name for name, examples in found.items() if not examples)
         raise UserError(
             f"--text {text}: no example of {missing} can be made of its {counted(len(documents), 'document')}",

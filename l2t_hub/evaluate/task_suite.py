@@ -48,15 +48,38 @@ class HeldOutTasks:
     examples: Mapping[str, Sequence[TaskExample]]
     too_long: int
     tokens: Mapping[str, Mapping[str, Sequence[Tokens]]]
+    missing: tuple[str, ...] = ()
+    """Tasks of which there is no example that every model can read."""
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """The numbers of examples and tasks that are left out, by reason."""
+        reasons = {
+            "longer than a model reads": self.too_long,
+            f"tasks without an example: {', '.join(self.missing)}": len(self.missing),
+        }
+        return {reason: count for reason, count in reasons.items() if count}
 
 
-def prepare_tasks(text: str, sources: Sequence[ModelSource], limit: int | None) -> HeldOutTasks:
+@dataclass(frozen=True)
+class TaskText:
+    """A file or folder of held-out text, and the length of blocks if it is not that of recipes by default.
+
+    With `partial`, tasks of which it gives no example are left out; else they are an error.
+    """
+
+    path: str
+    tokens_per_block: int | None = None
+    partial: bool = False
+
+
+def prepare_tasks(text: TaskText, sources: Sequence[ModelSource], limit: int | None) -> HeldOutTasks:
     """Make the examples, and leave out those that are longer than the context of any of the models.
 
     Raises UsageError if there is no such text, UserError if nothing is left of a task.
     """
-    examples = read_examples(text, limit or PER_TASK)
-    readers = {source.location: reader for source in sources if (reader := _reader(source))}
+    examples = read_examples(text.path, limit or PER_TASK, text.tokens_per_block, partial=text.partial)
+    readers = {source.location: reader for source in sources if (reader := reader_of(source))}
     tokens = {
         model: {name: encode_examples(tokenizer, rows) for name, rows in examples.items()}
         for model, (tokenizer, _) in readers.items()
@@ -69,22 +92,24 @@ def prepare_tasks(text: str, sources: Sequence[ModelSource], limit: int | None) 
         for name, rows in examples.items()
     }
     kept = {name: list(compress(rows, fits[name])) for name, rows in examples.items()}
-    if empty := [name for name, rows in kept.items() if not rows]:
+    empty = [name for name, rows in kept.items() if not rows]
+    if empty and (not text.partial or len(empty) == len(kept)):
         shortest = min(size for _, size in readers.values())
         raise UserError(
-            f"--text {text}: all examples of {', '.join(empty)} are longer than {shortest} tokens, which is what one "
-            "of the models reads",
+            f"--text {text.path}: all examples of {', '.join(empty)} are longer than {shortest} tokens, which is "
+            "what one of the models reads",
             "Give shorter documents.",
         )
     too_long = sum(map(len, examples.values())) - sum(map(len, kept.values()))
+    kept = {name: rows for name, rows in kept.items() if rows}
     of_kept = {
-        model: {name: list(compress(rows, fits[name])) for name, rows in of_model.items()}
+        model: {name: list(compress(of_model[name], fits[name])) for name in kept}
         for model, of_model in tokens.items()
     }
-    return HeldOutTasks(kept, too_long, of_kept)
+    return HeldOutTasks(kept, too_long, of_kept, tuple(empty))
 
 
-def _reader(source: ModelSource) -> tuple[Any, int] | None:
+def reader_of(source: ModelSource) -> tuple[Any, int] | None:
     """Return the tokenizer of a model and the number of tokens that it reads; None if it sets no limit.
 
     A model that cannot be read has none either: scoring it says what is wrong, and does not stop the others.

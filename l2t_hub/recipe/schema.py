@@ -175,8 +175,10 @@ class ModelSection(Section):
 class EvaluationSection(Section):
     """What is measured on the trained models."""
 
-    suites: tuple[Literal["probes", "blimp", "general"], ...] = ("probes",)
+    suites: tuple[Literal["probes", "blimp", "general", "tasks", "psychometric"], ...] = ("probes",)
     """Suites that `l2t run` evaluates."""
+    text: str | None = None
+    """Suite tasks: a file or folder of English text that no model was trained on; null means held-out passages."""
     baseline: str | None = None
     """Variant that the others are compared with; null means the first."""
     held_out_documents: int = Field(default=64, ge=0, le=1024)
@@ -210,6 +212,7 @@ LATER_KEYS = (
     ("train", "attn_implementation"),
     ("train", "decay_share"),
     ("train", "decay_type"),
+    ("evaluation", "text"),
     ("evaluation", "held_out_documents"),
     ("evaluation", "pairs"),
     ("evaluation", "pairs_steps"),

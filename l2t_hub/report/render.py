@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from l2t_hub import __version__
 from l2t_hub.artifacts import disk_errors, write_bytes, write_text
 from l2t_hub.evaluate import Evaluation
+from l2t_hub.evaluate.psychometric_results import PsychometricResults
 from l2t_hub.extras import installed
 from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.records.training_record import TrainingRecord
@@ -23,6 +24,7 @@ from l2t_hub.report.along_training import (
 from l2t_hub.report.formats import markdown_section
 from l2t_hub.report.html_page import html_page
 from l2t_hub.report.outline import ReportSection
+from l2t_hub.report.psychometric_sheets import psychometric_section
 from l2t_hub.report.score_report import score_section
 from l2t_hub.templates import Markdown, render
 from l2t_hub.text import rounded
@@ -51,15 +53,18 @@ def write_run_report(
     releases: Sequence[ReleaseReport],
     evaluations: Sequence[Evaluation],
     published: Mapping[str, str],
+    figures: Sequence[PsychometricResults] = (),
 ) -> Path:
     """Write `report.md`, `report.html` and `pictures/*.png` into `folder`, and return the path of the HTML page.
 
-    `published` maps what the run published to its URL. Without matplotlib there are no plots, and the report says so.
+    `published` maps what the run published to its URL, `figures` are those of the suite psychometric. Without
+    matplotlib there are no plots, and the report says so.
     """
     table = held_out_table([release.training for release in releases])
     curves = [training_curve(release.name, release.training, release.log, table) for release in releases]
     drawn = installed("plots")
     sections = [score_section(evaluation, narrow=False, plots=drawn) for evaluation in evaluations]
+    sections += map(psychometric_section, figures)
     plots = _plots(releases, curves, sections) if drawn else {}
     with disk_errors(folder):
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)

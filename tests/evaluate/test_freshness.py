@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from l2t_hub.evaluate import Evaluation
-from l2t_hub.evaluate.freshness import is_current
+from l2t_hub.evaluate import Evaluation, freshness
+from l2t_hub.evaluate.freshness import figures_are_current, is_current
 from l2t_hub.evaluate.results import write_evaluation
 from l2t_hub.evaluate.suites import PROBES, SUITES
 
@@ -48,3 +48,15 @@ def test_a_revision_with_the_same_weights_keeps_scores_current(
     assert not is_current(
         tmp_path / "scores.json", "probes", [("else/" + names[0][0], names[0][1]), names[1]]
     )
+
+
+def test_figures_are_current_for_the_same_models_measured_alike(
+    psychometric_file: Path, tiny_models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [(str(tiny_models[0]), tiny_models[0])]
+    assert figures_are_current(psychometric_file, models)
+    assert not figures_are_current(tmp_path / "none.json", models)
+    assert not figures_are_current(psychometric_file, [(str(tiny_models[0]), tiny_models[1])])
+    assert not figures_are_current(psychometric_file, [*models, (str(tiny_models[1]), tiny_models[1])])
+    monkeypatch.setitem(freshness.SETTINGS, "similarity", "another")
+    assert not figures_are_current(psychometric_file, models)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from tiny_models import make_tiny_model
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import evaluate
@@ -210,3 +211,26 @@ def test_notes_about_the_data_are_in_the_results(tiny_models: tuple[Path, Path],
     assert results.protocol.left_out == {"an empty sentence": 1}
     assert "1 of 4 pairs left out" in lines[0]
     assert results.protocol.suite_sha256 == suite.digest()
+
+
+def test_pairs_beyond_the_context_of_one_model_are_left_out_for_all_and_located(
+    tiny_models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    short = make_tiny_model(tmp_path / "short", seed=4, positions=32)
+    rows = [*ROWS, {**ROWS[0], "wrong": "q" * 60}]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (suite,) = chosen_suites(None, str(tmp_path / "p.jsonl"), good="ok", bad="wrong")
+    lines: list[str] = []
+    results = evaluate([str(tiny_models[0]), str(short)], suite, device="cpu", progress=lines.append)
+    assert [model.micro.total for model in results.models] == [3, 3]
+    assert results.protocol.left_out == {"a sentence is longer than one of the models reads": 1}
+    assert (
+        lines[0] == "1 of 4 pairs left out: a sentence is longer than one of the models reads (first: pair 4)"
+    )
+    assert evaluate([str(tiny_models[0])], suite, device="cpu").models[0].micro.total == 4
+    (tmp_path / "q.jsonl").write_text(json.dumps(rows[-1]))
+    (suite,) = chosen_suites(None, str(tmp_path / "q.jsonl"), good="ok", bad="wrong")
+    with pytest.raises(
+        UserError, match="pair 1 is longer than one of the models reads, and so are all others"
+    ):
+        evaluate([str(short)], suite, device="cpu")

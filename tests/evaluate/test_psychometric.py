@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import make_tiny_model
+from transformers import Qwen2ForCausalLM
 from typer.testing import CliRunner
 
 from l2t_hub.cli.app import app
@@ -180,3 +181,22 @@ def test_wrong_arguments_and_states_that_are_not_finite_are_named(
         scorer.model.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(UserError, match="states of '1' are not finite"):
         model_figures("m", scorer)
+
+
+def test_a_full_gpu_is_named_and_the_other_models_are_measured(
+    tiny_models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = str(make_tiny_model(tmp_path / "third", seed=3))
+    forward = Qwen2ForCausalLM.forward
+
+    def full(self: Any, *inputs: Any, **options: Any) -> Any:
+        if self.name_or_path == third:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, *inputs, **options)
+
+    monkeypatch.setattr(Qwen2ForCausalLM, "forward", full)
+    results = measure_models([third, str(tiny_models[0])], device="cpu")
+    assert [model.label for model in results.models] == ["raw"]
+    assert results.failed["third"].startswith(
+        "third: the GPU has too little memory for 1 tokens: CUDA out of"
+    )

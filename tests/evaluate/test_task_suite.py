@@ -14,6 +14,7 @@ from l2t_hub.evaluate.several import evaluate_suites
 from l2t_hub.evaluate.suites import get_suites
 from l2t_hub.evaluate.task_examples import MAX_SIDE_CHARACTERS, TaskExample, read_examples
 from l2t_hub.evaluate.task_suite import (
+    TaskText,
     _answers,
     _samples,
     edit_distance,
@@ -174,7 +175,7 @@ def test_models_are_asked_what_was_tokenized_when_the_examples_were_chosen(
 ) -> None:
     directory = make_tiny_model(tmp_path / "model", positions=1024)
     scorer = load_scorer(str(directory), device="cpu")
-    tasks = prepare_tasks(str(text), [scorer.source], 2)
+    tasks = prepare_tasks(TaskText(str(text)), [scorer.source], 2)
     (tokens,) = tasks.tokens.values()
     for name, examples in tasks.examples.items():
         for example, (prompt, completion) in zip(examples, tokens[name], strict=True):
@@ -216,3 +217,19 @@ def test_a_hostile_text_is_bounded(tmp_path: Path) -> None:
         max(len(example.prompt) + len(example.completion) for example in whole)
         <= 2 * MAX_SIDE_CHARACTERS + 10
     )
+
+
+def test_a_text_that_lacks_a_task_is_an_error_unless_the_rest_is_enough(
+    tiny_models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Each document has one sentence, which is too little for some tasks."""
+    rows = [{"text": " ".join(f"word{n}" for n in range(30)) + f" number {i}."} for i in range(4)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    model = make_tiny_model(tmp_path / "model", positions=1024)
+    source = load_scorer(str(model), device="cpu").source
+    with pytest.raises(UserError, match=r"no example of .*reordering"):
+        prepare_tasks(TaskText(str(tmp_path / "t.jsonl")), [source], 2)
+    tasks = prepare_tasks(TaskText(str(tmp_path / "t.jsonl"), 128, partial=True), [source], 2)
+    assert {"half", "typo"} <= tasks.examples.keys()
+    assert "reordering" in tasks.missing
+    assert tasks.left_out[f"tasks without an example: {', '.join(tasks.missing)}"] == len(tasks.missing)

@@ -46,7 +46,7 @@ class DatasetPlace:
     def open(self, path: str) -> BinaryIO:
         """Open a file for reads of byte ranges. Raises FileNotFoundError, UserError if the Hub fails."""
         if self.directory is not None:
-            return inside(self.directory, path).open("rb")
+            return _inside(self.directory, path, self.name).open("rb")
         from huggingface_hub import HfFileSystem
 
         files = HfFileSystem(token=False if self.anonymous else None)
@@ -117,7 +117,7 @@ def find_dataset(text: str, offered: Mapping[str, str], *, guests: bool) -> Show
     if place.directory is None:
         return _read_dataset(place, (0, 0))
     try:
-        facts = inside(place.directory, MANIFEST).stat()
+        facts = _inside(place.directory, MANIFEST, place.name).stat()
     except OSError:
         raise _no_dataset(place) from None
     return _read_dataset(place, (facts.st_mtime_ns, facts.st_size))
@@ -177,6 +177,14 @@ def _read_dataset(place: DatasetPlace, stamp: tuple[int, int]) -> ShownDataset:
         raise UserError(f"{place.name}: {MANIFEST} cannot be read: {error.strerror}") from None
     manifest = Manifest.parse(content, f"{place.name}: {MANIFEST}")
     return ShownDataset(place, manifest.model_copy(update={"partitions": []}))
+
+
+def _inside(directory: Path, path: str, name: str) -> Path:
+    """Return a path in a directory. Raises UserError, which does not say where on this machine the directory is."""
+    try:
+        return inside(directory, path)
+    except UserError:
+        raise UserError(f"{name}: {path} leads out of the directory of the dataset") from None
 
 
 def _no_dataset(place: DatasetPlace) -> UserError:

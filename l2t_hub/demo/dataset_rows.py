@@ -154,7 +154,10 @@ def _read_file(place: DatasetPlace, shard: ShardEntry, start: int, stop: int) ->
     except Exception as error:  # the clients of the Hub raise errors of many types
         if place.directory is None:
             raise failure_of_hub(error, place.name) from None
-        raise UserError(f"{name} cannot be read: {error}") from None
+        reason = (
+            getattr(error, "strerror", None) or type(error).__name__
+        )  # its text may name a path of this machine
+        raise UserError(f"{name} cannot be read: {reason}") from None
 
 
 @lru_cache(maxsize=_KEPT_FOOTERS)

@@ -65,10 +65,12 @@ def add_dataset_tab(context: PageContext) -> Tab:
     outputs = [answer, downloads, code, facts, inputs["kind"], inputs["task"], inputs["split"], page]
 
     def show(name: str, view: str, task: str, split: str, number: float | None, rows: int) -> tuple[Any, ...]:
+        # Past the browser, a visitor can send values of any type.
+        wanted = rows if rows in ROWS_PER_PAGE else ROWS_PER_PAGE[1]
         try:
-            dataset = find_dataset(name or "", context.datasets, guests=context.guest_models)
+            dataset = find_dataset(str(name or ""), context.datasets, guests=context.guest_models)
             view, task, split, notices = settled(dataset, view or "", task or "", split or "")
-            shown = read_page(dataset, view, task, split, _whole(number), rows)
+            shown = read_page(dataset, view, task, split, _whole(number), wanted)
         except UserError as error:
             return message_page(error.message, error.hint), "", "", "", *[gr.skip()] * 4
         shown = replace(shown, notices=(*notices, *shown.notices))
@@ -145,9 +147,11 @@ def _stepped(show: Callable[..., Any], step: Callable[[int], int]) -> Callable[.
     return stepped
 
 
-def _whole(number: float | None) -> int:
-    """Return a page number as typed, within bounds; -1 stands for the last page."""
-    return int(min(max(number or 1, -1), MAX_PAGE))
+def _whole(number: object) -> int:
+    """Return a page number as typed; -1 stands for the last page, and what is no page number for the first."""
+    if not isinstance(number, int | float) or not -MAX_PAGE < number < MAX_PAGE:
+        return 1
+    return max(int(number), -1) or 1
 
 
 def _downloads(shown: DatasetPage) -> str:

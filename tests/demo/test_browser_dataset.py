@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from browser_kit import BROWSER_MARKS, PHONE, keep_screenshot, serving, visiting
+from page_checks import axe_findings, layout_findings
 from playwright.sync_api import Browser, Page, expect
 
 from l2t_hub.demo.dataset_page import read_page
@@ -59,6 +60,7 @@ def test_a_visitor_pages_through_a_dataset(
         expect(page.get_by_label("Page", exact=True)).to_have_value(str(last.pages))
         expect(page.locator("#dataset-facts")).to_contain_text("It adds up")
         keep_screenshot(page, "dataset-desktop")
+        assert axe_findings(page) == []
         page.get_by_label("Packed sequences").click()
         shown(page, read_page(dataset, "packed", "", "train", 1, 5).title)
         page.get_by_label("Page", exact=True).fill("3")
@@ -71,8 +73,8 @@ def test_a_phone_shows_the_tab_and_what_is_wrong_with_a_name(browser: Browser, a
         page = visit.page
         page.goto(f"{address}?tab=dataset&rows=5")
         expect(page.locator("#dataset-rows article")).to_have_count(5, timeout=20_000)
-        width, scroll = page.evaluate("[innerWidth, document.documentElement.scrollWidth]")
-        assert scroll <= width
+        assert layout_findings(page) == []
+        assert axe_findings(page) == []
         keep_screenshot(page, "dataset-phone")
         page.get_by_label("Dataset", exact=True).and_(page.locator("input")).fill("/etc/<img src=x>")
         page.keyboard.press("Enter")

@@ -185,7 +185,9 @@ def test_a_file_outside_the_directory_is_not_read(write: Write, tmp_path: Path) 
     outside = tmp_path.parent / f"{tmp_path.name}-outside.parquet"
     path.rename(outside)
     path.symlink_to(outside)
-    assert "leads out of the directory" in refused(place, shard)
+    message = refused(place, shard)
+    assert "leads out of the directory" in message
+    assert str(tmp_path.parent) not in message
 
 
 def test_examples_and_their_columns_are_read(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def add_dataset_tab(context: PageContext) -> Tab:
     button = gr.Button("Show rows", variant="primary", elem_id="show-rows")
     with gr.Row(elem_classes="l2t-pager"):
         buttons = {
-            label: gr.Button(label, size="sm", min_width=80, elem_id=f"dataset-{label.lower()}")
+            label: gr.Button(label, size="sm", min_width=60, elem_id=f"dataset-{label.lower()}")
             for label in STEPS
         }
     answer = gr.HTML(elem_id="dataset-rows")

@@ -141,7 +141,7 @@ def _bar(share: float, kind: str, most: float = 1) -> str:
     """Return a share with a bar, which is full for the share `most`. Style attributes hold numbers only."""
     width = min(max(share / most if most else 0.0, 0.0), 1.0)
     return (
-        f'<span class="l2t-share">{share:.1%}</span>'
+        f'<span class="l2t-percent">{share:.1%}</span>'
         f'<span class="l2t-share-bar l2t-{kind}" style="--s:{width:.4f}" aria-hidden="true"></span>'
     )
 

@@ -20,6 +20,8 @@ MAX_ANSWER_TOKENS = 320
 """Longer answers are not written to their end, so that no visitor waits long for another one's answer."""
 HELD_SECONDS = 1.0
 """How long a model is held at a time."""
+PAUSE = 0.005
+"""Seconds for which it is then free: who takes a lock again at once keeps others from it."""
 
 State = Literal["waiting", "writing", "finished", "cut", "stopped", "failed"]
 
@@ -95,6 +97,7 @@ def _written(pool: ModelPool, choice: ModelChoice, example: TaskExample) -> Iter
     with pool.use(choice) as scorer:
         prompt, completion, loss = _read(scorer, choice.label, example)
         ends, cache = end_ids(scorer), DynamicCache(config=scorer.model.config)
+    del scorer  # between two moments, nothing here keeps the model in memory
     answer = TaskAnswer(choice.label, "writing", loss=loss)
     yield answer
     whole = len(completion) + SPARE_TOKENS
@@ -114,7 +117,9 @@ def _written(pool: ModelPool, choice: ModelChoice, example: TaskExample) -> Iter
                     if time.monotonic() > until:
                         break
                     yield answer
-        yield answer  # when the model is free for others
+        del scorer, stream
+        yield answer
+        time.sleep(PAUSE)
     if not ended and len(tokens) < whole:
         yield replace(answer, state="cut")
         return

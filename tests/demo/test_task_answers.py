@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,6 +77,27 @@ def test_others_use_the_model_between_two_moments(
     alone = [*stream_answer(context.pool, choice, drawn.example)][-1]
     one, two = (stream_answer(context.pool, choice, drawn.example) for _ in range(2))
     assert [*alternating(one, two)][-2:] == [alone, alone]
+
+
+def test_who_waits_for_a_model_gets_it_before_an_answer_ends(
+    context: PageContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_answers, "HELD_SECONDS", 0.02)
+    drawn, choice = draw_example("typo", TEXT, 7), ModelChoice("tiny-a")
+    seen: list[int] = []
+    lent: list[int] = []
+
+    def borrow() -> None:
+        with context.pool.use(choice):
+            lent.append(seen[-1])
+
+    waiting = Thread(target=borrow)
+    for answer in stream_answer(context.pool, choice, drawn.example):
+        seen.append(answer.tokens)
+        if answer.tokens == 1 and not waiting.ident:
+            waiting.start()
+    waiting.join()
+    assert lent[0] < seen[-1]
 
 
 def alternating(*iterators: Iterator[Any]) -> Iterator[Any]:

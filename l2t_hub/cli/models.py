@@ -84,7 +84,11 @@ BatchTokens = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", metavar="DEVICE", help="`cpu`, `cuda` or `cuda:N`. Default: the first GPU."),
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="`cpu`, `cuda`, `cuda:N`, or several: `cuda:0,cuda:1`. Default: the first GPU.",
+    ),
 ]
 Precision = Annotated[
     str | None,

@@ -20,6 +20,7 @@ from l2t_hub.records.recipe_tree import tokens_after
 from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import RunRecord, TrainingRecord
 from l2t_hub.scoring import ModelSource, Scorer
+from l2t_hub.scoring.replicas import replicas
 from l2t_hub.train.architecture import architecture
 
 
@@ -44,7 +45,7 @@ def model_scores(
         weights_sha256=weights_digest(source),
         parameters=int(scorer.model.num_parameters()),
         dtype=str(scorer.model.dtype).removeprefix("torch."),
-        device=str(scorer.model.device),
+        device=", ".join(str(replica.device) for replica in replicas(scorer.model)),
         prefix_token=scorer.prefix,
         prefix_id=scorer.prefix_id,
         phenomena=phenomena,

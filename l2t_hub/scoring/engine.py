@@ -14,6 +14,7 @@ import torch
 
 from l2t_hub.errors import UserError
 from l2t_hub.scoring.output_layer import log_probabilities
+from l2t_hub.scoring.replicas import run_on_all
 from l2t_hub.scoring.trie import Pack, TokenSequence, batches, chains, tries
 
 PACK_NODES = 128
@@ -88,7 +89,8 @@ def score_sequences(
     `batch_tokens` bounds the input tokens of a forward pass; one longer sequence is a pass by itself. A GPU without
     enough memory gets smaller passes. `progress` is called with the number of different sequences as they are done.
 
-    Raises UserError if one sequence alone does not fit into the GPU's memory.
+    A model with copies on further devices (`replicas`) uses them all. Raises UserError if one sequence alone does not
+    fit into the GPU's memory.
     """
     index: dict[TokenSequence, int] = {}
     places = [index.setdefault(sequence, len(index)) for sequence in sequences]
@@ -98,8 +100,12 @@ def score_sequences(
     packs = tries(different, min(pack_nodes, budget)) if as_tries else chains(different)
     starts = np.array([0, *accumulate(sequence.scored for sequence in different)])
     values, highest = np.zeros(starts[-1]), np.zeros(starts[-1], dtype=bool)
-    for batch in _batches(packs, budget):
-        for pack, (pack_values, pack_highest) in zip(batch, _forward(model, batch, as_tries), strict=True):
+
+    def forward(replica: Any, batch: list[Pack]) -> list[tuple[np.ndarray, np.ndarray]]:
+        return _forward(replica, batch, as_tries)
+
+    for batch, results in run_on_all(model, _batches(packs, budget), forward):
+        for pack, (pack_values, pack_highest) in zip(batch, results, strict=True):
             for member, edges in zip(pack.members, pack.edges, strict=True):
                 mine = slice(starts[member], starts[member + 1])
                 values[mine], highest[mine] = pack_values[edges], pack_highest[edges]

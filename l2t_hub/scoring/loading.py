@@ -9,6 +9,7 @@ from l2t_hub.errors import UsageError, UserError, nearest
 from l2t_hub.hub.download import download, parse_name
 from l2t_hub.hub.model_check import check_loaded, check_weights, read_model_config
 from l2t_hub.records.bounds import is_repo
+from l2t_hub.scoring.replicas import add_replicas
 from l2t_hub.text import visible
 from l2t_hub.tokens.load import load_exact_tokenizer
 
@@ -79,9 +80,10 @@ def load_scorer(
 ) -> Scorer:
     """Load a model and its tokenizer from a directory or the Hub.
 
-    Only safetensors weights are read, and no code from the model's repository is run. `device` is a torch device; the
-    default is the first GPU, or the CPU if there is none. `dtype` is `float32` or `bfloat16`; the default is the
-    precision the model was saved in. `prefix_id` replaces the prefix token.
+    Only safetensors weights are read, and no code from the model's repository is run. `device` is a torch device, or
+    several separated by commas, each of which gets a copy of the model; the default is the first GPU, or the CPU if
+    there is none. `dtype` is `float32` or `bfloat16`; the default is the precision the model was saved in.
+    `prefix_id` replaces the prefix token.
 
     Raises UsageError for an unknown device or precision. Raises UserError if the model does not exist, cannot be
     loaded, or has no token to use as prefix, if its weights are not those of its architecture, or if loading it would
@@ -89,7 +91,7 @@ def load_scorer(
     """
     import torch
 
-    where = _device(device)
+    where, *further = [_device(name) for name in (device.split(",") if device else [None])]
     if dtype is not None and dtype not in DTYPES:
         raise UsageError(f"dtype is '{dtype}'. {nearest(dtype, DTYPES)}", f"Known: {', '.join(DTYPES)}.")
     source = model if isinstance(model, ModelSource) else find_model(model)
@@ -106,6 +108,8 @@ def load_scorer(
         reason = (str(error).strip() or type(error).__name__).split("\n")[0]
         raise UserError(f"{source.name}: cannot load this model: {visible(reason[:300])}") from error
     loaded.eval()
+    if further:
+        add_replicas(loaded, further)
     return Scorer(loaded, tokenizer, _prefix(source.name, tokenizer, prefix_id), found)
 
 

@@ -3,17 +3,21 @@
 import math
 import random
 from collections.abc import Iterator
+from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import make_tiny_model
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from l2t_hub.errors import UserError
-from l2t_hub.scoring import engine, output_layer
+from l2t_hub.scoring import engine, load_scorer, output_layer
 from l2t_hub.scoring.engine import reads_tries, score_sequences
+from l2t_hub.scoring.replicas import replicas
 from l2t_hub.scoring.trie import Pack, TokenSequence
 
 SHAPE: dict[str, Any] = {
@@ -167,3 +171,32 @@ def test_a_sequence_that_no_gpu_pass_can_hold_is_an_error(model: Any, gpu_for: l
     gpu_for.append(0)
     with pytest.raises(UserError, match="too little memory for a sequence of 2 tokens"):
         score_sequences(model, [TokenSequence((1, 2, 3))])
+
+
+def test_copies_of_a_model_share_the_batches_and_change_no_score(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    directory = str(make_tiny_model(tmp_path / "model"))
+    alone, shared = load_scorer(directory, device="cpu"), load_scorer(directory, device="cpu,cpu,cpu")
+    assert len({id(model) for model in replicas(shared.model)}) == 3
+    used: set[int] = set()
+    everyone = Barrier(3, timeout=60)
+    once = engine._forward_once
+
+    def forward(model: Any, packs: Any, as_tries: bool) -> Any:
+        if id(model) not in used:
+            used.add(id(model))
+            everyone.wait()  # until all three copies have a batch
+        return once(model, packs, as_tries)
+
+    sequences = random_sequences(4, 40)
+    expected = score_sequences(alone.model, sequences, batch_tokens=64, pack_nodes=16)
+    monkeypatch.setattr(engine, "_forward_once", forward)
+    found = score_sequences(shared.model, sequences, batch_tokens=64, pack_nodes=16)
+    assert used == {id(model) for model in replicas(shared.model)}
+    assert found.sums() == pytest.approx(expected.sums(), abs=1e-4)
+    monkeypatch.setattr(
+        engine, "_forward_once", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full"))
+    )
+    with pytest.raises(UserError, match="too little memory"):
+        score_sequences(shared.model, sequences, batch_tokens=64, pack_nodes=16)

@@ -21,7 +21,7 @@ from l2t_hub.records.repo_path import inside
 from l2t_hub.records.training_record import RunRecord, TrainingRecord
 from l2t_hub.scoring import ModelSource, Scorer
 from l2t_hub.scoring.replicas import replicas
-from l2t_hub.train.architecture import architecture
+from l2t_hub.train.compute import mean_flops_per_token
 
 
 def model_scores(
@@ -59,7 +59,7 @@ def model_scores(
         seed=seed,
         step=step,
         tokens=tokens,
-        flops_per_token=_flops_per_token(record, scorer),
+        flops_per_token=_flops_per_token(record, scorer, step),
         groups=statistics.grouped_accuracies(samples),
         measures=measures(samples),
         notes=tuple(bos_notes(scorer)),
@@ -134,16 +134,16 @@ def _progress(
     return source.step, tokens_after(record.recipe, source.step)
 
 
-def _flops_per_token(record: TrainingRecord | RunRecord | None, scorer: Scorer) -> int | None:
-    """Return the operations of training per token, as everywhere in the package; None without a readable recipe."""
+def _flops_per_token(
+    record: TrainingRecord | RunRecord | None, scorer: Scorer, step: int | None
+) -> float | None:
+    """Return the operations of training per token up to a step; None without a readable recipe."""
     if record is None:
         return None
     try:
-        recipe = recipe_from_tree(record.recipe)
-        shape = architecture(recipe)
+        return mean_flops_per_token(recipe_from_tree(record.recipe), scorer.model.config.vocab_size, step)
     except UserError:  # of a version with other keys
         return None
-    return shape.flops_per_token(scorer.model.config.vocab_size, recipe.packing.sequence_length)
 
 
 def _commit(scorer: Scorer) -> str | None:

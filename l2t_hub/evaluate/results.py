@@ -191,8 +191,8 @@ class ModelScores:
     """Optimiser steps that the checkpoint was trained for; None if it does not say."""
     tokens: int | None = None
     """Tokens that the checkpoint was trained on, padding included; None if it does not say."""
-    flops_per_token: int | None = None
-    """Floating-point operations of training per token, attention included; None if its record does not say."""
+    flops_per_token: float | None = None
+    """Mean floating-point operations of training per token, with attention; None if its record does not say."""
     groups: Mapping[str, tuple[Accuracy, ...]] = field(default_factory=dict)
     """Accuracies by `paradigm` and by `field`, where the data name them."""
     measures: tuple[Measure, ...] = ()

@@ -57,7 +57,7 @@ def _run(model: ModelScores) -> object:
 
 
 def counts_attention(evaluation: Evaluation) -> bool:
-    """Whether compute is 6N + 12LHQT per token, as training counts it: every checkpoint's record has its shape.
+    """Whether compute is counted as training counts it, with attention: every checkpoint's record has its shape.
 
     Otherwise it is 6N for all of them: half with attention and half without would not be comparable.
     """
@@ -65,10 +65,10 @@ def counts_attention(evaluation: Evaluation) -> bool:
 
 
 def _checkpoint(model: ModelScores, attention: bool) -> Checkpoint:
-    tokens, each = model.tokens or 0, 6 * model.parameters
+    tokens, each = model.tokens or 0, float(6 * model.parameters)
     if attention and model.flops_per_token is not None:
         each = model.flops_per_token
-    return Checkpoint(model.label, tokens, each * tokens, model.micro.accuracy)
+    return Checkpoint(model.label, tokens, round(each * tokens), model.micro.accuracy)
 
 
 def budgets(runs: Sequence[Run], unit: str) -> list[int]:

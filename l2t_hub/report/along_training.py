@@ -8,7 +8,7 @@ from l2t_hub.dataset.ledger import RAW
 from l2t_hub.evaluate.statistics import wilson
 from l2t_hub.recipe import recipe_from_tree
 from l2t_hub.records.training_record import HeldOutLoss, TrainingRecord
-from l2t_hub.train.architecture import architecture
+from l2t_hub.train.compute import mean_flops_per_token
 
 NATS = "nats per token"
 PAIRS_RIGHT = "minimal pairs right"
@@ -55,8 +55,10 @@ def training_curve(
     Losses on another raw text than the table's are left out.
     """
     recipe = recipe_from_tree(record.recipe)
-    each = architecture(recipe).flops_per_token(record.vocab_size, recipe.packing.sequence_length)
-    found = [(entry["tokens"], entry["tokens"] * float(each), entry) for entry in log]
+    found = [
+        (e["tokens"], e["tokens"] * mean_flops_per_token(recipe, record.vocab_size, e["step"]), e)
+        for e in log
+    ]
     held_out = [
         (t, f, HeldOutLoss.model_validate(e["held_out"][RAW])) for t, f, e in found if "held_out" in e
     ]

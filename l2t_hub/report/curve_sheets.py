@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 UNITS = {"tokens": "tokens", "compute": "floating-point operations"}
 WITH_ATTENTION = (
-    "Compute is 6N + 12LHQT operations per token, as PaLM counts them and as training reports it."
+    "Compute is 6N + 12LHQT operations per token, as PaLM counts them, and those of further prediction heads."
 )
 WITHOUT_ATTENTION = (
     "Compute is 6 × parameters × tokens, which leaves out attention: not every model's record has its shape."

@@ -37,7 +37,7 @@ def test_checkpoints_of_a_run_are_compared_with_the_same_step_of_the_first_run(t
     per_step = recipe["train"]["batch_size"] * recipe["packing"]["sequence_length"]
     assert [model.tokens for model in evaluation.models] == [2 * per_step, 10 * per_step, None, None, None]
     resolved = recipe_from_tree(recipe)
-    each = architecture(resolved).flops_per_token(384, resolved.packing.sequence_length)
+    each = pytest.approx(architecture(resolved).flops_per_token(384, resolved.packing.sequence_length))
     assert [model.flops_per_token for model in evaluation.models] == [each, each, None, None, None]
     assert [(c.model, c.baseline) for c in evaluation.comparisons] == [
         ("l2t/checkpoints/checkpoint-2", "raw/checkpoints/checkpoint-2"),

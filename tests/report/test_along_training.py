@@ -24,7 +24,7 @@ def record(held_out: dict[str, Any] | None, layers: int | None = None) -> Traini
 
 def log(values: dict[int, float]) -> list[dict[str, Any]]:
     pairs = {"suite": "probes", "accuracy": 0.5, "pairs": 864, "sha256": "b" * 64}
-    return [{"tokens": t, "held_out": {"raw": loss(v)}, "pairs": pairs} for t, v in values.items()]
+    return [{"step": t, "tokens": t, "held_out": {"raw": loss(v)}, "pairs": pairs} for t, v in values.items()]
 
 
 def test_the_table_has_a_row_for_each_part_and_nothing_of_another_text() -> None:

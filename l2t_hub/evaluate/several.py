@@ -7,6 +7,7 @@ from typing import Any
 
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate.evaluation import download_model, evaluate
+from l2t_hub.evaluate.matrices import NAME as MATRICES
 from l2t_hub.evaluate.psychometric import WHERE_DATA_ARE, measure_models
 from l2t_hub.evaluate.psychometric_results import PsychometricResults
 from l2t_hub.evaluate.questions import NO_TEXT
@@ -93,7 +94,7 @@ def evaluate_suites(
         try:
             if suite.kind == "psychometric":
                 own = {name: options.get(name) for name in ("batch_tokens", "device", "dtype")}
-                if progress and typicality is None and len(suites) == 1:
+                if progress and typicality is None and all(other.name != MATRICES for other in suites):
                     progress(f"note: {WHERE_DATA_ARE}")
                 psychometric = measure_models(sources, file, typicality=typicality, progress=progress, **own)
                 psychometric_file = file

@@ -11,8 +11,8 @@ from tiny_models import make_tiny_model
 CASES = {
     "org/none": "has no model org/none",
     "org/good@nope": "has no revision nope",
-    "org/empty": "config.json",
-    "org/pickle": "safetensors",
+    "org/empty": "it has no safetensors weights",
+    "org/pickle": "it has no safetensors weights",
 }
 
 

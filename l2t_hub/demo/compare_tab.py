@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ from l2t_hub.errors import UserError
 from l2t_hub.extras import installed
 
 KINDS = {"pair": "A pair", "pairs": "A list of pairs", "sentence": "One sentence"}
+BOXES = {"pair": ("good", "bad"), "pairs": ("pairs",), "sentence": ("sentence",)}
+"""What a visitor can compare models on, and the boxes of each."""
 PROBES, BLIMP = "the probes", "BLiMP"
 FILES: dict[str, tuple[str, str, Callable[[ModelAnswers], bytes]]] = {
     "PNG": ("comparison.png", "image/png", as_png),
@@ -43,6 +45,7 @@ FILES: dict[str, tuple[str, str, Callable[[ModelAnswers], bytes]]] = {
     "Markdown": ("comparison.md", "text/markdown;charset=utf-8", lambda answer: as_markdown(answer).encode()),
 }
 """What can be downloaded: file name, type and content. Spreadsheets need the mark at the start of UTF-8."""
+_RUN = "() => String(Math.random())"
 _SAVE = """(file) => {
   if (!file) return;
   const {name, type, data} = JSON.parse(file), link = document.createElement('a');
@@ -67,6 +70,11 @@ class _Inputs:
         """Where text is typed in, in the order of `_fill`."""
         return [self.good, self.bad, self.pairs, self.sentence]
 
+    @property
+    def lines(self) -> list[gr.Textbox]:
+        """The boxes where Enter ends the input."""
+        return [self.good, self.bad, self.sentence]
+
 
 @dataclass(frozen=True)
 class _Picker:
@@ -86,23 +94,16 @@ def add_compare_tab(context: PageContext) -> Tab:
     answer = gr.HTML(elem_id="answer")
     state = vars(inputs)
     show = comparer(context)
-    scoring: dict[str, Any] = {
-        "fn": show,
-        "inputs": [*state.values()],
-        "outputs": answer,
-        "api_visibility": "private",
-        **SCORING,
-    }
-    events = [
-        button.click,
-        inputs.models.input,
-        inputs.good.submit,
-        inputs.bad.submit,
-        inputs.sentence.submit,
-    ]
-    gr.on(events, **scoring)
-    _wire_kind(inputs, groups, picker, scoring)
-    _wire_picker(inputs, picker, probes, scoring)
+    run = gr.Textbox(visible="hidden", label="Run")
+    # One event shows answers. Of what a visitor does while it runs, only the last is run after it, so that an answer
+    # that took longer never replaces a later one.
+    run.change(
+        show, [*state.values()], answer, trigger_mode="always_last", api_visibility="private", **SCORING
+    )
+    now: dict[str, Any] = {"fn": None, "outputs": run, "js": _RUN, "api_visibility": "private"}
+    gr.on([button.click, inputs.models.select, *(box.submit for box in inputs.lines)], **now)
+    _wire_kind(inputs, groups, picker, now)
+    _wire_picker(inputs, picker, probes, now)
     _add_downloads(context, [*state.values()])
     check = {
         "models": lambda text: context.resolve(text).label,
@@ -110,7 +111,7 @@ def add_compare_tab(context: PageContext) -> Tab:
         **dict.fromkeys(("good", "bad", "sentence"), _up_to(MAX_CHARACTERS)),
         "pairs": _up_to(MAX_LIST_CHARACTERS),
     }
-    return Tab("compare", state, show, [answer], check, compare_functions(context))
+    return Tab("compare", state, show, [answer], check, compare_functions(context), left_out=_out_of_sight)
 
 
 def comparer(context: PageContext) -> Callable[..., str]:
@@ -132,6 +133,10 @@ def question_of(
     if kind == "pairs":
         return pairs_question(pairs)
     return sentence_question(sentence) if kind == "sentence" else pair_question(good, bad)
+
+
+def _out_of_sight(values: Mapping[str, Any]) -> set[str]:
+    return {"good", "bad", "pairs", "sentence"} - set(BOXES.get(values["kind"], ()))
 
 
 def _kind(text: str) -> str:
@@ -232,9 +237,7 @@ def pair_choices(pairs: Sequence[Pair]) -> list[tuple[str, str | int | float]]:
     return [(f"{good}  ↔  {bad}", number) for number, (good, bad) in enumerate(pairs)]
 
 
-def _wire_kind(
-    inputs: _Inputs, groups: Sequence[gr.Column], picker: _Picker, scoring: dict[str, Any]
-) -> None:
+def _wire_kind(inputs: _Inputs, groups: Sequence[gr.Column], picker: _Picker, now: dict[str, Any]) -> None:
     """Show the boxes of the kind of question; `change` also fires when a link sets it."""
 
     def boxes_of(kind: str) -> list[Any]:
@@ -248,10 +251,10 @@ def _wire_kind(
         show_progress="hidden",
         api_visibility="private",
     )
-    inputs.kind.input(**scoring)
+    inputs.kind.input(**now)
 
 
-def _wire_picker(inputs: _Inputs, picker: _Picker, probes: Examples, scoring: dict[str, Any]) -> None:
+def _wire_picker(inputs: _Inputs, picker: _Picker, probes: Examples, now: dict[str, Any]) -> None:
     """Fill the boxes in sight with what is chosen, and compare it. A list gets all pairs of a phenomenon."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     menus = [picker.source, picker.phenomenon, picker.pair]
@@ -272,10 +275,10 @@ def _wire_picker(inputs: _Inputs, picker: _Picker, probes: Examples, scoring: di
 
     picker.source.input(
         of_source, [picker.source, inputs.kind], [*menus, *inputs.boxes], api_visibility="private"
-    ).success(**scoring)
+    ).success(**now)
     choice = [picker.source, inputs.kind, picker.phenomenon]
-    picker.phenomenon.input(of_phenomenon, choice, [picker.pair, *inputs.boxes], **quiet).success(**scoring)
-    picker.pair.input(of_pair, [*choice, picker.pair], inputs.boxes, **quiet).success(**scoring)
+    picker.phenomenon.input(of_phenomenon, choice, [picker.pair, *inputs.boxes], **quiet).success(**now)
+    picker.pair.input(of_pair, [*choice, picker.pair], inputs.boxes, **quiet).success(**now)
 
 
 def _examples(source: str, probes: Examples) -> Examples:

@@ -48,8 +48,12 @@ def write_link(tab: Tab, values: Sequence[Any]) -> str:
 
     Raises UserError if the state is too long for a link.
     """
+    state = dict(zip(tab.inputs, values, strict=True))
+    left_out = tab.left_out(state)
     pairs = [(TAB, tab.name)]
-    for key, value in zip(tab.inputs, values, strict=True):
+    for key, value in state.items():
+        if key in left_out:
+            continue
         for each in value if isinstance(value, list | tuple) else [value]:
             if each is not None and each != "":
                 pairs.append((key, str(each).lower() if isinstance(each, bool) else str(each)))

@@ -1,6 +1,6 @@
 """What a tab hands to the page, so that the page can restore it from a link and offer its functions as an API."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,8 @@ class Tab:
     text: it raises ValueError or UserError for one that makes no sense. `show` is the function behind the main
     button, from the values of `inputs` to `outputs`, and `event` has the arguments of its event; the page calls it
     after a link was restored. `functions` are the tab's functions for the API: typed, documented, and with
-    everything but their arguments bound.
+    everything but their arguments bound. `left_out` returns the keys that a link of this state does not need, such as
+    those of boxes out of sight.
     """
 
     name: str
@@ -30,3 +31,4 @@ class Tab:
     check: Mapping[str, Callable[[str], Any]]
     functions: Sequence[Callable[..., Any]] = ()
     event: Mapping[str, Any] = field(default_factory=lambda: SCORING)
+    left_out: Callable[[Mapping[str, Any]], Collection[str]] = lambda values: ()

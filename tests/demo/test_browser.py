@@ -130,8 +130,9 @@ def test_mistakes_get_friendly_messages(page: Page) -> None:
 
 def test_a_model_that_is_not_offered_is_never_opened(address: str) -> None:
     # Past the browser, straight at the server: the list of choices is all that a visitor may open.
-    functions = httpx.get(f"{address}config", timeout=30).json()["dependencies"]
-    number = next(f["id"] for f in functions if [target[1] for target in f["targets"]].count("click"))
+    config = httpx.get(f"{address}config", timeout=30).json()
+    shown = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "answer")
+    number = next(f["id"] for f in config["dependencies"] if shown in f["outputs"])
     for model, accepted in (("tiny-raw", True), ("/etc", False)):
         session = f"session-{number}-{accepted}"
         data = [[model], "pair", *PAIR, "", ""]

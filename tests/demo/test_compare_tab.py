@@ -12,6 +12,7 @@ import pytest
 from l2t_hub.demo.compare_models import ask, compare_functions
 from l2t_hub.demo.compare_tab import FILES, _file_maker, add_compare_tab, comparer, list_text, pair_choices
 from l2t_hub.demo.examples import example_pairs
+from l2t_hub.demo.links import read_link, write_link
 from l2t_hub.demo.model_pool import ModelPool
 from l2t_hub.demo.page_context import PageContext
 from l2t_hub.demo.pair_input import pair_question, pairs_question
@@ -93,6 +94,9 @@ def test_the_tab_offers_its_state_and_checks_links(context: PageContext) -> None
         with pytest.raises((ValueError, UserError)):
             tab.check[key](value)
     values = [component.value for component in tab.inputs.values()]
+    state = dict(zip(tab.inputs, values, strict=True))
+    found = read_link(write_link(tab, values), [tab]).values
+    assert dict(found) == {key: state[key] for key in ("models", "kind", "good", "bad")}
     assert tab.show(*values).count("<article") == 2
 
 

@@ -22,8 +22,10 @@ from l2t_hub.records.reading import quoted
 from l2t_hub.records.repo_path import inside
 
 VIEWS = ("examples", "raw", "packed")
-MAX_MANIFEST_BYTES = 16 << 20
-_KEPT_MANIFESTS = 8
+MAX_MANIFEST_BYTES = 32 << 20
+"""A manifest of 370 partitions, as the paper's recipes have, takes about 10 MB."""
+MAX_FILES = 50_000
+_KEPT_MANIFESTS = 4
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 _FORM = "A dataset on the Hub is ORG/NAME or ORG/NAME@REVISION."
@@ -176,6 +178,8 @@ def _read_dataset(place: DatasetPlace, stamp: tuple[int, int]) -> ShownDataset:
     except OSError as error:
         raise UserError(f"{place.name}: {MANIFEST} cannot be read: {error.strerror}") from None
     manifest = Manifest.parse(content, f"{place.name}: {MANIFEST}")
+    if len(manifest.shards) > MAX_FILES:
+        raise UserError(f"{place.name} has more than {MAX_FILES:,} files, which this page does not show")
     return ShownDataset(place, manifest.model_copy(update={"partitions": []}))
 
 

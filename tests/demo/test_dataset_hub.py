@@ -58,11 +58,13 @@ def with_large_file(files: dict[str, bytes], folder: Path) -> dict[str, bytes]:
 def read(hub: WatchedHub, tmp_path: Path) -> Read:
     """Read pages in a child process whose clients use only this Hub, with its token."""
 
-    def answers(*calls: dict[str, Any], offered: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    def answers(
+        *calls: dict[str, Any], offered: dict[str, str] | None = None, **environment: str
+    ) -> list[dict[str, Any]]:
         done = subprocess.run(
             [sys.executable, str(CLIENTS / "dataset_pages.py")],
             input=json.dumps({"offered": offered or {}, "calls": calls}),
-            env=hub.environment(tmp_path / "home"),
+            env=hub.environment(tmp_path / "home") | environment,
             capture_output=True,
             text=True,
             timeout=120,
@@ -131,3 +133,9 @@ def test_what_a_visitor_may_not_see_or_misspells_gets_a_sentence(read: Read) -> 
         assert "or no such revision of it" in refused["error"]
     assert "is not a dataset made by l2t" in other["error"]
     assert len(ours["rows"]) == len(pinned["rows"]) == 5
+
+
+def test_a_hub_that_does_not_answer_is_named(read: Read) -> None:
+    (refused,) = read(call("org/tiny", "raw", "", "train"), HF_ENDPOINT="http://127.0.0.1:9")
+    assert refused["error"].startswith("org/tiny: ")
+    assert "http://127.0.0.1:9" in refused["error"]

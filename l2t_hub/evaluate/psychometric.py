@@ -6,6 +6,7 @@ What it measures are figures, no accuracies. Its third part, matrices, has right
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from l2t_hub.artifacts import disk_errors, write_text
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate.evaluation import check_arguments, download_model, short_names
 from l2t_hub.evaluate.magnitude import magnitude
-from l2t_hub.evaluate.model_facts import library_versions, weights_digest
+from l2t_hub.evaluate.model_facts import decides, library_versions, weights_digest
 from l2t_hub.evaluate.psychometric_results import (
     FIGURES,
     LOWER_IS_BETTER,
@@ -29,6 +30,7 @@ from l2t_hub.evaluate.psychometric_results import (
 )
 from l2t_hub.evaluate.states import states_of
 from l2t_hub.evaluate.suites import PSYCHOMETRIC
+from l2t_hub.evaluate.task_store import FOLDER, TaskStore
 from l2t_hub.evaluate.typicality import EXAMPLES, TypicalityData, correlations, read_typicality
 from l2t_hub.scoring import ModelSource, Scorer, find_model, load_scorer
 
@@ -61,11 +63,13 @@ def measure_models(
     batch_tokens: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    tasks_folder: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> PsychometricResults:
     """Measure models (directories or Hub names), and write the results to `out` as JSON.
 
-    `typicality` is a file of people's ratings; without it, only the numbers are measured.
+    `typicality` is a file of people's ratings; without it, only the numbers are measured. The figures of each model
+    are kept in `tasks_folder` (default: `.tasks/` beside `out`) and not measured again.
 
     A model that cannot be measured does not stop the others. Raises UsageError for an invalid argument, UserError if
     no model can be measured or the file cannot be written.
@@ -73,6 +77,8 @@ def measure_models(
     found = [model if isinstance(model, ModelSource) else find_model(model) for model in models]
     check_arguments([source.name for source in found], None, batch_tokens, None, out)
     data = None if typicality is None else read_typicality(typicality)
+    if tasks_folder is None and out is not None:
+        tasks_folder = out.parent / FOLDER
     sources = [download_model(source, progress) for source in found]
     date = datetime.now(UTC).isoformat(timespec="seconds")
     measured: list[ModelFigures] = []
@@ -80,7 +86,7 @@ def measure_models(
     for label, source in zip(short_names([source.name for source in sources]), sources, strict=True):
         try:
             scorer = load_scorer(source, device=device, dtype=dtype)
-            measured.append(model_figures(label, scorer, data, batch_tokens))
+            measured.append(_kept_or_measured(label, scorer, data, batch_tokens, tasks_folder))
         except UsageError:
             raise
         except UserError as error:
@@ -107,6 +113,21 @@ def measure_models(
             out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, json.dumps(results.as_dict(), indent=2, ensure_ascii=False) + "\n")
     return results
+
+
+def _kept_or_measured(
+    label: str, scorer: Scorer, data: TypicalityData | None, batch_tokens: int | None, folder: Path | None
+) -> ModelFigures:
+    store = None if folder is None else TaskStore(folder, decides(scorer))
+    task = {"suite": PSYCHOMETRIC, "settings": SETTINGS, "data": data.sha256 if data else None}
+    found = store.read(task, ModelFigures) if store else None
+    if found is not None:
+        source = scorer.source
+        return replace(found, label=label, model=source.name, revision=source.revision, step=source.step)
+    measured = model_figures(label, scorer, data, batch_tokens)
+    if store:
+        store.keep(task, measured)
+    return measured
 
 
 def _rated(file: str | None, data: TypicalityData | None) -> RatedCategories | None:

@@ -16,6 +16,9 @@ from l2t_hub.evaluate.suites import Suite
 from l2t_hub.scoring import ModelSource, find_model
 from l2t_hub.text import counted
 
+FIGURE_OPTIONS = ("batch_tokens", "device", "dtype", "tasks_folder")
+"""The options of `evaluate` that measuring figures has, too."""
+
 
 @dataclass(frozen=True)
 class SuiteResults:
@@ -93,7 +96,7 @@ def evaluate_suites(
             progress(f"suite {suite.name}")
         try:
             if suite.kind == "psychometric":
-                own = {name: options.get(name) for name in ("batch_tokens", "device", "dtype")}
+                own = {name: options.get(name) for name in FIGURE_OPTIONS}
                 if progress and typicality is None and all(other.name != MATRICES for other in suites):
                     progress(f"note: {WHERE_DATA_ARE}")
                 psychometric = measure_models(sources, file, typicality=typicality, progress=progress, **own)

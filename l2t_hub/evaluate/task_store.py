@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,6 +18,10 @@ from l2t_hub.errors import UserError
 from l2t_hub.evaluate.results import SCHEMA, Sample, TaskProtocol
 from l2t_hub.records.reading import read_bounded
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
 FOLDER = ".tasks"
 MAX_BYTES = 1 << 30
 CONTENT = 2
@@ -42,16 +46,22 @@ class TaskStore:
 
     def find(self, task: dict[str, Any], label: str) -> TaskResult | None:
         """Return a finished task by what decides it, under the model's label; None if none can be read."""
+        result = self.read(task, TaskResult)
+        if result is None:
+            return None
+        return replace(result, samples=tuple(replace(sample, model=label) for sample in result.samples))
+
+    def read(self, task: dict[str, Any], schema: type[T]) -> T | None:
+        """Return what was kept of a task by what decides it; None if nothing can be read."""
         path = self._path(task)
         if not path.is_file():
             return None
         try:
-            result = TypeAdapter(TaskResult).validate_json(read_bounded(path, MAX_BYTES))
+            return TypeAdapter(schema).validate_json(read_bounded(path, MAX_BYTES))
         except (UserError, ValidationError):
             return None
-        return replace(result, samples=tuple(replace(sample, model=label) for sample in result.samples))
 
-    def keep(self, task: dict[str, Any], result: TaskResult) -> None:
+    def keep(self, task: dict[str, Any], result: "DataclassInstance") -> None:
         """Write a finished task. Raises UserError if the disk is full."""
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)

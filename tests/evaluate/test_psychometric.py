@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from l2t_hub.cli.app import app
 from l2t_hub.errors import UsageError, UserError
-from l2t_hub.evaluate import evaluate
+from l2t_hub.evaluate import evaluate, psychometric
 from l2t_hub.evaluate.magnitude import NUMBERS, falling_fit, magnitude, scale
 from l2t_hub.evaluate.psychometric import measure_models, model_figures, summaries
 from l2t_hub.evaluate.psychometric_results import LayerMagnitude, read_psychometric
@@ -200,3 +200,24 @@ def test_a_full_gpu_is_named_and_the_other_models_are_measured(
     assert results.failed["third"].startswith(
         "third: the GPU has too little memory for 1 tokens: CUDA out of"
     )
+
+
+def test_the_figures_of_a_finished_model_are_kept_and_not_measured_again(
+    tiny_models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, measured = [str(model) for model in tiny_models], []
+    measure = psychometric.model_figures
+
+    def counted(label: str, *rest: Any) -> Any:
+        measured.append(label)
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        return measure(label, *rest)
+
+    monkeypatch.setattr(psychometric, "model_figures", counted)
+    with pytest.raises(KeyboardInterrupt):
+        measure_models(names, tmp_path / "figures.json", device="cpu")
+    results = measure_models(names, tmp_path / "figures.json", device="cpu")
+    assert measured == ["raw", "l2t", "l2t"]
+    assert [model.label for model in results.models] == ["raw", "l2t"]
+    assert results.models[0] == measure("raw", load_scorer(names[0], device="cpu"))

@@ -34,7 +34,7 @@ INTERVALS = {
 
 
 def wilson(correct: int, total: int) -> Estimate:
-    """Return an accuracy with Wilson's score interval (E. B. Wilson, 1927, JASA 22: 209-212).
+    """Return an accuracy with Wilson's score interval (E. B. Wilson, 1927, JASA).
 
     Unlike Wald's interval it stays in [0, 1] and keeps its coverage for accuracies near 0 and 1.
     """

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,9 @@ def demo(
     Raises UsageError for an invalid offer or size, UserError if Gradio is missing or the port is taken.
     """
     require("demo", "the page")
+    from l2t_hub.demo.quick_gradio import import_gradio
+
+    import_gradio()
     from l2t_hub.demo.page import build_page, launch_settings
     from l2t_hub.demo.visitors import Visitors
 
@@ -71,6 +74,7 @@ def demo(
                 **launch_settings(),
             )
         say(f"The page is at {public or local} (press Ctrl-C to stop)")
+        threading.Thread(target=_warm_up, args=(context,), daemon=True).start()
         threading.Event().wait()
     except OSError as error:
         raise UserError(
@@ -112,6 +116,13 @@ def context_for(
         say=show_progress,
     )
     return PageContext(models, pool, display_names(offer.datasets), offer.results, guests)
+
+
+def _warm_up(context: "PageContext") -> None:
+    """Load the models that the page shows first, while the browser draws it."""
+    for name in list(context.models)[:2]:
+        with suppress(UserError), context.pool.use(context.resolve(name)):
+            pass  # an error is said where the model is used
 
 
 def _is_public(environment: Mapping[str, str]) -> bool:

@@ -256,7 +256,7 @@ def test_pickled_weights_are_refused(broken_copy: Path) -> None:
         lazy_scores({"m": str(broken_copy)})("m", PAIR)
 
 
-@pytest.mark.slow  # 15 s: a fresh process, and 200 loads
+@pytest.mark.slow  # a minute: 220 loads in a process of their own
 def test_memory_stays_within_its_budget_over_200_switches(
     tiny_models: tuple[str, str], tmp_path: Path
 ) -> None:

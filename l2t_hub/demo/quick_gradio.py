@@ -7,9 +7,9 @@ from typing import Any
 def import_gradio() -> None:
     """Import Gradio without the type stubs that it writes beside its own files.
 
-    For each of its 80 components, Gradio parses the source, renders a stub for editors and compares it with the one on
-    disk, which takes half of the import. It skips classes whose file `inspect` does not find. Should a later version
-    do this in another way, the import takes as long as before.
+    For each of its 80 components, Gradio parses the source, renders a stub for editors and compares it with the one
+    on disk, which takes half of the import. It skips classes whose file `inspect` does not find. Should a later
+    version do this in another way, the import takes as long as before.
     """
     find_file = inspect.getfile
 

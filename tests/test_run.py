@@ -97,7 +97,7 @@ def test_everything_is_published_and_each_thing_names_the_one_before_it(first_ru
     assert f"the baseline [nano-raw]({hub[0]}/rehearsal/nano-raw)" in card
     assert [model["model"] for model in scores] == [f"rehearsal/{name}" for name in NAMES]
     assert "- rehearsal/nano-raw\n- rehearsal/nano-l2t\n" in space
-    assert "Trained on [rehearsal/nano-raw]" in space
+    assert "Datasets: [rehearsal/nano-raw]" in space
 
 
 def page(hub: tuple[str, str], path: str) -> str:

@@ -170,7 +170,7 @@ def card(
     rich_help_panel=PANEL,
     epilog=examples(
         "l2t space models/nano-raw models/nano-l2t --out spaces/nano-compare",
-        "l2t space my-org/nano-raw my-org/nano-l2t --out spaces/nano-compare",
+        "l2t space my-org/nano-raw my-org/nano-l2t --dataset my-org/nano-l2t --out spaces/nano-compare",
     ),
 )
 def space(
@@ -178,16 +178,31 @@ def space(
         list[str],
         typer.Argument(
             metavar="MODEL",
-            help="Model directories, or names of models on the Hub. A directory gets the Space's namespace.",
+            help="Model directories, names of models on the Hub, or a collection there. A directory gets the "
+            "Space's namespace.",
         ),
     ],
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for the Space.")],
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", metavar="REPO", help="An L2T dataset to page through. Repeatable."),
+    ] = None,
+    results: Annotated[
+        list[str] | None,
+        typer.Option("--results", metavar="REPO", help="A results dataset, for the scoreboard. Repeatable."),
+    ] = None,
     title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Title of the Space.")] = None,
+    hub: SourceHub = None,
 ) -> None:
-    """Make a Space that compares models on minimal pairs. Release the models before it, or together with it."""
-    from l2t_hub.publish.space import model_names, stage_space
+    """Make a Space that shows what models know. Release the models before it, or together with it."""
+    from l2t_hub.hub.collection_items import is_collection, with_collections
+    from l2t_hub.hub.connect import connected_for
 
-    made = stage_space(folder, models=model_names(models), title=title)
+    with connected_for(hub, *filter(is_collection, models)):
+        from l2t_hub.publish.space import model_names, stage_space
+
+        names = model_names(with_collections(models))
+        made = stage_space(folder, models=names, datasets=datasets or (), results=results or (), title=title)
     answer(False, None, f"Space: {made}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from l2t_hub.errors import UsageError, UserError, nearest
-from l2t_hub.hub.front_matter import load_front_matter
+from l2t_hub.hub.front_matter import RESULTS_KEY, load_front_matter
 from l2t_hub.records.bounds import is_repo
 
 MODELS_VARIABLE = "L2T_DEMO_MODELS"
@@ -15,8 +15,6 @@ DATASETS_VARIABLE = "L2T_DEMO_DATASETS"
 RESULTS_VARIABLE = "L2T_DEMO_RESULTS"
 GUESTS_VARIABLE = "L2T_DEMO_GUEST_MODELS"
 """Environment variable: 0 if visitors may not name models of their own."""
-RESULTS_KEY = "l2t_results"
-"""Key of a Space's README for results datasets; the Hub keeps keys that it does not know."""
 MAX_NAME = 300
 """Characters of a model's name and revision that a visitor may type."""
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")

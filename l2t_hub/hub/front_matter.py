@@ -12,6 +12,8 @@ from l2t_hub.records.reading import read_bounded
 MAX_CARD_BYTES = 10_000_000
 MAX_BYTES = 256_000
 MAX_NODES = 200_000
+RESULTS_KEY = "l2t_results"
+"""Key of a Space's card for the results datasets that its page shows; a Hub keeps keys that it does not know."""
 
 
 def load_front_matter(card: Path, name: str | None = None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from l2t_hub.evaluate.model_facts import weights_digest
 from l2t_hub.evaluate.read_results import read_evaluation
 from l2t_hub.evaluate.results import Evaluation, ModelScores
 from l2t_hub.hub.endpoint import LOCAL_OWNER
-from l2t_hub.hub.front_matter import load_front_matter
+from l2t_hub.hub.front_matter import RESULTS_KEY, load_front_matter
 from l2t_hub.publish.cards import license_of, model_card
 from l2t_hub.publish.repository import RemoteRepo
 from l2t_hub.publish.scores import FOLDER, reports_in
@@ -150,7 +150,7 @@ def _revision(scores: ModelScores, repos: Mapping[str, str | None]) -> str | Non
 
 
 def _space(directory: Path, remote: RemoteRepo, private: bool, coming: Set[str]) -> str:
-    """Return the card of a Space whose models are on the Hub, with the datasets that their cards name."""
+    """Return the card of a Space whose models are on the Hub, with its datasets and those that their cards name."""
     front_matter = load_front_matter(directory / CARD)
     models = [_name_on(remote, str(model)) for model in front_matter.get("models") or []]
     found = {
@@ -165,22 +165,26 @@ def _space(directory: Path, remote: RemoteRepo, private: bool, coming: Set[str])
             f"`l2t space ORG/NAME ... --out {directory}`.",
         )
     infos = [info for info in found.values() if info is not None]
-    datasets: list[str] = []
+    datasets = _repos(front_matter.get("datasets"))
     for info in infos:
-        named = getattr(info.card_data, "datasets", None) or []
-        datasets += [
-            str(name) for name in ([named] if isinstance(named, str) else named) if is_repo(str(name))
-        ]
+        datasets += _repos(getattr(info.card_data, "datasets", None))
     preload = not private and not any(info.private for info in infos)
     return space_card(
         directory,
         models,
         list(dict.fromkeys(datasets)),
+        results=_repos(front_matter.get(RESULTS_KEY)),
         own=own_text_of(directory),
         title=str(front_matter["title"]),
         preload=preload,
         hub=remote.endpoint.url,
     )
+
+
+def _repos(names: object) -> list[str]:
+    """Return the repos in a list of a card, which may be a single name."""
+    listed = names if isinstance(names, list) else [names]
+    return [str(name) for name in listed if is_repo(str(name))]
 
 
 def _name_on(remote: RemoteRepo, model: str) -> str:

@@ -15,7 +15,7 @@ from l2t_hub.artifacts import CARD, disk_errors, sha256_of, write_text
 from l2t_hub.dataset.card import OWN_TEXT, keep_edited_card, own_text_of
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.endpoint import PUBLIC
-from l2t_hub.hub.front_matter import load_front_matter
+from l2t_hub.hub.front_matter import RESULTS_KEY, load_front_matter
 from l2t_hub.hub.names import check_hub_name, check_repo
 from l2t_hub.publish.stage import release_kind
 from l2t_hub.publish.wheel import NAME, build_wheel
@@ -31,13 +31,14 @@ def stage_space(
     *,
     models: Sequence[str],
     datasets: Sequence[str] = (),
+    results: Sequence[str] = (),
     title: str | None = None,
     preload: bool = True,
     hub: str = PUBLIC,
 ) -> Path:
     """Create or update the directory of the comparison Space in `out`, and return it. The owner's text is kept.
 
-    `models` and `datasets` are repo names; the app offers the models. The release of the Space completes a model's
+    `models`, `datasets` and `results` (results datasets) are repo names; the app offers them all. The release of the Space completes a model's
     name without namespace, which is that of a directory. With `preload` the Space downloads the models when it is
     built, which works only for public ones. `title` replaces the default title, and `hub` is the URL that links begin
     with. The same arguments and package always give the same bytes.
@@ -50,7 +51,7 @@ def stage_space(
         raise UsageError("a Space needs at least one model", "Name the repos of the models to compare.")
     for name in models:
         check_repo(name if "/" in name else f"org/{name}", "model")
-    for name in datasets:
+    for name in (*datasets, *results):
         check_repo(name, "dataset")
     _check_directory(out)
     source = resource_folder("spaces") / "compare"
@@ -63,7 +64,8 @@ def stage_space(
     build_wheel(out)
     own = own_text_of(out)
     keep_edited_card(out)
-    write_text(out / CARD, space_card(out, models, datasets, own=own, title=title, preload=preload, hub=hub))
+    card = space_card(out, models, datasets, results=results, own=own, title=title, preload=preload, hub=hub)
+    write_text(out / CARD, card)
     return out
 
 
@@ -90,6 +92,7 @@ def space_card(
     models: Sequence[str],
     datasets: Sequence[str],
     *,
+    results: Sequence[str] = (),
     own: str = "",
     title: str | None = None,
     preload: bool = True,
@@ -97,7 +100,7 @@ def space_card(
 ) -> str:
     """Return the card of the Space in `directory`, whose wheel it names. The arguments are those of `stage_space`."""
     template = resource_folder("spaces") / "compare" / CARD
-    card = _card(template, models, datasets, title, preload)
+    card = _card(template, models, datasets, results, title, preload)
     (wheel,) = directory.glob(f"{NAME}-*.whl")
     values = {"models": models, "datasets": datasets, "hub": hub.rstrip("/"), "toolkit": __version__}
     section = render("space.md.j2", {**values, **OWN_TEXT, "wheel": wheel.name, "sha256": sha256_of(wheel)})
@@ -110,7 +113,7 @@ def space_card_again(directory: Path, own: str) -> str:
     Raises UserError if the directory has not exactly one wheel of this package, or no models.
     """
     front = load_front_matter(directory / CARD)
-    models, datasets = (front.get(key) for key in ("models", "datasets"))
+    models, datasets, results = (front.get(key) for key in ("models", "datasets", RESULTS_KEY))
     if not isinstance(models, list) or len(list(directory.glob(f"{NAME}-*.whl"))) != 1:
         raise UserError(
             f"{directory}: not a Space that `l2t space` made", "Make one: `l2t space MODEL... --out DIR`."
@@ -119,6 +122,7 @@ def space_card_again(directory: Path, own: str) -> str:
         directory,
         [str(name) for name in models],
         [str(name) for name in datasets or []],
+        results=[str(name) for name in results or []],
         own=own,
         title=str(front.get("title") or "") or None,
         preload="preload_from_hub" in front,
@@ -126,10 +130,17 @@ def space_card_again(directory: Path, own: str) -> str:
 
 
 def _card(
-    template: Path, models: Sequence[str], datasets: Sequence[str], title: str | None, preload: bool
+    template: Path,
+    models: Sequence[str],
+    datasets: Sequence[str],
+    results: Sequence[str],
+    title: str | None,
+    preload: bool,
 ) -> SpaceCard:
     """Return the card of `spaces/compare` with the front matter completed for these models."""
     known: dict[str, object] = {"models": list(models), "datasets": list(datasets) or None}
+    if results:
+        known[RESULTS_KEY] = list(results)
     if title:
         known["title"] = " ".join(title.split())
     if preload:

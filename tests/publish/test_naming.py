@@ -48,7 +48,9 @@ def test_a_release_under_a_name_names_everything_on_that_hub(
     commit = released(run(hub, data, "mine/tiny-l2t", "--collection", "Tiny", **where))["revision"]
     for model, repo in ((raw, "mine/tiny-raw"), (l2t, "mine/other-name")):
         released(run(hub, model, repo, "--collection", "Tiny", **where))
-    space = stage_space(tmp_path / "space", models=["tiny-raw", "other-name"])
+    space = stage_space(
+        tmp_path / "space", models=["tiny-raw", "other-name"], datasets=["its/own"], results=["its/scores"]
+    )
     released(run(hub, space, "mine/compare", "--collection", "Tiny", **where))
     assert files_of(tmp_path / "lab") == before, "the directories stay as they are"
 
@@ -73,7 +75,9 @@ def test_a_release_under_a_name_names_everything_on_that_hub(
     card = read(hub, "space", "mine/compare", "README.md").decode()
     assert front_matter(card)["models"] == ["mine/tiny-raw", "mine/other-name"]
     assert front_matter(card)["preload_from_hub"] == ["mine/tiny-raw", "mine/other-name"]
-    assert f"Trained on [mine/tiny-l2t]({hub.url}/datasets/mine/tiny-l2t)." in card
+    assert front_matter(card)["datasets"] == ["its/own", "mine/tiny-l2t"]
+    assert front_matter(card)["l2t_results"] == ["its/scores"]
+    assert f"and [mine/tiny-l2t]({hub.url}/datasets/mine/tiny-l2t)." in card
     assert sorted(hub.collected("Tiny")) == [
         "mine/compare",
         "mine/other-name",

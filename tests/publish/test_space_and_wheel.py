@@ -28,7 +28,9 @@ WHEEL = f"l2t_hub-{__version__}-py3-none-any.whl"
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("space") / "compare"
-    return stage_space(folder, models=MODELS, datasets=["lab/data"], title='Which: "this" # or that?')
+    return stage_space(
+        folder, models=MODELS, datasets=["lab/data"], results=["lab/scores"], title='Which: "this" # or that?'
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,7 @@ def test_the_front_matter_names_the_release(space: Path) -> None:
     assert data["title"] == 'Which: "this" # or that?'
     assert data["models"] == data["preload_from_hub"] == MODELS
     assert data["datasets"] == ["lab/data"]
+    assert data["l2t_results"] == ["lab/scores"]
     assert (data["sdk"], data["app_file"], data["python_version"]) == ("gradio", "app.py", "3.11")
     assert "[lab/tiny-l2t](https://huggingface.co/lab/tiny-l2t)" in card.text
     assert sha256_of(space / WHEEL) in card.text
@@ -72,12 +75,22 @@ def test_it_passes_validation_and_is_reproducible(space: Path, tmp_path: Path) -
     validate(staged)
     assert staged.kind == "space"
     again = stage_space(
-        tmp_path / "again", models=MODELS, datasets=["lab/data"], title='Which: "this" # or that?'
+        tmp_path / "again",
+        models=MODELS,
+        datasets=["lab/data"],
+        results=["lab/scores"],
+        title='Which: "this" # or that?',
     )
     assert stage(again).digest == staged.digest
     (again / "l2t_hub-0.0.1-py3-none-any.whl").write_bytes(b"old")
     assert stage(
-        stage_space(again, models=MODELS, datasets=["lab/data"], title='Which: "this" # or that?')
+        stage_space(
+            again,
+            models=MODELS,
+            datasets=["lab/data"],
+            results=["lab/scores"],
+            title='Which: "this" # or that?',
+        )
     ).digest == (staged.digest)
 
 

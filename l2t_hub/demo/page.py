@@ -20,10 +20,10 @@ from l2t_hub.demo.visitors import LimitedBlocks, Visitors
 
 __all__ = ["build_page", "launch_settings", "show_progress"]
 
-TITLE = "Which sentence does the model believe?"
+TITLE = "See what a model knows"
 INTRODUCTION = f"""# {TITLE}
-A *minimal pair* is two sentences that differ in one point of grammar. A model that has learned this point finds the
-grammatical sentence more probable. Type a pair or pick an example, and compare two models."""
+Two language models read the same sentence, and one of them trips. A *minimal pair* is two sentences that differ in
+one point of grammar: a model that has learned this point finds the grammatical one more probable."""
 
 
 @dataclass(frozen=True)

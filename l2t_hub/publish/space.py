@@ -38,10 +38,10 @@ def stage_space(
 ) -> Path:
     """Create or update the directory of the comparison Space in `out`, and return it. The owner's text is kept.
 
-    `models`, `datasets` and `results` (results datasets) are repo names; the app offers them all. The release of the Space completes a model's
-    name without namespace, which is that of a directory. With `preload` the Space downloads the models when it is
-    built, which works only for public ones. `title` replaces the default title, and `hub` is the URL that links begin
-    with. The same arguments and package always give the same bytes.
+    `models`, `datasets` and `results` (results datasets) are repo names; the app offers them all. The release of the
+    Space completes a model's name without namespace, which is that of a directory. With `preload` the Space downloads
+    the models when it is built, which works only for public ones. `title` replaces the default title, and `hub` is
+    the URL that links begin with. The same arguments and package always give the same bytes.
 
     Raises UsageError for invalid names or a directory with other contents, UserError if the wheel cannot be built or
     a file cannot be written.

@@ -93,7 +93,6 @@ def test_a_visitor_names_a_model_of_the_page_or_one_on_the_hub(typed: str, choic
             "org/model@a b",
             "org/model@" + "x" * 200,
             "o" * 97 + "/m",
-            "org/model\n",
             "x" * 10_000_000,
             "raw@\0",
         ),

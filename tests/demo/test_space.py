@@ -141,8 +141,20 @@ def test_the_space_installs_the_versions_this_project_is_tested_with(source: Pat
     }
 
 
-IF_INSTALLED = {"cloudpickle", "defusedxml", "watchfiles"}
-"""Packages that others import where they are installed, and do without where they are not."""
+IF_INSTALLED = {
+    *(
+        "accelerate",
+        "charset-normalizer",
+        "cloudpickle",
+        "colorama",
+        "defusedxml",
+        "dill",
+        "protobuf",
+        "scipy",
+    ),
+    "watchfiles",
+}
+"""Packages that torch, transformers and others import where they are installed, and do without where they are not."""
 
 
 def test_the_page_needs_no_package_that_the_space_does_not_install(

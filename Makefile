@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 
-.PHONY: run test test-slow lint format constraints browser clean
+.PHONY: run test test-slow lint format constraints browser pictures clean
 
 run: $(RUN)
 	$(BIN)/l2t run recipes/nano.yaml
@@ -49,6 +49,10 @@ constraints: $(DEV)
 browser:
 	@command -v chromium >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 \
 	  && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || echo "Chromium is not installed: the browser tests will be skipped."
+
+# The README's pictures of the page, of what `make run` made.
+pictures: $(DEV) browser
+	$(BIN)/python tests/demo/make_pictures.py runs/nano
 
 clean:
 	rm -rf $(VENV) runs dist

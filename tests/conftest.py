@@ -41,6 +41,8 @@ NEEDS = {
     "browser": ("chromium", shutil.which("chromium") is not None),
 }
 wrongly_skipped: list[str] = []
+# Where the browser tests keep pictures of the page, to be looked at.
+SCREENSHOTS = Path(os.environ.setdefault("L2T_SCREENSHOTS", str(REPOSITORY / "runs" / "screenshots")))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -68,6 +70,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say where the pictures are, and which tests should not have been skipped."""
+    if pictures := len(list(SCREENSHOTS.glob("*.png"))):
+        terminalreporter.write(f"{pictures} pictures of the page: {SCREENSHOTS}\n")
     if wrongly_skipped:
         terminalreporter.section("FAILED: skipped, although what they need is here", red=True)
         terminalreporter.write("\n".join([*wrongly_skipped, ""]))

@@ -14,6 +14,23 @@ from l2t_hub.demo.front_door import FrontDoor
 STYLES = sorted(Path(__file__).parent.glob("*.css"), key=lambda path: (path.name != "page.css", path.name))
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 
+# Screen readers read what changes in a live region, but not a region that is new on the page, as every answer is.
+ANNOUNCE = """() => {
+  const said = document.createElement('div');
+  said.setAttribute('role', 'status');
+  said.id = 'l2t-announced';
+  said.style.cssText = 'position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)';
+  document.body.append(said);
+  const announce = () => {
+    for (const line of document.querySelectorAll('.l2t-summary[role=status]')) {
+      line.removeAttribute('role');
+      if (line.checkVisibility()) said.textContent = line.textContent;
+    }
+  };
+  new MutationObserver(announce).observe(document.body, {childList: true, subtree: true});
+  announce();
+}"""
+
 
 def launch_settings() -> dict[str, Any]:
     """Return the arguments of `launch()` that every page has. Gradio 6 takes theme and CSS there."""
@@ -22,6 +39,7 @@ def launch_settings() -> dict[str, Any]:
     return {
         "theme": page_theme(),
         "css_paths": STYLES,
+        "js": ANNOUNCE,
         "footer_links": [],
         "ssr_mode": False,
         "pwa": False,

@@ -52,7 +52,7 @@ def build_page(context: PageContext, visitors: Visitors | None = None) -> gr.Blo
         gr.Markdown(INTRODUCTION)
         notice = gr.HTML(elem_id="notice")
         made = []
-        with gr.Tabs() as bar:
+        with gr.Tabs(overflow_behavior="wrap") as bar:
             for row in TABS:
                 if row.has_content(context):
                     with gr.Tab(row.title, id=row.name):

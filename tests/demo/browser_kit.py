@@ -27,10 +27,6 @@ GRADIO = re.compile(r"https?://[^/]+/(gradio_api/)?(assets|static)/")
 """Scripts, styles and pictures that come with Gradio."""
 DESKTOP, PHONE = (1280, 900), (390, 844)
 SCREENS = {"desktop": DESKTOP, "phone": PHONE}
-SCREENSHOTS = Path(
-    os.environ.get("L2T_SCREENSHOTS", Path(__file__).resolve().parents[2] / "runs" / "screenshots")
-)
-"""Where the pictures that the tests take are kept, to be looked at."""
 
 
 @contextmanager
@@ -127,8 +123,8 @@ def visiting(browser: Browser, screen: tuple[int, int] = DESKTOP, scheme: str = 
 
 
 def keep_screenshot(page: Page, name: str) -> Path:
-    """Take a picture of the whole page and keep it."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    path = SCREENSHOTS / f"{name}.png"
+    """Take a picture of the whole page and keep it where the summary of the tests says."""
+    path = Path(os.environ["L2T_SCREENSHOTS"]) / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path, full_page=True)
     return path

@@ -35,19 +35,25 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def page_address(tiny_models: tuple[str, str]) -> Iterator[str]:
-    """The address of a page with two tiny models, for tests that change nothing about it."""
-    from l2t_hub.demo.choice import display_names
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of the bundled sample: examples of all tasks, raw text and packed sequences, in two splits."""
+    return make_dataset(tiny_recipe("tiny-data"), tmp_path_factory.mktemp("dataset") / "tiny-data")
+
+
+@pytest.fixture(scope="session")
+def page_address(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page with all tabs, two tiny models and a dataset, for tests that change nothing about it."""
     from l2t_hub.demo.model_pool import ModelPool
     from l2t_hub.demo.page import build_page
     from l2t_hub.demo.page_context import PageContext
 
-    names = display_names(tiny_models)
-    with serving(build_page(PageContext(names, ModelPool(names, memory=1 << 30)))) as address:
+    folder = tmp_path_factory.mktemp("page")
+    models = {
+        name: str(make_tiny_model(folder / name, seed, positions=1024))
+        for seed, name in enumerate(("tiny-raw", "tiny-l2t"))
+    }
+    pool = ModelPool(models, memory=1 << 30, guests=True)
+    with serving(
+        build_page(PageContext(models, pool, {"tiny-data": str(tiny_dataset)}, (), True))
+    ) as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of the bundled sample: examples of all tasks, raw text and packed sequences, in two splits."""
-    return make_dataset(tiny_recipe("tiny-data"), tmp_path_factory.mktemp("dataset") / "tiny-data")

@@ -21,7 +21,7 @@ TEXTS = """
     range.selectNodeContents(node);
     for (const box of range.getClientRects()) {
       if (box.width < 2 || box.height < 2) continue;
-      let clip = {left: -1e9, right: 1e9, top: -1e9, bottom: 1e9}, scrolls = false, hides = '';
+      let sticky = 0, clip = {left: -1e9, right: 1e9, top: -1e9, bottom: 1e9}, scrolls = false, hides = '';
       for (let up = parent; up && up !== document.documentElement; up = up.parentElement) {
         const style = getComputedStyle(up), edge = up.getBoundingClientRect();
         if (/auto|scroll/.test(style.overflowX + style.overflowY)) scrolls = true;
@@ -30,6 +30,7 @@ TEXTS = """
                   top: Math.max(clip.top, edge.top), bottom: Math.min(clip.bottom, edge.bottom)};
           if (style.textOverflow === 'ellipsis') hides = 'ellipsis';
         }
+        if (style.position === 'sticky') sticky = 2;  // drawn over what scrolls below it
         if (style.position === 'fixed') break;
       }
       const shown = {left: Math.max(box.left, clip.left), right: Math.min(box.right, clip.right),
@@ -38,7 +39,7 @@ TEXTS = """
         if (clip.right - clip.left < 2 || clip.bottom - clip.top < 2 || scrolls) continue;
       }
       seen.push({text: node.data.trim().slice(0, 40), box, shown, scrolls, hides,
-                 layer: parent.closest('[role=listbox], [role=dialog], [role=tooltip], .options, .toast-wrap') ? 1 : 0,
+                 layer: parent.closest('[role=listbox], [role=dialog], [role=tooltip], .options, .toast-wrap') ? 1 : sticky,
                  node: seen.length && seen[seen.length - 1].data === node ? seen[seen.length - 1].node : seen.length,
                  data: node});
     }
@@ -103,7 +104,7 @@ FOCUSED = """
   const e = document.activeElement;
   if (!e || e === document.body) return null;
   const box = e.getBoundingClientRect();
-  const label = e.getAttribute('aria-label') || (e.labels && e.labels[0] && e.labels[0].innerText)
+  const label = e.getAttribute('aria-label') || e.title || (e.labels && e.labels[0] && e.labels[0].innerText)
       || e.innerText || e.id || e.outerHTML.slice(0, 80);
   return {label: label.trim().slice(0, 60), tag: e.tagName.toLowerCase(), role: e.getAttribute('role') || '',
           seen: box.width > 1 && box.height > 1, id: e.id};
@@ -140,15 +141,23 @@ def tab_through(page: Page, most: int = 80) -> tuple[list[str], list[str]]:
     page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
     labels: list[str] = []
     unseen: list[str] = []
+    first: JSHandle | None = None
     last: tuple[JSHandle, str, str] | None = None
     for _ in range(most):
         page.keyboard.press("Tab")
-        if last and last[0].evaluate(LOOK) == last[1]:
+        if last and last[0].evaluate("e => e.isConnected") and last[0].evaluate(LOOK) == last[1]:
             unseen.append(f"{last[2]} does not show that it has the focus")
         focused = page.evaluate(FOCUSED)
         if focused is None:
-            break
+            if last is None:
+                break
+            last = None  # Gradio's open list of options takes the focus and closes; the next Tab goes on from there
+            continue
         element = page.evaluate_handle("document.activeElement")
+        if first is None:
+            first = element
+        elif first.evaluate("e => e === document.activeElement"):
+            break  # all round
         name = f"{focused['label']!r} ({focused['tag']})"
         last = (element, element.evaluate(LOOK), name)
         if not focused["seen"]:

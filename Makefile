@@ -6,10 +6,15 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 
-.PHONY: run test test-slow lint format constraints browser pictures clean
+.PHONY: run evidence test test-slow lint format constraints browser pictures clean
 
 run: $(RUN)
 	$(BIN)/l2t run recipes/nano.yaml
+
+# An experiment of recipes/evidence, with what scripts/evidence.sh explains.
+evidence: $(RUN)
+	@L2T='$(BIN)/l2t' EXPERIMENT='$(EXPERIMENT)' TEXT='$(TEXT)' TITLE='$(TITLE)' BLIMP='$(BLIMP)' JOBS='$(JOBS)' \
+	  PIECE='$(PIECE)' OPTIONS='$(OPTIONS)' sh scripts/evidence.sh
 
 # One process per core (four at most), each with one thread: the tests are many and small. The exit status is also 1 if
 # a test was skipped although what it needs is here (tests/conftest.py).

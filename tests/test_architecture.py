@@ -25,6 +25,7 @@ ROOMS = (
         "templates",
         "interruption",
         "clean_environment",
+        "side_by_side",
     ),
     ("records",),
     ("hub",),

@@ -222,7 +222,7 @@ def test_a_report_without_matplotlib_has_no_plots_and_says_so(
 ) -> None:
     from l2t_hub.records.dataset_manifest import read_manifest
     from l2t_hub.records.training_record import read_training_record
-    from l2t_hub.report import ReleaseReport, render, write_run_report
+    from l2t_hub.report import ReleaseReport, RunReport, render, write_run_report
     from l2t_hub.train.training_log import read_log
 
     folder, _ = first_run
@@ -230,7 +230,8 @@ def test_a_report_without_matplotlib_has_no_plots_and_says_so(
     log = read_log(model / "train_log.jsonl")
     release = ReleaseReport("x", read_manifest(dataset), read_training_record(model), log)
     monkeypatch.setattr(render, "installed", lambda extra: False)
-    page = write_run_report(tmp_path, "<b>title", "A [description](javascript:x)", [release], [], {})
+    report = RunReport("<b>title", "A [description](javascript:x)", [release], [])
+    page = write_run_report(tmp_path, report, {})
     markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "pip install 'l2t_hub[plots]'" in markdown
     assert "![" not in markdown

@@ -29,6 +29,41 @@ from l2t_hub.interruption import end_interrupted, is_interruption, is_main_proce
 
 START, RELEASES = "Start here", "Releases"
 TYPER_INTERRUPTED = 130
+RunFolder = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Output directory. Default: runs/ plus the recipe's name."),
+]
+RunHub = Annotated[
+    str,
+    typer.Option(
+        "--hub", metavar="HUB", help="Where to publish: `local` (a Hub on this machine), a URL or `none`."
+    ),
+]
+RunNamespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        metavar="ORG",
+        help="User or organisation to publish under. Default: the owner of the token.",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=1,
+        help="Models to train and score side by side, each with its share of the cores. Default: one per GPU.",
+    ),
+]
+RecordFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--record",
+        metavar="DIR",
+        help="Write the record of the experiment here: recipes, hardware, scores, logs and report.",
+    ),
+]
 
 
 class _Verbs(TyperGroup):
@@ -101,29 +136,16 @@ def _root(
 )
 def run(
     recipe: RecipeArgument,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="Output directory. Default: runs/ plus the recipe's name."),
-    ] = None,
-    hub: Annotated[
-        str,
-        typer.Option(
-            "--hub", metavar="HUB", help="Where to publish: `local` (a Hub on this machine), a URL or `none`."
-        ),
-    ] = "local",
-    namespace: Annotated[
-        str | None,
-        typer.Option(
-            "--namespace",
-            metavar="ORG",
-            help="User or organisation to publish under. Default: the owner of the token.",
-        ),
-    ] = None,
+    folder: RunFolder = None,
+    hub: RunHub = "local",
+    namespace: RunNamespace = None,
     private: Private = False,
     sets: Sets = None,
     variant: Variant = None,
     shrink: Shrink = False,
     workers: Workers = None,
+    jobs: Jobs = None,
+    record: RecordFolder = None,
 ) -> None:
     """Run the whole pipeline: build the datasets, train and score the models, publish them, and write a report.
 
@@ -139,7 +161,7 @@ def run(
         from l2t_hub.run import run_recipe
 
         with _continued_by_the_same_command(folder):
-            result = run_recipe(loaded, variants, folder, workers=workers)
+            result = run_recipe(loaded, variants, folder, workers=workers, jobs=jobs, record=record)
         answer(False, None, *result.closing_lines())
         return
     hub = f"local:{folder / 'hub'}" if hub == "local" else hub
@@ -151,7 +173,9 @@ def run(
 
         owner = find_namespace(endpoint, namespace)
         publisher = Publisher(endpoint, owner, progress, {"private": private, "collection": loaded.name})
-        result = run_recipe(loaded, variants, folder, workers=workers, publisher=publisher)
+        result = run_recipe(
+            loaded, variants, folder, workers=workers, jobs=jobs, publisher=publisher, record=record
+        )
     browse = _serve_command(hub, endpoint.url)
     steps = [f"Browse the local Hub:         {browse}"] if browse else []
     if endpoint.is_local_hub and not shrink:

@@ -4,11 +4,9 @@ A difference on some pairs is one between two checkpoints. What it says of other
 pairs and of the recipes behind the checkpoints are separate questions, and each gets its own sentence.
 """
 
-from collections.abc import Sequence
-
-from l2t_hub.evaluate.inference import recipes_differ_by, seeds_needed, spread_between
-from l2t_hub.evaluate.replicates import recipe_comparisons, replicates
-from l2t_hub.evaluate.results import Difference, Evaluation, ModelComparison
+from l2t_hub.evaluate.inference import spread_between
+from l2t_hub.evaluate.replicates import recipe_comparisons, recipe_name, replicates
+from l2t_hub.evaluate.results import Difference, Evaluation, ModelComparison, RecipeComparison
 
 ALPHA = 0.05
 LISTED = 6
@@ -116,28 +114,42 @@ def _of_the_recipes(evaluation: Evaluation, comparison: ModelComparison) -> str:
             "One checkpoint of a recipe says little about the recipe: checkpoints that differ only in their seed "
             f"differ too. To compare recipes, score at least {SEEDS} seeds of each."
         )
-    return _over_seeds(
-        comparison.model,
-        comparison.baseline,
-        *([m.micro.accuracy.value for m in group] for group in (model, baseline)),
-    )
+    found = (c for c in recipe_comparisons(evaluation) if c.model in {m.label for m in model})
+    over_seeds = next((c for c in found if c.baseline in {m.label for m in baseline}), None)
+    return _over_seeds(evaluation, over_seeds) if over_seeds else ""
 
 
-def _over_seeds(model: str, baseline: str, first: Sequence[float], second: Sequence[float]) -> str:
-    interval, spread = recipes_differ_by(first, second), max(spread_between(first), spread_between(second))
+def _over_seeds(evaluation: Evaluation, comparison: RecipeComparison) -> str:
+    """Say how two recipes differ, by the interval over seeds and items where there is one: it claims less."""
+    row = comparison.micro
+    interval, spread = row.crossed or row.difference, max(row.model_spread, row.baseline_spread)
     value, low, high = (100 * x for x in (interval.value, interval.low, interval.high))
+    names = [_named(evaluation, label) for label in (comparison.model, comparison.baseline)]
+    units = (
+        "seeds"
+        if row.crossed is None
+        else "seeds and paradigms"
+        if comparison.clusters
+        else "seeds and items"
+    )
     text = (
-        f"Over {len(first)} and {len(second)} seeds, the recipe of {model} scores {value:+.1f} "
-        f"points against that of {baseline} (95% interval {low:+.1f} to {high:+.1f}; "
+        f"Over {comparison.seeds} and {comparison.baseline_seeds} seeds, {names[0]} scores {value:+.1f} "
+        f"points against {names[1]} (95% interval over {units} {low:+.1f} to {high:+.1f}; "
         f"standard deviation between seeds up to {100 * spread:.1f} points)"
     )
     if interval.excludes_zero:
         return f"{text}: on this suite the two recipes differ."
-    needed = seeds_needed(interval.value, spread)
-    have = min(len(first), len(second))
-    more = f", {needed - have:,} more" if needed and needed > have else ""
+    have = min(comparison.seeds, comparison.baseline_seeds)
+    needed = row.seeds_needed or 0
+    more = f", {needed - have:,} more" if needed > have else ""
     rest = f" A difference of this size would take about {needed:,} seeds of each{more}." if needed else ""
     return f"{text}: these seeds do not tell the two recipes apart.{rest}"
+
+
+def _named(evaluation: Evaluation, label: str) -> str:
+    """Return a recipe's name, or which checkpoint it is the recipe of."""
+    name = recipe_name(next(m for m in evaluation.models if m.label == label))
+    return f"the {name}" if name.startswith("recipe of") else name
 
 
 def conclusions(evaluation: Evaluation) -> list[str]:
@@ -156,11 +168,7 @@ def conclusions(evaluation: Evaluation) -> list[str]:
     ]
     for group in (baseline, *seeds.values()):
         said += _spread(evaluation, group)
-    for c in by_recipe:
-        scores = (
-            [m.micro.accuracy.value for m in replicates(evaluation, label)] for label in (c.model, c.baseline)
-        )
-        said.append(_over_seeds(c.model, c.baseline, *scores))
+    said += [_over_seeds(evaluation, c) for c in by_recipe]
     return said
 
 

@@ -3,8 +3,10 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from l2t_hub.evaluate.measures import BETTER
+from l2t_hub.evaluate.replicates import recipe_comparisons
 from l2t_hub.evaluate.results import (
     Accuracy,
     Difference,
@@ -12,6 +14,8 @@ from l2t_hub.evaluate.results import (
     Evaluation,
     ModelComparison,
     ModelScores,
+    RecipeComparison,
+    RecipeRow,
     Sample,
 )
 
@@ -41,6 +45,8 @@ def _contradictions(evaluation: Evaluation) -> Iterator[str]:
         yield from _wrong_scores(model)
     for comparison in evaluation.comparisons:
         yield from _wrong_comparison(evaluation, comparison)
+    if evaluation.recipes:
+        yield from _wrong_recipes(evaluation)
 
 
 def _wrong_scores(model: ModelScores) -> Iterator[str]:
@@ -72,6 +78,47 @@ def _wrong_comparison(evaluation: Evaluation, comparison: ModelComparison) -> It
     means += [comparison.clustered] if comparison.clustered else []
     if not (all(_is_a_difference(row, comparison.paired) for row in rows) and all(map(_spans, means))):
         yield f"the difference of {comparison.model[:MAX_LABEL]} does not fit its counts"
+
+
+def _wrong_recipes(evaluation: Evaluation) -> Iterator[str]:
+    """Check the comparisons of recipes against the scores of their seeds, from which they can be made again."""
+    again = {c.model: c for c in recipe_comparisons(replace(evaluation, recipes=()))}
+    for comparison in evaluation.recipes:
+        made = again.get(comparison.model)
+        if made is None or not _same_recipes(comparison, made):
+            yield f"the comparison of the recipe of {comparison.model[:MAX_LABEL]} does not fit the scores"
+
+
+def _same_recipes(comparison: RecipeComparison, made: RecipeComparison) -> bool:
+    rows, others = _recipe_rows(comparison), _recipe_rows(made)
+    return (
+        (comparison.baseline, comparison.seeds, comparison.baseline_seeds)
+        == (made.baseline, made.seeds, made.baseline_seeds)
+        and len(rows) == len(others)
+        and all(map(_same_row, rows, others))
+    )
+
+
+def _recipe_rows(comparison: RecipeComparison) -> list[RecipeRow]:
+    return [*comparison.phenomena, comparison.micro, comparison.macro, *comparison.readings]
+
+
+def _same_row(row: RecipeRow, made: RecipeRow) -> bool:
+    figures = [
+        (row.model, made.model),
+        (row.baseline, made.baseline),
+        (row.model_spread, made.model_spread),
+        (row.baseline_spread, made.baseline_spread),
+        *((getattr(row.difference, key), getattr(made.difference, key)) for key in ("value", "low", "high")),
+    ]
+    crossed = row.crossed
+    return (
+        row.phenomenon == made.phenomenon
+        and all(abs(one - other) < _ROUNDING for one, other in figures)
+        and (crossed is None or crossed.low <= crossed.value + _ROUNDING <= crossed.high + 2 * _ROUNDING)
+        and (crossed is None or abs(crossed.value - made.difference.value) < _ROUNDING)
+        and all(p is None or 0 <= p <= 1 for p in (row.p_value, row.p_adjusted))
+    )
 
 
 def _rows(phenomena: Sequence[Accuracy]) -> list[tuple[str, int]]:

@@ -13,12 +13,14 @@ from l2t_hub.evaluate.comparing import compare_decisions, leading_space
 from l2t_hub.evaluate.inference import LEVEL
 from l2t_hub.evaluate.model_facts import decides, library_versions, model_scores
 from l2t_hub.evaluate.questions import Questions, prepare
+from l2t_hub.evaluate.replicates import compare_recipes
 from l2t_hub.evaluate.results import (
     SCHEMA,
     Evaluation,
     ModelComparison,
     ModelScores,
     Protocol,
+    RecipeComparison,
     Sample,
     TaskProtocol,
     write_evaluation,
@@ -87,9 +89,9 @@ def evaluate(
             if progress:
                 progress(f"{label}: not scored: {error.message}")
     protocol = _protocol(chosen, questions, scored, batch_tokens, limit, date)
-    comparisons = _comparisons(list(scored.values()))
-    models_scored = tuple(one.scores for one in scored.values())
-    evaluation = Evaluation(SCHEMA, protocol, models_scored, comparisons, None, None, failed)
+    comparisons, models_scored = _comparisons(list(scored.values())), tuple(s.scores for s in scored.values())
+    recipes = _recipes(list(scored.values()))
+    evaluation = Evaluation(SCHEMA, protocol, models_scored, comparisons, None, None, failed, recipes)
     if out is None:
         return evaluation
     return write_evaluation(evaluation, [sample for one in scored.values() for sample in one.samples], out)
@@ -192,6 +194,12 @@ def _comparisons(models: Sequence[_Scored]) -> tuple[ModelComparison, ...]:
         for model, index in zip(models, baselines, strict=True)
         if index is not None
     )
+
+
+def _recipes(models: Sequence[_Scored]) -> tuple[RecipeComparison, ...]:
+    """Compare the recipes of which several seeds were scored."""
+    samples = {model.scores.label: model.samples for model in models}
+    return compare_recipes([model.scores for model in models], samples, leading_space(models[0].tasks))
 
 
 def _say_notes(suite: Suite, sources: Sequence[ModelSource], say: Callable[[str], None] | None) -> None:

@@ -19,8 +19,10 @@ Models = Sequence[tuple[str, Path]]
 """Models by name (a directory, or `namespace/name` with any revision), each with a local directory of its weights."""
 
 
-def is_current(out: Path, suite: str, models: Models, text: TaskText | None = None) -> bool:
-    """Whether the evaluation in `out` used exactly this suite, these library versions and these models, in order.
+def is_current(
+    out: Path, suite: str, models: Models, text: TaskText | None = None, limit: int | None = None
+) -> bool:
+    """Whether the evaluation in `out` used exactly this suite, limit, library versions and models, in order.
 
     `text` is that of the suite `tasks`. A new revision with the same weights, such as one with a new card, keeps its
     scores current. Raises what making the examples of the text raises.
@@ -36,7 +38,7 @@ def is_current(out: Path, suite: str, models: Models, text: TaskText | None = No
     return (
         protocol.suite == suite
         and protocol.suite_sha256 == chosen.digest()
-        and protocol.limit is None
+        and protocol.limit == limit
         and protocol.harness_version == (VERSION if chosen.kind == "tasks" else version("lm_eval"))
         and dict(protocol.versions) == library_versions()
         and _are_models(evaluation.models, models)

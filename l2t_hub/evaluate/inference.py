@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from l2t_hub.evaluate.results import Estimate
 
@@ -17,6 +18,8 @@ RESAMPLES, SEED = 10_000, 0
 MIN_CLUSTERS = 20
 """With fewer clusters, the intervals of a cluster bootstrap are too narrow."""
 POWER = 0.8
+ROUNDING = 1e-9
+"""Means of equal scores can differ by this much."""
 
 
 def cluster_bootstrap(clusters: Sequence[tuple[float, int]], seed: int = SEED) -> Estimate | None:
@@ -76,9 +79,10 @@ def pairs_needed(only_first: int, only_second: int, total: int) -> int | None:
 def seeds_needed(difference: float, spread: float) -> int | None:
     """Return how many seeds of each of two recipes would show a difference at 95% with a power of 80%.
 
-    `spread` is the standard deviation between the seeds of one recipe. None if there is no difference.
+    `spread` is the standard deviation between the seeds of one recipe. None if there is no
+    difference beyond rounding.
     """
-    if not difference:
+    if abs(difference) < ROUNDING:
         return None
     return max(2, math.ceil(2 * _power_factor() * (spread / difference) ** 2))
 
@@ -111,3 +115,41 @@ def recipes_differ_by(first: Sequence[float], second: Sequence[float]) -> Estima
     )
     half = float(t.ppf(0.5 + LEVEL / 2, freedom)) * math.sqrt(variance)
     return Estimate(difference, difference - half, difference + half)
+
+
+def crossed_difference(
+    first: NDArray[np.float64], second: NDArray[np.float64], shares: NDArray[np.float64]
+) -> tuple[Estimate, float]:
+    """Return the mean score of `first` minus that of `second` with an interval over seeds and items, and its p-value.
+
+    A row is a seed, a column an item or a cluster of items: what it adds to the score of that seed, its share at
+    most. Both recipes need at least two seeds.
+
+    Seeds and items are crossed random effects: each seed is scored on all items. The variance is that of the seeds
+    (Welch), plus that of the items, paired between the recipes, minus the variance of single cells, which is in both
+    (Cameron, Gelbach and Miller, 2011, J. Bus. Econ. Stat. 29: 238-249), and no less than either. Student's t has the
+    degrees of freedom of Satterthwaite (1946).
+    """
+    from scipy.stats import t
+
+    groups, columns = (first, second), len(shares)
+    correction = columns / (columns - 1) if columns > 1 else 1.0
+    scores = [group.sum(axis=1) for group in groups]
+    seeds = [float(np.var(score, ddof=1)) / len(score) for score in scores]
+    mean = first.mean(axis=0) - second.mean(axis=0)
+    value = float(mean.sum())
+    items = correction * float(((mean - value * shares) ** 2).sum())
+    cells = 0.0
+    for group, score in zip(groups, scores, strict=True):
+        rest = group - group.mean(axis=0) - np.outer(score - score.mean(), shares)
+        cells += correction * float((rest**2).sum()) / (len(group) * (len(group) - 1))
+    variance = max(sum(seeds) + items - cells, sum(seeds), items)
+    if variance <= 0:
+        return Estimate(value, value, value), float(value == 0)
+    parts = [(part, len(group) - 1) for part, group in zip(seeds, groups, strict=True)]
+    parts.append((items, max(columns - 1, 1)))
+    freedom = sum(part for part, _ in parts) ** 2 / sum(part**2 / count for part, count in parts)
+    error = math.sqrt(variance)
+    half = float(t.ppf(0.5 + LEVEL / 2, freedom)) * error
+    p_value = 2 * float(t.sf(abs(value) / error, freedom))
+    return Estimate(value, value - half, value + half), p_value

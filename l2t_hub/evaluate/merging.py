@@ -127,7 +127,11 @@ def _merged(group: Sequence[Entry], first: Entry | None, notes: list[str]) -> Ev
             f"{protocol.suite}: the precisions differ, which changes single decisions: {precisions}."
         )
     comparisons = () if first is None else tuple(_comparisons(first, ordered[1:], notes))
-    return Evaluation(SCHEMA, protocol, tuple(e.scores for e in ordered), comparisons, None, None)
+    models = tuple(e.scores for e in ordered)
+    own = group[0].result.evaluation
+    # What was compared over the seeds in one result holds as long as nothing else is beside it.
+    recipes = own.recipes if models == own.models else ()
+    return Evaluation(SCHEMA, protocol, models, comparisons, None, None, recipes=recipes)
 
 
 def _comparisons(first: Entry, others: Sequence[Entry], notes: list[str]) -> Iterator[ModelComparison]:

@@ -268,6 +268,46 @@ class ModelComparison:
 
 
 @dataclass(frozen=True)
+class RecipeRow:
+    """One phenomenon, one reading, or all examples: the mean accuracies of two recipes over their seeds.
+
+    The spreads are standard deviations between the seeds. `seeds_needed` of each recipe would show the difference.
+    """
+
+    phenomenon: str
+    model: float
+    model_spread: float
+    baseline: float
+    baseline_spread: float
+    difference: Estimate
+    """With Welch's interval over the seeds: for these items."""
+    seeds_needed: int | None
+    crossed: Estimate | None = None
+    """The difference with an interval over seeds and items together; None without the single decisions."""
+    p_value: float | None = None
+    """Of the difference over seeds and items together."""
+    p_adjusted: float | None = None
+    """The p-value by Holm's method over the phenomena; None for other rows."""
+
+
+@dataclass(frozen=True)
+class RecipeComparison:
+    """A recipe against that of the baseline. Each is called after its first checkpoint in the evaluation."""
+
+    model: str
+    baseline: str
+    seeds: int
+    baseline_seeds: int
+    phenomena: tuple[RecipeRow, ...]
+    micro: RecipeRow
+    macro: RecipeRow
+    readings: tuple[RecipeRow, ...] = ()
+    """All examples in each way to read minimal pairs, the suite's own first."""
+    clusters: int = 0
+    """Number of paradigms that the interval over all items takes as units; 0 if it takes single items."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The results of one or more models on one suite."""
 
@@ -280,6 +320,8 @@ class Evaluation:
     samples_sha256: str | None
     failed: Mapping[str, str] = field(default_factory=dict)
     """Models that could not be scored, with the reason, by label."""
+    recipes: tuple[RecipeComparison, ...] = ()
+    """The recipes of which several seeds were scored, each against that of the baseline at the same step."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the results as JSON types."""

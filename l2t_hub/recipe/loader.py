@@ -129,8 +129,10 @@ def _family_recipe(family: Family) -> Recipe:
 
 
 def _variant(family: Family, name: str, reference: str) -> Recipe:
-    if name not in family.variants and shrunk_name(name) in family.variants:
-        name = shrunk_name(name)
+    seeded = re.fullmatch(r"(.+)(-seed[0-9]+)", name)
+    for shrunk in (shrunk_name(name), *([shrunk_name(seeded[1]) + seeded[2]] if seeded else [])):
+        if name not in family.variants and shrunk in family.variants:
+            name = shrunk
     if name not in family.variants:
         hint = nearest(name, family.variants) if family.variants else "The recipe has no variants."
         raise UsageError(f"{reference}: unknown variant '{name}'. {hint}")

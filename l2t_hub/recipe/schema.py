@@ -183,6 +183,9 @@ class EvaluationSection(Section):
     """Variant that the others are compared with; null means the first."""
     held_out_documents: int = Field(default=64, ge=0, le=1024)
     """Held-out documents on which `l2t run` measures every model, as raw text and as examples of each task."""
+    along_training: int | None = Field(default=None, ge=1, le=bounds.MAX_RECORDS)
+    """`l2t run` scores every kept checkpoint, too: on this many examples of each task of a suite (in BLiMP, of each
+    paradigm), and on all probes. Null scores finished models only."""
     pairs: str = "probes"
     """Minimal pairs that are scored during training: probes, or a suite file (.yaml)."""
     pairs_steps: int | None = Field(default=None, ge=1, le=bounds.MAX_STEPS)
@@ -216,6 +219,7 @@ LATER_KEYS = (
     ("evaluation", "held_out_documents"),
     ("evaluation", "pairs"),
     ("evaluation", "pairs_steps"),
+    ("evaluation", "along_training"),
 )
 SCOPES: dict[str, tuple[str, ...]] = {
     "data": ("source", "blocks", "mixture", "tokenizer", "packing", "validation", "build"),

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 from l2t_hub.evaluate.results import Evaluation
 from l2t_hub.evaluate.training_runs import Run, budgets, counts_attention, training_runs
 from l2t_hub.report.outline import ReportSection
+from l2t_hub.report.recipe_curves import (
+    DocumentsRead,
+    RecipeCurve,
+    band,
+    equal_documents_sheet,
+    equal_tokens_sheet,
+    recipe_curves,
+)
 from l2t_hub.report.sheet import Cell, Sheet, accuracy, sheet
+from l2t_hub.text import counted
 
 if TYPE_CHECKING:
     from l2t_hub.report.figures import Plot
@@ -20,16 +29,50 @@ WITHOUT_ATTENTION = (
 )
 
 
-def curve_sections(evaluation: Evaluation, plots: bool) -> list[ReportSection]:
-    """Return the section on the checkpoints of an evaluation, none if no run has several."""
+def curve_sections(
+    evaluation: Evaluation, plots: bool, read: Mapping[str, DocumentsRead] | None = None
+) -> list[ReportSection]:
+    """Return the section on the checkpoints of an evaluation, none if no run has several.
+
+    Where recipes have several seeds, it is about the recipes; `read` is as in `recipe_curves`.
+    """
+    suite = evaluation.protocol.suite
+    if curves := recipe_curves(evaluation, read or {}):
+        return [_recipes_section(evaluation, curves, plots)]
     runs = training_runs(evaluation)
     if not runs:
         return []
-    suite = evaluation.protocol.suite
     sheets = [made for unit in UNITS if (made := budget_sheet(suite, runs, unit)) is not None]
     drawn = _plots(suite, runs) if plots else {}
     compute = WITH_ATTENTION if counts_attention(evaluation) else WITHOUT_ATTENTION
     return [ReportSection(f"{suite}: along training", (), tuple(sheets), drawn, (compute,))]
+
+
+def _recipes_section(evaluation: Evaluation, curves: Sequence[RecipeCurve], plots: bool) -> ReportSection:
+    suite = evaluation.protocol.suite
+    tables = (equal_tokens_sheet(evaluation, curves), equal_documents_sheet(evaluation, curves))
+    drawn = {}
+    if plots:
+        from l2t_hub.report.figures import curve_plot
+
+        drawn["tokens"] = curve_plot(
+            [(curve.name, band(curve)) for curve in curves],
+            UNITS["tokens"],
+            f"Accuracy on {suite} over tokens: means over seeds, and bands from the lowest to the highest seed",
+            y="accuracy in %, mean and range of seeds",
+        )
+    limit = evaluation.protocol.limit
+    scored = "all examples" if limit is None else f"the first {counted(limit, 'example')} of each task"
+    seeds = ", ".join(f"{curve.name} {len(curve.points[0].scores)}" for curve in curves)
+    return ReportSection(
+        f"{suite}: along training",
+        (),
+        tuple(table for table in tables if table is not None),
+        drawn,
+        (
+            f"Scored on {scored}. Seeds: {seeds}. The band of a curve goes from its lowest to its highest seed.",
+        ),
+    )
 
 
 def budget_sheet(suite: str, runs: Sequence[Run], unit: str) -> Sheet | None:

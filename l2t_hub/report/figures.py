@@ -115,17 +115,23 @@ def difference_plot(evaluation: Evaluation) -> Plot:
     return as_plot(figure, f"Difference from {baseline} by phenomenon on {evaluation.protocol.suite}")
 
 
-def curve_plot(curves: Sequence[tuple[str, Sequence[tuple[float, Estimate]]]], x: str, title: str) -> Plot:
-    """Draw accuracy along training, a line for each run. `x` is what its points are counted in, such as tokens."""
+def curve_plot(
+    curves: Sequence[tuple[str, Sequence[tuple[float, Estimate]]]],
+    x: str,
+    title: str,
+    y: str = "accuracy in %, 95% intervals",
+    scale: float = 100,
+) -> Plot:
+    """Draw scores along training, a line for each run. `x` is what its points are counted in, such as tokens."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 4.2), layout="constrained")
         axes = figure.add_subplot()
-        percent = [
-            (name, [CurvePoint(at, 100 * e.value, (100 * e.low, 100 * e.high)) for at, e in points])
+        scaled = [
+            (name, [CurvePoint(at, scale * e.value, (scale * e.low, scale * e.high)) for at, e in points])
             for name, points in curves
         ]
-        draw_curves(axes, percent, x)
-        axes.set_ylabel("accuracy in %, 95% intervals")
+        draw_curves(axes, scaled, x)
+        axes.set_ylabel(y)
         _legend(figure, [name for name, _ in curves])
     return as_plot(figure, title)
 

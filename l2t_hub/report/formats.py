@@ -56,17 +56,22 @@ def markdown_section(section: ReportSection, pictures: Mapping[str, str]) -> Ite
     for name, path in pictures.items():
         yield from (f"![{escape(section.plots[name].describes)}]({path})", "")
     for table in section.sheets:
-        yield from (str(escape(table.caption)), "")
-        yield f"| {' | '.join(map(escape, table.header))} |"
-        yield f"|---|{'---:|' * (len(table.header) - 1)}"
-        first_overall = len(table.rows) - table.overall
-        for number, row in enumerate(table.rows):
-            cells = [markdown_cell(cell) for cell in row]
-            if number >= first_overall:
-                cells[0] = f"**{cells[0]}**"
-            yield f"| {' | '.join(cells)} |"
-        yield ""
+        yield from markdown_sheet(table)
     yield from (f"- {escape(line)}" for line in section.fine_print)
+    yield ""
+
+
+def markdown_sheet(table: Sheet) -> Iterator[str]:
+    """Yield the lines of a table after its caption."""
+    yield from (str(escape(table.caption)), "")
+    yield f"| {' | '.join(map(escape, table.header))} |"
+    yield f"|---|{'---:|' * (len(table.header) - 1)}"
+    first_overall = len(table.rows) - table.overall
+    for number, row in enumerate(table.rows):
+        cells = [markdown_cell(cell) for cell in row]
+        if number >= first_overall:
+            cells[0] = f"**{cells[0]}**"
+        yield f"| {' | '.join(cells)} |"
     yield ""
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from l2t_hub.artifacts import disk_errors, write_bytes, write_text
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.evaluate.conclusions import conclusions
 from l2t_hub.evaluate.psychometric_results import PsychometricResults
+from l2t_hub.evaluate.replicates import lone_comparisons
 from l2t_hub.evaluate.results import Estimate, Evaluation, ModelComparison
 from l2t_hub.evaluate.score_rows import COLUMNS, MACRO, rows
 from l2t_hub.evaluate.training_runs import last_checkpoints
@@ -74,8 +76,9 @@ def _plots(evaluation: Evaluation) -> "dict[str, Plot]":
     from l2t_hub.report.figures import difference_plot, score_plot
 
     plots = {"phenomena": score_plot(evaluation)}
-    if evaluation.comparisons:
-        plots["differences"] = difference_plot(evaluation)
+    lone = lone_comparisons(evaluation)
+    if lone:
+        plots["differences"] = difference_plot(replace(evaluation, comparisons=lone))
     return plots
 
 

@@ -1,9 +1,10 @@
 """The tables of an evaluation: models, phenomena, seeds, readings, and how it was run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from l2t_hub.evaluate.replicates import RecipeComparison, RecipeRow, recipe_comparisons
-from l2t_hub.evaluate.results import Evaluation, ModelScores
+from l2t_hub.evaluate.replicates import lone_comparisons, recipe_comparisons, recipe_name
+from l2t_hub.evaluate.results import Evaluation, ModelScores, RecipeComparison, RecipeRow
 from l2t_hub.report.sheet import (
     Cell,
     Figure,
@@ -79,35 +80,58 @@ def seeds_sheets(evaluation: Evaluation) -> list[Sheet]:
 
 
 def _seeds_sheet(evaluation: Evaluation, comparison: RecipeComparison) -> Sheet:
-    header = (
+    models = {model.label: model for model in evaluation.models}
+    model, baseline = recipe_name(models[comparison.model]), recipe_name(models[comparison.baseline])
+    crossed = comparison.micro.crossed is not None
+    header = [
         "phenomenon",
-        f"recipe of {comparison.model}",
+        model,
         "SD",
-        f"recipe of {comparison.baseline}",
+        baseline,
         "SD",
         "difference",
+        "over seeds and items",
+        "p",
         "seeds needed",
-    )
+    ]
 
-    def row(name: str, row: RecipeRow) -> tuple[Cell, ...]:
-        return (
+    def row(name: str, row: RecipeRow) -> list[Cell]:
+        return [
             name,
             Figure(row.model),
             Figure(row.model_spread),
             Figure(row.baseline),
             Figure(row.baseline_spread),
             difference(row.difference),
+            difference(row.crossed) if row.crossed else None,
+            _p_value(row),
             row.seeds_needed,
-        )
+        ]
 
     rows = [row(r.phenomenon, r) for r in comparison.phenomena]
+    rows += [row(r.phenomenon, r) for r in comparison.readings[1:]]
     rows += [row("all items", comparison.micro), row("mean of phenomena", comparison.macro)]
     caption = (
         f"{evaluation.protocol.suite}: mean accuracy in % over {comparison.seeds} and {comparison.baseline_seeds} "
-        "seeds, with the standard deviation between seeds (SD). The difference has Welch's 95% interval over seeds. "
-        "Where it includes 0, the last column is the number of seeds of each recipe that would show the difference."
+        "seeds, with the standard deviation between seeds (SD). The difference has Welch's 95% interval over seeds, "
+        "for these items. "
+    )
+    if crossed:
+        units = f"{comparison.clusters} paradigms" if comparison.clusters else "single items"
+        caption += (
+            "The next column has its interval over seeds and items together, which allows for other items of the "
+            f"kind (over all items, {units} are the units), and p is its p-value, of phenomena by Holm's method. "
+        )
+    caption += (
+        "Where the interval over seeds includes 0, the last column is the number of seeds of each recipe that would "
+        "show the difference."
     )
     return sheet(caption, header, rows, overall=2)
+
+
+def _p_value(row: RecipeRow) -> str | None:
+    value = row.p_value if row.p_adjusted is None else row.p_adjusted
+    return None if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def readings_sheet(evaluation: Evaluation, narrow: bool = False) -> Sheet | None:
@@ -188,10 +212,13 @@ def protocol_lines(evaluation: Evaluation) -> list[str]:
 
 def sheets_of(evaluation: Evaluation, narrow: bool = False) -> list[Sheet]:
     """Return the tables of an evaluation; with `narrow`, so that they fit on a terminal."""
+    seeds = seeds_sheets(evaluation)
+    if seeds:  # a difference between single seeds says nothing of the recipes
+        evaluation = replace(evaluation, comparisons=lone_comparisons(evaluation))
     found: Sequence[Sheet | None] = (
+        *seeds,
         models_sheet(evaluation) if len(evaluation.models) > 1 else None,
         phenomena_sheet(evaluation, narrow),
-        *seeds_sheets(evaluation),
         None if narrow and len(evaluation.models) > NARROW else measures_sheet(evaluation),
         None if narrow and len(evaluation.models) > NARROW else readings_sheet(evaluation, narrow),
     )

@@ -121,7 +121,7 @@ class TrainingLog:
         if not rate or not record["step"]:
             return ""
         tokens_per_step = record["tokens"] / record["step"]
-        return f"  {_duration((self.steps - record['step']) * tokens_per_step / rate)} left"
+        return f"  {duration((self.steps - record['step']) * tokens_per_step / rate)} left"
 
 
 def read_log(path: Path) -> list[Record]:
@@ -159,7 +159,8 @@ def _metrics(record: Record) -> str:
     return "  ".join(parts)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return seconds as minutes and seconds, or hours as well."""
     minutes, seconds = divmod(math.ceil(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -4,7 +4,6 @@ It does what the verbs do one by one: build, train, eval, space, release. Every 
 to date, also for another Hub or namespace: only a release gives things their names.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,29 +18,23 @@ from l2t_hub.plan import check_names
 from l2t_hub.recipe import Recipe
 from l2t_hub.records.dataset_manifest import Manifest
 from l2t_hub.records.public_recipe import language_codes
-from l2t_hub.records.training_record import RunRecord, TrainingRecord, read_training_record
+from l2t_hub.records.training_record import read_training_record
+from l2t_hub.run.release_job import (
+    DATASETS,
+    MODELS,
+    SCORES,
+    SPACES,
+    ReleaseRun,
+    train_release,
+)
+from l2t_hub.run.schedule import default_jobs, train_side_by_side
+from l2t_hub.run.score_models import PSYCHOMETRIC, evaluate_all, is_done
+from l2t_hub.text import counted
 
 if TYPE_CHECKING:
-    from l2t_hub.evaluate.task_suite import TaskText
     from l2t_hub.publish.publisher import Publisher
 
-DATASETS, MODELS, SCORES, SPACES, HELD_OUT = "datasets", "models", "scores", "spaces", "held-out"
-PSYCHOMETRIC = "psychometric"
 _console = error_console(soft_wrap=True)
-
-
-@dataclass(frozen=True)
-class ReleaseRun:
-    """One release of the recipe, with the directories of its dataset and its model."""
-
-    recipe: Recipe
-    dataset: Path
-    model: Path
-
-    @property
-    def name(self) -> str:
-        """The name of the release."""
-        return self.recipe.name
 
 
 @dataclass(frozen=True)
@@ -79,13 +72,18 @@ def run_recipe(
     folder: Path,
     *,
     workers: int | None = None,
+    jobs: int | None = None,
     publisher: "Publisher | None" = None,
+    record: Path | None = None,
 ) -> RunResult:
     """Run the pipeline for all `releases` of a recipe, with output in `folder` and `workers` build processes.
 
-    With a publisher, datasets, models and a Space are published in the end. Raises UsageError for an invalid recipe,
-    or one without the licence that publishing needs, before anything is written, and UserError for later failures;
-    finished work is kept for the next run.
+    `jobs` models are trained and scored side by side; the default is one per GPU. With a publisher, datasets, models
+    and a Space are published in the end; of a recipe with `seeds`, those of the first. `record` is a folder for the
+    record of an experiment.
+
+    Raises UsageError for an invalid recipe, or one without the licence that publishing needs, before anything is
+    written, and UserError for later failures; finished work is kept for the next run.
     """
     for release in releases:
         check_names(release)
@@ -93,21 +91,26 @@ def run_recipe(
         _check_task_text(release, releases)
         if publisher is not None:
             _check_license(release)
-    runs = [
-        ReleaseRun(release, folder / DATASETS / release.name, folder / MODELS / release.name)
-        for release in _baseline_first(recipe, releases)
-    ]
+    runs = [ReleaseRun(release, folder) for release in _baseline_first(recipe, releases)]
     manifests = []
     for run in runs:
         _announce("build", run.name)
         manifests.append(build(run.recipe, run.dataset, workers=workers))
-    scores = [folder / SCORES / f"{suite}.json" for suite in recipe.evaluation.suites]
-    _train(runs, folder)
-    _evaluate(scores, runs, folder)
+    jobs = jobs or default_jobs(len(runs))
+    if (jobs > 1 or recipe.seeds) and not is_done(recipe, runs):
+        _announce("train and score", counted(len(runs), "run"))
+        train_side_by_side(runs, jobs, _print)
+    elif jobs == 1 and not recipe.seeds:
+        for run in runs:
+            _announce("train", run.name)
+            train_release(run, _print)
+    _announce("evaluate", ", ".join(recipe.evaluation.suites))
+    scores = evaluate_all(recipe, runs, _print)
     published: dict[str, str] = {}
     if publisher is not None:
-        published = _publish(runs, folder / SPACES / f"{recipe.name}-compare", publisher)
-    return _report(recipe, runs, folder, manifests, scores, published)
+        chosen = [run for run in runs if not recipe.seeds or run.recipe.seed == runs[0].recipe.seed]
+        published = _publish(chosen, folder / SPACES / f"{recipe.name}-compare", publisher)
+    return _report(recipe, runs, manifests, scores, published, record)
 
 
 def _baseline_first(recipe: Recipe, releases: Sequence[Recipe]) -> list[Recipe]:
@@ -163,129 +166,35 @@ def _publish(runs: Sequence[ReleaseRun], space: Path, publisher: "Publisher") ->
     return urls | ({"collection": collection} if collection else {})
 
 
-def _train(runs: Sequence[ReleaseRun], folder: Path) -> None:
-    """Train each model on its dataset and write its card. All are measured on the same held-out text."""
-    from l2t_hub.evaluate.held_out import held_out_file
-    from l2t_hub.evaluate.training_curves import measurements
-    from l2t_hub.publish.cards import refresh_model_card
-    from l2t_hub.train import train
-    from l2t_hub.train.locate import locate
-
-    for run in runs:
-        _announce("train", run.name)
-        _move_outdated(run)
-        dataset = locate(run.dataset)
-        file = held_out_file(folder / HELD_OUT, run.recipe, dataset)
-        measured = measurements(run.recipe, dataset, file, _print)
-        _print(train(run.recipe, dataset, run.model, measurements=measured, tracking=True).summary())
-        refresh_model_card(run.model, say=_print)
-
-
-def _move_outdated(run: ReleaseRun) -> None:
-    """Rename a model directory that was made from another recipe or dataset, so that nothing is overwritten."""
-    from l2t_hub.artifacts import CHECKPOINTS
-    from l2t_hub.train.locate import locate
-    from l2t_hub.train.run_directory import RunIdentity, set_aside
-
-    saved = TrainingRecord.find(run.model) or RunRecord.find(run.model / CHECKPOINTS)
-    if saved is None:
-        return
-    identity = RunIdentity(run.recipe, locate(run.dataset).fingerprint)
-    if saved.fingerprint != identity.fingerprint:
-        _print(
-            f"{run.model}: {identity.differs_from(saved)}. The old model is kept as {set_aside(run.model)}."
-        )
-
-
-def _task_text(runs: Sequence[ReleaseRun], folder: Path) -> "TaskText":
-    """Return the text of the suite tasks: the recipe's, or the raw passages that are held out from all releases."""
-    from l2t_hub.artifacts import write_text
-    from l2t_hub.dataset.ledger import RAW
-    from l2t_hub.evaluate.held_out import held_out_file, read_held_out
-    from l2t_hub.evaluate.task_suite import TaskText
-    from l2t_hub.train.locate import locate
-
-    recipe = runs[0].recipe
-    tokens = recipe.blocks.tokens_per_block
-    if recipe.evaluation.text is not None:
-        return TaskText(recipe.evaluation.text, tokens, partial=True)
-    dataset = locate(runs[0].dataset)
-    file = held_out_file(folder / HELD_OUT, recipe, dataset)
-    passages = file.with_name(f"{file.stem}-{RAW}.jsonl")
-    texts = read_held_out(file, dataset).texts.get(RAW, ())
-    write_text(passages, "".join(json.dumps({"text": text}) + "\n" for text in texts))
-    return TaskText(str(passages), tokens, partial=True)
-
-
-def _evaluate(scores: Sequence[Path], runs: Sequence[ReleaseRun], folder: Path) -> None:
-    """Score the models on the suite of each file that is out of date, and put the scores on their cards."""
-    from l2t_hub.evaluate import evaluate
-    from l2t_hub.evaluate.freshness import is_current
-    from l2t_hub.evaluate.several import check_complete
-    from l2t_hub.publish.cards import refresh_model_card
-    from l2t_hub.report.score_report import score_section
-    from l2t_hub.report.terminal_report import render_tables
-
-    labels, models = [run.name for run in runs], [str(run.model) for run in runs]
-    places = list(zip(models, (run.model for run in runs), strict=True))
-    for file in scores:
-        _announce("evaluate", f"{file.stem}: {', '.join(labels)}")
-        if file.stem == PSYCHOMETRIC:
-            _measure(file, places)
-            continue
-        text = _task_text(runs, folder) if file.stem == "tasks" else None
-        if is_current(file, file.stem, places, text):
-            _print(f"{file}: up to date, reused")
-        else:
-            evaluation = evaluate(models, file.stem, file, labels=labels, text=text, progress=_print)
-            _console.print(
-                render_tables(score_section(evaluation, narrow=True, plots=False)), soft_wrap=False
-            )
-            check_complete(evaluation.protocol.suite, evaluation.failed)
-    cards = [file for file in scores if file.stem != PSYCHOMETRIC]
-    for run in runs:
-        refresh_model_card(run.model, cards, say=_print)
-
-
-def _measure(file: Path, models: Sequence[tuple[str, Path]]) -> None:
-    """Measure the models' figures of the suite psychometric if those of the file are out of date."""
-    from l2t_hub.evaluate.freshness import figures_are_current
-    from l2t_hub.evaluate.psychometric import measure_models
-    from l2t_hub.evaluate.several import check_complete
-    from l2t_hub.report.psychometric_sheets import psychometric_section
-    from l2t_hub.report.terminal_report import render_tables
-
-    if figures_are_current(file, models):
-        _print(f"{file}: up to date, reused")
-        return
-    results = measure_models([name for name, _ in models], file, progress=_print)
-    _console.print(render_tables(psychometric_section(results)), soft_wrap=False)
-    check_complete(results.suite, results.failed)
-
-
 def _report(
     recipe: Recipe,
     runs: Sequence[ReleaseRun],
-    folder: Path,
     manifests: Sequence[Manifest],
-    scores: Sequence[Path],
+    scores: tuple[Sequence[Path], Sequence[Path]],
     published: Mapping[str, str],
+    record: Path | None,
 ) -> RunResult:
     from l2t_hub.artifacts import TRAINING_LOG
     from l2t_hub.evaluate import read_evaluation
     from l2t_hub.evaluate.conclusions import conclusions
     from l2t_hub.evaluate.psychometric_results import read_psychometric
-    from l2t_hub.report import ReleaseReport, write_run_report
+    from l2t_hub.report import ReleaseReport, RunReport, write_record, write_run_report
     from l2t_hub.train.training_log import read_log
 
+    folder = runs[0].folder
     _announce("report", str(folder / "report.html"))
-    evaluations = [read_evaluation(file) for file in scores if file.stem != PSYCHOMETRIC]
-    figures = [read_psychometric(file) for file in scores if file.stem == PSYCHOMETRIC]
-    reports = []
+    evaluations, along = (
+        [read_evaluation(file) for file in files if file.stem != PSYCHOMETRIC] for files in scores
+    )
+    figures = [read_psychometric(file) for file in scores[0] if file.stem == PSYCHOMETRIC]
+    releases = []
     for run, manifest in zip(runs, manifests, strict=True):
         training = read_training_record(run.model)
-        reports.append(ReleaseReport(run.name, manifest, training, read_log(run.model / TRAINING_LOG)))
-    page = write_run_report(folder, recipe.name, recipe.description, reports, evaluations, published, figures)
+        releases.append(ReleaseReport(run.name, manifest, training, read_log(run.model / TRAINING_LOG)))
+    report = RunReport(recipe.name, recipe.description, releases, evaluations, along, figures)
+    page = write_run_report(folder, report, published)
+    if record is not None:
+        _announce("record", str(write_record(record, report)))
     said = tuple(sentence for evaluation in evaluations for sentence in conclusions(evaluation))
     return RunResult(folder, tuple(run.model for run in runs), page, said, published)
 

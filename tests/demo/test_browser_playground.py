@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from browser_kit import BROWSER_MARKS, PHONE, serving, visiting
+from browser_kit import BROWSER_MARKS, DESKTOP, PHONE, serving, visiting
+from page_checks import axe_findings, layout_findings
 from playwright.sync_api import Browser, Page, expect
 from tiny_models import make_tiny_model
 
@@ -53,6 +54,12 @@ def test_an_example_is_drawn_answered_and_drawn_again(browser: Browser, address:
         expect_prompt(page, "deletion", 7, OTHER)
         expect(page.locator("[data-part=prompt] ins")).to_contain_text(OTHER)
         expect(done.first.locator("[data-score='exact match']")).to_have_text("0")
+        page.add_style_tag(content="* { transition: none !important; }")  # else colours change slowly
+        for screen, scheme in ((PHONE, "dark"), (DESKTOP, "light")):
+            visit.show(screen, scheme)
+            expect(page.locator("body.dark")).to_have_count(int(scheme == "dark"))
+            assert layout_findings(page) == []
+            assert axe_findings(page) == []
         page.get_by_role("button", name="New draw").click()
         expect_prompt(page, "deletion", 8, OTHER)
         expect(page.get_by_label("Seed", exact=True)).to_have_value("8")

@@ -17,11 +17,13 @@ from l2t_hub.dataset.views import ExampleRow
 from l2t_hub.errors import UserError, nearest
 from l2t_hub.evaluate.held_out import beginning
 from l2t_hub.evaluate.task_examples import TaskExample, estimated_tokens, single_task
+from l2t_hub.extras import installed
 from l2t_hub.mixture import NO_TASK
 from l2t_hub.recipe import Recipe, recipe_from_tree
 from l2t_hub.tasks.base import DROPS, Block, Task
 from l2t_hub.tasks.languages import Language, language
 from l2t_hub.tasks.languages.folder import LanguageFile, package_codes, package_folder, read_about
+from l2t_hub.tasks.languages.segmenter import EXTRA
 from l2t_hub.tasks.registry import TASKS, get_for
 from l2t_hub.tasks.showcase import Span, changes
 from l2t_hub.text import counted
@@ -144,15 +146,19 @@ def languages_offered() -> dict[str, str]:
 
 @cache
 def _about() -> dict[str, LanguageFile]:
-    """Return the descriptions of the languages, without their word lists, which take time to read."""
+    """Return the descriptions of the languages, without their word lists, which take time to read.
+
+    Where ICU is not installed, scripts without spaces are left out: their words could not be found.
+    """
     folders = {code: package_folder(code) for code in package_codes()}
     found = {code: read_about(folder) for code, folder in folders.items() if folder is not None}
-    return dict(sorted(found.items(), key=lambda item: (item[0] != "en", item[1].name)))
+    usable = {code: about for code, about in found.items() if about.spaces or installed(EXTRA)}
+    return dict(sorted(usable.items(), key=lambda item: (item[0] != "en", item[1].name)))
 
 
 def _language(code: str) -> Language:
-    if code not in package_codes():  # a path would be read as a folder of data
-        raise UserError(f"There is no language '{code[:20]}' here.", nearest(code[:20], package_codes()))
+    if code not in _about():  # a path would be read as a folder of data
+        raise UserError(f"There is no language '{code[:20]}' here.", nearest(code[:20], _about()))
     return language(code)
 
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from l2t_hub.demo import playground
 from l2t_hub.demo.playground import (
     EXAMPLE_IDS,
     MAX_CHARACTERS,
@@ -81,6 +82,18 @@ def test_languages_and_seeds_are_checked() -> None:
     for seed in (-1, MAX_SEED + 1):
         with pytest.raises(UserError, match="The seed must be"):
             draw_example("typo", TEXT, seed)
+
+
+def test_languages_whose_words_cannot_be_found_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playground, "installed", lambda extra: False)
+    playground._about.cache_clear()
+    try:
+        assert list(languages_offered().values()) == ["en", "ar", "fr", "de", "hi", "ru", "es"]
+        assert not {code for code, _ in texts_offered().values()} & {"ja", "zh"}
+        with pytest.raises(UserError, match="no language"):
+            draw_example("typo", TEXT, 1, code="zh")
+    finally:
+        playground._about.cache_clear()
 
 
 def test_a_huge_text_is_cut_with_a_notice_and_a_short_one_noted() -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MAX_WAITING = 64
 """Requests that wait at once; the next one is told that the page is busy."""
 
+WARM_UP_AFTER = 3.0
+"""Seconds from the start to the loading of the first models. A browser that is there before gets the page first."""
+
 # Gradio reads this when a module of this package imports it. The page sends no usage data.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -74,7 +77,9 @@ def demo(
                 **launch_settings(),
             )
         say(f"The page is at {public or local} (press Ctrl-C to stop)")
-        threading.Thread(target=_warm_up, args=(context,), daemon=True).start()
+        warm_up = threading.Timer(WARM_UP_AFTER, _warm_up, (context,))
+        warm_up.daemon = True
+        warm_up.start()
         threading.Event().wait()
     except OSError as error:
         raise UserError(
@@ -119,7 +124,7 @@ def context_for(
 
 
 def _warm_up(context: "PageContext") -> None:
-    """Load the models that the page shows first, while the browser draws it."""
+    """Load the models that the page shows first, so that the first visitor of a Space does not wait for them."""
     for name in list(context.models)[:2]:
         with suppress(UserError), context.pool.use(context.resolve(name)):
             pass  # an error is said where the model is used

@@ -66,4 +66,4 @@ def build_page(context: PageContext, visitors: Visitors | None = None) -> gr.Blo
 
 def show_progress(line: str) -> None:
     """Show what the page is busy with, on the output that a visitor waits for."""
-    gr.Progress()(None, desc=line)
+    gr.Progress()(0, desc=line)

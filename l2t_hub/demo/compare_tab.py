@@ -207,7 +207,7 @@ def _add_picker(examples: Examples) -> _Picker:
             value=PROBES,
             label="Examples from",
             visible=blimp_source(os.environ) is not None,
-            min_width=200,
+            min_width=230,
             scale=1,
             elem_id="source",
         )
@@ -216,7 +216,7 @@ def _add_picker(examples: Examples) -> _Picker:
             value=phenomena[0] if phenomena else None,
             label="Examples of",
             visible=bool(phenomena),
-            min_width=200,
+            min_width=230,
             scale=1,
             elem_id="phenomenon",
         )
@@ -226,7 +226,7 @@ def _add_picker(examples: Examples) -> _Picker:
             label="Pair",
             visible=bool(phenomena),
             min_width=280,
-            scale=3,
+            scale=2,
             elem_id="pair",
         )
     return _Picker(source, phenomenon, pair)

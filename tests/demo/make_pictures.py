@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-COLOURS = 192
+COLOURS = 128
 
 
 @dataclass(frozen=True)
@@ -29,24 +29,25 @@ class Picture:
     file: str
     link: dict[str, str | list[str]]
     wait_for: str
-    width: int = 1120
+    width: int = 1280
     height: int | None = None
     scheme: str = "light"
 
 
 PAIR = {"good": "The man praised himself that morning.", "bad": "The man praised herself that morning."}
 PICTURES = (
-    Picture("compare.png", {"tab": "compare", "kind": "pair", **PAIR}, "#answer article"),
+    Picture("compare.png", {"tab": "compare", "kind": "pair", **PAIR}, "#answer article", height=1250),
+    Picture(
+        "compare-phone.png", {"tab": "compare", "kind": "pair", **PAIR}, "#answer article", 390, 1400, "dark"
+    ),
+    Picture("scoreboard.png", {"tab": "scoreboard"}, "#scores .l2t-summary"),
     Picture(
         "playground.png",
         {"tab": "playground", "task": "shuffle", "seed": "3"},
         "#play-answers article[data-state=finished] >> nth=1",
     ),
     Picture(
-        "dataset.png", {"tab": "dataset", "task": "typo", "rows": "5"}, "#dataset-rows article", height=900
-    ),
-    Picture(
-        "compare-phone.png", {"tab": "compare", "kind": "pair", **PAIR}, "#answer article", 390, 1500, "dark"
+        "dataset.png", {"tab": "dataset", "task": "typo", "rows": "5"}, "#dataset-rows article", height=1000
     ),
 )
 
@@ -77,7 +78,8 @@ def page_of_run(run: Path) -> Any:
     )
     if not models:
         sys.exit(f"{run} has no models/*/config.json. Make a run first: make run")
-    return build_page(PageContext(models, ModelPool(models, memory=1 << 30), datasets))
+    results = tuple(str(path) for path in sorted(run.glob("scores/*.json")))
+    return build_page(PageContext(models, ModelPool(models, memory=1 << 30), datasets, results))
 
 
 def take(picture: Picture, browser: Browser, address: str, folder: Path) -> None:
@@ -85,7 +87,7 @@ def take(picture: Picture, browser: Browser, address: str, folder: Path) -> None
     page = browser.new_page(
         viewport={"width": picture.width, "height": picture.height or 700},
         color_scheme=picture.scheme,  # type: ignore[arg-type]
-        device_scale_factor=1.5,
+        device_scale_factor=1.25,
         reduced_motion="reduce",
     )
     page.goto(f"{address}?{urlencode(picture.link, doseq=True)}")

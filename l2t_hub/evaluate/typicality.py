@@ -23,6 +23,7 @@ from l2t_hub.evaluate.results import Estimate, Measure, MeasureDifference
 from l2t_hub.evaluate.states import check_length, states_of
 from l2t_hub.evaluate.task_suite import completion_log_probabilities, parted
 from l2t_hub.scoring import Scorer
+from l2t_hub.text import counted
 
 NAMES = {
     "category": ("category",),
@@ -37,7 +38,9 @@ MAX_ROWS, MAX_TEXT = 20_000, 200
 EXAMPLES = ("a cat is a mammal\n", "a square is a shape\n", "a tomato is a vegetable\n")
 """What precedes the sentence, none to all of them."""
 NEAREST, LAST = "similarity of states, most similar layer", "similarity of states, last layer"
-SENTENCES = tuple(f"probability of the sentence after {count} examples" for count in range(len(EXAMPLES) + 1))
+SENTENCES = tuple(
+    f"probability of the sentence after {counted(count, 'example')}" for count in range(len(EXAMPLES) + 1)
+)
 FIGURES = (NEAREST, LAST, *SENTENCES)
 NAME = "typicality, Spearman"
 

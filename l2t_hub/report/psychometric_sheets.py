@@ -10,7 +10,6 @@ from l2t_hub.evaluate.psychometric_results import (
     ModelFigures,
     PsychometricResults,
 )
-from l2t_hub.evaluate.score_rows import COLUMNS
 from l2t_hub.evaluate.typicality import typicality_differences, typicality_measures
 from l2t_hub.report.outline import ReportSection
 from l2t_hub.report.sheet import Cell, Sheet, measure, measure_difference, sheet
@@ -21,6 +20,7 @@ NUMBERS = (
     "correlation, lowest stress) with its number. !N: in N layers the effect runs opposite to people's; they count "
     "in the mean and cannot be best. These figures describe a model; they have no intervals."
 )
+MODEL_COLUMNS = ("model", "revision", "weights_sha256", "step", "dtype", "prefix_token")
 TYPICALITY = (
     "psychometric: Spearman's correlation of people's ratings of typicality with figures of a model, mean over "
     "categories with 95% intervals over them."
@@ -106,7 +106,7 @@ def _relabelled(models: Sequence[ModelFigures]) -> list[ModelFigures]:
 def figure_rows(results: PsychometricResults) -> Iterator[dict[str, Any]]:
     """Yield the figures as rows of a CSV file, as `score_rows` does for scores."""
     for model in results.models:
-        own = {name: getattr(model, name) for name in COLUMNS if hasattr(model, name)}
+        own = {name: getattr(model, name) for name in MODEL_COLUMNS}
         base = {"label": model.label, **own, "suite": results.suite, "date": results.date}
         for row in model.summary:
             cell = f"{row.notation}: {FIGURES[row.figure]}"

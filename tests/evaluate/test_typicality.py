@@ -178,6 +178,11 @@ def test_the_command_measures_typicality_and_the_report_has_it_in_every_format(
         assert said.exit_code == 0, said.output
         assert (str(value) if form == "csv" else shown) in said.stdout.replace("{-}", "-"), form
         assert "distance effect, R2" in said.stdout
+    said = CliRunner().invoke(app, ["report", str(out), "--format", "csv"])
+    rows = list(csv.DictReader(said.stdout.splitlines()))
+    assert {row["tokens"] for row in rows} == {""}
+    assert {row["model"] for row in rows} == set(names)
+    assert len(rows) == 2 * (2 * 15 + len(FIGURES))
     done = CliRunner().invoke(app, ["eval", names[0], "--suite", "probes", "--typicality", str(ratings)])
     assert isinstance(done.exception, UsageError)
     assert "--typicality is for the suite psychometric" in str(done.exception)

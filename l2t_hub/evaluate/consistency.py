@@ -8,6 +8,7 @@ from dataclasses import replace
 from l2t_hub.evaluate.measures import BETTER
 from l2t_hub.evaluate.replicates import recipe_comparisons
 from l2t_hub.evaluate.results import (
+    MAX_TEXT,
     Accuracy,
     Difference,
     Estimate,
@@ -176,10 +177,11 @@ def is_sound(sample: Sample) -> bool:
     """
     choices = len(sample.log_likelihoods)
     words = (sample.one_prefix, sample.respaced_one_prefix)
-    others = (sample.tokens, sample.respaced, sample.respaced_tokens, *words)
+    others = (sample.tokens, sample.respaced, sample.respaced_tokens, *words, sample.texts)
     return (
         choices > 0
         and all(len(values) in (0, choices) for values in others)
+        and all(len(text) <= MAX_TEXT for text in sample.texts)
         and (sample.gold is None or sample.gold >= 0)
         and all(map(math.isfinite, sample.log_likelihoods + sample.respaced + words[0] + words[1]))
         and sample.measures.keys() <= BETTER.keys()

@@ -20,7 +20,7 @@ from typing import Any
 
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate import record_task
-from l2t_hub.evaluate.results import Sample, TaskProtocol
+from l2t_hub.evaluate.results import MAX_TEXT, Sample, TaskProtocol
 from l2t_hub.evaluate.suites import METRIC, PROBES, Suite, SuitePart
 from l2t_hub.evaluate.task_store import TaskResult, TaskStore
 from l2t_hub.scoring import Scorer
@@ -214,6 +214,7 @@ def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any]
     if len(spaced) < len(likelihoods):
         spaced = []
     words = getattr(lm, "one_prefix", {}).get(texts)
+    kept = spaced and max(map(len, texts)) <= MAX_TEXT
     return Sample(
         model=label,
         task=task,
@@ -230,6 +231,7 @@ def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any]
         respaced_one_prefix=words.respaced if words else (),
         linguistic_field=suite.field_of(doc),
         measures={ours: float(row[theirs]) for theirs, ours in MEASURES.items() if theirs in row},
+        texts=tuple(text.strip() for text in texts) if kept else (),
     )
 
 

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from l2t_hub.artifacts import disk_errors, write_text
 
 SCHEMA = 2
+MAX_TEXT = 2_000
+"""Characters of the longest text that a sample holds."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Sample:
     """Field of linguistics, if the data name one."""
     measures: Mapping[str, float] = field(default_factory=dict)
     """Further figures by name, such as the loss of a completion."""
+    texts: tuple[str, ...] = ()
+    """Minimal pairs: the sentences, in the order of `log_likelihoods`; none if one is longer than `MAX_TEXT`."""
 
     @property
     def tie(self) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FOLDER = ".tasks"
 MAX_BYTES = 1 << 30
-CONTENT = 2
+CONTENT = 3
 """Counts the changes of what a finished task holds: one kept before such a change is run again."""
 
 

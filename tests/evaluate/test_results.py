@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from l2t_hub.artifacts import sha256_of
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate import Evaluation, read_evaluation
 from l2t_hub.evaluate.read_results import read_samples
-from l2t_hub.evaluate.results import write_evaluation
+from l2t_hub.evaluate.results import MAX_TEXT, write_evaluation
+from l2t_hub.evaluate.suites import PROBES
 
 
 def test_results_are_read_as_they_were_written(evaluated: tuple[Evaluation, Path]) -> None:
@@ -81,6 +83,25 @@ def test_a_file_of_millions_of_values_is_refused_unread(tmp_path: Path) -> None:
         read_evaluation(path)
 
 
+def test_samples_of_minimal_pairs_have_their_sentences_and_old_ones_are_still_read(
+    evaluated: tuple[Evaluation, Path], tmp_path: Path
+) -> None:
+    evaluation, out = evaluated
+    rows = [
+        json.loads(line)
+        for file in (PROBES / "data").glob("*.jsonl")
+        for line in file.read_text(encoding="utf-8").splitlines()
+    ]
+    asked = {row["id"]: (row["good"], row["bad"]) for row in rows}
+    samples = dict(read_samples(out, evaluation))["l2t"]
+    assert {s.id: s.texts if s.gold == 0 else s.texts[::-1] for s in samples} == asked
+    tree = [asdict(sample) for sample in samples]
+    without = "".join(json.dumps({k: v for k, v in one.items() if k != "texts"}) + "\n" for one in tree)
+    (tmp_path / str(evaluation.samples_file)).write_text(without, encoding="utf-8")
+    own = replace(evaluation, samples_sha256=sha256(without.encode()).hexdigest())
+    assert dict(read_samples(tmp_path / out.name, own)) == {"l2t": [replace(s, texts=()) for s in samples]}
+
+
 def test_samples_are_read_model_by_model_and_only_if_they_are_the_results_own(
     evaluated: tuple[Evaluation, Path], tmp_path: Path
 ) -> None:
@@ -98,6 +119,8 @@ def test_samples_are_read_model_by_model_and_only_if_they_are_the_results_own(
         '{"model": 1}\n',
         lines.replace('"log_likelihoods": [', '"log_likelihoods": [1e999, ', 1),
         lines.replace('"measures": {}', '"measures": {"unknown": 1.0}', 1),
+        lines.replace('"texts": ["', f'"texts": ["{"x" * (MAX_TEXT + 1)}', 1),
+        lines.replace('"texts": ["', '"texts": ["one more", "', 1),
     ):
         samples.write_text(broken, encoding="utf-8")
         own = replace(evaluation, samples_sha256=sha256_of(samples))

@@ -40,8 +40,8 @@ ROOMS = (
     ("generate",),
     ("evaluate",),
     ("publish",),
-    ("local_hub", "report", "demo", "launch"),
-    ("reproduce", "plan"),
+    ("local_hub", "report", "launch"),
+    ("demo", "reproduce", "plan"),
     ("run",),
     ("cli",),
 )

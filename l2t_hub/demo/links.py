@@ -140,7 +140,8 @@ def restore_from_link(page: gr.Blocks, bar: gr.Tabs, notice: gr.HTML, tabs: Sequ
         said = (
             message_page("Part of the link was not used.", " ".join(state.dropped)) if state.dropped else ""
         )
-        return [gr.Tabs(selected=shown.name), said, *updates, *starts]
+        # Without a link, a visitor who was faster than this keeps the tab that they opened.
+        return [gr.Tabs(selected=shown.name) if state.tab else gr.skip(), said, *updates, *starts]
 
     page.load(
         restore,

@@ -15,6 +15,7 @@ from l2t_hub.demo.links import add_link_button, restore_from_link
 from l2t_hub.demo.look import launch_settings
 from l2t_hub.demo.page_context import PageContext
 from l2t_hub.demo.playground_tab import add_playground_tab
+from l2t_hub.demo.scoreboard_tab import add_scoreboard_tab
 from l2t_hub.demo.tab import Tab
 from l2t_hub.demo.visitors import LimitedBlocks, Visitors
 
@@ -38,6 +39,7 @@ class TabRow:
 
 TABS = (
     TabRow("compare", "Compare", add_compare_tab),
+    TabRow("scoreboard", "Scoreboard", add_scoreboard_tab),
     TabRow("playground", "Task playground", add_playground_tab),
     TabRow("dataset", "Dataset", add_dataset_tab, has_datasets),
 )

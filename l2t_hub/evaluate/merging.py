@@ -42,8 +42,7 @@ def merge(results: Sequence[Result], baseline: str | None = None) -> tuple[list[
     first model, or the last checkpoint of its run. Notes name results that are not compared, and why. Raises
     UsageError if no result has the baseline.
     """
-    groups, notes = _by_protocol(results)
-    entries = [_entries(group) for group in groups]
+    entries, notes = grouped(results)
     if baseline is not None:
         known = [name for group in entries for entry in group for name in _names(entry)]
         if baseline not in known:
@@ -59,8 +58,14 @@ def merge(results: Sequence[Result], baseline: str | None = None) -> tuple[list[
             notes.append(
                 f"{suite}: {', '.join(e.scores.label for e in group)}: not compared with {baseline}."
             )
-        merged.append(_merged(group, first, notes))
+        merged.append(as_evaluation(group, first, notes))
     return merged, list(dict.fromkeys(notes))
+
+
+def grouped(results: Sequence[Result]) -> tuple[list[list[Entry]], list[str]]:
+    """Return the models of each protocol, each once and under its own label, and notes on what is not compared."""
+    groups, notes = _by_protocol(results)
+    return [_entries(group) for group in groups], notes
 
 
 def _by_protocol(results: Sequence[Result]) -> tuple[list[list[Result]], list[str]]:
@@ -118,7 +123,8 @@ def _names(entry: Entry) -> set[str]:
     return {entry.label, model.label, model.model, model.model.partition("@")[0]}
 
 
-def _merged(group: Sequence[Entry], first: Entry | None, notes: list[str]) -> Evaluation:
+def as_evaluation(group: Sequence[Entry], first: Entry | None, notes: list[str]) -> Evaluation:
+    """Return models of one protocol as one evaluation, compared with `first`; what hinders it is added to `notes`."""
     protocol = (first or group[0]).result.evaluation.protocol
     ordered = list(group) if first is None else [first, *(entry for entry in group if entry is not first)]
     if len({entry.scores.dtype for entry in ordered}) > 1:
@@ -166,17 +172,23 @@ def _decisions(
     """Return the samples of some models of a result, one model at a time with its new label; none without a file."""
     if result.evaluation.samples_file is None:
         return
-    labels = {entry.label: entry.scores for entry in wanted}
     try:
-        for label, samples in read_samples(result.path, result.evaluation):
-            scores = labels.pop(label, None)
-            if scores is not None:
-                if not fits(scores, samples):
-                    raise UserError(
-                        f"{result.name}: the scored examples of {label} do not add up to its scores"
-                    )
-                yield scores.label, samples
-            if not labels:
-                return
+        yield from decisions_of(result, wanted)
     except UserError as error:
         notes.append(f"{error.message}. Its models are compared by their scores only.")
+
+
+def decisions_of(result: Result, wanted: Sequence[Entry]) -> Iterator[tuple[str, list[Sample]]]:
+    """Return the samples of some models of a result, one model at a time with its new label.
+
+    Raises UserError if the file of samples is missing, invalid, or not that of these scores.
+    """
+    labels = {entry.label: entry.scores for entry in wanted}
+    for label, samples in read_samples(result.path, result.evaluation):
+        scores = labels.pop(label, None)
+        if scores is not None:
+            if not fits(scores, samples):
+                raise UserError(f"{result.name}: the scored examples of {label} do not add up to its scores")
+            yield scores.label, samples
+        if not labels:
+            return

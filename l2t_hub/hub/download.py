@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from l2t_hub.artifacts import MANIFEST, RELEASE_RECORD
 from l2t_hub.errors import UsageError, UserError
@@ -149,16 +150,54 @@ def _hub_url() -> str:
     return str(ENDPOINT)
 
 
+def file_sizes(
+    repo: str, kind: str, revision: str | None, *, anonymous: bool, say: Say = print
+) -> tuple[str, dict[str, int]]:
+    """Return the commit that a revision names, and the bytes of each file whose size is known.
+
+    `anonymous` sends no token, so that only a public repo is found. Raises UserError.
+    """
+    info = _look_up(repo, kind, revision, RetryPolicy(), say, sizes=True, anonymous=anonymous)
+    return str(info.sha), {file.rfilename: file.size for file in info.siblings or [] if file.size is not None}
+
+
+def fetch_file(repo: str, kind: str, commit: str, path: str, *, anonymous: bool, say: Say = print) -> Path:
+    """Download one file of a repo, whatever is in it. `anonymous` sends no token. Raises UserError."""
+    from huggingface_hub import hf_hub_download
+
+    token = False if anonymous else None
+    fetch = partial(hf_hub_download, repo, path, repo_type=kind, revision=commit, token=token)
+    try:
+        return Path(retrying(fetch, f"downloading {path} of {repo}", RetryPolicy(), say))
+    except Exception as error:
+        raise hub_error(error, f"{repo}: {path}: download failed", _hub_url()) from error
+
+
 def _list_files(
     repo: str, kind: str, revision: str | None, policy: RetryPolicy, say: Say
 ) -> tuple[str, list[str]]:
     """Return the commit that a revision names, and the paths of its files."""
+    info = _look_up(repo, kind, revision, policy, say)
+    return str(info.sha), [sibling.rfilename for sibling in getattr(info, "siblings", None) or []]
+
+
+def _look_up(
+    repo: str,
+    kind: str,
+    revision: str | None,
+    policy: RetryPolicy,
+    say: Say,
+    *,
+    sizes: bool = False,
+    anonymous: bool = False,
+) -> Any:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    look_up = partial(HfApi().repo_info, repo, repo_type=kind, revision=revision)
+    api = HfApi(token=False if anonymous else None)
+    look_up = partial(api.repo_info, repo, repo_type=kind, revision=revision, files_metadata=sizes)
     try:
-        info = retrying(look_up, f"looking up {repo}", policy, say)
+        return retrying(look_up, f"looking up {repo}", policy, say)
     except RevisionNotFoundError:
         raise UserError(f"{repo} has no revision {revision}", "Name a branch, a tag or a commit.") from None
     except GatedRepoError:
@@ -172,7 +211,6 @@ def _list_files(
         ) from None
     except Exception as error:
         raise hub_error(error, f"{repo}: lookup failed", _hub_url()) from error
-    return str(info.sha), [sibling.rfilename for sibling in getattr(info, "siblings", None) or []]
 
 
 def _refused_files(repo: str, kind: str, paths: Sequence[str]) -> list[str]:

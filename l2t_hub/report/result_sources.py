@@ -43,17 +43,25 @@ def find_results(names: Sequence[str], say: Callable[[str], None]) -> FoundResul
 
 
 def _in_place(path: Path) -> FoundResults:
-    files = [path]
-    if path.is_dir():
-        files = [file for folder in FOLDERS for file in sorted((path / folder).glob("*.json"))[:MAX_FILES]]
     found = FoundResults([], [])
-    for file in files:
+    for file in _files(path):
         kind = _kind(file)
         if kind == PSYCHOMETRIC:
             found.figures.append(read_psychometric(file))
         elif kind == SCORES or file == path:
             found.scores.append(Result(str(file), file, read_evaluation(file)))
     return found
+
+
+def score_paths(path: Path) -> list[Path]:
+    """Return the files of scores that a file or directory stands for."""
+    return [file for file in _files(path) if file == path or _kind(file) == SCORES]
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return [file for folder in FOLDERS for file in sorted((path / folder).glob("*.json"))[:MAX_FILES]]
 
 
 def _kind(file: Path) -> str | None:

@@ -1,0 +1,76 @@
+"""A scoreboard as files: plots, CSV and Markdown of what is shown, and the pairs of a cell as CSV."""
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from l2t_hub.demo.pairs_behind import CellPairs
+from l2t_hub.demo.scoreboard import Board
+from l2t_hub.demo.scoreboard_view import download_link
+from l2t_hub.extras import installed
+from l2t_hub.report.curve_sheets import curve_sections
+from l2t_hub.report.formats import markdown
+from l2t_hub.report.outline import Report
+from l2t_hub.report.score_report import NO_PLOTS, as_csv, score_section, score_table
+from l2t_hub.text import spreadsheet_cell
+
+if TYPE_CHECKING:
+    from l2t_hub.report.figures import Plot
+
+PAIR_COLUMNS = ("model", "phenomenon", "paradigm", "id", "right", "good", "bad", "bits", "bits_other_spacing")
+MAX_LISTED = 1_000
+"""Pairs in the file of a cell: it is part of the page."""
+
+
+def board_plots(shown: Board) -> "dict[str, Plot]":
+    """Return the plots of a board: the differences, or the scores of one model, and the curves of training runs.
+
+    Empty without matplotlib.
+    """
+    if not installed("plots"):
+        return {}
+    from l2t_hub.report.figures import difference_plot, score_plot
+
+    first = difference_plot if shown.evaluation.comparisons else score_plot
+    plots = {"differences" if shown.evaluation.comparisons else "accuracies": first(shown.evaluation)}
+    for section in curve_sections(shown.everything, plots=True):
+        plots |= {f"by-{unit}": plot for unit, plot in section.plots.items()}
+    return plots
+
+
+def plot_note() -> tuple[str, ...]:
+    """Return the sentence that says why there are no plots, if there are none."""
+    return () if installed("plots") else (NO_PLOTS,)
+
+
+def board_downloads(shown: Board, plots: "dict[str, Plot]") -> str:
+    """Return links that save what a board shows."""
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in shown.suite.name)[:60]
+    section = score_section(shown.evaluation, narrow=False, plots=False)
+    document = Report("Scores", shown.notes, (section,))
+    links = [
+        download_link(as_csv(score_table([shown.evaluation])).encode(), "text/csv", f"{name}.csv", "CSV"),
+        download_link(markdown(document, {}).encode(), "text/markdown", f"{name}.md", "Markdown"),
+        *(
+            download_link(plot.png, "image/png", f"{name}-{what}.png", f"PNG ({what.replace('-', ' ')})")
+            for what, plot in plots.items()
+        ),
+    ]
+    return f'<p class="l2t l2t-downloads">Download: {" ".join(links)}</p>'
+
+
+def pairs_csv(cell: CellPairs) -> str:
+    """Return the pairs of a cell as CSV, at most `MAX_LISTED`."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(PAIR_COLUMNS)
+    for row in cell.rows[:MAX_LISTED]:
+        values = (cell.model, cell.phenomenon, row.paradigm, row.id, row.right, row.good, row.bad)
+        writer.writerow([spreadsheet_cell(value) for value in (*values, row.bits, row.other_bits)])
+    return text.getvalue()
+
+
+def pairs_download(cell: CellPairs) -> str:
+    """Return the link that saves the pairs of a cell."""
+    link = download_link(pairs_csv(cell).encode(), "text/csv", "pairs.csv", "CSV")
+    return f'<p class="l2t-downloads">Download: {link}</p>'

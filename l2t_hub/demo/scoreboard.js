@@ -9,6 +9,7 @@ element.addEventListener('click', (event) => {
   const button = event.target.closest('button');
   if (!button || !element.contains(button)) return;
   if (button.dataset.phenomenon !== undefined) {
+    document.body.dataset.opened = 'yes';
     trigger('open_cell', { model: button.dataset.model, phenomenon: button.dataset.phenomenon });
     return;
   }

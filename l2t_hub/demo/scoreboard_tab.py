@@ -24,7 +24,12 @@ from l2t_hub.evaluate.consistency import MAX_LABEL
 READING: dict[str, Any] = {"concurrency_id": "results", "concurrency_limit": 2}
 NOTHING = "Choose models, then press Show scores."
 SCRIPT = Path(__file__).with_name("scoreboard.js")
-FOCUS = "watch('value', () => { const head = element.querySelector('h3'); if (head) head.focus(); });"
+# Only who pressed a score is taken to its pairs, not who opened a link.
+FOCUS = """watch('value', () => {
+  const head = element.querySelector('h3');
+  if (head && document.body.dataset.opened) head.focus();
+  delete document.body.dataset.opened;
+});"""
 
 
 @dataclass(frozen=True)

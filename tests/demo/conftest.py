@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from browser_kit import chromium, serving
 from playwright.sync_api import Browser
+from saved_scores import save
 from tiny_models import make_tiny_model
 from tiny_release import make_dataset, tiny_recipe
 
@@ -42,7 +43,7 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def page_address(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a page with all tabs, two tiny models and a dataset, for tests that change nothing about it."""
+    """The address of a page with all tabs, two tiny models with scores and a dataset. Tests change nothing about it."""
     from l2t_hub.demo.model_pool import ModelPool
     from l2t_hub.demo.page import build_page
     from l2t_hub.demo.page_context import PageContext
@@ -52,6 +53,8 @@ def page_address(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -
         name: str(make_tiny_model(folder / name, seed, positions=1024))
         for seed, name in enumerate(("tiny-raw", "tiny-l2t"))
     }
+    for (name, place), share in zip(models.items(), (0.5, 0.8), strict=True):
+        save(Path(place) / "eval" / "probes.json", {name: share})
     pool = ModelPool(models, memory=1 << 30, guests=True)
     with serving(
         build_page(PageContext(models, pool, {"tiny-data": str(tiny_dataset)}, (), True))

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from browser_kit import BROWSER_MARKS, PHONE, keep_screenshot, serving, visiting
 from page_checks import layout_findings
 from playwright.sync_api import Browser, expect
+from saved_scores import save
 from tiny_models import make_tiny_model
 from tiny_release import make_dataset, tiny_recipe
 
@@ -46,6 +48,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         name: str(make_tiny_model(folder / str(seed), seed, positions=1024))
         for seed, name in enumerate((f"{MARKUP}raw", f"{TEMPLATE}l2t"))
     }
+    for name, place in models.items():
+        save(Path(place) / "eval" / "probes.json", {name: 0.5})
     pool = ModelPool(models, memory=1 << 30, guests=True)
     with serving(build_page(PageContext(models, pool, {f"{MARKUP}data": str(dataset)}, (), True))) as url:
         yield url
@@ -60,10 +64,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "#play-answers article[data-state=finished]",
         ),
         ({"tab": "dataset", "rows": "5", "kind": "raw"}, "#dataset-rows article"),
+        ({"tab": "scoreboard"}, "#scores .l2t-scores"),
         ({"tab": HOSTILE, "good": HOSTILE}, "#notice .l2t-message"),
         ({"tab": "compare", "model": HOSTILE, "kind": HOSTILE}, "#notice .l2t-message"),
     ],
-    ids=["compare", "playground", "dataset", "no-tab", "no-model"],
+    ids=["compare", "playground", "dataset", "scoreboard", "no-tab", "no-model"],
 )
 def test_markup_is_text(
     request: pytest.FixtureRequest, browser: Browser, address: str, state: dict[str, str], shown: str

@@ -35,6 +35,11 @@ STATES = {
         "#play-answers article[data-state=finished]",
         "New draw",
     ),
+    "scoreboard": Shown(
+        {"tab": "scoreboard", "model": "tiny-raw", "phenomenon": "ellipsis"},
+        "#scores tbody tr",
+        "Show scores",
+    ),
     "dataset": Shown({"tab": "dataset", "rows": "5"}, "#dataset-rows article", "Show rows"),
 }
 TITLES = [row.title for row in TABS]

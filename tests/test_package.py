@@ -27,7 +27,7 @@ from l2t_hub.extras import LIBRARIES, installed, require
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
 # Libraries whose package on PyPI has another name.
-DISTRIBUTIONS = {"markdown_it": "markdown-it-py", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"PIL": "pillow", "markdown_it": "markdown-it-py", "yaml": "pyyaml"}
 # The rooms that run only with an extra. Anywhere else a library of an extra is imported inside the function that needs it.
 EXTRA_ROOMS = {"local-hub": ("local_hub/",), "demo": ("demo/",), "plots": ("report/",)}
 
@@ -40,7 +40,8 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
         if isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
         for name in {name.partition(".")[0] for name in names}:
-            if name not in sys.stdlib_module_names and name != "l2t_hub":
+            # Type checkers bring _typeshed; nothing imports it when it runs.
+            if name not in sys.stdlib_module_names and name not in ("l2t_hub", "_typeshed"):
                 yield name, node in tree.body
 
 

@@ -1,9 +1,14 @@
 """Examples read from the bundled probes, however many files there are."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from release_hub import WatchedHub, put
 
 from l2t_hub.demo.examples import (
     BLIMP,
@@ -71,6 +76,43 @@ def test_a_few_pairs_of_each_phenomenon_of_blimp(shared_data: Path) -> None:
     assert len(found) == 12
     assert "Argument structure" in found
     assert {len(pairs) for pairs in found.values()} == {24}
+
+
+def test_blimp_comes_from_the_hub_without_its_code(tmp_path: Path) -> None:
+    hub = WatchedHub(tmp_path / "hub")
+    hub.start()
+    files = {"README.md": b"# BLiMP\n", "blimp.py": b"raise SystemExit('code of a dataset ran')"}
+    for paradigm, term in (("animate", "s-selection"), ("adjunct", "island_effects")):
+        columns = {"sentence_good": ["a", "c"], "sentence_bad": ["b", "d"]}
+        table = pa.table({**columns, "linguistics_term": [term] * 2, "UID": [paradigm] * 2})
+        buffer = pa.BufferOutputStream()
+        pq.write_table(table, buffer)
+        files[f"{paradigm}/train-00000-of-00001.parquet"] = buffer.getvalue().to_pybytes()
+    put(hub, "dataset", BLIMP, files)
+    code = (
+        "import json; from l2t_hub.demo.examples import *\n"
+        "from l2t_hub.errors import UserError\n"
+        "print(json.dumps(blimp_pairs(blimp_source({}))))\n"
+        "try:\n    blimp_pairs('me/none')\nexcept UserError as error:\n    print(error.message)"
+    )
+    home = tmp_path / "home"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=hub.environment(home),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    hub.stop()
+    assert done.returncode == 0, done.stderr
+    found, error = done.stdout.splitlines()
+    assert json.loads(found) == {
+        "Argument structure": [["a", "b"], ["c", "d"]],
+        "Island effects": [["a", "b"], ["c", "d"]],
+    }
+    assert "me/none" in error
+    assert not list(home.rglob("blimp.py"))
 
 
 def test_blimp_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -47,14 +47,11 @@ def blimp_pairs(source: str, per_phenomenon: int = PER_PHENOMENON) -> Examples:
     """Return pairs of BLiMP, from files or a dataset on the Hub. Raises UserError if it cannot be read."""
     from l2t_hub.evaluate.pair_set import PairSpec, read_pairs
     from l2t_hub.evaluate.suites import SUITES
-    from l2t_hub.hub.download import download, parse_name
     from l2t_hub.records.bounds import is_repo
 
     suite, base, files = SUITES["blimp"], Path(), source
     if is_repo(source.partition("@")[0]) and not Path(source).exists():
-        repo, revision = parse_name(source)
-        base = download(repo, "dataset", revision, only=["*.parquet"], say=lambda line: None).directory
-        files = "**/*.parquet"
+        base, files = _from_hub(source), "**/*.parquet"
     columns = {"good": "sentence_good", "bad": "sentence_bad", "by": (str(suite.phenomenon_column), "UID")}
     found = read_pairs(PairSpec.model_validate({"name": "blimp", "pairs": files, **columns}), base)
     rows = (
@@ -62,6 +59,21 @@ def blimp_pairs(source: str, per_phenomenon: int = PER_PHENOMENON) -> Examples:
         for row in found.documents
     )
     return _by_phenomenon(rows, per_phenomenon)
+
+
+def _from_hub(source: str) -> Path:
+    """Return the directory of a dataset's Parquet files, in the Hub's cache. Nothing else of it is fetched."""
+    from huggingface_hub import constants, snapshot_download
+
+    from l2t_hub.hub.download import parse_name
+    from l2t_hub.hub.failures import hub_error
+
+    repo, revision = parse_name(source)
+    try:
+        found = snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns="*.parquet")
+    except Exception as error:
+        raise hub_error(error, f"{repo}: download failed", constants.ENDPOINT) from error
+    return Path(found)
 
 
 def _by_phenomenon(rows: Iterable[Mapping[str, Any]], per_phenomenon: int) -> Examples:

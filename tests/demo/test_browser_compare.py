@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_kit import BROWSER_MARKS, SCREENS, SCREENSHOTS, Visit, visiting
+from browser_kit import BROWSER_MARKS, SCREENS, Visit, keep_screenshot, visiting
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = BROWSER_MARKS
@@ -56,7 +56,7 @@ def test_a_long_pair_has_one_axis_and_labels_that_do_not_overlap(
             "e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right]"
         )
         assert 0 <= left < right <= width
-    page.screenshot(path=SCREENSHOTS / f"compare-long-{request.node.callspec.id}.png", full_page=True)
+    keep_screenshot(page, f"compare-long-{request.node.callspec.id}")
 
 
 @pytest.mark.parametrize("visit", ["phone"], indirect=True)
@@ -68,7 +68,7 @@ def test_a_list_is_scored_downloaded_and_opened_pair_by_pair(visit: Visit, tmp_p
     page.locator("#pairs textarea").fill("A cat sat.\nA cats sat.\n\n=1+1\n<b>bold</b>")
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.locator(".l2t-pairs tbody tr")).to_have_count(2)
-    page.screenshot(path=SCREENSHOTS / "compare-list-phone.png", full_page=True)
+    keep_screenshot(page, "compare-list-phone")
     for title, start in (("PNG", b"\x89PNG"), ("Markdown", b"**The grammatical")):
         with page.expect_download() as started:
             page.get_by_role("button", name=f"Download {title}").click()
@@ -97,4 +97,4 @@ def test_a_link_restores_a_sentence_and_its_models(visit: Visit, page_address: s
     page.keyboard.type("tiny-raw")
     page.keyboard.press("Enter")
     expect(page.locator("#answer article")).to_have_count(2)
-    page.screenshot(path=SCREENSHOTS / "compare-sentence-desktop.png", full_page=True)
+    keep_screenshot(page, "compare-sentence-desktop")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,9 +17,6 @@ from l2t_hub.artifacts import disk_errors, write_text
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.results import SCHEMA, Sample, TaskProtocol
 from l2t_hub.records.reading import read_bounded
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 T = TypeVar("T")
 FOLDER = ".tasks"
@@ -61,8 +58,8 @@ class TaskStore:
         except (UserError, ValidationError):
             return None
 
-    def keep(self, task: dict[str, Any], result: "DataclassInstance") -> None:
-        """Write a finished task. Raises UserError if the disk is full."""
+    def keep(self, task: dict[str, Any], result: Any) -> None:
+        """Write a finished task, a dataclass. Raises UserError if the disk is full."""
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self._path(task), json.dumps(asdict(result), ensure_ascii=False) + "\n")

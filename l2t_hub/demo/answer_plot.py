@@ -12,6 +12,7 @@ from typing import Any
 
 from l2t_hub.demo.answers import ModelAnswers, summarize_pairs, summarize_sentence
 from l2t_hub.demo.comparison import Column, PairComparison, summarize_preferences
+from l2t_hub.errors import UserError
 from l2t_hub.extras import require
 from l2t_hub.text import REPLACEMENT, visible
 
@@ -32,13 +33,15 @@ STYLE = {
 }
 MOST_COLUMNS = 18
 """Tokens on one axis. More are dealt out evenly over several axes of one scale."""
+MOST_AXES = 16
+"""Axes in a picture: 72 tokens for each of four models. matplotlib takes a minute for a hundred axes."""
 # matplotlib's settings are those of the process.
 _one_at_a_time = Lock()
 LONGEST_LABEL, LONGEST_MODEL, CHARACTERS_PER_INCH = 14, 60, 12
 
 
 def as_png(answer: ModelAnswers) -> bytes:
-    """Draw an answer. Raises UserError if matplotlib is missing."""
+    """Draw an answer. Raises UserError if matplotlib is missing, or if the sentences are too long for a picture."""
     require("plots", "a picture of a comparison")
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -69,6 +72,12 @@ def _draw_bars(figure: Any, answer: ModelAnswers) -> None:
         comparisons = [PairComparison(r.model, r.scores[0], r.scores[0]) for r in answer.readings]
         lines = [summarize_sentence(answer.readings), answer.question.sentences[0]]
     runs = [(c, run) for c in comparisons for run in _runs(len(c.columns))]
+    if len(runs) > MOST_AXES:
+        raise UserError(
+            f"The sentences have {sum(len(run) for _, run in runs):,} tokens, and a picture has room for about "
+            f"{MOST_AXES * MOST_COLUMNS}.",
+            "Choose fewer models or shorter sentences, or download CSV or Markdown.",
+        )
     widest = max((len(run) for _, run in runs), default=1)
     _set_size(figure, max(6.5, 0.62 * widest + 1), 1.75 * len(runs) + 0.5, lines)
     top = max((t.bits for c in comparisons for t in (*c.good.tokens, *c.bad.tokens)), default=1.0) or 1.0

@@ -10,6 +10,7 @@ from page_markup import HOSTILE, answer_of, pair_answer, score
 from l2t_hub.demo.answer_files import as_csv, as_markdown
 from l2t_hub.demo.answer_plot import MOST_COLUMNS, _runs, as_png
 from l2t_hub.demo.pair_input import Question, pairs_question, sentence_question
+from l2t_hub.errors import UserError
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -87,6 +88,11 @@ def test_a_picture_of_anything_has_a_bounded_size(question: Question) -> None:
     width, height = struct.unpack(">II", png[16:24])
     assert 500 < width < 2500
     assert 300 < height < 4000
+
+
+def test_sentences_too_long_for_a_picture_are_refused_before_it_is_drawn() -> None:
+    with pytest.raises(UserError, match="have 1,202 tokens, and a picture has room for about 288"):
+        as_png(answer_of(Question("pair", ("w " * 600 + "a", "w " * 600 + "b")), raw=1.0, l2t=3.0))
 
 
 @pytest.mark.parametrize("count", range(1, 200, 7))

@@ -18,6 +18,8 @@ from l2t_hub.errors import UserError
 
 MAX_LINK = 6000
 """Characters of a link's state; proxies refuse lines of 8,000."""
+MAX_ADDRESS = 1000
+"""Characters of the page's own address, which the browser sends along."""
 MAX_VALUES = 64
 TAB = "tab"
 _COPY = """async (link) => {
@@ -107,7 +109,7 @@ def add_link_button(tab: Tab) -> None:
     def link(*values: Any) -> Any:
         *state, address = values
         try:
-            return gr.update(value=f"{address}{write_link(tab, state)}", visible=True)
+            return gr.update(value=f"{str(address)[:MAX_ADDRESS]}{write_link(tab, state)}", visible=True)
         except UserError as error:
             return gr.update(value=str(error), visible=True)
 

@@ -214,7 +214,8 @@ def _sample(label: str, suite: Suite, task: str, shots: int, row: dict[str, Any]
     if len(spaced) < len(likelihoods):
         spaced = []
     words = getattr(lm, "one_prefix", {}).get(texts)
-    kept = spaced and max(map(len, texts)) <= MAX_TEXT
+    # A release sends samples along: a user's own pairs stay out of them.
+    kept = spaced and suite.items is None and max(map(len, texts)) <= MAX_TEXT
     return Sample(
         model=label,
         task=task,

@@ -58,7 +58,10 @@ class Sample:
     measures: Mapping[str, float] = field(default_factory=dict)
     """Further figures by name, such as the loss of a completion."""
     texts: tuple[str, ...] = ()
-    """Minimal pairs: the sentences, in the order of `log_likelihoods`; none if one is longer than `MAX_TEXT`."""
+    """Minimal pairs of a published suite: the sentences, in the order of `log_likelihoods`.
+
+    None if one is longer than `MAX_TEXT`, and none of a user's own pairs, since a release sends samples along.
+    """
 
     @property
     def tie(self) -> bool:

@@ -207,8 +207,12 @@ def test_notes_about_the_data_are_in_the_results(tiny_models: tuple[Path, Path],
     (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, [*ROWS, {**ROWS[0], "ok": ""}])))
     lines: list[str] = []
     (suite,) = chosen_suites(None, str(tmp_path / "p.jsonl"), good="ok", bad="wrong")
-    results = evaluate([str(tiny_models[0])], suite, device="cpu", progress=lines.append)
+    out = tmp_path / "scores.json"
+    results = evaluate([str(tiny_models[0])], suite, out, device="cpu", progress=lines.append)
     assert results.protocol.left_out == {"an empty sentence": 1}
+    saved = (tmp_path / "scores.samples.jsonl").read_text(encoding="utf-8")
+    assert len(saved.splitlines()) == 3
+    assert ROWS[1]["ok"] not in saved, "a user's own pairs are not saved, so that no release publishes them"
     assert "1 of 4 pairs left out" in lines[0]
     assert results.protocol.suite_sha256 == suite.digest()
 

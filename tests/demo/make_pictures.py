@@ -36,18 +36,21 @@ class Picture:
 
 PAIR = {"good": "The man praised himself that morning.", "bad": "The man praised herself that morning."}
 PICTURES = (
-    Picture("compare.png", {"tab": "compare", "kind": "pair", **PAIR}, "#answer article", height=1250),
+    Picture("compare.png", {"tab": "compare", "kind": "pair", **PAIR}, "#answer article", height=1212),
     Picture(
         "compare-phone.png", {"tab": "compare", "kind": "pair", **PAIR}, "#answer article", 390, 1400, "dark"
     ),
-    Picture("scoreboard.png", {"tab": "scoreboard"}, "#scores .l2t-summary"),
+    Picture("scoreboard.png", {"tab": "scoreboard"}, "#scores .l2t-summary", height=1072),
     Picture(
         "playground.png",
         {"tab": "playground", "task": "shuffle", "seed": "3"},
         "#play-answers article[data-state=finished] >> nth=1",
     ),
     Picture(
-        "dataset.png", {"tab": "dataset", "task": "typo", "rows": "5"}, "#dataset-rows article", height=1000
+        "dataset.png",
+        {"tab": "dataset", "dataset": "nano-l2t", "task": "typo", "rows": "5"},
+        "#dataset-rows article",
+        height=1000,
     ),
 )
 

@@ -82,8 +82,11 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(shown: tuple[str,
 
 
 def test_a_screen_reader_is_told_the_result(shown: tuple[str, Visit]) -> None:
-    summary = shown[1].page.locator(".l2t-summary:visible").last
-    expect(shown[1].page.locator("#l2t-announced[role=status]")).to_have_text(summary.inner_text())
+    shown[1].page.wait_for_function(
+        """() => [...document.querySelectorAll('.l2t-summary')].some(line => line.checkVisibility()
+            && line.textContent === document.querySelector('#l2t-announced[role=status]').textContent)""",
+        timeout=30_000,
+    )
 
 
 def test_the_page_is_light(browser: Browser, page_address: str) -> None:

@@ -18,6 +18,7 @@ NOUNS = (
     "sequence|shard|step|worker"
 )
 TEMPLATES = (*sorted(resource_folder("model_cards").glob("*.j2")), *sorted(PACKAGE.rglob("*.j2")))
+NAMES = ("view", "there")  # variables with the name of a view of a dataset
 PLURAL = re.compile(rf"^ (?:more )?(?:{NOUNS})s\b")
 
 
@@ -58,10 +59,14 @@ def number_before_plural(file: Path) -> Iterator[str]:
 
 
 def may_be_one(value: ast.FormattedValue) -> bool:
-    """Whether a value can be the number 1: limits in capitals are not, nor is what is shown with decimals."""
+    """Whether a value can be the number 1: limits in capitals and names are not, nor is what has decimals."""
+    if isinstance(value.value, ast.BoolOp) and isinstance(value.value.values[-1], ast.Constant):
+        return not isinstance(value.value.values[-1].value, str)
+    if isinstance(value.value, ast.Call) and getattr(value.value.func, "id", "") == "quoted":
+        return False
     name = value.value.attr if isinstance(value.value, ast.Attribute) else getattr(value.value, "id", "")
     decimals = value.format_spec is not None and "." in ast.unparse(value.format_spec)
-    return not name.isupper() and not decimals
+    return not name.isupper() and name not in NAMES and not decimals
 
 
 def test_no_sentence_writes_a_plural_after_a_number() -> None:

@@ -133,7 +133,9 @@ def _read_file(place: DatasetPlace, shard: ShardEntry, start: int, stop: int) ->
     try:
         footer = _footer(place, shard.path)
         if footer.num_rows != shard.rows:
-            raise UserError(f"{name} has {footer.num_rows:,} rows, and the manifest says {shard.rows:,}")
+            raise UserError(
+                f"{name} has {counted(footer.num_rows, 'row')}, and the manifest says {shard.rows:,}"
+            )
         columns = _columns(footer.schema.to_arrow_schema(), shard, name)
         first = 0
         for group in range(footer.num_row_groups):

@@ -130,7 +130,7 @@ def _model_repo(source: ScoreSource) -> SourceScores:
     problems = []
     if len(wanted) > MAX_FILES:
         problems.append(
-            f"{source.name}: only the first {MAX_FILES} of {len(wanted)} files in eval/ are read."
+            f"{source.name}: only the first {MAX_FILES} of {counted(len(wanted), 'file')} in eval/ are read."
         )
     files, later = [], {}
     for path in wanted[:MAX_FILES]:

@@ -90,7 +90,7 @@ def read_typicality(file: str) -> TypicalityData:
     if few:
         left_out[f"its category has fewer than {MIN_MEMBERS} members or equal ratings only"] += few
     if not kept:
-        reasons = "; ".join(f"{count} rows: {reason}" for reason, count in left_out.items())
+        reasons = "; ".join(f"{counted(count, 'row')}: {reason}" for reason, count in left_out.items())
         raise UserError(
             f"{file}: no category with {MIN_MEMBERS} members of different ratings",
             reasons or "It has no rows.",

@@ -16,10 +16,11 @@ evidence: $(RUN)
 	@L2T='$(BIN)/l2t' EXPERIMENT='$(EXPERIMENT)' TEXT='$(TEXT)' TITLE='$(TITLE)' BLIMP='$(BLIMP)' JOBS='$(JOBS)' \
 	  PIECE='$(PIECE)' OPTIONS='$(OPTIONS)' sh scripts/evidence.sh
 
-# One process per core (four at most), each with one thread: the tests are many and small. The exit status is also 1 if
-# a test was skipped although what it needs is here (tests/conftest.py).
+# One process per core (four at most), each with one thread: the tests are many and small. Files are taken in their order:
+# by default pytest-xdist begins with those of many tests, so that long files of few tests come last, one after the other.
+# The exit status is also 1 if a test was skipped although what it needs is here (tests/conftest.py).
 test: $(DEV) browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(DEV) browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1800

@@ -44,7 +44,8 @@ def raise_interrupt(number: int, frame: FrameType | None = None) -> None:
     """
     remember(number)
     if _is_importing(frame):
-        again = threading.Timer(IMPORT_POLL, signal.raise_signal, [number])
+        # To the main thread, so that it also ends what this thread waits for.
+        again = threading.Timer(IMPORT_POLL, signal.pthread_kill, [threading.main_thread().ident, number])
         again.daemon = True
         again.start()
         return

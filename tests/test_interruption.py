@@ -60,6 +60,7 @@ def test_a_signal_waits_for_the_import_that_it_interrupts(
     def imports() -> None:
         importlib.import_module("imported_whole")
         time.sleep(30)
+        pytest.fail("the signal did not end the sleep")
 
     before = signal.signal(signal.SIGUSR1, raise_interrupt)
     try:

@@ -12,6 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from l2t_hub.cli.app import app
+from l2t_hub.cli.terminal import out as console
 from l2t_hub.errors import UsageError, UserError
 from l2t_hub.evaluate import typicality
 from l2t_hub.evaluate.psychometric_results import read_psychometric
@@ -160,8 +161,9 @@ def test_means_and_differences_have_intervals_over_categories() -> None:
 
 
 def test_the_command_measures_typicality_and_the_report_has_it_in_every_format(
-    tiny_models: tuple[Path, Path], tmp_path: Path
+    tiny_models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(console, "_width", 200)  # the console took that of the terminal when it was imported
     ratings, out = write_ratings(tmp_path / "ratings.csv"), tmp_path / "psychometric.json"
     names = [str(model) for model in tiny_models]
     asked = ["--suite", "psychometric", "--typicality", str(ratings), "--out", str(out)]

@@ -1,7 +1,10 @@
 """Text that others wrote, made safe to show: what a terminal would obey or a reader could not see becomes visible."""
 
+import csv
+import io
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # Characters that reorder the text around them, and so can show a name that is not there.
@@ -10,6 +13,8 @@ _KEPT = frozenset("\n\t")
 REPLACEMENT = "\ufffd"
 # Text that a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+SPREADSHEET_ENCODING = "utf-8-sig"
+"""Encoding of a CSV file that people open: spreadsheets take it for UTF-8 only with the mark at its start."""
 
 
 def visible(text: str) -> str:
@@ -38,6 +43,15 @@ def spreadsheet_cell(value: Any) -> Any:
         return value
     text = visible(value)
     return f"'{text}" if text.lstrip(" \n").startswith(_FORMULA) else text
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Return a table as CSV, whose cells are safe to open in a spreadsheet. A row has a value for each column."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([spreadsheet_cell(value) for value in row] for row in rows)
+    return text.getvalue()
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

@@ -1,7 +1,5 @@
 """An answer as CSV and as a Markdown snippet, for a spreadsheet and for an issue or a paper's notes."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +8,7 @@ from l2t_hub.demo.comparison import summarize_preferences
 from l2t_hub.demo.word_matrix import Word, align_words, words_of
 from l2t_hub.scoring import Score
 from l2t_hub.templates import escape
-from l2t_hub.text import spreadsheet_cell
+from l2t_hub.text import csv_text
 
 SENTENCES = {"pair": ("grammatical", "ungrammatical"), "sentence": ("sentence",)}
 PAIR_COLUMNS = (
@@ -22,13 +20,9 @@ UNIT_COLUMNS = ("model", "sentence", "unit", "number", "text", "bits")
 
 def as_csv(answer: ModelAnswers) -> str:
     """Return an answer as CSV. A list of pairs has a row per pair and model, others a row per token and per word."""
-    is_list = answer.question.kind == "pairs"
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(PAIR_COLUMNS if is_list else UNIT_COLUMNS)
-    for row in _pair_rows(answer) if is_list else _unit_rows(answer):
-        writer.writerow([spreadsheet_cell(value) for value in row])
-    return stream.getvalue()
+    if answer.question.kind == "pairs":
+        return csv_text(PAIR_COLUMNS, _pair_rows(answer))
+    return csv_text(UNIT_COLUMNS, _unit_rows(answer))
 
 
 def _pair_rows(answer: ModelAnswers) -> Iterator[list[Any]]:

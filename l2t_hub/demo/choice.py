@@ -1,13 +1,12 @@
 """Which models the page offers, under which names, and how a visitor names one."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from l2t_hub.errors import UsageError, UserError, nearest
 from l2t_hub.hub.front_matter import RESULTS_KEY, load_front_matter
-from l2t_hub.records.bounds import is_repo
+from l2t_hub.records.bounds import is_repo, is_revision
 
 MODELS_VARIABLE = "L2T_DEMO_MODELS"
 """Environment variable of a Space: names separated by commas or spaces. So are the two after it."""
@@ -17,7 +16,6 @@ GUESTS_VARIABLE = "L2T_DEMO_GUEST_MODELS"
 """Environment variable: 0 if visitors may not name models of their own."""
 MAX_NAME = 300
 """Characters of a model's name and revision that a visitor may type."""
-_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def parse_choice(text: str, models: Mapping[str, str], *, guests: bool) -> Model
     if typed in models:
         return ModelChoice(typed)
     name, at, revision = typed.partition("@")
-    if at and (not _REVISION.fullmatch(revision) or ".." in revision):
+    if at and not is_revision(revision):
         raise UserError(
             f"{typed[:MAX_NAME]}: not a revision after the @.", "Name a branch, a tag or a commit: NAME@v1."
         )

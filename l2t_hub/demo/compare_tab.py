@@ -26,10 +26,11 @@ from l2t_hub.demo.pair_input import (
     pairs_question,
     sentence_question,
 )
-from l2t_hub.demo.tab import SCORING, Tab
+from l2t_hub.demo.tab import SCORING, Tab, up_to
 from l2t_hub.demo.view import message_page, visible
 from l2t_hub.errors import UserError
 from l2t_hub.extras import installed
+from l2t_hub.text import SPREADSHEET_ENCODING
 
 KINDS = {"pair": "A pair", "pairs": "A list of pairs", "sentence": "One sentence"}
 BOXES = {"pair": ("good", "bad"), "pairs": ("pairs",), "sentence": ("sentence",)}
@@ -40,11 +41,11 @@ FILES: dict[str, tuple[str, str, Callable[[ModelAnswers], bytes]]] = {
     "CSV": (
         "comparison.csv",
         "text/csv;charset=utf-8",
-        lambda answer: b"\xef\xbb\xbf" + as_csv(answer).encode(),
+        lambda answer: as_csv(answer).encode(SPREADSHEET_ENCODING),
     ),
     "Markdown": ("comparison.md", "text/markdown;charset=utf-8", lambda answer: as_markdown(answer).encode()),
 }
-"""What can be downloaded: file name, type and content. Spreadsheets need the mark at the start of UTF-8."""
+"""What can be downloaded: file name, type and content."""
 _RUN = "() => String(Math.random())"
 _SAVE = """(file) => {
   if (!file) return;
@@ -108,8 +109,8 @@ def add_compare_tab(context: PageContext) -> Tab:
     check = {
         "models": lambda text: context.resolve(text).label,
         "kind": _kind,
-        **dict.fromkeys(("good", "bad", "sentence"), _up_to(MAX_CHARACTERS)),
-        "pairs": _up_to(MAX_LIST_CHARACTERS),
+        **dict.fromkeys(("good", "bad", "sentence"), up_to(MAX_CHARACTERS)),
+        "pairs": up_to(MAX_LIST_CHARACTERS),
     }
     return Tab("compare", state, show, [answer], check, compare_functions(context), left_out=_out_of_sight)
 
@@ -143,15 +144,6 @@ def _kind(text: str) -> str:
     if text not in KINDS:
         raise ValueError(text)
     return text
-
-
-def _up_to(limit: int) -> Callable[[str], str]:
-    def check(text: str) -> str:
-        if len(text) > limit:
-            raise ValueError("too long")
-        return text
-
-    return check
 
 
 def _add_inputs(context: PageContext, examples: Sequence[Pair]) -> tuple[_Inputs, list[gr.Column]]:

@@ -1,13 +1,11 @@
 """The rows on the screen as files: CSV for spreadsheets, and a Markdown snippet with the code that loads them."""
 
-import csv
-import io
 from typing import Any
 
 from l2t_hub.demo.dataset_page import DatasetPage, PageRow
 from l2t_hub.demo.dataset_rows import CutText
 from l2t_hub.templates import escape, fence
-from l2t_hub.text import spreadsheet_cell
+from l2t_hub.text import csv_text
 
 COLUMNS = {
     "examples": ("row", "document_id", "block", "task", "prompt", "anchor", "completion", "tokens", "cut"),
@@ -18,14 +16,13 @@ COLUMNS = {
 
 def page_csv(page: DatasetPage) -> str:
     """Return the rows as CSV; a text of a packed row is a row of its own. `cut` names the columns that are cut."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS[page.view], lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    for row in page.rows:
-        for values in _packed(row) if page.view == "packed" else [row.as_dict()]:
-            cells = {"row": row.number, **values, "cut": " ".join(values["cut"])}
-            writer.writerow({name: spreadsheet_cell(value) for name, value in cells.items()})
-    return text.getvalue()
+    columns = COLUMNS[page.view]
+    cells = [
+        {"row": row.number, **values, "cut": " ".join(values["cut"])}
+        for row in page.rows
+        for values in (_packed(row) if page.view == "packed" else [row.as_dict()])
+    ]
+    return csv_text(columns, ([each.get(column) for column in columns] for each in cells))
 
 
 def _packed(row: PageRow) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from l2t_hub.errors import UserError, nearest
 from l2t_hub.hub.failures import explain
 from l2t_hub.hub.names import without_scheme
 from l2t_hub.hub.retry import status_of
-from l2t_hub.records.bounds import is_repo
+from l2t_hub.records.bounds import is_repo, is_revision
 from l2t_hub.records.dataset_manifest import Manifest, ShardEntry
 from l2t_hub.records.reading import quoted
 from l2t_hub.records.repo_path import inside
@@ -27,7 +27,6 @@ MAX_MANIFEST_BYTES = 32 << 20
 MAX_FILES = 50_000
 _KEPT_MANIFESTS = 4
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 _FORM = "A dataset on the Hub is ORG/NAME or ORG/NAME@REVISION."
 _LOOK_UP_SECONDS = 15
 
@@ -137,7 +136,7 @@ def _find_place(name: str, offered: Mapping[str, str], *, guests: bool) -> Datas
         repo, at, revision = name.partition("@")
         if not is_repo(repo):
             raise UserError(f"{quoted(name)} is not the name of a dataset", _FORM)
-        if at and (not _REVISION.fullmatch(revision) or ".." in revision):
+        if at and not is_revision(revision):
             raise UserError(f"{quoted(revision)} is not a revision", "Name a branch, a tag or a commit.")
     anonymous = name not in offered
     return DatasetPlace(name, repo=repo, commit=_commit(name, repo, revision, anonymous), anonymous=anonymous)

@@ -1,9 +1,7 @@
 """The tab that pages through a published dataset: its rows, its mixture and ledger, and the code that loads them."""
 
-import base64
 from collections.abc import Callable
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -14,10 +12,11 @@ from l2t_hub.demo.dataset_page import MAX_PAGE, ROWS_PER_PAGE, DatasetPage, read
 from l2t_hub.demo.dataset_place import VIEWS, ShownDataset, find_dataset
 from l2t_hub.demo.dataset_view import facts_html, rows_html
 from l2t_hub.demo.page_context import PageContext
-from l2t_hub.demo.tab import Tab
-from l2t_hub.demo.view import message_page
+from l2t_hub.demo.tab import Tab, up_to
+from l2t_hub.demo.view import download_link, message_page
 from l2t_hub.errors import UserError
 from l2t_hub.records.bounds import is_repo
+from l2t_hub.text import SPREADSHEET_ENCODING
 
 READING: dict[str, Any] = {"concurrency_id": "datasets", "concurrency_limit": 2}
 """Arguments of every event that reads a dataset: that many run at once, the others queue."""
@@ -157,16 +156,10 @@ def _whole(number: object) -> int:
 def _downloads(shown: DatasetPage) -> str:
     name = f"{shown.view}-{shown.split}-page-{shown.page}"
     links = [
-        _download(page_csv(shown), "text/csv", f"{name}.csv", "CSV"),
-        _download(page_markdown(shown), "text/markdown", f"{name}.md", "Markdown"),
+        download_link(page_csv(shown).encode(SPREADSHEET_ENCODING), "text/csv", f"{name}.csv", "CSV"),
+        download_link(page_markdown(shown).encode(), "text/markdown", f"{name}.md", "Markdown"),
     ]
     return f'<p class="l2t l2t-downloads">Download these rows: {" ".join(links)}</p>'
-
-
-def _download(text: str, kind: str, file: str, name: str) -> str:
-    """Return a link that saves a small file. The file is in the link, so no other visitor can get at it."""
-    data = base64.b64encode(text.encode()).decode()
-    return f'<a class="l2t-download" download="{escape(file)}" href="data:{kind};base64,{data}">{name}</a>'
 
 
 def _facts(dataset: ShownDataset) -> str:
@@ -185,11 +178,6 @@ def _checks(context: PageContext) -> dict[str, Callable[[str], Any]]:
     def one_of(*known: Any) -> Callable[[str], Any]:
         return lambda text: known[[str(value) for value in known].index(text)]
 
-    def short(text: str) -> str:
-        if len(text) > MAX_TASK:
-            raise ValueError("too long")
-        return text
-
     def number(text: str) -> int:
         if not 1 <= (page := int(text)) <= MAX_PAGE:
             raise ValueError(text)
@@ -198,7 +186,7 @@ def _checks(context: PageContext) -> dict[str, Callable[[str], Any]]:
     return {
         "dataset": name,
         "kind": one_of(*VIEWS),
-        "task": short,
+        "task": up_to(MAX_TASK),
         "split": one_of(*SPLITS),
         "number": number,
         "rows": one_of(*ROWS_PER_PAGE),

@@ -7,7 +7,7 @@ from l2t_hub.demo.changed_parts import Spans, changed_parts
 from l2t_hub.demo.dataset_facts import DatasetFacts, LedgerStage, MixturePart
 from l2t_hub.demo.dataset_page import DatasetPage, PageRow
 from l2t_hub.demo.dataset_rows import CutText
-from l2t_hub.demo.view import visible
+from l2t_hub.demo.view import marked, notices, scrolling, visible
 from l2t_hub.text import counted
 
 TITLES = {"prompt": "Prompt", "anchor": "Anchor", "completion": "Answer", "text": "Text"}
@@ -17,12 +17,11 @@ MAX_NAME = 200
 
 def rows_html(page: DatasetPage) -> str:
     """Return the rows of a page as cards, after a line that says which they are, and what is to be noticed."""
-    notices = "".join(f'<p class="l2t-notice">{visible(notice)}</p>' for notice in page.notices)
     place = f"Page {page.page:,} of {page.pages:,}."
     cards = "".join(_card(page, row) for row in page.rows)
     return (
         f'<div class="l2t l2t-dataset"><p class="l2t-summary" role="status">{visible(page.dataset)}: '
-        f"{visible(page.title)}</p><p>{place}</p>{notices}{cards}</div>"
+        f"{visible(page.title)}</p><p>{place}</p>{notices(page.notices)}{cards}</div>"
     )
 
 
@@ -80,23 +79,9 @@ def _part(title: str, value: CutText | int | None, marks: Spans = ()) -> Iterato
     if value == CutText("") and title == "Anchor":
         return
     text = value if isinstance(value, CutText) else CutText("")
-    body = marked_html(text.text, marks) if text is value else _MISSING
-    cut = f'<p class="l2t-notice">Cut here. The whole text has {text.whole}.</p>' if text.whole else ""
+    body = marked(text.text, marks, "mark") if text is value else _MISSING
+    cut = notices([f"Cut here. The whole text has {text.whole}."] if text.whole else [])
     yield f'<h4>{title}</h4><p class="l2t-text"><bdi>{body}</bdi></p>{cut}'
-
-
-def marked_html(text: str, spans: Spans) -> str:
-    """Return a text as HTML with some spans, in order, marked."""
-    parts, end = [], 0
-    for start, stop in spans:
-        parts += [text_html(text[end:start]), f"<mark>{text_html(text[start:stop])}</mark>"]
-        end = stop
-    return "".join([*parts, text_html(text[end:])])
-
-
-def text_html(text: str) -> str:
-    """Return a text of several lines as HTML. Its line feeds stay; the page keeps white space."""
-    return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def facts_html(facts: DatasetFacts) -> str:
@@ -116,11 +101,11 @@ def _mixture(facts: DatasetFacts) -> str:
     raw = f" Raw text is {' and '.join(shares)}." if shares else ""
     most = max((share for part in facts.parts for share in (part.token_share, part.example_share)), default=1)
     rows = "".join(_mixture_row(part, most) for part in facts.parts)
+    heads = _heads("part", "documents", "examples", "|share of examples", "tokens", "|share of tokens")
+    table = f'<table class="l2t-shares"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
     return (
         f"<h3>Mixture</h3><p>The recipe asks for: {visible(facts.asked)}.{raw}</p>"
-        '<div class="l2t-scroll" tabindex="0" role="region" aria-label="Mixture"><table class="l2t-shares">'
-        f"<thead><tr>{_heads('part', 'documents', 'examples', '|share of examples', 'tokens', '|share of tokens')}"
-        f"</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"{scrolling(table, 'Mixture')}"
     )
 
 
@@ -155,12 +140,9 @@ def _ledger(stages: Sequence[LedgerStage], problems: Sequence[str]) -> str:
             "<p><b>✓ It adds up:</b> at each stage, what came in is what went out and what was dropped.</p>"
         )
     rows = "".join(_ledger_row(stage) for stage in stages)
-    return (
-        f"<h3>Ledger</h3>{verdict}"
-        '<div class="l2t-scroll" tabindex="0" role="region" aria-label="Ledger"><table class="l2t-ledger">'
-        f"<thead><tr>{_heads('stage', 'came in', 'went out', '|share that went out', 'dropped, by reason')}"
-        f"</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    heads = _heads("stage", "came in", "went out", "|share that went out", "dropped, by reason")
+    table = f'<table class="l2t-ledger"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    return f"<h3>Ledger</h3>{verdict}{scrolling(table, 'Ledger')}"
 
 
 def _heads(*titles: str) -> str:

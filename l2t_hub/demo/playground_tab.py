@@ -15,7 +15,7 @@ from l2t_hub.demo.playground import (
     texts_offered,
 )
 from l2t_hub.demo.playground_view import answers_html, example_html
-from l2t_hub.demo.tab import Tab
+from l2t_hub.demo.tab import Tab, up_to
 from l2t_hub.demo.task_answers import TaskAnswer, stream_answer
 from l2t_hub.demo.view import message_page
 from l2t_hub.errors import UserError
@@ -218,11 +218,6 @@ def _of_task(name: str) -> tuple[Any, Any]:
 
 
 def _checks(context: PageContext) -> dict[str, Callable[[str], Any]]:
-    def short(text: str) -> str:
-        if len(text) > MAX_CHARACTERS:
-            raise ValueError("too long")
-        return text
-
     def seed(text: str) -> int:
         number = int(text[:12])
         if not 0 <= number <= MAX_SEED:
@@ -238,8 +233,8 @@ def _checks(context: PageContext) -> dict[str, Callable[[str], Any]]:
         "task": lambda name: get(name[:40], TASKS).name,
         "model": lambda name: context.resolve(name).label,
         "language": language,
-        "text": short,
-        "other": short,
+        "text": up_to(MAX_CHARACTERS),
+        "other": up_to(MAX_CHARACTERS),
         "seed": seed,
     }
 

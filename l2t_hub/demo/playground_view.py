@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from l2t_hub.demo.playground import DrawnExample
 from l2t_hub.demo.task_answers import MAX_ANSWER_TOKENS, TaskAnswer
-from l2t_hub.demo.view import visible
-from l2t_hub.tasks.showcase import Span, differences
+from l2t_hub.demo.view import marked, multiline, visible
+from l2t_hub.tasks.showcase import differences
 from l2t_hub.text import counted
 
 STATES = {
@@ -81,22 +81,6 @@ def text_direction(text: str) -> str:
     """Return the direction of a text's first letter, `ltr` or `rtl`."""
     kinds = (unicodedata.bidirectional(character) for character in text)
     return "rtl" if next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L" else "ltr"
-
-
-def multiline(text: str) -> str:
-    """Return a text as HTML in which line feeds stay."""
-    return "\n".join(map(visible, text.split("\n")))
-
-
-def marked(text: str, spans: Sequence[Span], tag: str) -> str:
-    """Return a text as HTML with spans in an element. Spaces in them are shown as an open box."""
-    parts, place = [], 0
-    for start, end in spans:
-        inner = text[start:end]
-        shown = multiline(inner) if inner.strip(" ") else "\u2423" * len(inner)
-        parts += [multiline(text[place:start]), f"<{tag}>{shown}</{tag}>"]
-        place = end
-    return "".join((*parts, multiline(text[place:])))
 
 
 def _anchor(anchor: str) -> str:

@@ -1,18 +1,16 @@
 """A scoreboard as files: plots, CSV and Markdown of what is shown, and the pairs of a cell as CSV."""
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
 from l2t_hub.demo.pairs_behind import CellPairs
 from l2t_hub.demo.scoreboard import Board
-from l2t_hub.demo.scoreboard_view import download_link
+from l2t_hub.demo.view import download_link
 from l2t_hub.extras import installed
 from l2t_hub.report.curve_sheets import curve_sections
 from l2t_hub.report.formats import markdown
 from l2t_hub.report.outline import Report
 from l2t_hub.report.score_report import NO_PLOTS, as_csv, score_section, score_table
-from l2t_hub.text import spreadsheet_cell
+from l2t_hub.text import SPREADSHEET_ENCODING, csv_text
 
 if TYPE_CHECKING:
     from l2t_hub.report.figures import Plot
@@ -48,8 +46,9 @@ def board_downloads(shown: Board, plots: "dict[str, Plot]") -> str:
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in shown.suite.name)[:60]
     section = score_section(shown.evaluation, narrow=False, plots=False)
     document = Report("Scores", shown.notes, (section,))
+    table = as_csv(score_table([shown.evaluation]))
     links = [
-        download_link(as_csv(score_table([shown.evaluation])).encode(), "text/csv", f"{name}.csv", "CSV"),
+        download_link(table.encode(SPREADSHEET_ENCODING), "text/csv", f"{name}.csv", "CSV"),
         download_link(markdown(document, {}).encode(), "text/markdown", f"{name}.md", "Markdown"),
         *(
             download_link(plot.png, "image/png", f"{name}-{what}.png", f"PNG ({what.replace('-', ' ')})")
@@ -61,16 +60,17 @@ def board_downloads(shown: Board, plots: "dict[str, Plot]") -> str:
 
 def pairs_csv(cell: CellPairs) -> str:
     """Return the pairs of a cell as CSV, at most `MAX_LISTED`."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(PAIR_COLUMNS)
-    for row in cell.rows[:MAX_LISTED]:
-        values = (cell.model, cell.phenomenon, row.paradigm, row.id, row.right, row.good, row.bad)
-        writer.writerow([spreadsheet_cell(value) for value in (*values, row.bits, row.other_bits)])
-    return text.getvalue()
+    about = (cell.model, cell.phenomenon)
+    return csv_text(
+        PAIR_COLUMNS,
+        (
+            (*about, row.paradigm, row.id, row.right, row.good, row.bad, row.bits, row.other_bits)
+            for row in cell.rows[:MAX_LISTED]
+        ),
+    )
 
 
 def pairs_download(cell: CellPairs) -> str:
     """Return the link that saves the pairs of a cell."""
-    link = download_link(pairs_csv(cell).encode(), "text/csv", "pairs.csv", "CSV")
+    link = download_link(pairs_csv(cell).encode(SPREADSHEET_ENCODING), "text/csv", "pairs.csv", "CSV")
     return f'<p class="l2t-downloads">Download: {link}</p>'

@@ -16,7 +16,7 @@ from l2t_hub.demo.score_reading import MAX_SOURCES, Scoreboard, api_functions
 from l2t_hub.demo.score_sources import source_reader
 from l2t_hub.demo.scoreboard import Board, ScoresBySuite, board
 from l2t_hub.demo.scoreboard_view import board_page, cell_page
-from l2t_hub.demo.tab import SCORING, Tab
+from l2t_hub.demo.tab import SCORING, Tab, up_to
 from l2t_hub.demo.view import message_page
 from l2t_hub.errors import UserError
 from l2t_hub.evaluate.consistency import MAX_LABEL
@@ -72,7 +72,7 @@ def add_scoreboard_tab(context: PageContext) -> Tab:
     opened = [inputs["model"], inputs["phenomenon"], pairs, ask]
     table.open_cell(_opener(tool), state, opened, **event)
     ask.click(_scorer(tool), state, [pairs, ask], api_visibility="private", **SCORING)
-    check: dict[str, Callable[[str], Any]] = dict.fromkeys(inputs, _short)
+    check: dict[str, Callable[[str], Any]] = dict.fromkeys(inputs, up_to(MAX_LABEL + MAX_NAME))
     return Tab("scoreboard", inputs, show, outputs, check, functions=api_functions(tool), event=READING)
 
 
@@ -118,12 +118,6 @@ def _inputs(offered: list[str], *, guests: bool) -> dict[str, Any]:
         "model": model,
         "phenomenon": phenomenon,
     }
-
-
-def _short(text: str) -> str:
-    if len(text) > MAX_LABEL + MAX_NAME:
-        raise ValueError("too long")
-    return text
 
 
 def _shower(tool: Scoreboard) -> Callable[..., list[Any]]:

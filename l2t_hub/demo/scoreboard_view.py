@@ -3,7 +3,6 @@
 Every text goes through `visible`. Attributes that the page's script sends back hold names as they are, escaped.
 """
 
-import base64
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from l2t_hub.demo.examples import phenomenon_title
 from l2t_hub.demo.pairs_behind import CellPairs, PairRow
 from l2t_hub.demo.scoreboard import Board, sort_value, sorted_table
-from l2t_hub.demo.view import visible
+from l2t_hub.demo.view import scrolling, visible
 from l2t_hub.evaluate.conclusions import conclusions
 from l2t_hub.report.curve_sheets import curve_sections
 from l2t_hub.report.formats import plain_cell
@@ -73,12 +72,12 @@ def score_html(shown: Board, sort: tuple[str, bool] = ("", False)) -> str:
     end = len(table.rows) - table.overall
     body = "".join(_row(row, labels, shown.evaluation.protocol.suite) for row in table.rows[:end])
     foot = "".join(_row(row, {}, "") for row in table.rows[end:])
-    name = visible(f"Accuracy in % on {shown.suite.name}, with 95% intervals")
-    return (
-        f'<div class="l2t-scroll" role="region" tabindex="0" aria-label="{name}"><table class="l2t-scores">'
-        f'<caption class="l2t-kind">{name}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
-        f'<tfoot>{foot}</tfoot></table></div><p class="l2t-kind" role="status" data-sorted></p>'
+    name = f"Accuracy in % on {shown.suite.name}, with 95% intervals"
+    scores = (
+        f'<table class="l2t-scores"><caption class="l2t-kind">{visible(name)}</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody><tfoot>{foot}</tfoot></table>"
     )
+    return f'{scrolling(scores, name)}<p class="l2t-kind" role="status" data-sorted></p>'
 
 
 def _header(name: str, column: str, descending: bool) -> str:
@@ -125,11 +124,8 @@ def sheet_html(table: Sheet) -> str:
         for row in table.rows
     )
     title, _, rest = table.caption.partition(": ")
-    return _details(
-        visible(f"{title}: {rest}"),
-        f'<div class="l2t-scroll" role="region" tabindex="0" aria-label="{visible(table.caption)}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>",
-    )
+    content = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return _details(visible(f"{title}: {rest}"), scrolling(content, table.caption))
 
 
 def _details(summary: str, content: str) -> str:
@@ -137,11 +133,10 @@ def _details(summary: str, content: str) -> str:
 
 
 def _figure(plot: "Plot") -> str:
-    name = visible(plot.describes)
+    drawn = _STYLE.sub("", plot.svg).replace("<svg ", "<svg aria-hidden=true ", 1)
     return (
-        f'<figure class="l2t-plot"><figcaption>{name}</figcaption>'
-        f'<div class="l2t-scroll" role="region" tabindex="0" aria-label="{name}">'
-        f"{_STYLE.sub('', plot.svg).replace('<svg ', '<svg aria-hidden=true ', 1)}</div></figure>"
+        f'<figure class="l2t-plot"><figcaption>{visible(plot.describes)}</figcaption>'
+        f"{scrolling(drawn, plot.describes)}</figure>"
     )
 
 
@@ -209,11 +204,8 @@ def pairs_table(cell: CellPairs, rows: Sequence[PairRow], link: CompareLink | No
     names = ["", "example", "bits", *(["other spacing"] if other else []), *(["open"] if link else [])]
     head = "".join(f'<th scope="col">{name or "answer"}</th>' for name in names)
     body = "".join(_pair(row, link, other) for row in rows)
-    name = visible(f"Pairs of {cell.phenomenon} under {cell.model}")
-    return (
-        f'<div class="l2t-scroll" role="region" tabindex="0" aria-label="{name}"><table class="l2t-pairs">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    table = f'<table class="l2t-pairs"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return scrolling(table, f"Pairs of {cell.phenomenon} under {cell.model}")
 
 
 def _pair(row: PairRow, link: CompareLink | None, other: bool) -> str:
@@ -242,9 +234,3 @@ def _pair(row: PairRow, link: CompareLink | None, other: bool) -> str:
 
 def _bits(value: float | None) -> str:
     return "" if value is None else f"{value:+.1f}".replace("-", "\u2212")
-
-
-def download_link(text: bytes, kind: str, file: str, name: str) -> str:
-    """Return a link that saves a small file. The file is in the link, so no other visitor can get at it."""
-    data = base64.b64encode(text).decode()
-    return f'<a class="l2t-download" download="{escape(file)}" href="data:{kind};base64,{data}">{visible(name)}</a>'

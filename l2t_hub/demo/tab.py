@@ -10,6 +10,17 @@ SCORING: dict[str, Any] = {"concurrency_id": "scoring", "concurrency_limit": 2}
 """Arguments of every event that runs a model: that many run at once, the others queue."""
 
 
+def up_to(limit: int) -> Callable[[str], str]:
+    """Return a check for `Tab.check` of texts of at most `limit` characters."""
+
+    def check(text: str) -> str:
+        if len(text) > limit:
+            raise ValueError("too long")
+        return text
+
+    return check
+
+
 @dataclass(frozen=True)
 class Tab:
     """A tab of the page.

@@ -31,6 +31,7 @@ MAX_SEED = 2**64 - 1
 MAX_SEEDS = 100
 
 _REPO_WORD = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
 
 def is_repo(text: str) -> bool:
@@ -38,6 +39,11 @@ def is_repo(text: str) -> bool:
     words = text.split("/")
     good = all(_REPO_WORD.fullmatch(word) and "--" not in word and ".." not in word for word in words)
     return len(words) == 2 and good and not text.endswith((".git", ".ipynb"))
+
+
+def is_revision(text: str) -> bool:
+    """Whether `text` can be the name of a branch, a tag or a commit."""
+    return bool(_REVISION.fullmatch(text)) and ".." not in text
 
 
 def _repo_name(text: str) -> str:

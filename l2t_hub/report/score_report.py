@@ -1,7 +1,5 @@
 """`l2t report`: results from any number of evaluations as one report, in the format that is asked for."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +22,7 @@ from l2t_hub.report.outline import Report, ReportSection
 from l2t_hub.report.psychometric_sheets import figure_rows, psychometric_section
 from l2t_hub.report.published import published_sections
 from l2t_hub.report.score_sheets import protocol_lines, sheets_of
-from l2t_hub.text import spreadsheet_cell
+from l2t_hub.text import csv_text
 
 if TYPE_CHECKING:
     from l2t_hub.report.figures import Plot
@@ -141,11 +139,8 @@ def _write_pictures(document: Report, out: Path) -> dict[str, str]:
 
 def as_csv(rows_of_report: Iterable[Mapping[str, Any]]) -> str:
     """Return the rows of a report as CSV."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, ["label", *COLUMNS, *DIFFERENCE], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: spreadsheet_cell(value) for key, value in row.items()} for row in rows_of_report)
-    return text.getvalue()
+    columns = ["label", *COLUMNS, *DIFFERENCE]
+    return csv_text(columns, ([row.get(column) for column in columns] for row in rows_of_report))
 
 
 def score_table(evaluations: Sequence[Evaluation]) -> Iterator[dict[str, Any]]:

@@ -52,7 +52,7 @@ def test_a_visitor_pages_through_a_dataset(
         with page.expect_download() as download:
             page.get_by_role("link", name="CSV").click()
         download.value.save_as(tmp_path / "rows.csv")
-        rows = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text())))
+        rows = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text(encoding="utf-8-sig"))))
         assert [int(row["row"]) for row in rows] == [row.number for row in second.rows]
         page.get_by_role("button", name="Last").click()
         last = read_page(dataset, "examples", "typo", "train", -1, 5)

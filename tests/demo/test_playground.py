@@ -14,8 +14,9 @@ from l2t_hub.demo.playground import (
     languages_offered,
     texts_offered,
 )
-from l2t_hub.demo.playground_view import answers_html, example_html, marked, text_direction
+from l2t_hub.demo.playground_view import answers_html, example_html, text_direction
 from l2t_hub.demo.task_answers import TaskAnswer
+from l2t_hub.demo.view import marked
 from l2t_hub.errors import UserError
 from l2t_hub.tasks.languages import language
 from l2t_hub.tasks.registry import TASKS, available

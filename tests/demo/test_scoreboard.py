@@ -270,7 +270,7 @@ def test_downloads_are_what_is_shown(two: tuple[Path, Path]) -> None:
     from base64 import b64decode
 
     files = {name: b64decode(link.partition(",")[2]) for name, link in links.items()}
-    assert files["probes.csv"].decode() == as_csv(score_table([shown.evaluation]))
+    assert files["probes.csv"].decode("utf-8-sig") == as_csv(score_table([shown.evaluation]))
     assert "| l2t − raw |" in files["probes.md"].decode()
     assert files["probes-differences.png"].startswith(b"\x89PNG")
 

@@ -135,8 +135,8 @@ def test_one_seed_is_published_and_its_record_gives_the_same_losses_bit_for_bit(
     assert "rehearsal/nano-l2t-seed1" in again.stdout
     assert "nano-l2t-seed2 " not in again.stdout.partition("Published")[2]
 
-    model = str(folder / "models" / "nano-l2t-seed1")  # its dataset has the same name on the Hub
-    report = json.loads(done(l2t("reproduce", model, "--steps", "50", "--json")).stdout)
+    published = ("rehearsal/nano-l2t-seed1", "--kind", "model", "--hub", f"local:{folder / 'hub'}")
+    report = json.loads(done(l2t("reproduce", *published, "--steps", "50", "--json")).stdout)
     losses = [check for check in report["checks"] if re.fullmatch(r"step [\d,]+: loss", check["what"])]
     assert len(losses) == 50
     assert all(check["equal"] for check in report["checks"])

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from l2t_hub.cli.options import Json, RecipeArgument, Sets, Shrink, SourceHub, Variant, Workers, examples
+from l2t_hub.cli.options import (
+    Json,
+    Kind,
+    RecipeArgument,
+    Sets,
+    Shrink,
+    SourceHub,
+    Variant,
+    Workers,
+    examples,
+)
 from l2t_hub.cli.recipes import load_release
 from l2t_hub.cli.terminal import answer, progress
 from l2t_hub.dataset.executors import worker_server
@@ -48,13 +58,15 @@ def build(
 
 
 @datasets.command(
-    rich_help_panel=PANEL, epilog=examples("l2t verify data/nano-l2t", "l2t verify my-org/nano-l2t")
+    rich_help_panel=PANEL,
+    epilog=examples("l2t verify data/nano-l2t", "l2t verify my-org/nano-l2t --kind model"),
 )
 def verify(
     target: Annotated[
         str,
         typer.Argument(metavar="DIR|REPO", help="A dataset or model: its directory, or its name on the Hub."),
     ],
+    kind: Kind = None,
     hub: SourceHub = None,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +79,7 @@ def verify(
     with connected_for(hub, target):
         from l2t_hub.train.verify_model import verify_release
 
-        report = verify_release(target, say=progress)
+        report = verify_release(target, kind=kind, say=progress)
     answer(as_json, report.as_dict(), report.summary())
     if report.problems:
         raise typer.Exit(1)

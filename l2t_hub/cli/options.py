@@ -34,6 +34,14 @@ PublishHub = Annotated[
         help="Hub to publish on: `local`, `local:DIR` or a URL. Default: huggingface.co.",
     ),
 ]
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        "--kind",
+        metavar="dataset|model",
+        help="Which of the two is meant, if the Hub has both by that name. Default: the dataset.",
+    ),
+]
 SourceHub = Annotated[
     str | None,
     typer.Option(

@@ -7,6 +7,7 @@ import typer
 
 from l2t_hub.cli.options import (
     Json,
+    Kind,
     License,
     Private,
     PublishHub,
@@ -208,7 +209,11 @@ def space(
 
 @releases.command(
     rich_help_panel=PANEL,
-    epilog=examples("l2t reproduce my-org/nano-l2t --sample 2", "l2t reproduce models/nano-l2t --steps 50"),
+    epilog=examples(
+        "l2t reproduce my-org/nano-l2t --sample 2",
+        "l2t reproduce my-org/nano-l2t --kind model --steps 50",
+        "l2t reproduce models/nano-l2t",
+    ),
 )
 def reproduce(
     target: Annotated[
@@ -218,6 +223,7 @@ def reproduce(
             help="A dataset or model, by Hub name or directory; or a recipe, which is built twice.",
         ),
     ],
+    kind: Kind = None,
     sample: Sample = None,
     steps: RepeatedSteps = None,
     source: SourcePath = None,
@@ -252,6 +258,7 @@ def reproduce(
 
         report = reproduce_release(
             load_release(target, sets, variant) if is_recipe else target,
+            kind=kind,
             sample=sample,
             steps=steps,
             workers=workers,

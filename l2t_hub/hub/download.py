@@ -28,6 +28,9 @@ _REMEDY = (
 )
 
 
+KINDS = ("dataset", "model")
+
+
 @dataclass(frozen=True)
 class Download:
     """A dataset or model repo at one commit, downloaded.
@@ -62,13 +65,22 @@ def parse_name(text: str, revision: str | None = None) -> tuple[str, str | None]
     return repo, own or revision
 
 
-def kind_and_commit(repo: str, revision: str | None = None) -> tuple[str, str]:
-    """Return "dataset" or "model", and the commit. Raises UserError if the Hub has neither of that name."""
+def kinds_of(choice: str | None) -> tuple[str, ...]:
+    """Return the kinds of repo that `--kind` leaves, the preferred one first. Raises UsageError for another word."""
+    if choice is None:
+        return KINDS
+    if choice not in KINDS:
+        raise UsageError(f"--kind {choice}: must be one of {', '.join(KINDS)}")
+    return (choice,)
+
+
+def kind_and_commit(repo: str, revision: str | None = None, kinds: Sequence[str] = KINDS) -> tuple[str, str]:
+    """Return the first of `kinds` that the Hub has by that name, and its commit. Raises UserError if it has none."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
     api = HfApi()
-    for kind in ("dataset", "model"):
+    for kind in kinds:
         look_up = partial(api.repo_info, repo, repo_type=kind, revision=revision)
         try:
             return kind, str(retrying(look_up, f"looking up {repo}", RetryPolicy(), lambda line: None).sha)
@@ -77,7 +89,7 @@ def kind_and_commit(repo: str, revision: str | None = None) -> tuple[str, str]:
         except Exception as error:
             raise hub_error(error, f"{repo}: lookup failed", api.endpoint) from error
     raise UserError(
-        f"{repo}: no such directory or recipe, and {api.endpoint} has no dataset or model of that name",
+        f"{repo}: no such directory or recipe, and {api.endpoint} has no {' or '.join(kinds)} of that name",
         f"Check the name. {PRIVATE_REPO}",
     )
 

@@ -23,7 +23,8 @@ from l2t_hub.reproduce.compare_dataset import PublishedDataset, reproduce_datase
 from l2t_hub.reproduce.trusted_modules import check_trust
 
 REPORT = "reproduce.json"
-# The arguments that mean nothing for the other kind, with their defaults.
+# The arguments that mean nothing for other targets, with their defaults.
+_FOR_NAMES: dict[str, Any] = {"kind": None}
 _FOR_MODELS: dict[str, Any] = {"steps": None, "data": None, "tolerance": None}
 _FOR_DATASETS: dict[str, Any] = {"sample": None, "source": None, "trust_modules": ()}
 
@@ -31,6 +32,7 @@ _FOR_DATASETS: dict[str, Any] = {"sample": None, "source": None, "trust_modules"
 def reproduce(
     target: str | Path | Recipe,
     *,
+    kind: str | None = None,
     sample: int | None = None,
     steps: int | None = None,
     workers: int | None = None,
@@ -45,6 +47,8 @@ def reproduce(
 
     `target` is a dataset or model directory, a Hub name (`namespace/name[@revision]`, on the Hub that `connected` or
     the environment chose), or a recipe without variants. A recipe is built twice, with one worker and with several.
+
+    `kind` is "dataset" or "model", where the Hub has both by that name; the default is the dataset.
 
     A dataset is rebuilt from the recorded revision of its source, and its shards are compared by SHA-256. `sample`
     rebuilds only that many partitions, with the published tokenizer. For a model, every file is compared with the
@@ -67,7 +71,7 @@ def reproduce(
     keep = Path(out) if out is not None else None
     reporter = progress or default_reporter()
     cores, trusted = workers or os.cpu_count() or 1, tuple(trust_modules)
-    options = _Options(sample, steps, cores, source, data, tolerance, trusted, keep, reporter)
+    options = _Options(kind, sample, steps, cores, source, data, tolerance, trusted, keep, reporter)
     kept = "nothing is kept: what was rebuilt served only the comparison"
     with (
         interruptible(lambda: (kept, "Rerun the command to start again.")),
@@ -90,6 +94,7 @@ def reproduce(
 class _Options:
     """The arguments of `reproduce` with their defaults filled in."""
 
+    kind: str | None
     sample: int | None
     steps: int | None
     workers: int
@@ -114,6 +119,7 @@ def _reproduce(target: str | Path | Recipe, options: _Options, folder: Path) -> 
         return _recipe(target, options, folder)
     directory = Path(target)
     if directory.is_dir():
+        options.refuse_for("a directory", _FOR_NAMES)
         return _directory(directory, options, folder)
     if directory.is_file() or str(target) in bundled_recipes():
         return _recipe(load_recipe(target), options, folder)
@@ -141,7 +147,7 @@ def _recipe(recipe: Recipe, options: _Options, folder: Path) -> Outcome:
             f"{recipe.name} has several variants: {', '.join(recipe.variants)}",
             f"Choose one, for example --variant {next(iter(recipe.variants))}.",
         )
-    options.refuse_for("a recipe", {**_FOR_MODELS, "trust_modules": ()})
+    options.refuse_for("a recipe", {**_FOR_NAMES, **_FOR_MODELS, "trust_modules": ()})
     if options.source is not None:
         recipe = _with_source(recipe, options.source)
     first = folder / "first"
@@ -200,10 +206,10 @@ def _model(
 
 def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:
     """Reproduce a published dataset or model at one commit. Only what is compared is fetched."""
-    from l2t_hub.hub.download import download, kind_and_commit, parse_name
+    from l2t_hub.hub.download import download, kind_and_commit, kinds_of, parse_name
 
     repo, revision = parse_name(name)
-    kind, commit = kind_and_commit(repo, revision)
+    kind, commit = kind_and_commit(repo, revision, kinds_of(options.kind))
 
     def fetch(paths: Sequence[str], are_code: bool = False) -> Path:
         code = paths if are_code else ()

@@ -9,7 +9,7 @@ from typing import Any
 
 from l2t_hub.artifacts import CARD, MANIFEST, TRAINING_LOG, TRAINING_RECORD
 from l2t_hub.dataset.verify import VerifyReport, verify
-from l2t_hub.errors import UserError
+from l2t_hub.errors import UsageError, UserError
 from l2t_hub.hub.model_check import count_weights, read_model_config
 from l2t_hub.recipe.schema import tree_fingerprint
 from l2t_hub.records.file_list import compare_directory, is_loaded, unknown_files
@@ -24,22 +24,27 @@ THE_RECORD = "the training record"
 TEMPLATES = "additional_chat_templates/"
 
 
-def verify_release(target: str, *, say: Callable[[str], None] = print) -> VerifyReport:
+def verify_release(
+    target: str, *, kind: str | None = None, say: Callable[[str], None] = print
+) -> VerifyReport:
     """Verify the dataset or model that a directory holds, or that a Hub name names.
 
+    `kind` is "dataset" or "model", where the Hub has both by that name; the default is the dataset.
     Raises UsageError for neither, UserError for what cannot be downloaded, and what the verifiers raise.
     """
     directory = Path(target)
     skipped: Sequence[str] = ()
     if not directory.is_dir():
-        from l2t_hub.hub.download import kind_and_commit, parse_name, resolve
+        from l2t_hub.hub.download import kind_and_commit, kinds_of, parse_name, resolve
 
-        kind = "dataset"
+        found_kind = "dataset"
         if not directory.exists():
             repo, revision = parse_name(target)
-            kind, _ = kind_and_commit(repo, revision)
-        directory, found = resolve(target, kind, say=say)
+            found_kind, _ = kind_and_commit(repo, revision, kinds_of(kind))
+        directory, found = resolve(target, found_kind, say=say)
         skipped = found.skipped if found else ()
+    elif kind is not None:
+        raise UsageError("--kind does not apply to a directory", "Leave --kind out.")
     if not (directory / MANIFEST).exists() and (directory / TRAINING_RECORD).exists():
         return verify_model(directory, skipped)
     return verify(directory, skipped)

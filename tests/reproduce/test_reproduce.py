@@ -430,6 +430,10 @@ def test_a_target_that_is_no_release_is_an_error(tmp_path: Path, model: Path, co
         again("./not/there")
     with pytest.raises(UsageError, match="at least one partition"):
         again(tmp_path, sample=0)
+    with pytest.raises(UsageError, match="--kind space: must be one of dataset, model"):
+        again("lab/tiny", kind="space")
+    with pytest.raises(UsageError, match="--kind does not apply to a directory"):
+        again(model, kind="model")
     with pytest.raises(UsageError, match="at least one step"):
         again(tmp_path, steps=0)
     directory = copy(model)
@@ -501,10 +505,16 @@ with connected(f"local:{sys.argv[1]}"):
     for name, how in (("lab/tiny-data", {"sample": 1}), (f"lab/tiny-data@{data.revision}", {}), ("lab/tiny-l2t", {})):
         report = reproduce(name, workers=1, progress=SilentReporter(), **how)
         print(report.equal, report.kind, report.scope, sep=" | ")
-    try:
-        reproduce("lab/nothing", progress=SilentReporter())
-    except UserError as error:
-        print(error.message)
+    release(sys.argv[2], "lab/tiny-l2t", hub=f"local:{sys.argv[1]}", say=quiet)  # the name of the model, too
+    print(reproduce("lab/tiny-l2t", sample=1, workers=1, progress=SilentReporter()).kind)
+    print(reproduce("lab/tiny-l2t", kind="model", steps=2, progress=SilentReporter()).scope)
+    from l2t_hub.train.verify_model import verify_release
+    print(*(verify_release("lab/tiny-l2t", kind=kind, say=quiet).as_dict()["kind"] for kind in (None, "model")))
+    for kind, name in ((None, "lab/nothing"), ("model", "lab/tiny-data")):
+        try:
+            reproduce(name, kind=kind, progress=SilentReporter())
+        except UserError as error:
+            print(error.message)
 """
 
 
@@ -532,4 +542,6 @@ def test_published_releases_are_reproduced_by_name(dataset: Path, copy: Copy, tm
     assert said[0].startswith("True | dataset | 1 of 3 partitions rebuilt")
     assert said[1] == f"True | dataset | 3 of 3 partitions rebuilt, {shards} of {shards} shards compared"
     assert said[2] == "True | model | 6 of 6 steps repeated"
-    assert "has no dataset or model of that name" in said[3]
+    assert said[3:6] == ["dataset", "2 of 6 steps repeated", "dataset model"]
+    assert "has no dataset or model of that name" in said[6]
+    assert "has no model of that name" in said[7]

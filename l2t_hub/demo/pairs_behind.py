@@ -102,7 +102,8 @@ def cell_reader() -> CellReader:
         cell = _empty_cell(entry, label, phenomenon)
         path, evaluation = entry.result.path, entry.result.evaluation
         file = later.get(path)
-        if file is None and not (path.parent / Path(evaluation.samples_file or "none").name).is_file():
+        missing = file is None and not (path.parent / Path(evaluation.samples_file or "none").name).is_file()
+        if missing or not entry.has_samples():
             return cell
         with lock:  # a file of BLiMP takes 100 MB while it is read
             rows = kept(_CellKey(path, evaluation.samples_sha256, entry.label, phenomenon, entry, file))

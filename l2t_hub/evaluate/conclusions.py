@@ -116,11 +116,11 @@ def _of_the_recipes(evaluation: Evaluation, comparison: ModelComparison) -> str:
         )
     found = (c for c in recipe_comparisons(evaluation) if c.model in {m.label for m in model})
     over_seeds = next((c for c in found if c.baseline in {m.label for m in baseline}), None)
-    return _over_seeds(evaluation, over_seeds) if over_seeds else ""
+    return over_seeds_conclusion(evaluation, over_seeds) if over_seeds else ""
 
 
-def _over_seeds(evaluation: Evaluation, comparison: RecipeComparison) -> str:
-    """Say how two recipes differ, by the interval over seeds and items where there is one: it claims less."""
+def over_seeds_conclusion(evaluation: Evaluation, comparison: RecipeComparison) -> str:
+    """Return how two recipes differ, by the interval over seeds and items where there is one: it claims less."""
     row = comparison.micro
     interval, spread = row.crossed or row.difference, max(row.model_spread, row.baseline_spread)
     value, low, high = (100 * x for x in (interval.value, interval.low, interval.high))
@@ -168,7 +168,7 @@ def conclusions(evaluation: Evaluation) -> list[str]:
     ]
     for group in (baseline, *seeds.values()):
         said += _spread(evaluation, group)
-    said += [_over_seeds(evaluation, c) for c in by_recipe]
+    said += [over_seeds_conclusion(evaluation, c) for c in by_recipe]
     return said
 
 

@@ -34,6 +34,10 @@ class Entry:
     label: str
     scores: ModelScores
 
+    def has_samples(self) -> bool:
+        """Whether the model's single decisions are at hand."""
+        return self.result.evaluation.has_samples(self.label)
+
 
 def merge(results: Sequence[Result], baseline: str | None = None) -> tuple[list[Evaluation], list[str]]:
     """Return one evaluation for each protocol, suites in the order of the results, and notes for the reader.
@@ -88,11 +92,14 @@ def _by_protocol(results: Sequence[Result]) -> tuple[list[list[Result]], list[st
 
 
 def _entries(group: Sequence[Result]) -> list[Entry]:
-    """Return the models of some results, each once, under labels that differ."""
+    """Return the models of some results, each once, from a result with its samples if any, under different labels."""
     found: dict[object, Entry] = {}
     for result in group:
         for model in result.evaluation.models:
-            found.setdefault(_identity(model), Entry(result, model.label, model))
+            entry = Entry(result, model.label, model)
+            known = found.setdefault(_identity(model), entry)
+            if entry.has_samples() and not known.has_samples():
+                found[_identity(model)] = entry
     entries = list(found.values())
     for label in (
         lambda m: m.label,
@@ -160,10 +167,14 @@ def _comparisons(first: Entry, others: Sequence[Entry], notes: list[str]) -> Ite
 
 
 def _own_comparison(first: Entry, entry: Entry) -> ModelComparison | None:
-    """Return the comparison of two models that their result has already."""
-    names = (entry.label, first.label)
-    own = first.result.evaluation.comparisons if first.result is entry.result else ()
-    return next((c for c in own if (c.model, c.baseline) == names), None)
+    """Return the comparison of two models that a result of one of them has already."""
+    for evaluation in (first.result.evaluation, entry.result.evaluation):
+        labels = {_identity(model): model.label for model in evaluation.models}
+        names = tuple(labels.get(_identity(one.scores)) for one in (entry, first))
+        for comparison in evaluation.comparisons:
+            if (comparison.model, comparison.baseline) == names:
+                return comparison
+    return None
 
 
 def _decisions(

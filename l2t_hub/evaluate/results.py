@@ -329,6 +329,12 @@ class Evaluation:
     """Models that could not be scored, with the reason, by label."""
     recipes: tuple[RecipeComparison, ...] = ()
     """The recipes of which several seeds were scored, each against that of the baseline at the same step."""
+    samples_of: tuple[str, ...] | None = None
+    """Labels of the models whose samples the file has; None for all. A release sends those of its own model."""
+
+    def has_samples(self, label: str) -> bool:
+        """Whether the file of samples has those of a model."""
+        return self.samples_file is not None and (self.samples_of is None or label in self.samples_of)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the results as JSON types."""

@@ -7,7 +7,6 @@ for benchmarks registered there, and the bundled probes are not.
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +14,17 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
-from l2t_hub.artifacts import disk_errors, write_text
+from l2t_hub.artifacts import disk_errors, write_bytes, write_text
 from l2t_hub.errors import UserError
+from l2t_hub.evaluate.conclusions import over_seeds_conclusion
 from l2t_hub.evaluate.model_facts import weights_digest
 from l2t_hub.evaluate.read_results import read_evaluation
+from l2t_hub.evaluate.replicates import (
+    lone_comparisons,
+    recipe_comparisons,
+    recipe_name,
+    replicates,
+)
 from l2t_hub.evaluate.results import (
     Accuracy,
     Difference,
@@ -27,6 +33,8 @@ from l2t_hub.evaluate.results import (
     Measure,
     ModelComparison,
     ModelScores,
+    RecipeComparison,
+    RecipeRow,
     TaskProtocol,
 )
 from l2t_hub.scoring import find_model
@@ -53,10 +61,21 @@ class PhenomenonRow:
 
 
 @dataclass(frozen=True)
+class OverSeeds:
+    """How the recipe of a model and another one compare over several seeds of both, in all and by phenomenon."""
+
+    conclusion: str
+    model: str
+    baseline: str
+    rows: tuple[tuple[str, RecipeRow], ...]
+
+
+@dataclass(frozen=True)
 class CardScores:
     """One report from the point of view of one of its models.
 
     `comparison` compares this model with `baseline`; `others` are comparisons in which this model is the baseline.
+    Recipes of which several seeds were scored are compared in `over_seeds`, and their checkpoints not one by one.
     """
 
     file: str
@@ -65,6 +84,7 @@ class CardScores:
     baseline: ModelScores | None
     comparison: ModelComparison | None
     others: tuple[ModelComparison, ...]
+    over_seeds: tuple[OverSeeds, ...] = ()
 
     @property
     def rows(self) -> list[PhenomenonRow]:
@@ -125,10 +145,26 @@ def _seen_from(file: Path, directory: Path, digest: str | None, repo: str | None
             f"Evaluate this model: l2t eval {directory} --suite {report.protocol.suite} --out FILE",
         )
     model = mine[0]
-    comparison = next((c for c in report.comparisons if c.model == model.label), None)
+    comparisons = lone_comparisons(report)
+    comparison = next((c for c in comparisons if c.model == model.label), None)
     baseline = next((m for m in report.models if comparison and m.label == comparison.baseline), None)
-    others = tuple(c for c in report.comparisons if c.baseline == model.label)
-    return CardScores(f"{FOLDER}/{file.name}", report, model, baseline, comparison, others)
+    others = tuple(c for c in comparisons if c.baseline == model.label)
+    seeds = tuple(_over_seeds(report, c) for c in recipe_comparisons(report) if _is_of(report, c, model))
+    return CardScores(f"{FOLDER}/{file.name}", report, model, baseline, comparison, others, seeds)
+
+
+def _is_of(report: Evaluation, comparison: RecipeComparison, model: ModelScores) -> bool:
+    sides = (replicates(report, label) for label in (comparison.model, comparison.baseline))
+    return any(model.label == one.label for side in sides for one in side)
+
+
+def _over_seeds(report: Evaluation, comparison: RecipeComparison) -> OverSeeds:
+    models = {model.label: model for model in report.models}
+    rows = [(row.phenomenon, row) for row in comparison.phenomena]
+    rows += [(row.phenomenon, row) for row in comparison.readings[1:]]
+    rows += [("all examples (micro)", comparison.micro), ("mean of phenomena (macro)", comparison.macro)]
+    names = (recipe_name(models[label]) for label in (comparison.model, comparison.baseline))
+    return OverSeeds(over_seeds_conclusion(report, comparison), *names, tuple(rows))
 
 
 def _other_weights(report: Evaluation, digest: str | None, repo: str | None) -> str:
@@ -156,12 +192,13 @@ def _is_report(file: Path) -> bool:
 
 
 def copy_reports(files: Sequence[Path], directory: Path) -> None:
-    """Copy reports and their files of scored examples to `eval/`, under the name of the suite.
+    """Copy reports to `eval/`, under the name of the suite, with the scored examples of this model and its baseline.
 
     An earlier report of the same suite is replaced. Raises UserError if a file of examples is missing or cannot be
     copied.
     """
     folder = directory / FOLDER
+    digest = weights_digest(find_model(str(directory))) if files else None
     for file in map(Path, files):
         report = read_evaluation(file)
         suite = _UNSAFE.sub("-", report.protocol.suite).lstrip(".-")[:80] or "scores"
@@ -174,19 +211,30 @@ def copy_reports(files: Sequence[Path], directory: Path) -> None:
             )
         with disk_errors(folder):
             folder.mkdir(exist_ok=True)
-            if report.samples_file is not None:
-                _copy(source, folder / samples)
-        if report.samples_file in (None, samples):
-            with disk_errors(folder):
-                _copy(file, target)
-        else:
-            renamed = replace(report, samples_file=samples).as_dict()
-            write_text(target, json.dumps(renamed, indent=2, ensure_ascii=False) + "\n")
+        if report.samples_file is not None:
+            kept = _own_labels(report, digest)
+            content = _lines_of(source, kept)
+            if len(content) < source.stat().st_size:
+                report = replace(report, samples_of=tuple(sorted(kept)))
+            write_bytes(folder / samples, content)
+            digest_of_samples = hashlib.sha256(content).hexdigest()
+            report = replace(report, samples_file=samples, samples_sha256=digest_of_samples)
+        write_text(target, json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
 
 
-def _copy(source: Path, target: Path) -> None:
-    if not target.exists() or not target.samefile(source):
-        shutil.copyfile(source, target)
+def _own_labels(report: Evaluation, digest: str | None) -> set[str]:
+    """Return the labels of the model with these weights and of its baseline."""
+    own = {model.label for model in report.models if model.weights_sha256 == digest}
+    return own | {comparison.baseline for comparison in report.comparisons if comparison.model in own}
+
+
+def _lines_of(file: Path, labels: set[str]) -> bytes:
+    """Return the scored examples of some models, as they are in the file. Raises UserError for a damaged file."""
+    try:
+        with file.open("rb") as lines:
+            return b"".join(line for line in lines if json.loads(line)["model"] in labels)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{file}: these are not scored examples", "Evaluate the model again.") from error
 
 
 def model_index(scores: Sequence[CardScores]) -> list[EvalResult]:

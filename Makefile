@@ -13,8 +13,9 @@ run: $(RUN)
 
 # An experiment of recipes/evidence, with what scripts/evidence.sh explains.
 evidence: $(RUN)
-	@L2T='$(BIN)/l2t' EXPERIMENT='$(EXPERIMENT)' TEXT='$(TEXT)' TITLE='$(TITLE)' BLIMP='$(BLIMP)' JOBS='$(JOBS)' \
-	  PIECE='$(PIECE)' OPTIONS='$(OPTIONS)' sh scripts/evidence.sh
+	@L2T='$(BIN)/l2t' EXPERIMENT='$(EXPERIMENT)' TEXT='$(TEXT)' TITLE='$(TITLE)' LICENSE='$(LICENSE)' \
+	  HELD_OUT='$(HELD_OUT)' BLIMP='$(BLIMP)' JOBS='$(JOBS)' PIECE='$(PIECE)' OPTIONS='$(OPTIONS)' \
+	  sh scripts/evidence.sh
 
 # One process per core (four at most), each with one thread: the tests are many and small. Files are taken in their order:
 # by default pytest-xdist begins with those of many tests, so that long files of few tests come last, one after the other.

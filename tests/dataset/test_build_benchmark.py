@@ -17,6 +17,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 
 
 @linux
+@pytest.mark.slow
 def test_every_contender_is_in_the_report(
     tmp_path: Path, repository: Path, corpus: Path, tokenizer: Path
 ) -> None:

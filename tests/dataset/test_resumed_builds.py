@@ -20,6 +20,7 @@ from l2t_hub.dataset.verify import verify
 from l2t_hub.dataset.workspace import WORK
 from l2t_hub.recipe import Recipe
 
+KILLS = 60
 BUILD_PROCESS = Path(__file__).with_name("build_process.py")
 
 
@@ -63,9 +64,10 @@ def test_a_build_killed_at_any_moment_ends_in_the_same_bytes(
     assert set(finished) == {0, 1, 2, 3}, "kills before, between and after the partitions"
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_a_build_killed_at_random_moments_ends_in_the_same_bytes(
-    make_recipe: RecipeFactory, tmp_path: Path, kills: int
+    make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
     """SIGKILL at any time of the build, with one worker and with two; what is there afterwards is whole or no dataset."""
     moments = seeded()
@@ -74,7 +76,7 @@ def test_a_build_killed_at_random_moments_ends_in_the_same_bytes(
     process, began = begin(small, tmp_path / "undisturbed", 2)
     process.communicate(timeout=120)
     length, expected, killed = time.monotonic() - began, hashes(tmp_path / "undisturbed"), 0
-    for kill in range(kills):
+    for kill in range(KILLS):
         out = tmp_path / str(kill)
         process, _ = begin(small, out, 1 + kill % 2)
         time.sleep(moments.uniform(0, length * 0.9))
@@ -127,9 +129,9 @@ def test_only_the_unfinished_partition_is_repeated(make_recipe: RecipeFactory, t
 @pytest.mark.parametrize(
     ("how", "stage"),
     [
-        (signal.SIGKILL, "partitions"),
+        pytest.param(signal.SIGKILL, "partitions", marks=pytest.mark.slow),
         (signal.SIGINT, "partitions"),
-        (signal.SIGKILL, "signatures"),
+        pytest.param(signal.SIGKILL, "signatures", marks=pytest.mark.slow),
         (signal.SIGKILL, "survey"),
     ],
 )

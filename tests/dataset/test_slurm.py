@@ -127,6 +127,7 @@ def test_the_rest_may_be_built_locally_and_a_changed_recipe_is_stale(
     assert hashes(tmp_path / "out") == hashes(tmp_path / "fresh")
 
 
+@pytest.mark.slow
 def test_a_failure_on_a_node_is_raised_like_a_local_one(
     slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:
@@ -207,6 +208,7 @@ def test_a_stop_in_the_first_stage_keeps_the_folder_that_queued_jobs_write_to(
     assert hashes(tmp_path / "out") == hashes(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_more_partitions_than_an_array_holds_are_several_jobs(
     slurm: FakeSlurm, make_recipe: RecipeFactory, tmp_path: Path
 ) -> None:

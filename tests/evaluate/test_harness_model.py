@@ -77,6 +77,7 @@ def test_a_text_that_cannot_be_scored_is_an_error(
         ask(pair[0], "loglikelihood", [request_])
 
 
+@pytest.mark.slow
 def test_lm_evals_own_command_has_it(tiny_models: tuple[Path, Path], tmp_path: Path) -> None:
     command = [
         *(sys.executable, "-m", "l2t_hub.evaluate.harness_model", "--model", "l2t"),

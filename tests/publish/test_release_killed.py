@@ -19,7 +19,7 @@ from random_moments import seeded
 from release_hub import CLIENTS, WatchedHub, assert_clean, hub_process, released, run, start, until
 
 Toy = Callable[..., Path]
-POINTS = 20
+POINTS, KILLS = 20, 60
 # The kill points of the default suite, out of twenty: early, during the upload, at the merge.
 SAMPLE = (5, 11, 17)
 # Enough content that a batch of 60 kB, which a kill may cost, is a small part of it.
@@ -97,15 +97,16 @@ def test_killed_at_twenty_points_and_resumed(hub: WatchedHub, toy: Toy, kind: st
         _killed_at(hub, toy, kind, way, point, requests, usual)
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
-def test_killed_at_random_moments_and_resumed(hub: WatchedHub, toy: Toy, kills: int) -> None:
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_killed_at_random_moments_and_resumed(hub: WatchedHub, toy: Toy) -> None:
     """SIGKILL to the client at any time from its first request on."""
     moments = seeded()
     undisturbed = toy("dataset", name="undisturbed", seed=10_000, **SIZES)
     child, began = _begin(hub, undisturbed, "org/undisturbed")
     child.communicate(timeout=120)
     length, killed = time.monotonic() - began, 0
-    for kill in range(kills):
+    for kill in range(KILLS):
         kind, repo = ("dataset", "model", "space")[kill % 3], f"org/random-{kill}"
         directory = toy(kind, name=f"random-{kill}", seed=kill, **_sizes(kind))
         how = {"xet": kill % 2 == 0, "home": directory.parent / f"home-{kill}"}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from l2t_hub.demo.pairs_behind import CellPairs
 from l2t_hub.demo.scoreboard import Board
 from l2t_hub.demo.view import download_link
+from l2t_hub.evaluate.replicates import recipe_comparisons
 from l2t_hub.extras import installed
 from l2t_hub.report.curve_sheets import curve_sections
 from l2t_hub.report.formats import markdown
@@ -21,16 +22,20 @@ MAX_LISTED = 1_000
 
 
 def board_plots(shown: Board) -> "dict[str, Plot]":
-    """Return the plots of a board: the differences, or the scores of one model, and the curves of training runs.
+    """Return the plots of a board: differences of recipes or models, or one model's scores; curves of training runs.
 
     Empty without matplotlib.
     """
     if not installed("plots"):
         return {}
-    from l2t_hub.report.figures import difference_plot, score_plot
+    from l2t_hub.report.figures import difference_plot, recipe_difference_plot, score_plot
 
-    first = difference_plot if shown.evaluation.comparisons else score_plot
-    plots = {"differences" if shown.evaluation.comparisons else "accuracies": first(shown.evaluation)}
+    if recipes := recipe_comparisons(shown.evaluation):
+        plots = {"recipes": recipe_difference_plot(shown.evaluation, recipes)}
+    elif shown.evaluation.comparisons:
+        plots = {"differences": difference_plot(shown.evaluation)}
+    else:
+        plots = {"accuracies": score_plot(shown.evaluation)}
     for section in curve_sections(shown.everything, plots=True):
         plots |= {f"by-{unit}": plot for unit, plot in section.plots.items()}
     return plots

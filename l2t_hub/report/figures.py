@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2t_hub.evaluate import Evaluation
-from l2t_hub.evaluate.results import Estimate
+from l2t_hub.evaluate.replicates import recipe_name
+from l2t_hub.evaluate.results import Estimate, RecipeComparison
 from l2t_hub.text import visible
 
 # These two become variables of the page, so no colour of a model may equal them.
@@ -113,6 +114,29 @@ def difference_plot(evaluation: Evaluation) -> Plot:
         axes.axvline(0, color=INK, lw=1)
         axes.set_xlabel(f"percentage points against {shown_name(baseline)}, with 95% intervals")
     return as_plot(figure, f"Difference from {baseline} by phenomenon on {evaluation.protocol.suite}")
+
+
+def recipe_difference_plot(evaluation: Evaluation, comparisons: Sequence[RecipeComparison]) -> Plot:
+    """Draw each recipe's difference from the baseline's, over the seeds of both, per phenomenon with its interval."""
+    models = {model.label: model for model in evaluation.models}
+    series = [
+        (
+            recipe_name(models[comparison.model]),
+            [row.crossed or row.difference for row in (*comparison.phenomena, comparison.micro)],
+        )
+        for comparison in comparisons
+    ]
+    names = [*(row.phenomenon for row in comparisons[0].phenomena), "all items"]
+    baseline = shown_name(recipe_name(models[comparisons[0].baseline]))
+    crossed = all(comparison.micro.crossed for comparison in comparisons)
+    with mpl.rc_context(STYLE):
+        figure, axes = _rows(names, series)
+        axes.axvline(0, color=INK, lw=1)
+        over = "seeds and items" if crossed else "seeds"
+        axes.set_xlabel(f"percentage points against {baseline}, with 95% intervals over {over}")
+    return as_plot(
+        figure, f"Difference from {baseline} over seeds, by phenomenon on {evaluation.protocol.suite}"
+    )
 
 
 def curve_plot(

@@ -10,7 +10,7 @@ from l2t_hub.artifacts import disk_errors, write_bytes, write_text
 from l2t_hub.errors import UsageError, nearest
 from l2t_hub.evaluate.conclusions import conclusions
 from l2t_hub.evaluate.psychometric_results import PsychometricResults
-from l2t_hub.evaluate.replicates import lone_comparisons
+from l2t_hub.evaluate.replicates import lone_comparisons, recipe_comparisons
 from l2t_hub.evaluate.results import Estimate, Evaluation, ModelComparison
 from l2t_hub.evaluate.score_rows import COLUMNS, MACRO, rows
 from l2t_hub.evaluate.training_runs import last_checkpoints
@@ -71,10 +71,13 @@ def score_section(evaluation: Evaluation, narrow: bool, plots: bool) -> ReportSe
 
 
 def _plots(evaluation: Evaluation) -> "dict[str, Plot]":
-    from l2t_hub.report.figures import difference_plot, score_plot
+    from l2t_hub.report.figures import difference_plot, recipe_difference_plot, score_plot
 
-    plots = {"phenomena": score_plot(evaluation)}
-    lone = lone_comparisons(evaluation)
+    recipes, lone = recipe_comparisons(evaluation), lone_comparisons(evaluation)
+    if recipes:
+        plots = {"recipes": recipe_difference_plot(evaluation, recipes)}
+    else:
+        plots = {"phenomena": score_plot(evaluation)}
     if lone:
         plots["differences"] = difference_plot(replace(evaluation, comparisons=lone))
     return plots

@@ -1,6 +1,7 @@
 """The plots: every name can be read, none covers another, and colours follow the page."""
 
 import re
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import pytest
 from made_scores import evaluation
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from l2t_hub.evaluate.replicates import recipe_comparisons
 from l2t_hub.evaluate.results import Estimate
 from l2t_hub.report import figures
-from l2t_hub.report.figures import COLOURS, curve_plot, difference_plot, score_plot
+from l2t_hub.report.figures import COLOURS, curve_plot, difference_plot, recipe_difference_plot, score_plot
 
 LONG = "my-org/a-rather-long-name-of-a-model-for-a-legend-step-{}"
 
@@ -57,6 +59,25 @@ def test_labels_never_overlap(tmp_path: Path, drawn: list[Any], models: int, row
     assert len(drawn) == 2
     for figure in drawn:
         assert_readable(figure)
+
+
+def test_recipes_are_drawn_under_their_names_with_the_intervals_over_seeds(
+    tmp_path: Path, drawn: list[Any]
+) -> None:
+    labels = {f"{recipe}-seed{seed}": 0.6 + seed / 50 for recipe in ("raw", "l2t", "both") for seed in (1, 2)}
+    made = evaluation(tmp_path / "e.json", labels)
+    models = tuple(
+        replace(model, recipe_sha256=64 * model.label[0], seed=int(model.label[-1])) for model in made.models
+    )
+    made = replace(made, models=models)
+    compared = recipe_comparisons(made)
+    recipe_difference_plot(made, compared)
+    (figure,) = drawn
+    assert_readable(figure)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["l2t", "both"]
+    assert "points against raw, with 95% intervals over seeds" in figure.axes[0].get_xlabel()
+    lines = figure.axes[0].get_lines()
+    assert len(lines[0].get_xdata()) == len(compared[0].phenomena) + 1
 
 
 def test_curves_of_many_runs_have_readable_labels(drawn: list[Any]) -> None:

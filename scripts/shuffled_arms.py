@@ -2,8 +2,8 @@
 
     python scripts/shuffled_arms.py runs/evidence-cpu/scores/blimp.json results/evidence-cpu/shuffled-blimp.json
 
-Chance says, for each seed, which of its runs is of which arm: the runs of a seed begin with the same weights. Two such
-arms are compared as arms are, 200 times. About 5% of the p-values should be below 0.05.
+Chance says, for each seed, which of its runs is of which arm: the runs of a seed begin with the same weights. Two
+such arms are compared as arms are, 200 times. About 5% of the p-values should be below 0.05.
 """
 
 import json
@@ -20,7 +20,7 @@ SHUFFLES, ALPHA = 200, 0.05
 
 
 def decisions(file: Path) -> tuple[np.ndarray, np.ndarray, list[int | None]]:
-    """Return what each paradigm (column) adds to the accuracy of each run (row), the paradigms' shares, and the seeds."""
+    """Return what each paradigm (column) adds to each run's accuracy (row), the paradigms' shares, and seeds."""
     evaluation, rows, paradigms = read_evaluation(file), dict[str, np.ndarray](), list[tuple[str, str]]()
     keys = []
     for label, samples in read_samples(file, evaluation):

@@ -163,8 +163,8 @@ def _over_seeds(report: Evaluation, comparison: RecipeComparison) -> OverSeeds:
     rows = [(row.phenomenon, row) for row in comparison.phenomena]
     rows += [(row.phenomenon, row) for row in comparison.readings[1:]]
     rows += [("all examples (micro)", comparison.micro), ("mean of phenomena (macro)", comparison.macro)]
-    names = (recipe_name(models[label]) for label in (comparison.model, comparison.baseline))
-    return OverSeeds(over_seeds_conclusion(report, comparison), *names, tuple(rows))
+    name, baseline = (recipe_name(models[label]) for label in (comparison.model, comparison.baseline))
+    return OverSeeds(over_seeds_conclusion(report, comparison), name, baseline, tuple(rows))
 
 
 def _other_weights(report: Evaluation, digest: str | None, repo: str | None) -> str:

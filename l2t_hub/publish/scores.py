@@ -161,7 +161,9 @@ def _is_of(report: Evaluation, comparison: RecipeComparison, model: ModelScores)
 def _over_seeds(report: Evaluation, comparison: RecipeComparison) -> OverSeeds:
     models = {model.label: model for model in report.models}
     rows = [(row.phenomenon, row) for row in comparison.phenomena]
-    rows += [(row.phenomenon, row) for row in comparison.readings[1:]]
+    # Intervals of one kind in a table: some readings have none over items, as not every example has them.
+    crossed = comparison.micro.crossed is not None
+    rows += [(row.phenomenon, row) for row in comparison.readings[1:] if (row.crossed is not None) == crossed]
     rows += [("all examples (micro)", comparison.micro), ("mean of phenomena (macro)", comparison.macro)]
     name, baseline = (recipe_name(models[label]) for label in (comparison.model, comparison.baseline))
     return OverSeeds(over_seeds_conclusion(report, comparison), name, baseline, tuple(rows))

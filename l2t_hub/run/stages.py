@@ -196,7 +196,9 @@ def _report(
     if record is not None:
         _announce("record", str(write_record(record, report)))
     said = tuple(sentence for evaluation in evaluations for sentence in conclusions(evaluation))
-    by_seed = sorted(runs, key=lambda run: run.recipe.seed)  # of several seeds, the first of each recipe comes first
+    by_seed = sorted(
+        runs, key=lambda run: run.recipe.seed
+    )  # of several seeds, the first of each recipe comes first
     return RunResult(folder, tuple(run.model for run in by_seed), page, said, published)
 
 

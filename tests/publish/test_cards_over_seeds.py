@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from l2t_hub.errors import UserError
 from l2t_hub.evaluate import read_evaluation
 from l2t_hub.evaluate.merging import Result, grouped, merge
 from l2t_hub.evaluate.read_results import read_samples
-from l2t_hub.evaluate.replicates import recipe_comparisons
+from l2t_hub.evaluate.replicates import compare_recipes
 from l2t_hub.evaluate.results import Evaluation, Sample, write_evaluation
 from l2t_hub.publish.cards import write_model_card
 
@@ -43,7 +44,9 @@ def scores(tiny: TinyRelease, tmp_path: Path) -> Path:
     ]
     evaluation = replace(scored, models=tuple(models), comparisons=tuple(comparisons))
     file = tmp_path / "probes.json"
-    write_evaluation(replace(evaluation, recipes=recipe_comparisons(evaluation)), copies, file)
+    decisions = {label: list(group) for label, group in groupby(copies, key=lambda sample: sample.model)}
+    compared_recipes = compare_recipes(evaluation.models, decisions, space=False)
+    write_evaluation(replace(evaluation, recipes=compared_recipes), copies, file)
     return file
 
 
@@ -56,6 +59,7 @@ def test_recipes_are_compared_over_their_seeds_and_checkpoints_are_not(
     assert "| phenomenon | tiny-l2t | SD | tiny-raw | SD | difference in points |" in text
     for row in (*comparison.phenomena, comparison.micro):
         assert f"| {100 * row.model:.1f} | 0.0 | {100 * row.baseline:.1f} | 0.0 | " in text
+    assert "The intervals of the differences are over seeds and items together." in text
     assert "Difference from the baseline" not in text
     assert "One checkpoint of a recipe says little" not in text
     assert "was not measured" not in text.partition("## Limitations")[2]

@@ -111,6 +111,8 @@ def test_the_record_is_whole_and_names_no_place_on_this_machine(
     scores = read_evaluation(record / "scores" / "probes.json")
     assert [model.model for model in scores.models] == [f"models/{name}" for name in NAMES]
     assert scores.recipes
+    along = read_evaluation(record / "scores" / "along-training" / "probes.json")
+    assert (len(along.models), along.comparisons) == (8, ())
     for path in record.rglob("*"):
         if path.is_file() and path.suffix != ".png":
             text = path.read_text(encoding="utf-8")

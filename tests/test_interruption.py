@@ -71,7 +71,15 @@ def test_a_signal_waits_for_the_import_that_it_interrupts(
     assert sys.modules["imported_whole"].value == 1
 
 
-@pytest.mark.parametrize(("how", "group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+@pytest.mark.parametrize(
+    ("how", "group"),
+    [
+        (signal.SIGINT, True),
+        (signal.SIGTERM, False),
+        pytest.param(signal.SIGINT, False, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_build_with_workers_says_how_many_partitions_are_kept(
     how: signal.Signals, group: bool, tmp_path: Path
 ) -> None:

@@ -40,6 +40,8 @@ def _contradictions(evaluation: Evaluation) -> Iterator[str]:
     texts = [evaluation.protocol.suite, *labels, *(row.phenomenon for row in evaluation.models[0].phenomena)]
     if any(not 0 < len(text) <= MAX_LABEL for text in texts):
         yield f"a name is empty or longer than {MAX_LABEL} characters"
+    if not set(evaluation.samples_of or ()) <= set(labels):
+        yield "it has scored examples of a model that is not there"
     for model in evaluation.models:
         if _rows(model.phenomena) != _rows(evaluation.models[0].phenomena):
             yield f"{model.label[:MAX_LABEL]}: its phenomena are not those of the first model"

@@ -148,7 +148,9 @@ def as_evaluation(group: Sequence[Entry], first: Entry | None, notes: list[str])
 
 
 def _comparisons(first: Entry, others: Sequence[Entry], notes: list[str]) -> Iterator[ModelComparison]:
-    made = {entry.scores.label: own for entry in others if (own := _own_comparison(first, entry))}
+    known = _made_comparisons([first, *others])
+    pairs = {entry.scores.label: (_identity(entry.scores), _identity(first.scores)) for entry in others}
+    made = {label: known[pair] for label, pair in pairs.items() if pair in known}
     missing = [entry for entry in others if entry.scores.label not in made]
     baseline = dict(_decisions(first.result, [first], notes)).get(first.scores.label) if missing else None
     for result in {id(entry.result): entry.result for entry in missing if baseline}.values():
@@ -166,15 +168,14 @@ def _comparisons(first: Entry, others: Sequence[Entry], notes: list[str]) -> Ite
         yield replace(comparison, model=entry.scores.label, baseline=first.scores.label)
 
 
-def _own_comparison(first: Entry, entry: Entry) -> ModelComparison | None:
-    """Return the comparison of two models that a result of one of them has already."""
-    for evaluation in (first.result.evaluation, entry.result.evaluation):
-        labels = {_identity(model): model.label for model in evaluation.models}
-        names = tuple(labels.get(_identity(one.scores)) for one in (entry, first))
-        for comparison in evaluation.comparisons:
-            if (comparison.model, comparison.baseline) == names:
-                return comparison
-    return None
+def _made_comparisons(entries: Sequence[Entry]) -> dict[tuple[object, object], ModelComparison]:
+    """Return the comparisons that the results of some models have already, by model and baseline."""
+    found: dict[tuple[object, object], ModelComparison] = {}
+    for result in {id(entry.result): entry.result for entry in entries}.values():
+        models = {model.label: _identity(model) for model in result.evaluation.models}
+        for comparison in result.evaluation.comparisons:
+            found.setdefault((models[comparison.model], models[comparison.baseline]), comparison)
+    return found
 
 
 def _decisions(

@@ -26,8 +26,6 @@ _REMEDY = (
     "Delete it from the Hub cache (`hf cache rm`) and download it again. "
     "If it still differs, the repo was changed after the release."
 )
-
-
 KINDS = ("dataset", "model")
 
 

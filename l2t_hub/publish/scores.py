@@ -214,13 +214,13 @@ def copy_reports(files: Sequence[Path], directory: Path) -> None:
         with disk_errors(folder):
             folder.mkdir(exist_ok=True)
         if report.samples_file is not None:
-            kept = _own_labels(report, digest)
+            kept = {label for label in _own_labels(report, digest) if report.has_samples(label)}
             content = _lines_of(source, kept)
             if len(content) < source.stat().st_size:
                 report = replace(report, samples_of=tuple(sorted(kept)))
             write_bytes(folder / samples, content)
-            digest_of_samples = hashlib.sha256(content).hexdigest()
-            report = replace(report, samples_file=samples, samples_sha256=digest_of_samples)
+            sha256 = hashlib.sha256(content).hexdigest()
+            report = replace(report, samples_file=samples, samples_sha256=sha256)
         write_text(target, json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
 
 

@@ -109,11 +109,8 @@ def difference_plot(evaluation: Evaluation) -> Plot:
     series = [(c.model, [*(row.difference for row in c.phenomena), c.micro.difference]) for c in comparisons]
     names = [*(row.phenomenon for row in evaluation.models[0].phenomena), "all items"]
     baseline = evaluation.models[0].label
-    with mpl.rc_context(STYLE):
-        figure, axes = _rows(names, series)
-        axes.axvline(0, color=INK, lw=1)
-        axes.set_xlabel(f"percentage points against {shown_name(baseline)}, with 95% intervals")
-    return as_plot(figure, f"Difference from {baseline} by phenomenon on {evaluation.protocol.suite}")
+    title = f"Difference from {baseline} by phenomenon on {evaluation.protocol.suite}"
+    return _differences(names, series, f"against {shown_name(baseline)}, with 95% intervals", title)
 
 
 def recipe_difference_plot(evaluation: Evaluation, comparisons: Sequence[RecipeComparison]) -> Plot:
@@ -129,14 +126,19 @@ def recipe_difference_plot(evaluation: Evaluation, comparisons: Sequence[RecipeC
     names = [*(row.phenomenon for row in comparisons[0].phenomena), "all items"]
     baseline = shown_name(recipe_name(models[comparisons[0].baseline]))
     crossed = all(comparison.micro.crossed for comparison in comparisons)
+    over = "seeds and items" if crossed else "seeds"
+    title = f"Difference from {baseline} over seeds, by phenomenon on {evaluation.protocol.suite}"
+    return _differences(names, series, f"against {baseline}, with 95% intervals over {over}", title)
+
+
+def _differences(
+    names: Sequence[str], series: Sequence[tuple[str, Sequence[Estimate]]], against: str, title: str
+) -> Plot:
     with mpl.rc_context(STYLE):
         figure, axes = _rows(names, series)
         axes.axvline(0, color=INK, lw=1)
-        over = "seeds and items" if crossed else "seeds"
-        axes.set_xlabel(f"percentage points against {baseline}, with 95% intervals over {over}")
-    return as_plot(
-        figure, f"Difference from {baseline} over seeds, by phenomenon on {evaluation.protocol.suite}"
-    )
+        axes.set_xlabel(f"percentage points {against}")
+    return as_plot(figure, title)
 
 
 def curve_plot(

@@ -82,6 +82,7 @@ def _on_hub(name: str, say: Callable[[str], None]) -> FoundResults:
     from l2t_hub.publish.results_dataset import fetch_results
 
     repo, revision = parse_name(name)
+    # A dataset that has a model's name is what the model was trained on, and has no results.
     kind, commit = kind_and_commit(repo, revision, ("model", "dataset"))
     if kind == "dataset":
         return FoundResults(fetch_results(repo, commit, say), [])

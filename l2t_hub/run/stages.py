@@ -196,9 +196,8 @@ def _report(
     if record is not None:
         _announce("record", str(write_record(record, report)))
     said = tuple(sentence for evaluation in evaluations for sentence in conclusions(evaluation))
-    by_seed = sorted(
-        runs, key=lambda run: run.recipe.seed
-    )  # of several seeds, the first of each recipe comes first
+    # The closing lines name the first models: of several seeds, the first seed of each recipe.
+    by_seed = sorted(runs, key=lambda run: run.recipe.seed)
     return RunResult(folder, tuple(run.model for run in by_seed), page, said, published)
 
 

@@ -60,6 +60,7 @@ WRONG = {
     "a model without a phenomenon": lambda t: t["models"][1]["phenomena"].pop(),
     "a comparison with nobody": lambda t: t["comparisons"][0].update(baseline="somebody"),
     "a difference that does not fit": lambda t: t["comparisons"][0]["micro"].update(only_model=864),
+    "samples of nobody": lambda t: t.update(samples_of=["somebody"]),
     "an endless name": lambda t: t["protocol"].update(suite="x" * 1000),
 }
 

@@ -27,7 +27,7 @@ from hypothesis import settings
 
 # The same examples in every run, so that a change is to blame for a failure. To search with others:
 # HYPOTHESIS_PROFILE=search pytest ...
-settings.register_profile("suite", derandomize=True, max_examples=50)
+settings.register_profile("suite", derandomize=True)
 settings.register_profile("search", max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 

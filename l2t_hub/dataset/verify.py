@@ -31,6 +31,7 @@ class VerifyReport:
 
     `counts` says how much was compared, by noun, and `agrees` with what. `unlisted` are files that the record does
     not list and no library loads, such as notes of your own; `uncompared` are files that were not downloaded.
+    `release` is the Hub name and commit of a downloaded directory.
     """
 
     directory: str
@@ -41,11 +42,13 @@ class VerifyReport:
     problems: list[str]
     unlisted: list[str]
     uncompared: tuple[str, ...] = ()
+    release: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON tree of the report."""
         return {
             "directory": self.directory,
+            "release": self.release,
             "kind": self.kind,
             "fingerprint": self.fingerprint,
             **self.counts,
@@ -64,11 +67,11 @@ class VerifyReport:
         if self.problems:
             count = counted(len(self.problems), "problem")
             listed = "".join(f"\n  {problem}" for problem in self.problems)
-            return f"{self.directory}: {count} in {checked}:{listed}"
+            return f"{self.release or self.directory}: {count} in {checked}:{listed}"
         others = f"\nNot listed: {', '.join(self.unlisted)}" if self.unlisted else ""
         if self.uncompared:
             others += f"\nNot compared, because code is not downloaded: {', '.join(self.uncompared)}"
-        return f"{self.directory}: whole: {checked} agree with {self.agrees}{others}"
+        return f"{self.release or self.directory}: whole: {checked} agree with {self.agrees}{others}"
 
 
 def verify(directory: Path | str, skipped: Sequence[str] = ()) -> VerifyReport:

@@ -105,12 +105,12 @@ class _Options:
     keep: Path | None
     reporter: Reporter
 
-    def refuse_for(self, what: str, defaults: Mapping[str, Any]) -> None:
+    def refuse_for(self, what: str, defaults: Mapping[str, Any], remedy: str = "") -> None:
         """Raise UsageError if one of the arguments in `defaults`, which mean nothing for `what`, was given."""
         for name, default in defaults.items():
             if getattr(self, name) != default:
                 option = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{option} does not apply to {what}", f"Leave {option} out.")
+                raise UsageError(f"{option} does not apply to {what}", f"Leave {option} out{remedy}.")
 
 
 def _reproduce(target: str | Path | Recipe, options: _Options, folder: Path) -> Outcome:
@@ -210,6 +210,10 @@ def _from_hub(name: str, options: _Options, folder: Path) -> Outcome:
 
     repo, revision = parse_name(name)
     kind, commit = kind_and_commit(repo, revision, kinds_of(options.kind))
+    if kind == "dataset":
+        options.refuse_for(
+            f"the dataset {repo}", _FOR_MODELS, ", or add --kind model for a model of that name"
+        )
 
     def fetch(paths: Sequence[str], are_code: bool = False) -> Path:
         code = paths if are_code else ()

@@ -1,5 +1,7 @@
 """Models loaded for scoring, from a directory or the Hub: safetensors weights only, and no code of theirs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -164,17 +166,33 @@ def _load_model(directory: Path, name: str) -> Any:
     with torch.device("meta"):
         architecture = models.from_config(config)
     check_weights(directory, name, sum(parameter.numel() for parameter in architecture.parameters()))
-    loaded, loading = models.from_pretrained(
-        directory,
-        config=config,
-        dtype="auto",
-        use_safetensors=True,
-        trust_remote_code=False,
-        local_files_only=True,
-        output_loading_info=True,
-    )
+    with _without_progress_bar():
+        loaded, loading = models.from_pretrained(
+            directory,
+            config=config,
+            dtype="auto",
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
     check_loaded(name, loading)
     return loaded
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """Keep transformers' bar of loaded weights off the terminal, which has the caller's own messages."""
+    from transformers.utils import logging
+
+    if not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _prefix(name: str, tokenizer: Any, prefix_id: int | None) -> int:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +34,23 @@ def verify_release(
     Raises UsageError for neither, UserError for what cannot be downloaded, and what the verifiers raise.
     """
     directory = Path(target)
-    skipped: Sequence[str] = ()
-    if not directory.is_dir():
-        from l2t_hub.hub.download import kind_and_commit, kinds_of, parse_name, resolve
+    if directory.is_dir():
+        if kind is not None:
+            raise UsageError("--kind does not apply to a directory", "Leave --kind out.")
+        return _verify(directory)
+    if directory.exists():
+        raise UsageError(f"{target}: this is a file, not the directory of a dataset or model")
+    from l2t_hub.hub.download import download, kind_and_commit, kinds_of, parse_name
 
-        found_kind = "dataset"
-        if not directory.exists():
-            repo, revision = parse_name(target)
-            found_kind, _ = kind_and_commit(repo, revision, kinds_of(kind))
-        directory, found = resolve(target, found_kind, say=say)
-        skipped = found.skipped if found else ()
-    elif kind is not None:
-        raise UsageError("--kind does not apply to a directory", "Leave --kind out.")
-    if not (directory / MANIFEST).exists() and (directory / TRAINING_RECORD).exists():
-        return verify_model(directory, skipped)
-    return verify(directory, skipped)
+    repo, revision = parse_name(target)
+    found_kind, commit = kind_and_commit(repo, revision, kinds_of(kind))
+    found = download(repo, found_kind, commit, say=say)
+    return replace(_verify(found.directory, found.skipped), release=f"{repo}@{commit[:12]}")
+
+
+def _verify(directory: Path, skipped: Sequence[str] = ()) -> VerifyReport:
+    is_model = (directory / TRAINING_RECORD).exists() and not (directory / MANIFEST).exists()
+    return verify_model(directory, skipped) if is_model else verify(directory, skipped)
 
 
 def verify_model(directory: Path | str, skipped: Sequence[str] = ()) -> VerifyReport:

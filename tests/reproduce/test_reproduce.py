@@ -509,12 +509,16 @@ with connected(f"local:{sys.argv[1]}"):
     print(reproduce("lab/tiny-l2t", sample=1, workers=1, progress=SilentReporter()).kind)
     print(reproduce("lab/tiny-l2t", kind="model", steps=2, progress=SilentReporter()).scope)
     from l2t_hub.train.verify_model import verify_release
-    print(*(verify_release("lab/tiny-l2t", kind=kind, say=quiet).as_dict()["kind"] for kind in (None, "model")))
-    for kind, name in ((None, "lab/nothing"), ("model", "lab/tiny-data")):
+    for kind in (None, "model"):
+        verified = verify_release("lab/tiny-l2t", kind=kind, say=quiet)
+        print(verified.kind, verified.summary().split(":")[0] == verified.release)
+    for name, how in (
+        ("lab/nothing", {}), ("lab/tiny-data", {"kind": "model"}), ("lab/tiny-l2t", {"steps": 2})
+    ):
         try:
-            reproduce(name, kind=kind, progress=SilentReporter())
+            reproduce(name, progress=SilentReporter(), **how)
         except UserError as error:
-            print(error.message)
+            print(error.message, error.hint)
 """
 
 
@@ -542,6 +546,10 @@ def test_published_releases_are_reproduced_by_name(dataset: Path, copy: Copy, tm
     assert said[0].startswith("True | dataset | 1 of 3 partitions rebuilt")
     assert said[1] == f"True | dataset | 3 of 3 partitions rebuilt, {shards} of {shards} shards compared"
     assert said[2] == "True | model | 6 of 6 steps repeated"
-    assert said[3:6] == ["dataset", "2 of 6 steps repeated", "dataset model"]
-    assert "has no dataset or model of that name" in said[6]
-    assert "has no model of that name" in said[7]
+    assert said[3:7] == ["dataset", "2 of 6 steps repeated", "dataset True", "model True"]
+    assert "has no dataset or model of that name" in said[7]
+    assert "has no model of that name" in said[8]
+    assert said[9] == (
+        "--steps does not apply to the dataset lab/tiny-l2t "
+        "Leave --steps out, or add --kind model for a model of that name."
+    )

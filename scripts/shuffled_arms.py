@@ -19,8 +19,8 @@ from l2t_hub.evaluate.statistics import example_key
 SHUFFLES, ALPHA = 200, 0.05
 
 
-def decisions(file: Path) -> tuple[np.ndarray, np.ndarray, list[int | None]]:
-    """Return what each paradigm (column) adds to each run's accuracy (row), the paradigms' shares, and seeds."""
+def decisions(file: Path) -> tuple[np.ndarray, np.ndarray, int, list[int | None]]:
+    """Return what each paradigm (column) adds to each run's accuracy (row), its share, the number of items, seeds."""
     evaluation, rows, paradigms = read_evaluation(file), dict[str, np.ndarray](), list[tuple[str, str]]()
     keys = []
     for label, samples in read_samples(file, evaluation):
@@ -33,24 +33,24 @@ def decisions(file: Path) -> tuple[np.ndarray, np.ndarray, list[int | None]]:
         correct = np.array([right[key] for key in keys], dtype=float)
         rows[label] = np.bincount(column, weights=correct, minlength=len(paradigms)) / len(keys)
     runs = np.array([rows[model.label] for model in evaluation.models])
-    return runs, np.bincount(column) / len(keys), [model.seed for model in evaluation.models]
+    return runs, np.bincount(column) / len(keys), len(keys), [model.seed for model in evaluation.models]
 
 
-def shuffled(runs: np.ndarray, shares: np.ndarray, seeds: list[int | None]) -> list[float]:
+def shuffled(runs: np.ndarray, shares: np.ndarray, items: int, seeds: list[int | None]) -> list[float]:
     """Return the p-values of the differences between two random arms, each with a run of every seed."""
     rng = np.random.default_rng(0)
     found = []
     for _ in range(SHUFFLES):
         drawn = [rng.permutation([i for i, seed in enumerate(seeds) if seed == s])[:2] for s in set(seeds)]
         first, second = (runs[list(group)] for group in zip(*drawn, strict=True))
-        found.append(crossed_difference(first, second, shares)[1])
+        found.append(crossed_difference(first, second, shares, items)[1])
     return found
 
 
 def main(file: str, out: str) -> None:
     """Write how many of the p-values are small."""
-    runs, shares, seeds = decisions(Path(file))
-    found = np.array(shuffled(runs, shares, seeds))
+    runs, shares, items, seeds = decisions(Path(file))
+    found = np.array(shuffled(runs, shares, items, seeds))
     below = int((found < ALPHA).sum())
     result = {
         "suite": Path(file).stem,

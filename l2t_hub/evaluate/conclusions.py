@@ -132,9 +132,12 @@ def over_seeds_conclusion(evaluation: Evaluation, comparison: RecipeComparison) 
         if comparison.clusters
         else "seeds and items"
     )
+    said = f"95% interval over {units} {low:+.1f} to {high:+.1f}"
+    if not interval.has_interval:
+        said = "no interval, since no two seeds of a recipe differ"
     text = (
         f"Over {comparison.seeds} and {comparison.baseline_seeds} seeds, {names[0]} scores {value:+.1f} "
-        f"points against {names[1]} (95% interval over {units} {low:+.1f} to {high:+.1f}; "
+        f"points against {names[1]} ({said}; "
         f"standard deviation between seeds up to {100 * spread:.1f} points)"
     )
     if interval.excludes_zero:

@@ -80,9 +80,9 @@ def seeds_needed(difference: float, spread: float) -> int | None:
     """Return how many seeds of each of two recipes would show a difference at 95% with a power of 80%.
 
     `spread` is the standard deviation between the seeds of one recipe. None if there is no
-    difference beyond rounding.
+    difference beyond rounding, or no spread.
     """
-    if abs(difference) < ROUNDING:
+    if min(abs(difference), spread) < ROUNDING:
         return None
     return max(2, math.ceil(2 * _power_factor() * (spread / difference) ** 2))
 
@@ -102,7 +102,7 @@ def spread_between(scores: Sequence[float]) -> float:
 def recipes_differ_by(first: Sequence[float], second: Sequence[float]) -> Estimate:
     """Return the mean of `first` minus that of `second`, one score per seed, with Welch's interval (1947).
 
-    Both need at least two seeds.
+    Both need at least two seeds. Where the scores of neither vary, there is no interval: its ends are the value.
     """
     from scipy.stats import t
 
@@ -118,17 +118,18 @@ def recipes_differ_by(first: Sequence[float], second: Sequence[float]) -> Estima
 
 
 def crossed_difference(
-    first: NDArray[np.float64], second: NDArray[np.float64], shares: NDArray[np.float64]
+    first: NDArray[np.float64], second: NDArray[np.float64], shares: NDArray[np.float64], decisions: float
 ) -> tuple[Estimate, float]:
     """Return the mean score of `first` minus that of `second` with an interval over seeds and items, and its p-value.
 
     A row is a seed, a column an item or a cluster of items: what it adds to the score of that seed, its share at
-    most. Both recipes need at least two seeds.
+    most. `decisions`, right or wrong, are behind each score. Both recipes need at least two seeds.
 
     Seeds and items are crossed random effects: each seed is scored on all items. The variance is that of the seeds
     (Welch), plus that of the items, paired between the recipes, minus the variance of single cells, which is in both
     (Cameron, Gelbach and Miller, 2011, J. Bus. Econ. Stat. 29: 238-249), and no less than either. Student's t has the
-    degrees of freedom of Satterthwaite (1946).
+    degrees of freedom of Satterthwaite (1946). Items on which the recipes never differ do not show that they never
+    would: the variance of the items is at least that of Bonett and Price (2012) for such items.
     """
     from scipy.stats import t
 
@@ -138,14 +139,12 @@ def crossed_difference(
     seeds = [float(np.var(score, ddof=1)) / len(score) for score in scores]
     mean = first.mean(axis=0) - second.mean(axis=0)
     value = float(mean.sum())
-    items = correction * float(((mean - value * shares) ** 2).sum())
+    items = max(correction * float(((mean - value * shares) ** 2).sum()), 2 / (decisions + 2) ** 2)
     cells = 0.0
     for group, score in zip(groups, scores, strict=True):
         rest = group - group.mean(axis=0) - np.outer(score - score.mean(), shares)
         cells += correction * float((rest**2).sum()) / (len(group) * (len(group) - 1))
     variance = max(sum(seeds) + items - cells, sum(seeds), items)
-    if variance <= 0:
-        return Estimate(value, value, value), float(value == 0)
     parts = [(part, len(group) - 1) for part, group in zip(seeds, groups, strict=True)]
     parts.append((items, max(columns - 1, 1)))
     freedom = sum(part for part, _ in parts) ** 2 / sum(part**2 / count for part, count in parts)

@@ -200,7 +200,8 @@ def _crossed(
         return np.bincount(numbers, weights=values[kept], minlength=count).astype(float)
 
     first, second = (np.array([summed(run * weights) for run in runs]) for runs in right)
-    crossed, p_value = crossed_difference(first, second, summed(weights))
+    decisions = 1 / float((weights**2).sum())  # their number, where all weigh the same
+    crossed, p_value = crossed_difference(first, second, summed(weights), decisions)
     return replace(row, crossed=crossed, p_value=p_value)
 
 

@@ -26,9 +26,14 @@ class Estimate:
     high: float
 
     @property
+    def has_interval(self) -> bool:
+        """Whether there is an interval. Where nothing varied, its ends are the value, and say nothing."""
+        return self.low < self.high
+
+    @property
     def excludes_zero(self) -> bool:
-        """Whether the interval does not contain zero."""
-        return self.low > 0 or self.high < 0
+        """Whether there is an interval that does not contain zero."""
+        return self.has_interval and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True)

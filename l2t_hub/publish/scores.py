@@ -265,7 +265,9 @@ def figure(measure: Measure) -> str:
 
 
 def points(estimate: Estimate) -> str:
-    """Return a difference of accuracies in percentage points with its interval: '+1.2 (-0.4 to +2.8)'."""
+    """Return a difference of accuracies in percentage points with its interval, if any: '+1.2 (-0.4 to +2.8)'."""
+    if not estimate.has_interval:
+        return f"{100 * estimate.value:+.1f}"
     return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
 
 

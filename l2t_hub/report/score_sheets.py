@@ -114,7 +114,7 @@ def _seeds_sheet(evaluation: Evaluation, comparison: RecipeComparison) -> Sheet:
     caption = (
         f"{evaluation.protocol.suite}: mean accuracy in % over {comparison.seeds} and {comparison.baseline_seeds} "
         "seeds, with the standard deviation between seeds (SD). The difference has Welch's 95% interval over seeds, "
-        "for these items. "
+        "for these items, and none where no two seeds of a recipe differ. "
     )
     if crossed:
         units = f"{comparison.clusters} paradigms" if comparison.clusters else "single items"

@@ -67,8 +67,9 @@ def accuracy(estimate: Estimate) -> Figure:
 
 
 def difference(estimate: Estimate) -> Figure:
-    """Return a difference with its interval."""
-    return Figure(estimate.value, estimate.low, estimate.high, signed=True)
+    """Return a difference with its interval, if it has one."""
+    low, high = (estimate.low, estimate.high) if estimate.has_interval else (None, None)
+    return Figure(estimate.value, low, high, signed=True)
 
 
 def measure(row: Measure) -> Figure:

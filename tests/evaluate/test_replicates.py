@@ -9,14 +9,17 @@ from made_scores import TASK, decisions, evaluation
 from numpy.typing import NDArray
 
 from l2t_hub.errors import UserError
-from l2t_hub.evaluate.conclusions import conclusions
+from l2t_hub.evaluate.conclusions import conclusions, over_seeds_conclusion
 from l2t_hub.evaluate.inference import crossed_difference, recipes_differ_by
 from l2t_hub.evaluate.merging import Result, merge
 from l2t_hub.evaluate.read_results import read_evaluation
 from l2t_hub.evaluate.replicates import compare_recipes, recipe_comparisons, recipe_name
 from l2t_hub.evaluate.results import Evaluation, Sample, write_evaluation
+from l2t_hub.evaluate.statistics import paired_difference
+from l2t_hub.report.sheet import difference
 
 PARADIGMS, PAIRS = 67, 100
+ITEMS, SHARES = PARADIGMS * PAIRS, np.full(PARADIGMS, 1 / PARADIGMS)
 SHUFFLES = 200
 Array = NDArray[np.float64]
 
@@ -33,7 +36,7 @@ def drawn_runs(rng: np.random.Generator, runs: int, effect: float = 0.0) -> Arra
 
 
 def p_value(first: Array, second: Array) -> float:
-    return crossed_difference(first, second, np.full(PARADIGMS, 1 / PARADIGMS))[1]
+    return crossed_difference(first, second, SHARES, ITEMS)[1]
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
@@ -51,7 +54,7 @@ def test_with_shuffled_labels_there_is_no_difference(seeds: int) -> None:
 def test_an_effect_of_three_points_is_found_with_three_seeds() -> None:
     rng = np.random.default_rng(7)
     drawn = (drawn_runs(rng, 6, effect=0.03) for _ in range(100))
-    estimates = [crossed_difference(r[:3], r[3:], np.full(PARADIGMS, 1 / PARADIGMS)) for r in drawn]
+    estimates = [crossed_difference(r[:3], r[3:], SHARES, ITEMS) for r in drawn]
     assert np.mean([e.excludes_zero for e, _ in estimates]) > 0.5
     assert np.mean([e.low <= 0.03 <= e.high for e, _ in estimates]) >= 0.92
     assert all(e.excludes_zero == (p < 0.05) for e, p in estimates)
@@ -61,20 +64,50 @@ def test_seeds_alone_give_welchs_interval_and_items_alone_that_of_paired_items()
     shares = np.full(50, 1 / 50)
     scores = [0.61, 0.62, 0.66], [0.58, 0.59, 0.57]
     first, second = (np.outer(group, shares) for group in scores)
-    made, _ = crossed_difference(first, second, shares)
+    made, _ = crossed_difference(first, second, shares, 1e6)
     assert made.value == pytest.approx(recipes_differ_by(*scores).value)
     assert made.high == pytest.approx(recipes_differ_by(*scores).high, rel=1e-6)
     items = np.random.default_rng(1).integers(0, 2, (2, 50)) / 50
     same = [np.tile(row, (3, 1)) for row in items]
-    made, _ = crossed_difference(same[0], same[1], shares)
+    made, _ = crossed_difference(same[0], same[1], shares, 50)
     differences = 50 * (items[0] - items[1])
     assert made.value == pytest.approx(differences.mean())
     assert made.high - made.value == pytest.approx(2.0096 * differences.std(ddof=1) / 50**0.5, rel=1e-3)
 
 
-def test_runs_that_are_all_equal_have_no_difference() -> None:
-    made, p = crossed_difference(np.full((3, 5), 0.1), np.full((3, 5), 0.1), np.full(5, 0.2))
-    assert (made.value, made.low, made.high, p) == (0.0, 0.0, 0.0, 1.0)
+def test_runs_that_never_differ_have_the_interval_of_that_many_paired_items() -> None:
+    for right in (0.0, 0.01):
+        equal = np.full((3, 100), right)
+        made, p = crossed_difference(equal, equal, np.full(100, 0.01), 100)
+        paired = paired_difference(0, 0, 100)
+        assert (made.value, p) == (0.0, 1.0)
+        # Student's t with 99 degrees of freedom, where a pair of models has the normal distribution.
+        assert made.high == -made.low == pytest.approx(paired.high * 1.9842 / 1.9600, rel=1e-4)
+
+
+def test_three_right_answers_of_a_hundred_are_no_difference_to_none() -> None:
+    """The seeds agree, and all but a few items do: too little to tell the recipes apart."""
+    none, few = np.zeros((3, 100)), np.zeros((3, 100))
+    few[:, :3] = 0.01
+    made, p = crossed_difference(few, none, np.full(100, 0.01), 100)
+    assert made.low < 0 < made.value < made.high
+    assert p > 0.05
+
+
+def test_scores_that_do_not_vary_between_seeds_have_no_interval_over_seeds(tmp_path: Path) -> None:
+    shares = {f"{name}-seed{seed}": share for name, share in (("raw", 0.6), ("l2t", 0.7)) for seed in (1, 2)}
+    facts = {label: {"recipe_sha256": label[:3] * 8, "seed": int(label[-1])} for label in shares}
+    made = evaluation(tmp_path / "scores.json", shares, facts)
+    raw, _, l2t, _ = made.models
+    alike = zip(made.models, (raw, raw, l2t, l2t), strict=True)
+    made = replace(made, models=tuple(replace(model, micro=first.micro) for model, first in alike))
+    (comparison,) = recipe_comparisons(made)
+    assert comparison.micro.difference.value > 0.05
+    assert not comparison.micro.difference.excludes_zero
+    said = over_seeds_conclusion(made, comparison)
+    assert "(no interval, since no two seeds of a recipe differ; " in said
+    assert "do not tell the two recipes apart" in said
+    assert difference(comparison.micro.difference).interval() == ""
 
 
 def several_seeds(folder: Path, gain: float = 0.2, steps: tuple[int, ...] = (100,)) -> Evaluation:

@@ -27,11 +27,12 @@ SCORES, ALONG, LOGS = "scores", "along-training", "training"
 
 def write_record(folder: Path, report: RunReport) -> Path:
     """Write the record of a run into `folder`, and return it. What the folder holds besides stays."""
+    facts = experiment_facts(report, folder)
     write_run_report(folder, report, {})
     recipes = [public_recipe(release.training.recipe) for release in report.releases]
     text = "---\n".join(yaml.safe_dump(r, sort_keys=False, allow_unicode=True, width=100) for r in recipes)
     write_text(folder / RECIPES, text)
-    _write_json(folder / FACTS, experiment_facts(report))
+    _write_json(folder / FACTS, facts)
     # Of checkpoints, recipes are compared. Comparisons one by one are half of the file, and no table shows them.
     along = [replace(scores, comparisons=lone_comparisons(scores)) for scores in report.along]
     for place, evaluations in ((SCORES, report.evaluations), (f"{SCORES}/{ALONG}", along)):
@@ -44,14 +45,14 @@ def write_record(folder: Path, report: RunReport) -> Path:
     return folder
 
 
-def experiment_facts(report: RunReport) -> dict[str, Any]:
-    """Return what was run, with what, on what, and how long it took, as JSON types."""
+def experiment_facts(report: RunReport, folder: Path) -> dict[str, Any]:
+    """Return what was run, with what, on what, and how long it took, as JSON types; `folder` is the record's."""
     first = report.releases[0].training
     return {
         "name": report.title,
         "description": report.description,
         "l2t_hub": __version__,
-        "commit": commit(),
+        "commit": commit(folder),
         "versions": first.versions,
         "hardware": _different([release.training.hardware.model_dump() for release in report.releases]),
         "finished": max(release.training.finished for release in report.releases),
@@ -99,8 +100,11 @@ def _public_name(path: str, label: str) -> str:
     return "/".join(parts[places[-1] :]) if places else label
 
 
-def commit() -> str | None:
-    """Return the commit of this package's checkout, with `+changes` if files differ from it; None for no checkout."""
+def commit(record: Path) -> str | None:
+    """Return the commit of this package's checkout; None for no checkout.
+
+    If files differ from it, `+changes` follows. The files of an earlier record in the same folder do not count.
+    """
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str | None:
@@ -115,7 +119,11 @@ def commit() -> str | None:
     # A package that is installed inside another project's checkout is no file of that checkout.
     if not git("ls-files", "--error-unmatch", str(Path(__file__).resolve())):
         return None
-    head, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+    top = Path(git("rev-parse", "--show-toplevel") or here)
+    rest = ["--", ":/"]
+    if record.resolve().is_relative_to(top):
+        rest.append(f":(top,exclude,literal){record.resolve().relative_to(top)}")
+    head, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no", *rest)
     return None if head is None else f"{head}+changes" if changes else head
 
 

@@ -1,7 +1,7 @@
 """Learning curves of recipes of which several seeds were scored along training: means, spreads and differences.
 
 At equal tokens, each recipe has its checkpoints of the same step. At equal documents, it has the last one that had
-not read more different documents of its dataset than the baseline had.
+not read more different documents of its dataset than the baseline had, and none if its training ended before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,10 +48,15 @@ class RecipeCurve:
     points: tuple[RecipePoint, ...]
 
     def within(self, documents: int) -> RecipePoint | None:
-        """Return the last point that has read at most so many documents."""
-        return next(
-            (p for p in reversed(self.points) if p.documents is not None and p.documents <= documents), None
-        )
+        """Return the last point that has read at most so many documents; None if the training ended before.
+
+        It ended before if another checkpoint would have been due by then. With all documents read, it goes on.
+        """
+        read = [p.documents for p in self.points if p.documents is not None]
+        found = [p for p in self.points if p.documents is not None and p.documents <= documents]
+        step = read[-1] - read[-2] if len(read) > 1 else 0
+        has_ended = step > 0 and read[-1] + step <= documents
+        return None if has_ended or not found else found[-1]
 
 
 def recipe_curves(evaluation: Evaluation, read: Mapping[str, DocumentsRead]) -> list[RecipeCurve]:
@@ -129,8 +134,8 @@ def equal_documents_sheet(evaluation: Evaluation, curves: Sequence[RecipeCurve])
     header += [f"{curve.name} − {curves[0].name}" for curve in curves[1:]]
     caption = (
         f"{evaluation.protocol.suite}: mean accuracy in % over all items after equal numbers of different documents. "
-        "Each recipe has its last checkpoint that had read no more of them. Differences have Welch's 95% intervals "
-        "over seeds."
+        "Each recipe has its last checkpoint that had read no more of them, unless its training ended before. "
+        "Differences have Welch's 95% intervals over seeds."
     )
     return sheet(caption, header, rows)
 

@@ -137,7 +137,7 @@ def over_seeds_conclusion(evaluation: Evaluation, comparison: RecipeComparison) 
         said = "no interval, since no two seeds of a recipe differ"
     text = (
         f"Over {comparison.seeds} and {comparison.baseline_seeds} seeds, {names[0]} scores {value:+.1f} "
-        f"points against {names[1]} ({said}; "
+        f"points on {evaluation.protocol.suite} against {names[1]} ({said}; "
         f"standard deviation between seeds up to {100 * spread:.1f} points)"
     )
     if interval.excludes_zero:
@@ -182,7 +182,7 @@ def _spread(evaluation: Evaluation, labels: set[str]) -> list[str]:
         return []
     scores = [100 * model.micro.accuracy.value for model in models]
     return [
-        f"{', '.join(model.label for model in models)}: {len(models)} seeds of one recipe, "
-        f"{min(scores):.1f} to {max(scores):.1f}% (standard deviation {spread_between(scores):.1f} points). "
+        f"{len(models)} seeds of {_named(evaluation, models[0].label)} score {min(scores):.1f} to {max(scores):.1f}% "
+        f"on {evaluation.protocol.suite} (standard deviation {spread_between(scores):.1f} points). "
         "Whatever two of them differ by is a difference between seeds."
     ]

@@ -156,7 +156,8 @@ def test_seeds_of_two_recipes_are_compared_as_recipes(evaluated: tuple[Evaluatio
     said = conclusions(merged)
     assert len(said) == 3
     assert (
-        "raw-0, raw-1, raw-2: 3 seeds of one recipe, 70.0 to 72.0% (standard deviation 1.0 points)" in said[0]
+        "3 seeds of the recipe of raw-0 score 70.0 to 72.0% on probes (standard deviation 1.0 points)"
+        in said[0]
     )
     assert "Over 3 and 3 seeds, the recipe of l2t-0 scores +10.0 points" in said[2]
     assert "the two recipes differ" in said[2]

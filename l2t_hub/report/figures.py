@@ -110,7 +110,7 @@ def difference_plot(evaluation: Evaluation) -> Plot:
     names = [*(row.phenomenon for row in evaluation.models[0].phenomena), "all items"]
     baseline = evaluation.models[0].label
     title = f"Difference from {baseline} by phenomenon on {evaluation.protocol.suite}"
-    return _differences(names, series, f"against {shown_name(baseline)}, with 95% intervals", title)
+    return _differences(names, series, baseline, "95% intervals", title)
 
 
 def recipe_difference_plot(evaluation: Evaluation, comparisons: Sequence[RecipeComparison]) -> Plot:
@@ -124,20 +124,24 @@ def recipe_difference_plot(evaluation: Evaluation, comparisons: Sequence[RecipeC
         for comparison in comparisons
     ]
     names = [*(row.phenomenon for row in comparisons[0].phenomena), "all items"]
-    baseline = shown_name(recipe_name(models[comparisons[0].baseline]))
+    baseline = recipe_name(models[comparisons[0].baseline])
     crossed = all(comparison.micro.crossed for comparison in comparisons)
     over = "seeds and items" if crossed else "seeds"
     title = f"Difference from {baseline} over seeds, by phenomenon on {evaluation.protocol.suite}"
-    return _differences(names, series, f"against {baseline}, with 95% intervals over {over}", title)
+    return _differences(names, series, baseline, f"95% intervals over {over}", title)
 
 
 def _differences(
-    names: Sequence[str], series: Sequence[tuple[str, Sequence[Estimate]]], against: str, title: str
+    names: Sequence[str],
+    series: Sequence[tuple[str, Sequence[Estimate]]],
+    baseline: str,
+    intervals: str,
+    title: str,
 ) -> Plot:
     with mpl.rc_context(STYLE):
         figure, axes = _rows(names, series)
         axes.axvline(0, color=INK, lw=1)
-        axes.set_xlabel(f"percentage points {against}")
+        axes.set_xlabel(f"percentage points against {shown_name(baseline)}\n{intervals}")
     return as_plot(figure, title)
 
 

@@ -112,9 +112,9 @@ def _seeds_sheet(evaluation: Evaluation, comparison: RecipeComparison) -> Sheet:
     rows += [row(r.phenomenon, r) for r in comparison.readings[1:]]
     rows += [row("all items", comparison.micro), row("mean of phenomena", comparison.macro)]
     caption = (
-        f"{evaluation.protocol.suite}: mean accuracy in % over {comparison.seeds} and {comparison.baseline_seeds} "
-        "seeds, with the standard deviation between seeds (SD). The difference has Welch's 95% interval over seeds, "
-        "for these items, and none where no two seeds of a recipe differ. "
+        f"{evaluation.protocol.suite}, {model} against {baseline}: mean accuracy in % over {comparison.seeds} and "
+        f"{comparison.baseline_seeds} seeds, with the standard deviation between seeds (SD). The difference "
+        "has Welch's 95% interval over seeds, for these items, and none where no two seeds of a recipe differ. "
     )
     if crossed:
         units = f"{comparison.clusters} paradigms" if comparison.clusters else "single items"

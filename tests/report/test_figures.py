@@ -32,7 +32,7 @@ def assert_readable(figure: Any) -> None:
     (axes,) = figure.axes
     legend = figure.legends[0]
     drawn_ticks = [tick.label1 for axis in (axes.xaxis, axes.yaxis) for tick in axis._update_ticks()]
-    for texts in (drawn_ticks, legend.get_texts()):
+    for texts in (drawn_ticks, legend.get_texts(), [axes.xaxis.label]):
         boxes = [text.get_window_extent() for text in texts if text.get_text()]
         assert boxes
         for box in boxes:
@@ -64,18 +64,20 @@ def test_labels_never_overlap(tmp_path: Path, drawn: list[Any], models: int, row
 def test_recipes_are_drawn_under_their_names_with_the_intervals_over_seeds(
     tmp_path: Path, drawn: list[Any]
 ) -> None:
-    labels = {f"{recipe}-seed{seed}": 0.6 + seed / 50 for recipe in ("raw", "l2t", "both") for seed in (1, 2)}
+    names = [f"evidence-cpu-{arm}" for arm in ("raw", "disjoint", "shared")]
+    labels = {f"{name}-seed{seed}": 0.6 + seed / 50 for name in names for seed in (1, 2)}
     made = evaluation(tmp_path / "e.json", labels)
     models = tuple(
-        replace(model, recipe_sha256=64 * model.label[0], seed=int(model.label[-1])) for model in made.models
+        replace(model, recipe_sha256=64 * model.label[13], seed=int(model.label[-1])) for model in made.models
     )
     made = replace(made, models=models)
     compared = recipe_comparisons(made)
     recipe_difference_plot(made, compared)
     (figure,) = drawn
     assert_readable(figure)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["l2t", "both"]
-    assert "points against raw, with 95% intervals over seeds" in figure.axes[0].get_xlabel()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == names[1:]
+    label = figure.axes[0].get_xlabel()
+    assert label == "percentage points against evidence-cpu-raw\n95% intervals over seeds"
     lines = figure.axes[0].get_lines()
     assert len(lines[0].get_xdata()) == len(compared[0].phenomena) + 1
 

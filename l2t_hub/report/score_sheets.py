@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from l2t_hub.evaluate.replicates import lone_comparisons, recipe_comparisons, recipe_name
+from l2t_hub.evaluate.inference import recipes_differ_by, spread_between
+from l2t_hub.evaluate.replicates import lone_comparisons, recipe_comparisons, recipe_name, replicates
 from l2t_hub.evaluate.results import Evaluation, ModelScores, RecipeComparison, RecipeRow
 from l2t_hub.report.sheet import (
     Cell,
@@ -188,6 +189,35 @@ def measures_sheet(evaluation: Evaluation) -> Sheet | None:
     return sheet(caption, header, rows)
 
 
+def seeds_measures_sheet(evaluation: Evaluation) -> Sheet | None:
+    """Return the figures that are no accuracies as means over seeds; None if no recipe or no figure has several."""
+    compared = recipe_comparisons(evaluation)
+    if len({c.baseline for c in compared}) != 1:  # none, or checkpoints of several steps
+        return None
+    groups = [replicates(evaluation, label) for label in (compared[0].baseline, *(c.model for c in compared))]
+    by_seed = [[{(m.name, m.cell): m for m in model.measures} for model in group] for group in groups]
+    rows: list[list[Cell]] = []
+    for key, first in by_seed[0][0].items():
+        if not all(key in measures for group in by_seed for measures in group):
+            continue
+        baseline, *others = values = [[measures[key].value for measures in group] for group in by_seed]
+        row: list[Cell] = [", ".join(key)]
+        for scores in values:
+            row += [Figure(sum(scores) / len(scores), plain=True), Figure(spread_between(scores), plain=True)]
+        for scores in others:
+            found = difference(recipes_differ_by(scores, baseline))
+            row.append(replace(found, plain=True, lower_is_better=first.better == "lower"))
+        rows.append(row)
+    names = [recipe_name(group[0]) for group in groups]
+    header = ["measure", *(word for name in names for word in (name, "SD"))]
+    header += [f"{name} − {names[0]}" for name in names[1:]]
+    caption = (
+        f"{evaluation.protocol.suite}: other figures, as means over seeds with the standard deviation between seeds "
+        "(SD). Differences have Welch's 95% intervals over seeds, for these items."
+    )
+    return sheet(caption, header, rows) if rows else None
+
+
 def protocol_lines(evaluation: Evaluation) -> list[str]:
     """Return how the evaluation was run, in sentences."""
     protocol = evaluation.protocol
@@ -219,6 +249,7 @@ def sheets_of(evaluation: Evaluation, narrow: bool = False) -> list[Sheet]:
         *seeds,
         models_sheet(evaluation) if len(evaluation.models) > 1 else None,
         phenomena_sheet(evaluation, narrow),
+        seeds_measures_sheet(evaluation),
         None if narrow and len(evaluation.models) > NARROW else measures_sheet(evaluation),
         None if narrow and len(evaluation.models) > NARROW else readings_sheet(evaluation, narrow),
     )

@@ -21,7 +21,7 @@ from l2t_hub.evaluate import Evaluation
 from l2t_hub.evaluate.merging import Result, merge
 from l2t_hub.evaluate.results import Estimate, Measure, MeasureDifference
 from l2t_hub.report.score_report import as_text, make_report, score_section
-from l2t_hub.report.score_sheets import measures_sheet
+from l2t_hub.report.score_sheets import measures_sheet, seeds_measures_sheet
 from l2t_hub.report.sheet import Figure
 from l2t_hub.report.terminal_report import render_report, render_section
 
@@ -258,3 +258,32 @@ def test_seeds_of_recipes_have_a_table_with_their_spread(tmp_path: Path) -> None
     assert "mean accuracy in % over 3 and 3 seeds" in said
     assert re.search(r"\| \*\*all items\*\* \| 8\d\.\d \| \d\.\d \| 6\d\.\d \| \d\.\d \| \+\d+\.\d \[", said)
     assert "Over 3 and 3 seeds, the recipe of l2t-0" in said
+
+
+def test_losses_of_recipes_are_compared_over_their_seeds(tmp_path: Path) -> None:
+    shares = {f"{name}-{seed}": 0.6 for name in ("raw", "l2t") for seed in range(3)}
+    facts = {label: {"recipe_sha256": label[:3], "seed": int(label[-1])} for label in shares}
+    made = evaluation(tmp_path / "seeds.json", shares, facts)
+    losses = {"raw-0": 2.0, "raw-1": 2.1, "raw-2": 2.2, "l2t-0": 1.0, "l2t-1": 1.1, "l2t-2": 1.2}
+
+    def measured(own: Evaluation, cells: tuple[str, ...]) -> Evaluation:
+        rows = {
+            label: tuple(
+                Measure("loss (nats per token)", cell, loss, None, None, 9, "lower") for cell in cells
+            )
+            for label, loss in losses.items()
+        }
+        return replace(own, models=tuple(replace(m, measures=rows[m.label]) for m in own.models))
+
+    assert seeds_measures_sheet(made) is None
+    table = seeds_measures_sheet(measured(made, ("typo", "half")))
+    assert table is not None
+    assert [row[0] for row in table.rows] == ["loss (nats per token), typo", "loss (nats per token), half"]
+    *means, difference = (cell for cell in table.rows[0] if isinstance(cell, Figure))
+    assert [cell.main() for cell in means] == ["2.100", "0.100", "1.100", "0.100"]
+    assert difference.is_marked
+    assert difference.is_good
+    # Student's t with four degrees of freedom: 2.776 times the standard error, 0.0816.
+    assert (difference.main(), difference.interval()) == ("-1.000", "[-1.227, -0.773]")
+    alone = measured(made, ("typo",)).models[0]
+    assert seeds_measures_sheet(replace(made, models=(alone,))) is None

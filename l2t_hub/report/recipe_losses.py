@@ -73,8 +73,9 @@ def held_out_sheets(recipes: Sequence[RecipeLosses]) -> list[Sheet]:
     rows = [_row("raw text" if p == RAW else p, [_part(recipe.last, p) for recipe in recipes]) for p in parts]
     caption = (
         f"Loss on held-out text in nats per token, mean over {len(first.last)} seeds with the standard deviation "
-        "between them (SD): raw text, and the examples of each task. Each seed has a text of its own, the same for "
-        "every recipe, so differences are paired by seed, with Student's 95% interval. Lower is better."
+        "between them (SD): raw text, and whole examples of each task, questions and answers. Each seed has a text "
+        "of its own, the same for every recipe, so differences are paired by seed, with Student's 95% interval. "
+        "Lower is better."
     )
     sheets = [sheet(caption, ["text", *columns], rows)]
     common = sorted(set.intersection(*(set(recipe.raw) for recipe in recipes)))

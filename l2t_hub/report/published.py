@@ -12,6 +12,7 @@ from l2t_hub.errors import UsageError, nearest
 from l2t_hub.evaluate.results import Evaluation, ModelScores
 from l2t_hub.report.outline import ReportSection
 from l2t_hub.report.sheet import Cell, Figure, accuracy, sheet
+from l2t_hub.text import counted
 
 FILE = Path(__file__).with_name("published.yaml")
 SAME_SCALE = 1.5
@@ -65,7 +66,7 @@ def _section(name: str, source: Published, evaluation: Evaluation) -> ReportSect
     caption = f"{suite}: published accuracies in %, and ours with 95% intervals."
     return ReportSection(
         f"{suite}: published scores",
-        tuple(_scale(source, theirs, model) for model in evaluation.models),
+        tuple(_scale(source, theirs, alike) for alike in _of_one_scale(evaluation.models)),
         (sheet(caption, ("model", "parameters", "tokens", "accuracy"), rows),),
         fine_print=(
             f"{source.title}. {source.source}, {source.url}.",
@@ -74,8 +75,16 @@ def _section(name: str, source: Published, evaluation: Evaluation) -> ReportSect
     )
 
 
-def _scale(source: Published, theirs: Sequence[dict[str, Any]], model: ModelScores) -> str:
-    """Say how far a model is from the published ones in parameters and tokens."""
+def _of_one_scale(models: Sequence[ModelScores]) -> list[list[ModelScores]]:
+    found: dict[tuple[int, int | None], list[ModelScores]] = {}
+    for model in models:
+        found.setdefault((model.parameters, model.tokens), []).append(model)
+    return list(found.values())
+
+
+def _scale(source: Published, theirs: Sequence[dict[str, Any]], alike: Sequence[ModelScores]) -> str:
+    """Say how far models of one scale are from the published ones in parameters and tokens."""
+    model = alike[0]
     sizes = [score["parameters"] for score in theirs]
     nearest_size = min(sizes, key=lambda size: max(size / model.parameters, model.parameters / size))
     parts = [f"{model.parameters:,} parameters ({_times(model.parameters, nearest_size)} {nearest_size:,})"]
@@ -84,6 +93,8 @@ def _scale(source: Published, theirs: Sequence[dict[str, Any]], model: ModelScor
     else:
         parts.append(f"{model.tokens:,} tokens ({_times(model.tokens, source.tokens)} {source.tokens:,})")
     text = f"{model.label} has {parts[0]} and was trained on {parts[1]}."
+    if len(alike) > 1:
+        text = f"{counted(len(alike), 'model')} have {parts[0]} and were trained on {parts[1]}."
     same = _is_same(model.parameters, nearest_size) and _is_same(model.tokens or 0, source.tokens)
     if same:
         return f"{text} The scale is the same; data, seed and versions may differ."

@@ -179,8 +179,13 @@ def test_results_that_are_damaged_are_not_skipped(two: Path, tmp_path: Path) -> 
 def test_published_scores_stand_beside_ours_with_the_scale_in_words(tmp_path: Path) -> None:
     evaluation(
         tmp_path / "blimp.json",
-        {"mine": 0.7, "same": 0.79},
-        {"mine": {"tokens": 10_000_000}, "same": {"parameters": 450_000_000, "tokens": 100_000_000_000}},
+        {"mine": 0.7, "same": 0.79, "seed1": 0.6, "seed2": 0.6},
+        {
+            "mine": {"tokens": 10_000_000},
+            "same": {"parameters": 450_000_000, "tokens": 100_000_000_000},
+            "seed1": {"tokens": 20_000_000},
+            "seed2": {"tokens": 20_000_000},
+        },
         suite="blimp",
     )
     said = " ".join(report(tmp_path / "blimp.json", "--compare-to", "paper", "--format", "markdown").split())
@@ -190,6 +195,12 @@ def test_published_scores_stand_beside_ours_with_the_scale_in_words(tmp_path: Pa
     assert "The scales differ, so the distance between these scores says nothing about a recipe." in said
     assert "same has 450,000,000 parameters (about the published 450,000,000)" in said
     assert "The scale is the same" in said
+    assert (
+        said.count(
+            "2 models have 5,000,000 parameters (a 90th of the published 450,000,000) and were trained on"
+        )
+        == 1
+    )
 
 
 HOSTILE = (

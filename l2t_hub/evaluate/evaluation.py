@@ -13,14 +13,12 @@ from l2t_hub.evaluate.comparing import compare_decisions, leading_space
 from l2t_hub.evaluate.inference import LEVEL
 from l2t_hub.evaluate.model_facts import decides, library_versions, model_scores
 from l2t_hub.evaluate.questions import Questions, prepare
-from l2t_hub.evaluate.replicates import compare_recipes
+from l2t_hub.evaluate.replicates import compare_recipes, compared_over_seeds
 from l2t_hub.evaluate.results import (
     SCHEMA,
     Evaluation,
-    ModelComparison,
     ModelScores,
     Protocol,
-    RecipeComparison,
     Sample,
     TaskProtocol,
     write_evaluation,
@@ -89,9 +87,7 @@ def evaluate(
             if progress:
                 progress(f"{label}: not scored: {error.message}")
     protocol = _protocol(chosen, questions, scored, batch_tokens, limit, date)
-    comparisons, models_scored = _comparisons(list(scored.values())), tuple(s.scores for s in scored.values())
-    recipes = _recipes(list(scored.values()))
-    evaluation = Evaluation(SCHEMA, protocol, models_scored, comparisons, None, None, failed, recipes)
+    evaluation = _compared(list(scored.values()), protocol, failed)
     if out is None:
         return evaluation
     return write_evaluation(evaluation, [sample for one in scored.values() for sample in one.samples], out)
@@ -180,10 +176,17 @@ def _baselines(sources: Sequence[ModelSource]) -> list[int | None]:
     ]
 
 
-def _comparisons(models: Sequence[_Scored]) -> tuple[ModelComparison, ...]:
-    """Compare each model with its baseline."""
-    baselines = _baselines([model.source for model in models])
-    return tuple(
+def _compared(models: Sequence[_Scored], protocol: Protocol, failed: Mapping[str, str]) -> Evaluation:
+    """Compare each model with its baseline, and the recipes of which several seeds were scored.
+
+    Checkpoints of such recipes are not compared one by one.
+    """
+    scores = tuple(model.scores for model in models)
+    samples = {model.scores.label: model.samples for model in models}
+    recipes = compare_recipes(scores, samples, leading_space(models[0].tasks))
+    evaluation = Evaluation(SCHEMA, protocol, scores, (), None, None, failed, recipes)
+    over_seeds = compared_over_seeds(evaluation)
+    comparisons = tuple(
         compare_decisions(
             model.scores.label,
             model.samples,
@@ -191,15 +194,10 @@ def _comparisons(models: Sequence[_Scored]) -> tuple[ModelComparison, ...]:
             models[index].samples,
             model.tasks,
         )
-        for model, index in zip(models, baselines, strict=True)
-        if index is not None
+        for model, index in zip(models, _baselines([model.source for model in models]), strict=True)
+        if index is not None and (model.source.step is None or model.scores.label not in over_seeds)
     )
-
-
-def _recipes(models: Sequence[_Scored]) -> tuple[RecipeComparison, ...]:
-    """Compare the recipes of which several seeds were scored."""
-    samples = {model.scores.label: model.samples for model in models}
-    return compare_recipes([model.scores for model in models], samples, leading_space(models[0].tasks))
+    return replace(evaluation, comparisons=comparisons)
 
 
 def _say_notes(suite: Suite, sources: Sequence[ModelSource], say: Callable[[str], None] | None) -> None:

@@ -78,11 +78,16 @@ def recipe_comparisons(evaluation: Evaluation) -> tuple[RecipeComparison, ...]:
     )
 
 
-def lone_comparisons(evaluation: Evaluation) -> tuple[ModelComparison, ...]:
-    """Return the comparisons of models but for those of recipes that are compared over their seeds."""
+def compared_over_seeds(evaluation: Evaluation) -> set[str]:
+    """Return the labels of the models whose recipes are compared over their seeds."""
     compared = recipe_comparisons(evaluation)
     labels = {c.model for c in compared} | {c.baseline for c in compared}
-    seeds = {model.label for label in labels for model in replicates(evaluation, label)}
+    return {model.label for label in labels for model in replicates(evaluation, label)}
+
+
+def lone_comparisons(evaluation: Evaluation) -> tuple[ModelComparison, ...]:
+    """Return the comparisons of models but for those of recipes that are compared over their seeds."""
+    seeds = compared_over_seeds(evaluation)
     return tuple(c for c in evaluation.comparisons if c.model not in seeds)
 
 

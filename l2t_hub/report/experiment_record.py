@@ -15,7 +15,6 @@ import yaml
 
 from l2t_hub import __version__
 from l2t_hub.artifacts import disk_errors, write_text
-from l2t_hub.evaluate.replicates import lone_comparisons
 from l2t_hub.evaluate.results import Evaluation
 from l2t_hub.records.public_recipe import public_recipe
 from l2t_hub.report.render import write_run_report
@@ -33,9 +32,7 @@ def write_record(folder: Path, report: RunReport) -> Path:
     text = "---\n".join(yaml.safe_dump(r, sort_keys=False, allow_unicode=True, width=100) for r in recipes)
     write_text(folder / RECIPES, text)
     _write_json(folder / FACTS, facts)
-    # Of checkpoints, recipes are compared. Comparisons one by one are half of the file, and no table shows them.
-    along = [replace(scores, comparisons=lone_comparisons(scores)) for scores in report.along]
-    for place, evaluations in ((SCORES, report.evaluations), (f"{SCORES}/{ALONG}", along)):
+    for place, evaluations in ((SCORES, report.evaluations), (f"{SCORES}/{ALONG}", report.along)):
         for evaluation in evaluations:
             _write_json(folder / place / f"{evaluation.protocol.suite}.json", public_scores(evaluation))
     for release in report.releases:

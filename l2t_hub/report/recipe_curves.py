@@ -125,17 +125,21 @@ def equal_documents_sheet(evaluation: Evaluation, curves: Sequence[RecipeCurve])
             continue
         row: list[Cell] = [f"{budget:,}"]
         for point in points:
-            row += [Figure(point.mean), f"{point.tokens:,}"] if point else [None, None]
+            row += (
+                [Figure(point.mean), Figure(spread_between(point.scores)), f"{point.tokens:,}"]
+                if point
+                else [None, None, None]
+            )
         row += [_unpaired(point, points[0]) if point else None for point in points[1:]]
         rows.append(row)
     if not rows:
         return None
-    header = ["documents", *(word for curve in curves for word in (curve.name, "at tokens"))]
+    header = ["documents", *(word for curve in curves for word in (curve.name, "SD", "at tokens"))]
     header += [f"{curve.name} − {curves[0].name}" for curve in curves[1:]]
     caption = (
-        f"{evaluation.protocol.suite}: mean accuracy in % over all items after equal numbers of different documents. "
-        "Each recipe has its last checkpoint that had read no more of them, unless its training ended before. "
-        "Differences have Welch's 95% intervals over seeds."
+        f"{evaluation.protocol.suite}: mean accuracy in % over all items after equal numbers of different documents, "
+        "with the standard deviation between seeds (SD). Each recipe has its last checkpoint that had read no more "
+        "of them, unless its training ended before. Differences have Welch's 95% intervals over seeds."
     )
     return sheet(caption, header, rows)
 

@@ -20,7 +20,6 @@ from l2t_hub.report.score_sheets import (
     models_sheet,
     protocol_lines,
     readings_sheet,
-    seeds_measures_sheet,
     seeds_sheets,
 )
 from l2t_hub.report.sheet import Cell, Figure, Sheet
@@ -147,7 +146,6 @@ def _more(shown: Board) -> str:
     sheets = (
         models_sheet(evaluation) if len(evaluation.models) > 1 else None,
         *seeds_sheets(evaluation),
-        seeds_measures_sheet(evaluation),
         readings_sheet(evaluation),
         measures_sheet(evaluation),
         *(table for section in along for table in section.sheets),

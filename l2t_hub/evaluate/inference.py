@@ -79,8 +79,8 @@ def pairs_needed(only_first: int, only_second: int, total: int) -> int | None:
 def seeds_needed(difference: float, spread: float) -> int | None:
     """Return how many seeds of each of two recipes would show a difference at 95% with a power of 80%.
 
-    `spread` is the standard deviation between the seeds of one recipe. None if there is no
-    difference beyond rounding, or no spread.
+    `spread` is the standard deviation between the seeds of one recipe. None if there is no difference beyond
+    rounding, or no spread.
     """
     if min(abs(difference), spread) < ROUNDING:
         return None
@@ -123,7 +123,7 @@ def crossed_difference(
     """Return the mean score of `first` minus that of `second` with an interval over seeds and items, and its p-value.
 
     A row is a seed, a column an item or a cluster of items: what it adds to the score of that seed, its share at
-    most. `decisions`, right or wrong, are behind each score. Both recipes need at least two seeds.
+    most. A score is the mean of so many `decisions`, right or wrong. Both recipes need at least two seeds.
 
     Seeds and items are crossed random effects: each seed is scored on all items. The variance is that of the seeds
     (Welch), plus that of the items, paired between the recipes, minus the variance of single cells, which is in both

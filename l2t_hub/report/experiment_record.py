@@ -31,7 +31,7 @@ def write_record(folder: Path, report: RunReport) -> Path:
     recipes = [public_recipe(release.training.recipe) for release in report.releases]
     text = "---\n".join(yaml.safe_dump(r, sort_keys=False, allow_unicode=True, width=100) for r in recipes)
     write_text(folder / RECIPES, text)
-    _write_json(folder / FACTS, facts)
+    _write_json(folder / FACTS, facts, indent=1)
     for place, evaluations in ((SCORES, report.evaluations), (f"{SCORES}/{ALONG}", report.along)):
         for evaluation in evaluations:
             _write_json(folder / place / f"{evaluation.protocol.suite}.json", public_scores(evaluation))
@@ -128,9 +128,9 @@ def _different(values: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [value for number, value in enumerate(values) if value not in values[:number]]
 
 
-def _write_json(path: Path, tree: Any) -> None:
+def _write_json(path: Path, tree: Any, indent: int | None = None) -> None:
     _make_folder(path.parent)
-    write_text(path, json.dumps(tree, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(tree, indent=indent, ensure_ascii=False) + "\n")
 
 
 def _make_folder(folder: Path) -> None:

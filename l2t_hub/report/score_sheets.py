@@ -76,8 +76,12 @@ def phenomena_sheet(evaluation: Evaluation, narrow: bool = False) -> Sheet:
 
 
 def seeds_sheets(evaluation: Evaluation) -> list[Sheet]:
-    """Return a table for each recipe that is compared with the baseline's over several seeds of both."""
-    return [_seeds_sheet(evaluation, comparison) for comparison in recipe_comparisons(evaluation)]
+    """Return the tables of each recipe that is compared with the baseline's over several seeds of both."""
+    tables: list[Sheet] = []
+    for comparison in recipe_comparisons(evaluation):
+        measures = _seeds_measures_sheet(evaluation, comparison)
+        tables += [_seeds_sheet(evaluation, comparison), *([measures] if measures.rows else [])]
+    return tables
 
 
 def _seeds_sheet(evaluation: Evaluation, comparison: RecipeComparison) -> Sheet:
@@ -128,6 +132,28 @@ def _seeds_sheet(evaluation: Evaluation, comparison: RecipeComparison) -> Sheet:
         "show the difference."
     )
     return sheet(caption, header, rows, overall=2)
+
+
+def _seeds_measures_sheet(evaluation: Evaluation, comparison: RecipeComparison) -> Sheet:
+    """Return a row for each figure that is no accuracy and that all seeds of both recipes have."""
+    groups = [replicates(evaluation, label) for label in (comparison.model, comparison.baseline)]
+    model, baseline = (recipe_name(group[0]) for group in groups)
+    by_seed = [[{(m.name, m.cell): m for m in seed.measures} for seed in group] for group in groups]
+    rows: list[list[Cell]] = []
+    for key, first in by_seed[0][0].items():
+        if not all(key in measures for group in by_seed for measures in group):
+            continue
+        row: list[Cell] = [", ".join(key)]
+        values = [[measures[key].value for measures in group] for group in by_seed]
+        for scores in values:
+            row += [Figure(sum(scores) / len(scores), plain=True), Figure(spread_between(scores), plain=True)]
+        found = difference(recipes_differ_by(*values))
+        rows.append([*row, replace(found, plain=True, lower_is_better=first.better == "lower")])
+    caption = (
+        f"{evaluation.protocol.suite}, {model} against {baseline}: other figures, as means over seeds with the "
+        "standard deviation between seeds (SD). The difference has Welch's 95% interval over seeds, for these items."
+    )
+    return sheet(caption, ["measure", model, "SD", baseline, "SD", "difference"], rows)
 
 
 def _p_value(row: RecipeRow) -> str | None:
@@ -189,35 +215,6 @@ def measures_sheet(evaluation: Evaluation) -> Sheet | None:
     return sheet(caption, header, rows)
 
 
-def seeds_measures_sheet(evaluation: Evaluation) -> Sheet | None:
-    """Return the figures that are no accuracies as means over seeds; None if no recipe or no figure has several."""
-    compared = recipe_comparisons(evaluation)
-    if len({c.baseline for c in compared}) != 1:  # none, or checkpoints of several steps
-        return None
-    groups = [replicates(evaluation, label) for label in (compared[0].baseline, *(c.model for c in compared))]
-    by_seed = [[{(m.name, m.cell): m for m in model.measures} for model in group] for group in groups]
-    rows: list[list[Cell]] = []
-    for key, first in by_seed[0][0].items():
-        if not all(key in measures for group in by_seed for measures in group):
-            continue
-        baseline, *others = values = [[measures[key].value for measures in group] for group in by_seed]
-        row: list[Cell] = [", ".join(key)]
-        for scores in values:
-            row += [Figure(sum(scores) / len(scores), plain=True), Figure(spread_between(scores), plain=True)]
-        for scores in others:
-            found = difference(recipes_differ_by(scores, baseline))
-            row.append(replace(found, plain=True, lower_is_better=first.better == "lower"))
-        rows.append(row)
-    names = [recipe_name(group[0]) for group in groups]
-    header = ["measure", *(word for name in names for word in (name, "SD"))]
-    header += [f"{name} − {names[0]}" for name in names[1:]]
-    caption = (
-        f"{evaluation.protocol.suite}: other figures, as means over seeds with the standard deviation between seeds "
-        "(SD). Differences have Welch's 95% intervals over seeds, for these items."
-    )
-    return sheet(caption, header, rows) if rows else None
-
-
 def protocol_lines(evaluation: Evaluation) -> list[str]:
     """Return how the evaluation was run, in sentences."""
     protocol = evaluation.protocol
@@ -249,7 +246,6 @@ def sheets_of(evaluation: Evaluation, narrow: bool = False) -> list[Sheet]:
         *seeds,
         models_sheet(evaluation) if len(evaluation.models) > 1 else None,
         phenomena_sheet(evaluation, narrow),
-        seeds_measures_sheet(evaluation),
         None if narrow and len(evaluation.models) > NARROW else measures_sheet(evaluation),
         None if narrow and len(evaluation.models) > NARROW else readings_sheet(evaluation, narrow),
     )

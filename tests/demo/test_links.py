@@ -82,7 +82,9 @@ def test_links_that_are_too_much_are_not_read(tabs: list[Tab]) -> None:
 @given(st.text(max_size=300))
 def test_any_query_is_read_without_an_error(tabs: list[Tab], query: str) -> None:
     read_link(query, tabs)
-    read_link(f"?tab=first&{query}", tabs)
+    found = read_link(f"?tab=first&{query}", tabs)
+    assert found.tab is tabs[0] or found.dropped
+    assert set(found.values) <= set(tabs[0].inputs)
 
 
 def test_a_state_that_does_not_fit_in_a_link_is_refused_in_words(tabs: list[Tab]) -> None:
